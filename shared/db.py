@@ -1,0 +1,27 @@
+"""Engines: how the worker and the API reach Postgres."""
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+WORKER_OPTIONS = "-c timezone=UTC -c lock_timeout=30s -c idle_in_transaction_session_timeout=5min"
+"""A batch that waits longer than this for a lock fails its run instead of hanging."""
+
+
+def writer_engine(url: URL, application_name: str) -> Engine:
+    """Make the worker's engine: a connection is opened when it is asked for, and closed after.
+
+    The `application_name` is what another worker reads when it finds a source locked.
+    """
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={
+            "application_name": application_name,
+            "connect_timeout": 10,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "options": WORKER_OPTIONS,
+        },
+    )

@@ -1,0 +1,55 @@
+"""Every error, grouped by what to do next."""
+
+from collections.abc import Sequence
+
+
+class MarketDataError(Exception):
+    """Anything this program raises on purpose, in words for the person who meets it."""
+
+
+class ConfigurationError(MarketDataError):
+    """The program cannot start as it is configured; change the configuration."""
+
+
+class RetryableError(MarketDataError):
+    """The same request may succeed later; back off and try again.
+
+    `retry_after` is the pause in seconds that the source asked for, where it did.
+    """
+
+    def __init__(self, message: str, *, code: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
+
+
+class SourceError(MarketDataError):
+    """A source cannot be read any further; fail its run, under a stable reason code."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RejectedRecordError(MarketDataError):
+    """One record broke its schema; store it with every reason and carry on."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+class LockedError(MarketDataError):
+    """Another worker is at work on the source; the message names it."""
+
+
+class InjectedFailureError(MarketDataError):
+    """A failure that `FAIL_AFTER_N_RECORDS` asked for."""
+
+
+class DatabaseUnavailableError(MarketDataError):
+    """The database cannot be reached, or went away; wait, and go on from the checkpoint."""
+
+
+class SchemaVersionError(MarketDataError):
+    """The database's schema is not the one this code was written for; run `worker migrate`."""

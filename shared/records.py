@@ -1,0 +1,85 @@
+"""What a source's pages are made of: raw records, and what they say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+Cursor = Mapping[str, Any]
+"""Where a source's next page starts, in that source's terms. JSON, opaque to everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One element of a response, as received.
+
+    `payload` holds the element's own bytes. `document` is what they decode to (floats as
+    `Decimal`), or None where they do not decode; `defect` then says why. `position` tells a
+    person where the record stood ("page 3, record 17", "prices.csv, line 120").
+    """
+
+    payload: bytes
+    position: str
+    document: Mapping[str, Any] | None
+    defect: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one raw record says of one listing at one instant.
+
+    Money is US dollars; supplies are in units of the asset. None means that the source does not
+    know. `observed_at` is the source's own clock, aware.
+    """
+
+    external_id: str
+    symbol: str
+    name: str
+    observed_at: datetime
+    price_usd: Decimal | None = None
+    market_cap_usd: Decimal | None = None
+    volume_24h_usd: Decimal | None = None
+    circulating_supply: Decimal | None = None
+    total_supply: Decimal | None = None
+    max_supply: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that was refused, with every reason."""
+
+    record: RawRecord
+    reasons: Sequence[str]
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one response, or one stretch of a file, holds.
+
+    `cursor` is where this page starts: a run that is cut off inside it begins here again.
+    `next_cursor` is where the next page starts, and where the next run starts after the last.
+    `validator` is the page's `ETag`, to be kept under `validator_key` and offered with the next
+    request for the same page. A page that is `not_modified` has no records; `known_count` is how
+    many it held when it was read.
+    """
+
+    records: Sequence[RawRecord]
+    cursor: Cursor | None
+    next_cursor: Cursor | None
+    validator_key: str | None = None
+    validator: str | None = None
+    not_modified: bool = False
+    known_count: int = 0
+
+
+VALUES = (
+    "price_usd",
+    "market_cap_usd",
+    "volume_24h_usd",
+    "circulating_supply",
+    "total_supply",
+    "max_supply",
+)
+"""The numeric fields of an observation, in the order of its columns."""

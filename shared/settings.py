@@ -1,0 +1,169 @@
+"""The configuration: read once from the environment, checked whole, handed down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_load,
+    validate,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from shared.errors import ConfigurationError
+
+SOURCES = ("coinpaprika", "coingecko", "csv")
+"""Every source by name, in the order in which the loop takes them."""
+
+SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
+"""The sample that ships with the project; what `CSV_PATH` is while it is unset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says. None for a database means the embedded one."""
+
+    database_url: URL | None
+    api_database_url: URL | None
+    coinpaprika_base_url: str | None
+    coinpaprika_api_key: str | None
+    coinpaprika_requests_per_minute: int
+    coingecko_base_url: str | None
+    coingecko_api_key: str | None
+    coingecko_plan: str | None
+    coingecko_requests_per_minute: int
+    csv_path: str
+    sources: tuple[str, ...]
+    batch_size: int
+    run_interval_seconds: int
+    fail_after_n_records: int | None
+    log_level: str
+    log_format: str
+    api_port: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
+        """Read the environment; where a variable is unset, the `dotenv` file.
+
+        Raises:
+            ConfigurationError: naming every variable that is wrong, and what was expected; a
+                value that may be a secret is never in the message.
+        """
+        values = dict(dotenv_values(dotenv)) if dotenv else {}
+        values.update(environ)
+        present = {name: value for name, value in values.items() if value}
+        try:
+            loaded: dict[str, Any] = _Environment().load(present)
+        except ValidationError as exc:
+            raise ConfigurationError(
+                "; ".join(
+                    f"{name}: {' '.join(_sentences(reasons))}"
+                    for name, reasons in exc.normalized_messages().items()
+                )
+            ) from exc
+        return cls(**loaded)
+
+
+def _sentences(reasons: Any) -> list[str]:
+    """Flatten marshmallow's messages, which nest for lists."""
+    if isinstance(reasons, dict):
+        return [text for nested in reasons.values() for text in _sentences(nested)]
+    return [str(reason).rstrip(".") for reason in reasons]
+
+
+class DatabaseUrl(fields.Field[URL]):
+    """A Postgres URL as people write it (`postgres://`, `postgresql://`), for psycopg2."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> URL:  # noqa: ARG002
+        expected = "expected postgresql://user:password@host/database"
+        try:
+            url = make_url(value)
+        except ArgumentError as exc:
+            raise ValidationError(expected) from exc
+        if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+            raise ValidationError(f"{expected}, not {url.drivername!r}")
+        return url.set(drivername="postgresql+psycopg2")
+
+
+class _Environment(Schema):
+    """The variables of the README's table, by their names in the environment."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    database_url = DatabaseUrl(data_key="DATABASE_URL", load_default=None)
+    api_database_url = DatabaseUrl(data_key="API_DATABASE_URL", load_default=None)
+    coinpaprika_base_url = fields.Url(
+        data_key="COINPAPRIKA_BASE_URL", load_default=None, require_tld=False
+    )
+    coinpaprika_api_key = fields.String(data_key="COINPAPRIKA_API_KEY", load_default=None)
+    coinpaprika_requests_per_minute = fields.Integer(
+        data_key="COINPAPRIKA_REQUESTS_PER_MINUTE", load_default=60, validate=validate.Range(1)
+    )
+    coingecko_base_url = fields.Url(
+        data_key="COINGECKO_BASE_URL", load_default=None, require_tld=False
+    )
+    coingecko_api_key = fields.String(data_key="COINGECKO_API_KEY", load_default=None)
+    coingecko_plan = fields.String(
+        data_key="COINGECKO_PLAN", load_default=None, validate=validate.OneOf(["demo", "pro"])
+    )
+    coingecko_requests_per_minute = fields.Integer(
+        data_key="COINGECKO_REQUESTS_PER_MINUTE", load_default=5, validate=validate.Range(1)
+    )
+    csv_path = fields.String(data_key="CSV_PATH", load_default=str(SAMPLE_CSV))
+    sources = fields.Method(data_key="SOURCES", deserialize="split_sources", load_default=SOURCES)
+    batch_size = fields.Integer(
+        data_key="BATCH_SIZE", load_default=1000, validate=validate.Range(1, 100_000)
+    )
+    run_interval_seconds = fields.Integer(
+        data_key="RUN_INTERVAL_SECONDS", load_default=300, validate=validate.Range(1)
+    )
+    fail_after_n_records = fields.Integer(
+        data_key="FAIL_AFTER_N_RECORDS", load_default=None, validate=validate.Range(1)
+    )
+    log_level = fields.String(
+        data_key="LOG_LEVEL",
+        load_default="INFO",
+        validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]),
+    )
+    log_format = fields.String(
+        data_key="LOG_FORMAT", load_default=None, validate=validate.OneOf(["json", "console"])
+    )
+    api_port = fields.Integer(
+        data_key="API_PORT", load_default=8000, validate=validate.Range(1, 65_535)
+    )
+
+    @pre_load
+    def upper_log_level(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
+        changed = dict(data)
+        if "LOG_LEVEL" in changed:
+            changed["LOG_LEVEL"] = changed["LOG_LEVEL"].upper()
+        return changed
+
+    def split_sources(self, value: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        unknown = sorted(set(names) - set(SOURCES))
+        if unknown or not names:
+            raise ValidationError(f"{value!r}: expected some of {','.join(SOURCES)}")
+        return names
+
+    @post_load
+    def key_goes_with_a_plan(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if loaded["coingecko_plan"] and not loaded["coingecko_api_key"]:
+            raise ValidationError(
+                {"COINGECKO_API_KEY": ["is not set, and COINGECKO_PLAN needs it"]}
+            )
+        if loaded["coingecko_api_key"] and not loaded["coingecko_plan"]:
+            raise ValidationError(
+                {"COINGECKO_PLAN": ["is not set, and COINGECKO_API_KEY needs it: demo or pro"]}
+            )
+        loaded["log_format"] = loaded["log_format"] or "json"
+        return loaded

@@ -1,0 +1,253 @@
+"""The schema, once: Core tables and a naming convention.
+
+Sized for 20 000 assets and a full snapshot every 5 minutes: 5 million observations a day.
+
+- Numbers are `numeric` without a scale, so that every digit a source sent is kept.
+- `raw_*` is keyed (observed_at, external_id, payload_hash): every lookup there has the whole key,
+  and with the time first a snapshot is written to the right edge of the index instead of to one
+  leaf page for each of 20 000 ids. `observations` is keyed listing first, since that is how a
+  history is read. Both keys hold the time and the id, so either table can be partitioned by time
+  and distributed by id.
+- `payload_hash` is the first 16 bytes of the SHA-256 of `payload::text`, computed by Postgres:
+  anyone can check it with SQL, and spelling that JSONB does not keep (white space, the order of
+  keys) makes no revision.
+- `listings` is rewritten with each snapshot in columns that no index holds; half of each page is
+  left free so that the new row version fits beside the old one (a HOT update, no index entries).
+  `assets` has its market cap indexed, which rules HOT out; it keeps the usual fill.
+- `observations` and `raw_*` carry no foreign keys: a check per row would be the dearest part of a
+  batch that is one transaction anyway. `worker verify` looks for orphans instead.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.records import VALUES
+
+READER_ROLE = "kasparro_reader"
+"""The group role that may SELECT and nothing else; the API's login is a member of it."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _time(name: str, *, nullable: bool = False, now: bool = False) -> Column[object]:
+    default = func.now() if now else None
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+def _values() -> list[Column[object]]:
+    return [Column(name, Numeric) for name in VALUES]
+
+
+def _raw_table(source: str) -> Table:
+    """The raw records of one source, as received; appended to, never changed."""
+    return Table(
+        f"raw_{source}",
+        metadata,
+        _time("observed_at"),
+        _time("ingested_at", now=True),
+        Column("run_id", Integer, nullable=False),
+        Column("external_id", Text, nullable=False),
+        Column("payload_hash", LargeBinary, nullable=False),
+        Column("payload", JSONB, nullable=False),
+        PrimaryKeyConstraint("observed_at", "external_id", "payload_hash"),
+    )
+
+
+RAW = {source: _raw_table(source) for source in ("coinpaprika", "coingecko", "csv")}
+
+observations = Table(
+    "observations",
+    metadata,
+    _time("observed_at"),
+    Column("listing_id", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("payload_hash", LargeBinary, nullable=False),
+    *_values(),
+    PrimaryKeyConstraint("listing_id", "observed_at", "payload_hash"),
+)
+
+asset_version = Sequence("asset_version", metadata=metadata)
+"""Drawn from under the identity lock alone, so that versions rise in commit order."""
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("symbol", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    *_values(),
+    *(Column(f"{name}_listing_id", Integer) for name in VALUES),
+    _time("observed_at", nullable=True),
+    Column("source_count", SmallInteger, nullable=False, server_default="0"),
+    Column("price_spread_percent", Numeric),
+    Column(
+        "version",
+        BigInteger,
+        asset_version,
+        nullable=False,
+        server_default=asset_version.next_value(),
+    ),
+    _time("created_at", now=True),
+    _time("updated_at", now=True),
+    Index(
+        "ix_assets_market_cap_usd_id",
+        text("market_cap_usd DESC NULLS LAST"),
+        text("id"),
+    ),
+    Index(None, "symbol"),
+)
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("asset_id", Integer, ForeignKey("assets.id"), nullable=False, index=True),
+    Column("run_id", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("symbol_key", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    _time("observed_at"),
+    Column("payload_hash", LargeBinary, nullable=False),
+    *_values(),
+    Column("match_method", Text, nullable=False),
+    Column("match_score", Numeric(4, 3), nullable=False),
+    Column("match_evidence", JSONB, nullable=False),
+    _time("created_at", now=True),
+    _time("updated_at", now=True),
+    UniqueConstraint("source", "external_id"),
+    Index(None, "name_key", "symbol_key"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    Column("error", Text),
+    _time("started_at", now=True),
+    _time("finished_at", nullable=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("cursor_before", JSONB),
+    Column("cursor_after", JSONB),
+    Column("requests", Integer, nullable=False, server_default="0"),
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("pages_not_modified", Integer, nullable=False, server_default="0"),
+    Column("batches", Integer, nullable=False, server_default="0"),
+    Column("records_fetched", BigInteger, nullable=False, server_default="0"),
+    Column("records_new", BigInteger, nullable=False, server_default="0"),
+    Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
+    Column("records_rejected", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint(
+        "records_fetched = records_new + records_unchanged + records_rejected", name="counts_add_up"
+    ),
+    CheckConstraint(
+        "outcome IN ('running', 'succeeded', 'partial', 'failed')", name="outcome_is_known"
+    ),
+    Index(None, "source", "id"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("cursor", JSONB),
+    Column("validators", JSONB, nullable=False, server_default="{}"),
+    Column("run_id", Integer, ForeignKey("runs.id"), nullable=False),
+    Column("batches", BigInteger, nullable=False, server_default="0"),
+    Column("records_fetched", BigInteger, nullable=False, server_default="0"),
+    Column("records_new", BigInteger, nullable=False, server_default="0"),
+    Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
+    Column("records_rejected", BigInteger, nullable=False, server_default="0"),
+    Column("snapshot_progress", BigInteger, nullable=False, server_default="0"),
+    Column("snapshot_records", BigInteger),
+    _time("last_success_at", nullable=True),
+    _time("last_failure_at", nullable=True),
+    _time("updated_at", now=True),
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text),
+    Column("position", Text, nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_hash", LargeBinary, nullable=False),
+    Column("first_run_id", Integer, nullable=False),
+    Column("last_run_id", Integer, nullable=False),
+    Column("times_seen", BigInteger, nullable=False, server_default="1"),
+    _time("first_seen_at", now=True),
+    _time("last_seen_at", now=True),
+    _time("resolved_at", nullable=True),
+    UniqueConstraint("source", "payload_hash"),
+)
+
+drift = Table(
+    "drift",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Column("first_run_id", Integer, nullable=False),
+    Column("last_run_id", Integer, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    _time("first_seen_at", now=True),
+    _time("last_seen_at", now=True),
+    _time("acknowledged_at", nullable=True),
+    UniqueConstraint("source", "path", "kind"),
+)
+
+identity_events = Table(
+    "identity_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _time("at", now=True),
+    Column("run_id", Integer),
+    Column("listing_id", Integer, nullable=False),
+    Column("from_asset_id", Integer),
+    Column("to_asset_id", Integer, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    Index(None, "listing_id"),
+)

@@ -1,0 +1,185 @@
+-- The statements of one batch, in the order in which they run; one transaction holds them all.
+--
+-- `{raw}` is the source's raw table, `{values}` the value columns of an observation (store.py fills
+-- both in, from tables.py). Temporary tables live as long as the connection and are emptied at each
+-- COMMIT. What arrives is compared by (observed_at, payload_hash): the source's own clock first, and
+-- for two revisions of one instant the greater hash, so that no order of arrival changes the result.
+
+-- name: create_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS staging (
+  external_id text NOT NULL,
+  observed_at timestamptz NOT NULL,
+  symbol text NOT NULL,
+  name text NOT NULL,
+  symbol_key text NOT NULL,
+  name_key text NOT NULL,
+  {typed_values},
+  payload jsonb NOT NULL
+) ON COMMIT DELETE ROWS;
+-- The records of the batch that were not known, each once.
+CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
+  external_id text NOT NULL,
+  observed_at timestamptz NOT NULL,
+  payload_hash bytea NOT NULL,
+  run_id integer NOT NULL,
+  symbol text NOT NULL,
+  name text NOT NULL,
+  symbol_key text NOT NULL,
+  name_key text NOT NULL,
+  {typed_values}
+) ON COMMIT DELETE ROWS;
+-- The newest of them for each listing; `asset_id` is drawn ahead for a listing that is new.
+CREATE TEMPORARY TABLE IF NOT EXISTS newest (
+  LIKE fresh,
+  listing_id integer,
+  asset_id integer NOT NULL
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
+  symbol_key text NOT NULL,
+  name_key text NOT NULL
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS touched_assets (
+  asset_id integer NOT NULL
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
+  external_id text,
+  position text NOT NULL,
+  reasons jsonb NOT NULL,
+  payload bytea NOT NULL
+) ON COMMIT DELETE ROWS
+
+-- name: insert_raw
+-- A record that is known costs a look-up in the key, and writes nothing. Returns the new ones.
+WITH received AS MATERIALIZED (
+  SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
+  FROM (
+    SELECT *, substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16) AS payload_hash
+    FROM staging
+  ) AS hashed
+), added AS (
+  INSERT INTO {raw} (observed_at, external_id, payload_hash, run_id, payload)
+  SELECT observed_at, external_id, payload_hash, :run_id, payload
+  FROM received
+  ON CONFLICT DO NOTHING
+  RETURNING observed_at, external_id, payload_hash
+)
+INSERT INTO fresh
+SELECT external_id, observed_at, payload_hash, :run_id, symbol, name, symbol_key, name_key, {values}
+FROM received JOIN added USING (observed_at, external_id, payload_hash)
+
+-- name: find_newest
+INSERT INTO newest
+SELECT DISTINCT ON (f.external_id)
+       f.*, l.id, coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id')))
+FROM fresh AS f LEFT JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
+ORDER BY f.external_id, f.observed_at DESC, f.payload_hash DESC
+
+-- name: find_touched_keys
+-- Symbols and names under which a listing appears, or from which one was renamed away.
+INSERT INTO touched_keys
+SELECT DISTINCT k.symbol_key, k.name_key
+FROM newest AS n
+LEFT JOIN listings AS l ON l.id = n.listing_id
+CROSS JOIN LATERAL (
+  VALUES (n.symbol_key, n.name_key), (l.symbol_key, l.name_key)
+) AS k (symbol_key, name_key)
+WHERE k.symbol_key IS NOT NULL
+  AND (l.id IS NULL
+       OR ((:rebuild OR (l.observed_at, l.payload_hash) < (n.observed_at, n.payload_hash))
+           AND (l.symbol_key, l.name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)))
+
+-- name: insert_assets
+-- Every new listing starts as an asset of its own; its slug is given once identity has decided.
+INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE
+SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE listing_id IS NULL
+
+-- name: insert_listings
+INSERT INTO listings (asset_id, run_id, source, external_id, symbol, name, symbol_key, name_key,
+                      observed_at, payload_hash, {values},
+                      match_method, match_score, match_evidence)
+SELECT asset_id, run_id, :source, external_id, symbol, name, symbol_key, name_key,
+       observed_at, payload_hash, {values}, 'own', 1, '{{}}'
+FROM newest WHERE listing_id IS NULL
+
+-- name: update_listings
+-- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
+-- An UPDATE beside the INSERT, not an upsert: that would draw an id for each known listing, and use
+-- up 2^31 of them within a year.
+UPDATE listings AS l
+SET run_id = n.run_id, symbol = n.symbol, name = n.name,
+    symbol_key = n.symbol_key, name_key = n.name_key,
+    observed_at = n.observed_at, payload_hash = n.payload_hash, {set_values}, updated_at = now()
+FROM newest AS n
+WHERE l.id = n.listing_id
+  AND CASE WHEN :rebuild
+           THEN (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash,
+                 l.run_id, {l_values})
+                IS DISTINCT FROM
+                (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash,
+                 n.run_id, {n_values})
+           ELSE (l.observed_at, l.payload_hash) < (n.observed_at, n.payload_hash) END
+
+-- name: insert_observations
+INSERT INTO observations (listing_id, observed_at, payload_hash, run_id, {values})
+SELECT l.id, f.observed_at, f.payload_hash, f.run_id, {f_values}
+FROM fresh AS f JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
+
+-- name: touch_assets
+INSERT INTO touched_assets
+SELECT l.asset_id FROM newest AS n JOIN listings AS l
+  ON l.source = :source AND l.external_id = n.external_id
+
+-- name: unify_assets
+-- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
+WITH touched AS (SELECT DISTINCT asset_id FROM touched_assets),
+unified AS ({unified_of_touched})
+UPDATE assets AS a
+SET symbol = u.symbol, name = u.name, {set_unified},
+    observed_at = u.observed_at, source_count = u.source_count,
+    price_spread_percent = u.price_spread_percent,
+    version = nextval('asset_version'), updated_at = now()
+FROM unified AS u
+WHERE a.id = u.asset_id
+  AND (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.price_spread_percent)
+      IS DISTINCT FROM
+      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
+
+-- name: insert_rejects
+-- One row for each refused payload, however often it comes again.
+INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
+                          first_run_id, last_run_id, times_seen)
+SELECT :source, min(external_id), min(position),
+       (array_agg(reasons ORDER BY reasons))[1], payload, substr(sha256(payload), 1, 16),
+       :run_id, :run_id, count(*)
+FROM staging_rejects GROUP BY payload
+ON CONFLICT (source, payload_hash) DO UPDATE
+SET reasons = excluded.reasons, last_run_id = excluded.last_run_id, last_seen_at = now(),
+    times_seen = r.times_seen + excluded.times_seen, resolved_at = NULL
+
+-- name: count_batch
+UPDATE runs
+SET batches = batches + 1,
+    records_fetched = records_fetched + :fetched,
+    records_new = records_new + :new,
+    records_unchanged = records_unchanged + :unchanged,
+    records_rejected = records_rejected + :rejected
+WHERE id = :run_id
+
+-- name: move_checkpoint
+-- An import leaves the cursor where the source's own runs have it.
+INSERT INTO checkpoints AS c (source, run_id, cursor, validators, batches, records_fetched,
+                              records_new, records_unchanged, records_rejected, snapshot_progress)
+VALUES (:source, :run_id, CAST(:cursor AS jsonb), CAST(:validators AS jsonb), 1, :fetched,
+        :new, :unchanged, :rejected, :progress)
+ON CONFLICT (source) DO UPDATE
+SET run_id = excluded.run_id,
+    cursor = CASE WHEN :moves_cursor THEN excluded.cursor ELSE c.cursor END,
+    validators = c.validators || excluded.validators,
+    batches = c.batches + 1,
+    records_fetched = c.records_fetched + excluded.records_fetched,
+    records_new = c.records_new + excluded.records_new,
+    records_unchanged = c.records_unchanged + excluded.records_unchanged,
+    records_rejected = c.records_rejected + excluded.records_rejected,
+    snapshot_progress = CASE WHEN :moves_cursor THEN excluded.snapshot_progress
+                             ELSE c.snapshot_progress END,
+    updated_at = now()

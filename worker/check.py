@@ -1,0 +1,92 @@
+"""Whether a raw record can be stored, and what it says."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError
+
+from shared.records import VALUES, Observation, RawRecord, Reject
+from worker.sources.base import Source
+
+MAX_PAYLOAD_BYTES = 100_000
+"""A record larger than this is none; it also keeps every number within what JSONB can hold."""
+
+_LARGE_EXPONENT = re.compile(rb"[eE][+-]?[0-9]{4}")
+_JSONB_EXPONENT = 16_000  # numeric holds 131072 digits before the point and 16383 after it
+
+
+def check(source: Source, record: RawRecord, now: datetime) -> Observation | Reject:
+    """Say what a record means, or why it is refused, with every reason that can be found.
+
+    A record whose source time is further ahead of `now` than the source's `max_clock_ahead` is
+    refused: it would pass for the newest until that time comes.
+    """
+    document = record.document
+    reasons = list(_unstorable(record))
+    if reasons or document is None:
+        return Reject(record, reasons or ["not an object"], _external_id(document))
+    try:
+        observation = source.observe(document)
+    except ValidationError as exc:
+        return Reject(record, list(flatten(exc.messages)), _external_id(document))
+    ahead = observation.observed_at - now
+    if ahead > source.max_clock_ahead:
+        reasons.append(f"observed_at: {observation.observed_at.isoformat()} is in the future")
+    if all(getattr(observation, value) is None for value in VALUES):
+        reasons.append(f"no value: none of {', '.join(VALUES)} is known")
+    return Reject(record, reasons, observation.external_id) if reasons else observation
+
+
+def _unstorable(record: RawRecord) -> Iterator[str]:
+    """Name what keeps the record out of a JSONB column."""
+    payload = record.payload
+    if record.defect:
+        yield record.defect
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        yield f"larger than {MAX_PAYLOAD_BYTES} bytes"
+    if b"\\u0000" in payload and _holds(record.document, _has_nul):
+        yield "holds the character U+0000, which Postgres cannot store"
+    if _LARGE_EXPONENT.search(payload) and _holds(record.document, _is_beyond_jsonb):
+        yield "holds a number beyond what Postgres can store"
+
+
+def _holds(node: Any, found: Any) -> bool:
+    if isinstance(node, dict):
+        return any(found(key) or _holds(value, found) for key, value in node.items())
+    if isinstance(node, list):
+        return any(_holds(value, found) for value in node)
+    return bool(found(node))
+
+
+def _has_nul(leaf: object) -> bool:
+    return isinstance(leaf, str) and "\0" in leaf
+
+
+def _is_beyond_jsonb(leaf: object) -> bool:
+    return isinstance(leaf, Decimal) and leaf.is_finite() and abs(leaf.adjusted()) > _JSONB_EXPONENT
+
+
+def flatten(messages: Any, path: str = "") -> Iterator[str]:
+    """Turn marshmallow's nested messages into sentences: `quotes.USD: Missing data …`."""
+    if isinstance(messages, Mapping):
+        for key, nested in messages.items():
+            step = "" if key == "_schema" else str(key)
+            yield from flatten(nested, f"{path}.{step}".strip(".") if step else path)
+    else:
+        for message in messages:
+            text = printable(str(message).rstrip("."))
+            yield f"{path}: {text}" if path else text
+
+
+def printable(text: str) -> str:
+    """Write out what Postgres cannot hold in a text: lone surrogates and U+0000."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
+
+
+def _external_id(document: Mapping[str, Any] | None) -> str | None:
+    """Find the id that a refused record carries, for a person to search by."""
+    found = (document or {}).get("id")
+    return printable(found[:300]) if isinstance(found, str) else None

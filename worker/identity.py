@@ -1,0 +1,66 @@
+"""Which asset a listing is.
+
+For now a listing joins another source's when symbol and normalised name agree and are unique at
+both sources; never by symbol alone. `identity.sql` says how; the evidence stays with the listing.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from sqlalchemy import Connection
+
+from worker.statements import read_statements
+
+LINK_SCORE = "0.900"
+"""How sure a link by symbol and name is, from 0 to 1; an asset of its own is 1."""
+
+STATEMENTS = read_statements("identity.sql")
+
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
+
+
+@lru_cache(maxsize=100_000)
+def normalise(label: str) -> str:
+    """Bring a symbol or name to the form in which it is compared.
+
+    Unicode NFKC (UAX #15), case folded, white space of any kind as one space. Words are kept.
+    """
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def slugify(name: str, external_id: str) -> str:
+    """Make a slug of an asset's name: `Wrapped Bitcoin` is `wrapped-bitcoin`.
+
+    A name without Latin letters or digits leaves it to the external id; one in which that has none
+    either is an `asset`.
+    """
+    for label in (name, external_id):
+        plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
+        slug = _SEPARATORS.sub("-", plain).strip("-")
+        if slug:
+            return slug
+    return "asset"
+
+
+def resolve(conn: Connection, run_id: int | None) -> int:
+    """Decide anew for the listings under `touched_keys`; return how many changed their asset.
+
+    Under the identity lock only. Assets gained and lost are added to `touched_assets`, and every
+    asset that has no slug yet gets one. The same listings again change nothing.
+    """
+    conn.execute(STATEMENTS["create_decisions"])
+    conn.execute(STATEMENTS["decide"], {"link_score": LINK_SCORE})
+    conn.execute(STATEMENTS["number_new_assets"])
+    conn.execute(STATEMENTS["insert_new_assets"])
+    conn.execute(STATEMENTS["record_events"], {"run_id": run_id})
+    conn.execute(STATEMENTS["move_listings"])
+    moved = conn.execute(STATEMENTS["touch_moved_assets"]).rowcount
+    conn.execute(STATEMENTS["delete_left_assets"])
+    nameless = conn.execute(STATEMENTS["find_nameless_assets"]).all()
+    if nameless:
+        slugs = [slugify(row.name, row.external_id) for row in nameless]
+        conn.execute(
+            STATEMENTS["give_slugs"], {"ids": [row.id for row in nameless], "slugs": slugs}
+        )
+    return moved

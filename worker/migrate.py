@@ -1,0 +1,100 @@
+"""Bring the schema up to date, one process at a time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ProgrammingError
+
+from shared.db import writer_engine
+from shared.errors import ConfigurationError
+from shared.tables import READER_ROLE
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+# Held by the session, not the transaction: a migration may commit in between.
+LOCK_MIGRATIONS = text("SELECT pg_advisory_lock(hashtext('kasparro migrations'))")
+UNLOCK_MIGRATIONS = text("SELECT pg_advisory_unlock(hashtext('kasparro migrations'))")
+
+# A statement that waits on a reader's lock gives up instead of queueing every reader behind it.
+SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")
+SET_WAIT = text("SET lock_timeout = '5min'")
+
+CREATE_LOGIN = text(
+    "SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))"
+)
+GRANT_READER = text("SELECT format('GRANT %I TO %I', CAST(:role AS text), CAST(:name AS text))")
+ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)")
+IS_MEMBER = text("SELECT pg_has_role(:name, :role, 'MEMBER')")
+
+
+def alembic_config() -> Config:
+    """Point Alembic at this project's migrations, wherever it is installed."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def upgrade(url: URL, revision: str = "head") -> None:
+    """Migrate up to the revision. Safe to repeat, and to start twice at once."""
+    _run(command.upgrade, url, revision)
+
+
+def downgrade(url: URL, revision: str) -> None:
+    """Migrate down to the revision ("base" leaves no table)."""
+    _run(command.downgrade, url, revision)
+
+
+def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
+    engine = writer_engine(url, "kasparro migrate")
+    with engine.connect() as conn:
+        conn.execute(SET_WAIT)
+        conn.execute(LOCK_MIGRATIONS)
+        conn.execute(SET_TIMEOUTS)
+        conn.commit()
+        config = alembic_config()
+        config.attributes["connection"] = conn
+        step(config, revision)
+        conn.commit()
+    engine.dispose()
+
+
+def ensure_reader_login(url: URL, login: URL) -> bool:
+    """Create the login of `API_DATABASE_URL` as a member of the reader role; say if it was new.
+
+    One that exists is left as it is, password and all.
+
+    Raises:
+        ConfigurationError: the login is the owner, or has rights of its own to write.
+    """
+    name = login.username
+    if not name or name == url.username:
+        raise ConfigurationError(
+            f"API_DATABASE_URL: user {name!r} owns the data; name another, and it is created with "
+            "the right to read alone"
+        )
+    engine = writer_engine(url, "kasparro migrate")
+    with engine.begin() as conn:
+        created = not conn.scalar(ROLE_EXISTS, {"name": name})
+        if created:
+            _create_login(conn, name, login.password)
+        if not conn.scalar(IS_MEMBER, {"name": name, "role": READER_ROLE}):
+            grant = conn.scalar(GRANT_READER, {"role": READER_ROLE, "name": name})
+            conn.execute(text(str(grant)))
+    engine.dispose()
+    return created
+
+
+def _create_login(conn: Connection, name: str, password: str | None) -> None:
+    """Create the login; quoting is Postgres' own `format`."""
+    statement = conn.scalar(CREATE_LOGIN, {"name": name, "password": password or ""})
+    try:
+        conn.exec_driver_sql(str(statement).replace("%", "%%"))
+    except ProgrammingError as exc:
+        raise ConfigurationError(
+            f"API_DATABASE_URL: login {name!r} does not exist and this user may not create it; "
+            f"have an administrator create it and GRANT {READER_ROLE} TO it"
+        ) from exc

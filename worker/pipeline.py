@@ -1,0 +1,297 @@
+"""One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from shared.errors import (
+    InjectedFailureError,
+    RetryableError,
+    SourceError,
+)
+from shared.records import Observation, Page, RawRecord, Reject
+from worker import store
+from worker.check import check
+from worker.sources.base import Fetch, Source
+from worker.store import Batch, Checkpoint, Counts, Ending
+
+log = structlog.get_logger(__name__)
+
+
+class Progress(Protocol):
+    """What a run tells while it goes on; a progress bar is one."""
+
+    def __call__(self, fetched: int) -> None: ...
+
+
+class CountingFetch(Fetch, Protocol):
+    """A fetch that counts what it did for the run's row."""
+
+    requests: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is done, the same for every source."""
+
+    batch_size: int = 1000
+    fail_after: int | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    progress: Progress = lambda fetched: None  # noqa: ARG005
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run: its row's id, how it ended and what it counted."""
+
+    source: str
+    run_id: int
+    ending: Ending
+    counts: Counts
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether nothing went wrong; a run that was asked to stop did nothing wrong."""
+        return self.ending.outcome == "succeeded" or self.ending.reason == "stopped"
+
+
+def run(engine: Engine, source: Source, fetch: CountingFetch, options: Options) -> Result:
+    """Read the source from its checkpoint to its end, and load all of it.
+
+    Every batch commits together with its checkpoint, so a run that is cut off anywhere is gone on
+    with by the next. What a source does wrong ends as the run's outcome, not as an exception.
+
+    Raises:
+        LockedError: another worker is at this source; nothing was done.
+        DatabaseUnavailableError: the database went away. Whether the batch in flight landed, the
+            checkpoint knows: the next run goes on from there, and closes this run's row.
+    """
+
+    def pages(checkpoint: Checkpoint) -> Iterator[Page]:
+        return source.pages(fetch, checkpoint.cursor, checkpoint.validators)
+
+    return _Run(engine, source, options, "run", fetch).execute(pages)
+
+
+def load_saved(
+    engine: Engine, source: Source, pages: Callable[[], Iterator[Page]], options: Options
+) -> Result:
+    """Load saved pages as if the source had just sent them; its cursor stays where it is."""
+    return _Run(engine, source, options, "import", None).execute(lambda _: pages())
+
+
+class _Run:
+    """The state of one run; `execute` is called once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        options: Options,
+        command: str,
+        fetch: CountingFetch | None,
+    ) -> None:
+        self.engine = engine
+        self.source = source
+        self.options = options
+        self.command = command
+        self.fetch = fetch
+        self.is_import = command == "import"
+        self.counts = Counts()
+        self.read = 0
+        self.pages_not_modified = 0
+        self.snapshot_progress = 0
+
+    def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
+        name = self.source.name
+        with store.reachable(), _locked(self.engine, name) as conn:
+            with conn.begin():
+                if store.close_interrupted_runs(conn, name):
+                    log.warning("an earlier run was interrupted", source=name)
+                checkpoint = store.read_checkpoint(conn, name)
+                self.run_id = store.start_run(conn, name, self.command, checkpoint.cursor)
+                store.create_staging(conn, name)
+            with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
+                log.info("run started", command=self.command, cursor=checkpoint.cursor)
+                self.snapshot_progress = checkpoint.snapshot_progress
+                ending = self._read_all(conn, pages(checkpoint), checkpoint)
+                self._finish(conn, ending)
+        return Result(name, self.run_id, ending, self.counts)
+
+    def _finish(self, conn: Connection, ending: Ending) -> None:
+        numbers = {
+            "requests": self.fetch.requests if self.fetch else 0,
+            "retries": self.fetch.retries if self.fetch else 0,
+            "pages_not_modified": self.pages_not_modified,
+        }
+        with conn.begin():
+            store.finish_run(
+                conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self._is_whole
+            )
+        tell = log.info if ending.outcome == "succeeded" else log.error
+        tell(
+            "run finished",
+            outcome=ending.outcome,
+            reason=ending.reason,
+            error=ending.error,
+            fetched=self.counts.fetched,
+            new=self.counts.new,
+            unchanged=self.counts.unchanged,
+            rejected=self.counts.rejected,
+        )
+
+    _is_whole = False
+
+    def _read_all(self, conn: Connection, pages: Iterator[Page], checkpoint: Checkpoint) -> Ending:
+        """Load every page, and say how that ended."""
+        try:
+            with _Loader(conn, self) as loader:
+                for page in pages:
+                    for batch in self._batches(page):
+                        loader.load(batch)
+                    if self.options.stop.is_set():
+                        return Ending("partial", "stopped", "stopped after the batch in flight")
+        except (SourceError, RetryableError) as exc:
+            return Ending("failed", exc.code, str(exc))
+        except InjectedFailureError as exc:
+            return Ending("failed", "injected_failure", str(exc))
+        except DBAPIError as exc:
+            if exc.connection_invalidated:
+                raise
+            return Ending("failed", "database", f"{self.source.name}: {exc.orig}".strip())
+        self._is_whole = self.source.is_snapshot and not self.is_import
+        return self._weigh(checkpoint)
+
+    def _batches(self, page: Page) -> Iterator[Batch]:
+        """Cut a page into batches. Only the last moves the cursor on to the next page."""
+        if page.not_modified:
+            self.pages_not_modified += 1
+        size = self.options.batch_size
+        cuts = [*range(0, len(page.records), size), len(page.records)]
+        now = self.options.clock()
+        clean = True
+        for start, end in pairwise(cuts) if page.records else [(0, 0)]:
+            observed, rejects = self._check(page.records[start:end], now)
+            clean = clean and not rejects
+            last = end == len(page.records)
+            if last:
+                self.snapshot_progress += len(page.records) + page.known_count
+            keeps_validator = last and clean and page.validator_key and page.validator
+            yield Batch(
+                observed,
+                rejects,
+                cursor=page.next_cursor if last else page.cursor,
+                moves_cursor=not self.is_import,
+                validators=_validators(page) if keeps_validator and not self.is_import else {},
+                snapshot_progress=self.snapshot_progress,
+            )
+
+    def _check(
+        self, records: Sequence[RawRecord], now: datetime
+    ) -> tuple[list[tuple[RawRecord, Observation]], list[Reject]]:
+        observed: list[tuple[RawRecord, Observation]] = []
+        rejects: list[Reject] = []
+        for record in records:
+            checked = check(self.source, record, now)
+            if isinstance(checked, Reject):
+                rejects.append(checked)
+            else:
+                observed.append((record, checked))
+        self.read += len(records)
+        return observed, rejects
+
+    def _weigh(self, checkpoint: Checkpoint) -> Ending:
+        """Say whether what the source brought is what it should have brought."""
+        counts, source = self.counts, self.source
+        if counts.fetched and counts.rejected > source.max_reject_share * counts.fetched:
+            return Ending(
+                "failed",
+                "too_many_rejects",
+                f"{source.name}: {counts.rejected} of {counts.fetched} records were rejected, more "
+                f"than {source.max_reject_share:.0%}; see `worker rejects list`",
+            )
+        if not source.is_snapshot:
+            return Ending("succeeded")
+        brought = counts.fetched if self.is_import else self.snapshot_progress
+        if brought == 0:
+            return Ending("failed", "empty_answer", f"{source.name}: the answer holds no record")
+        expected = source.min_snapshot_share * (checkpoint.snapshot_records or 0)
+        if not self.is_import and brought < expected:
+            return Ending(
+                "partial",
+                "fewer_records",
+                f"{source.name}: {brought} records where the last snapshot had "
+                f"{checkpoint.snapshot_records}; the source may be answering in part",
+            )
+        return Ending("succeeded")
+
+    def load(self, conn: Connection, batch: Batch, read: int) -> Counts:
+        """Load one batch, or fail on purpose once `fail_after` records were read."""
+        fail_after = self.options.fail_after
+
+        def before_commit() -> None:
+            if fail_after is not None and read >= fail_after:
+                raise InjectedFailureError(
+                    f"{self.source.name}: failed on purpose after {fail_after} records "
+                    "(FAIL_AFTER_N_RECORDS); the batch in flight was rolled back"
+                )
+
+        return store.load_batch(conn, self.source.name, self.run_id, batch, before_commit)
+
+
+class _Loader:
+    """Loads one batch at a time in a thread, so that the next is fetched and checked meanwhile."""
+
+    def __init__(self, conn: Connection, run: _Run) -> None:
+        self._conn = conn
+        self._run = run
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
+        self._in_flight: Future[Counts] | None = None
+
+    def __enter__(self) -> "_Loader":
+        return self
+
+    def load(self, batch: Batch) -> None:
+        """Start loading a batch, once the one before it is committed."""
+        self._settle()
+        self._in_flight = self._thread.submit(self._run.load, self._conn, batch, self._run.read)
+
+    def _settle(self) -> None:
+        if self._in_flight is None:
+            return
+        settled, self._in_flight = self._in_flight, None
+        self._run.counts += settled.result()
+        self._run.options.progress(self._run.counts.fetched)
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for the batch in flight; where it failed, that is what the run fails of."""
+        try:
+            self._settle()
+        finally:
+            self._thread.shutdown()
+
+
+def _validators(page: Page) -> Mapping[str, str]:
+    if page.validator_key is None or page.validator is None:
+        return {}
+    return {page.validator_key: page.validator}
+
+
+@contextmanager
+def _locked(engine: Engine, source: str) -> Iterator[Connection]:
+    """Open the run's one connection and take the source on it: the lock ends with the session."""
+    with engine.connect() as conn:
+        with conn.begin():
+            store.lock_source(conn, source)
+        yield conn

@@ -1,0 +1,61 @@
+"""SQL files: the named statements in them, ready to execute."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import TextClause, text
+
+from shared.records import VALUES
+from shared.tables import RAW
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
+    """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
+
+    `{part}` in the file is replaced by the part of that name: lists of columns and names of tables
+    out of `shared/tables.py`, which bound parameters cannot stand for. Never a value.
+    """
+    texts = _read_texts(file)
+    return {name: text(body.format(**parts)) for name, body in texts.items()}
+
+
+def source_parts(source: str) -> dict[str, str]:
+    """Write what the statements of one source share: its raw table, and `shared_parts`."""
+    return {"raw": RAW[source].name, **shared_parts()}
+
+
+def shared_parts() -> dict[str, str]:
+    """Write the lists of columns that the statements share."""
+    value_and_listing = [*VALUES, *(f"{value}_listing_id" for value in VALUES)]
+    order = "ORDER BY observed_at DESC, source, external_id"
+    unified_values = ", ".join(
+        f"(array_agg({column} {order}) FILTER (WHERE {value} IS NOT NULL))[1] AS {alias}"
+        for value in VALUES
+        for column, alias in ((value, value), ("id", f"{value}_listing_id"))
+    )
+    unified = _read_texts("unified.sql")["unified"]
+    return {
+        "values": ", ".join(VALUES),
+        "typed_values": ", ".join(f"{value} numeric" for value in VALUES),
+        **{f"{table}_values": _columns(table, VALUES) for table in ("f", "l", "n", "o")},
+        "set_values": ", ".join(f"{value} = n.{value}" for value in VALUES),
+        "set_unified": ", ".join(f"{column} = u.{column}" for column in value_and_listing),
+        "a_unified": _columns("a", value_and_listing),
+        "u_unified": _columns("u", value_and_listing),
+        "unified_of_all": unified.format(unified_values=unified_values, among=""),
+        "unified_of_touched": unified.format(
+            unified_values=unified_values, among="JOIN touched USING (asset_id)"
+        ),
+    }
+
+
+def _columns(table: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
+
+
+def _read_texts(file: str) -> dict[str, str]:
+    _, *pieces = _NAME.split(Path(__file__).with_name(file).read_text(encoding="utf-8"))
+    return {name: body.strip() for name, body in zip(pieces[::2], pieces[1::2], strict=True)}
