@@ -1,0 +1,1 @@
+"""Fetches from the sources, and is the only writer."""
