@@ -34,10 +34,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS newest (
   listing_id integer,
   asset_id integer NOT NULL
 ) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
-  symbol_key text NOT NULL,
-  name_key text NOT NULL
-) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched_assets (
   asset_id integer NOT NULL
 ) ON COMMIT DELETE ROWS;

@@ -49,8 +49,7 @@ def resolve(conn: Connection, run_id: int | None) -> int:
     Under the identity lock only. Assets gained and lost are added to `touched_assets`, and every
     asset that has no slug yet gets one. The same listings again change nothing.
     """
-    conn.execute(STATEMENTS["create_decisions"])
-    conn.execute(STATEMENTS["decide"], {"link_score": LINK_SCORE})
+    _decide(conn)
     conn.execute(STATEMENTS["number_new_assets"])
     conn.execute(STATEMENTS["insert_new_assets"])
     conn.execute(STATEMENTS["record_events"], {"run_id": run_id})
@@ -64,3 +63,25 @@ def resolve(conn: Connection, run_id: int | None) -> int:
             STATEMENTS["give_slugs"], {"ids": [row.id for row in nameless], "slugs": slugs}
         )
     return moved
+
+
+def create_touched_keys(conn: Connection) -> None:
+    """Create the temporary table of symbols and names to decide on; again changes nothing."""
+    conn.execute(STATEMENTS["create_touched_keys"])
+
+
+def touch_every_key(conn: Connection) -> None:
+    """Put every symbol and name that there is among the `touched_keys`."""
+    conn.execute(STATEMENTS["touch_every_key"])
+
+
+def decide_on_all(conn: Connection) -> None:
+    """Fill `decisions` with what the rule says of every listing, and act on none of it."""
+    create_touched_keys(conn)
+    touch_every_key(conn)
+    _decide(conn)
+
+
+def _decide(conn: Connection) -> None:
+    conn.execute(STATEMENTS["create_decisions"])
+    conn.execute(STATEMENTS["decide"], {"link_score": LINK_SCORE})

@@ -1,6 +1,15 @@
 -- Which listings are one asset. The result depends on the set of listings alone, never on the order
 -- in which they came: it is worked out anew for every symbol and name that a batch touches.
 
+-- name: create_touched_keys
+CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
+  symbol_key text NOT NULL,
+  name_key text NOT NULL
+) ON COMMIT DELETE ROWS
+
+-- name: touch_every_key
+INSERT INTO touched_keys SELECT DISTINCT symbol_key, name_key FROM listings
+
 -- name: create_decisions
 CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
   listing_id integer NOT NULL,

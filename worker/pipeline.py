@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -115,7 +114,7 @@ class _Run:
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
-        with store.reachable(), _locked(self.engine, name) as conn:
+        with store.reachable(), store.locked(self.engine, name) as conn:
             with conn.begin():
                 if store.close_interrupted_runs(conn, name):
                     log.warning("an earlier run was interrupted", source=name)
@@ -286,12 +285,3 @@ def _validators(page: Page) -> Mapping[str, str]:
     if page.validator_key is None or page.validator is None:
         return {}
     return {page.validator_key: page.validator}
-
-
-@contextmanager
-def _locked(engine: Engine, source: str) -> Iterator[Connection]:
-    """Open the run's one connection and take the source on it: the lock ends with the session."""
-    with engine.connect() as conn:
-        with conn.begin():
-            store.lock_source(conn, source)
-        yield conn

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Connection, TextClause, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, TextClause, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -25,6 +25,7 @@ LOCK_NAMESPACE = 0x6B61_7370  # "kasp": which of the database's advisory locks a
 
 # Held until the session ends; a second worker on the same source gets False.
 TRY_LOCK_SOURCE = text("SELECT pg_try_advisory_lock(:namespace, hashtext(:source))")
+
 UNLOCK_SOURCE = text("SELECT pg_advisory_unlock(:namespace, hashtext(:source))")
 
 # Held to the end of the transaction. It lets one batch at a time decide on listings and assets: two
@@ -62,16 +63,8 @@ def reachable() -> Iterator[None]:
         raise
 
 
-STAGED = (
-    "external_id",
-    "observed_at",
-    "symbol",
-    "name",
-    "symbol_key",
-    "name_key",
-    *VALUES,
-    "payload",
-)
+OBSERVED = ("symbol", "name", "symbol_key", "name_key", *VALUES)
+"""The columns of the temporary tables that hold what an observation says."""
 
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
@@ -123,17 +116,19 @@ class Checkpoint:
     snapshot_records: int | None = None
 
 
-def lock_source(conn: Connection, source: str) -> None:
-    """Take the source for this session, until `unlock_source` or the session's end.
+LOCK_ATTEMPTS = 10
+"""How often a lock is tried for that was found taken, but by nobody when asked who has it."""
 
-    Raises:
-        LockedError: another session has it; the message names that worker.
-    """
+
+def _lock_source(conn: Connection, source: str) -> None:
     key = {"namespace": LOCK_NAMESPACE, "source": source}
-    if conn.scalar(TRY_LOCK_SOURCE, key):
-        return
-    holder = conn.execute(LOCK_HOLDER, key).one_or_none()
-    if holder is None:
+    for _ in range(LOCK_ATTEMPTS):
+        if conn.scalar(TRY_LOCK_SOURCE, key):
+            return
+        holder = conn.execute(LOCK_HOLDER, key).one_or_none()
+        if holder is not None:
+            break
+    else:
         raise LockedError(f"{source}: was locked by another worker a moment ago; try again")
     who = holder.application_name
     since = holder.backend_start
@@ -143,8 +138,20 @@ def lock_source(conn: Connection, source: str) -> None:
     raise LockedError(f"{source}: locked by {who} since {since:%H:%M:%SZ}; wait for it, or stop it")
 
 
-def unlock_source(conn: Connection, source: str) -> None:
-    conn.execute(UNLOCK_SOURCE, {"namespace": LOCK_NAMESPACE, "source": source})
+@contextmanager
+def locked(engine: Engine, source: str) -> Iterator[Connection]:
+    """Open a connection and take the source on it: the lock ends with the session at the latest.
+
+    Raises:
+        LockedError: another session has it; the message names that worker.
+    """
+    with engine.connect() as conn:
+        with conn.begin():
+            _lock_source(conn, source)
+        yield conn
+        # Closing would free it too, but only once the server has noticed.
+        with conn.begin():
+            conn.execute(UNLOCK_SOURCE, {"namespace": LOCK_NAMESPACE, "source": source})
 
 
 def close_interrupted_runs(conn: Connection, source: str) -> int:
@@ -209,6 +216,7 @@ def clear_checkpoint(conn: Connection, source: str) -> bool:
 def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
+    identity.create_touched_keys(conn)
 
 
 def load_batch(
@@ -253,8 +261,13 @@ def load_observed(
         lock_identity(conn)
         update_listings(conn, source, run_id)
         conn.execute(statements["insert_observations"], {"source": source})
-        conn.execute(statements["unify_assets"])
+        unify_assets(conn, source)
     return new
+
+
+def unify_assets(conn: Connection, source: str) -> int:
+    """Work out the unified values of `touched_assets` anew; return how many assets changed."""
+    return conn.execute(STATEMENTS[source]["unify_assets"]).rowcount
 
 
 def lock_identity(conn: Connection) -> None:
@@ -283,28 +296,39 @@ def update_listings(
 
 def copy_staging(conn: Connection, observed: Sequence[tuple[RawRecord, Observation]]) -> None:
     """Send checked records to the `staging` table."""
-    normalise = identity.normalise
+    lines = [
+        _line([o.external_id, o.observed_at.isoformat(), *_cells(o)], record.payload)
+        for record, o in observed
+    ]
+    columns = ("external_id", "observed_at", *OBSERVED, "payload")
+    _copy(conn, "staging", columns, lines)
+
+
+def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -> None:
+    """Send what stored raw records say to the `fresh` table, under the records' own keys."""
     lines = [
         _line(
             [
-                o.external_id,
-                o.observed_at.isoformat(),
-                o.symbol,
-                o.name,
-                normalise(o.symbol),
-                normalise(o.name),
-                o.price_usd,
-                o.market_cap_usd,
-                o.volume_24h_usd,
-                o.circulating_supply,
-                o.total_supply,
-                o.max_supply,
+                raw.external_id,
+                raw.observed_at.isoformat(),
+                raw.run_id,
+                *_cells(o),
             ],
-            record.payload,
+            _hex(raw.payload_hash),
         )
-        for record, o in observed
+        for raw, o in rows
     ]
-    _copy(conn, "staging", STAGED, lines)
+    columns = ("external_id", "observed_at", "run_id", *OBSERVED, "payload_hash")
+    _copy(conn, "fresh", columns, lines)
+
+
+def copy_unreadable(conn: Connection, rows: Sequence[Row[Any]]) -> None:
+    """Note stored raw records that are none by the schema of today."""
+    lines = [
+        _line([raw.external_id, raw.observed_at.isoformat()], _hex(raw.payload_hash))
+        for raw in rows
+    ]
+    _copy(conn, "unreadable", ("external_id", "observed_at", "payload_hash"), lines)
 
 
 def copy_rejects(conn: Connection, source: str, run_id: int, rejects: Sequence[Reject]) -> None:
@@ -318,7 +342,7 @@ def copy_rejects(conn: Connection, source: str, run_id: int, rejects: Sequence[R
                 reject.record.position,
                 json.dumps(list(reject.reasons)),
             ],
-            b"\\x" + reject.record.payload.hex().encode(),
+            _hex(reject.record.payload),
         )
         for reject in rejects
     ]
@@ -326,13 +350,34 @@ def copy_rejects(conn: Connection, source: str, run_id: int, rejects: Sequence[R
     conn.execute(STATEMENTS[source]["insert_rejects"], {"source": source, "run_id": run_id})
 
 
-def _line(cells: Sequence[object], payload: bytes) -> bytes:
-    """Write one row in COPY's text format, the payload last."""
+def _cells(o: Observation) -> tuple[object, ...]:
+    """What an observation says, in the order of `OBSERVED`."""
+    return (
+        o.symbol,
+        o.name,
+        identity.normalise(o.symbol),
+        identity.normalise(o.name),
+        o.price_usd,
+        o.market_cap_usd,
+        o.volume_24h_usd,
+        o.circulating_supply,
+        o.total_supply,
+        o.max_supply,
+    )
+
+
+def _hex(value: bytes) -> bytes:
+    """Write bytes as `bytea` reads them."""
+    return b"\\x" + value.hex().encode()
+
+
+def _line(cells: Sequence[object], last: bytes) -> bytes:
+    """Write one row in COPY's text format, the cell of bytes last."""
     text_cells = "\t".join(
         "\\N" if cell is None else _escape(cell) if type(cell) is str else str(cell)
         for cell in cells
     )
-    return text_cells.encode() + b"\t" + _escape_bytes(payload) + b"\n"
+    return text_cells.encode() + b"\t" + _escape_bytes(last) + b"\n"
 
 
 def _escape(cell: str) -> str:

@@ -1,0 +1,253 @@
+"""One GET: its timeouts, limits and pace, and for every failure what to do next."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Self
+
+import requests
+import structlog
+import urllib3
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from shared.errors import RetryableError
+from worker.http_failures import Failures, seconds_to_wait
+from worker.sources.base import Request, Response
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 64 * 1024
+ERROR_BYTES = 64 * 1024
+"""An error is read this far: enough for what the provider has to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request may take (in seconds and bytes), and when to stop trying.
+
+    `body_bytes` counts what an answer unpacks to. The pause before attempt n+1 is a random part of
+    `backoff * 2**n`, at most `longest_backoff`; or what the source asked for with `Retry-After`,
+    where that is no more than `longest_wait`. A longer one ends the run.
+    """
+
+    connect: float = 5
+    read: float = 30
+    answer: float = 120
+    body_bytes: int = 64 * 1024 * 1024
+    attempts: int = 5
+    backoff: float = 1
+    longest_backoff: float = 60
+    longest_wait: float = 180
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Pace:
+    """Turns, evenly spaced: so many a minute, and no burst after a rest."""
+
+    def __init__(self, per_minute: float, clock: Callable[[], float]) -> None:
+        self._gap = 60 / per_minute
+        self._clock = clock
+        self._next = clock()
+
+    def take_turn(self) -> float:
+        """Take the next turn, and say how many seconds away it is."""
+        now = self._clock()
+        turn = max(now, self._next)
+        self._next = turn + self._gap
+        return turn - now
+
+
+class Http:
+    """A source's way to the network; `worker.sources.base.Fetch` is what it promises.
+
+    One for a source and process: it keeps the connection and the pace. `requests` and `retries`
+    count up from 0. Once the `stop` event is set it ends every wait, and raises `RetryableError`
+    with the code `stopped`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        requests_per_minute: float,
+        stop: threading.Event,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self.requests = 0
+        self.retries = 0
+        self._source = source
+        self._stop = stop
+        self._limits = limits
+        self._clock = clock
+        self._wait = wait or stop.wait
+        self._pace = Pace(requests_per_minute, clock)
+        self._backoff = wait_random_exponential(
+            multiplier=limits.backoff, max=limits.longest_backoff
+        )
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = user_agent()
+        self._session.headers["Accept"] = "application/json"
+        # Having an `auth` of its own keeps the session from adding one out of ~/.netrc.
+        self._session.auth = _no_auth
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __call__(self, request: Request, validator: str | None = None) -> Response:
+        failures = Failures(self._source, request)
+        retrying = Retrying(
+            retry=retry_if_exception(self._is_worth_another),
+            stop=stop_after_attempt(self._limits.attempts),
+            wait=self._pause_before_next,
+            before_sleep=lambda state: self._tell(failures.url, state),
+            sleep=lambda seconds: self._sleep(seconds, failures),
+            reraise=True,
+        )
+        try:
+            return retrying(self._get, request, validator, failures)
+        except RetryableError as exc:
+            attempts = retrying.statistics.get("attempt_number", 1)
+            if attempts == 1 or exc.code == "stopped":
+                raise
+            raise RetryableError(
+                f"{exc} ({attempts} attempts)", code=exc.code, retry_after=exc.retry_after
+            ) from exc
+
+    def _get(self, request: Request, validator: str | None, failures: Failures) -> Response:
+        self._sleep(self._pace.take_turn(), failures)
+        self.requests += 1
+        headers = {**request.headers, **({"If-None-Match": validator} if validator else {})}
+        deadline = self._clock() + self._limits.answer
+        try:
+            with self._session.get(
+                request.url,
+                params=request.params,
+                headers=headers,
+                timeout=(self._limits.connect, self._limits.read),
+                stream=True,
+                allow_redirects=False,
+            ) as answer:
+                return self._take(answer, deadline, failures)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
+            failure = failures.raised(exc)
+            # What requests raises for a bad header quotes the header.
+            raise failure from (exc if isinstance(failure, RetryableError) else None)
+
+    def _take(self, answer: requests.Response, deadline: float, failures: Failures) -> Response:
+        etag = answer.headers.get("ETag")
+        if answer.status_code == requests.codes.not_modified:
+            return Response(b"", etag, not_modified=True)
+        if answer.is_redirect:
+            raise failures.redirected(answer.headers["Location"])
+        asked = seconds_to_wait(answer.headers)
+        if answer.status_code != requests.codes.ok:
+            said = self._read_error(answer, deadline, failures)
+            raise failures.status(answer.status_code, said, asked, self._limits.longest_wait)
+        limit = self._limits.body_bytes
+        if (answer.raw.length_remaining or 0) > limit:
+            raise failures.too_large(limit)
+        body = self._read(answer, limit + 1, deadline, failures)
+        if len(body) > limit:
+            raise failures.too_large(limit)
+        failures.check(
+            body, answer.headers.get("Content-Type", ""), asked, self._limits.longest_wait
+        )
+        return Response(body, etag)
+
+    def _read(
+        self, answer: requests.Response, limit: int, deadline: float, failures: Failures
+    ) -> bytes:
+        """Read up to `limit` unpacked bytes, a packet at a time, so that a trickle has an end."""
+        body = bytearray()
+        while len(body) < limit:
+            chunk = answer.raw.read1(min(CHUNK, limit - len(body)), decode_content=True)
+            if not chunk:
+                break
+            body += chunk
+            if self._stop.is_set():
+                raise failures.stopped()
+            if self._clock() > deadline:
+                raise failures.too_slow(self._limits.answer)
+        return bytes(body)
+
+    def _read_error(
+        self, answer: requests.Response, deadline: float, failures: Failures
+    ) -> bytes:
+        """Read what an error says, where that can be read: its status tells what to do."""
+        try:
+            return self._read(answer, ERROR_BYTES, deadline, failures)
+        except urllib3.exceptions.HTTPError:
+            return b""
+
+    def _sleep(self, seconds: float, failures: Failures) -> None:
+        if seconds > 0:
+            self._wait(seconds)
+        if self._stop.is_set():
+            raise failures.stopped()
+
+    def _pause_before_next(self, state: RetryCallState) -> float:
+        asked = _failure(state).retry_after
+        return asked or self._backoff(state)
+
+    def _is_worth_another(self, exc: BaseException) -> bool:
+        return (
+            isinstance(exc, RetryableError)
+            and exc.code != "stopped"
+            and (exc.retry_after or 0) <= self._limits.longest_wait
+        )
+
+    def _tell(self, url: str, state: RetryCallState) -> None:
+        self.retries += 1
+        failure = _failure(state)
+        log.warning(
+            "a request failed and will be tried again",
+            source=self._source,
+            url=url,
+            code=failure.code,
+            error=str(failure),
+            attempt=state.attempt_number,
+            pause_seconds=round(state.upcoming_sleep, 1),
+        )
+
+
+def _failure(state: RetryCallState) -> RetryableError:
+    """The failure that an attempt ended with; nothing else is tried again."""
+    failure = state.outcome.exception() if state.outcome else None
+    assert isinstance(failure, RetryableError)  # noqa: S101 - `retry` lets no other through
+    return failure
+
+
+def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def user_agent() -> str:
+    """Name the program, and its version where it is installed."""
+    try:
+        return f"kasparro-etl/{version('kasparro-etl')}"
+    except PackageNotFoundError:
+        return "kasparro-etl"

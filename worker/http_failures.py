@@ -1,0 +1,254 @@
+"""What can go wrong with a GET, and for each what to do next: try again, or fail the run.
+
+A message says what was asked (never a key), what came back, and which setting to look at.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import requests
+import urllib3
+
+from shared.errors import RetryableError, SourceError
+from worker.sources.base import Request
+
+CODES = {401: "unauthorized", 402: "payment_required", 403: "forbidden", 404: "not_found"}
+LOWEST_ERROR = 400
+TOO_MANY = 429
+SERVER_ERRORS = range(500, 600)
+LONGEST_ERROR = 64 * 1024
+LONGEST_WAIT = timedelta(days=400).total_seconds()
+MALFORMED = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+SECRETS = ("key", "token", "secret", "auth", "password")
+
+
+class Failures:
+    """The failures of one request, worded."""
+
+    def __init__(self, source: str, request: Request) -> None:
+        parts = urlsplit(request.url)
+        self.host = parts.hostname or request.url
+        self.url = shown_url(request)
+        self._secrets = [value for value in request.headers.values() if value]
+        self._base_url = f"{source.upper()}_BASE_URL"
+        self._api_key = f"{source.upper()}_API_KEY"
+
+    def status(
+        self, status: int, body: bytes, asked: float | None, longest_wait: float
+    ) -> SourceError | RetryableError:
+        """Say what an answer with this status means; `asked` is its `Retry-After` in seconds."""
+        message = f"GET {self.url}: HTTP {status}{self._said(body)}"
+        if status == TOO_MANY:
+            return self._rate_limited(message, asked, longest_wait)
+        if status in SERVER_ERRORS or status == requests.codes.request_timeout:
+            message += self._when(asked, longest_wait)
+            return RetryableError(message, code=f"http_{status}", retry_after=asked)
+        advice = {
+            401: f"check {self._api_key}",
+            402: f"the plan does not cover this call: check {self._api_key}",
+            403: f"the provider refuses the key or this address: check {self._api_key}",
+            404: f"check {self._base_url}",
+        }.get(status, f"the provider does not take this request: check {self._base_url}")
+        return SourceError(f"{message}; {advice}", code=CODES.get(status, f"http_{status}"))
+
+    def check(self, body: bytes, content_type: str, asked: float | None, longest: float) -> None:
+        """Refuse what came with status 200 and is no answer.
+
+        Raises:
+            SourceError: `not_json`, `error_answer`.
+            RetryableError: `truncated`, `rate_limited`.
+        """
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind and kind not in {"application/json", "text/json"} and not kind.endswith("+json"):
+            raise SourceError(
+                f"GET {self.url}: expected JSON, got {kind!r}{self._said(body)};"
+                f" check {self._base_url}",
+                code="not_json",
+            )
+        first, last = body[:64].lstrip()[:1], body[-64:].rstrip()[-1:]
+        if not first or {b"[": b"]", b"{": b"}"}.get(first, last) != last:
+            what = "the body is cut off" if first else "the body is empty"
+            raise RetryableError(f"GET {self.url}: {what}", code="truncated")
+        if first == b"{" and len(body) <= LONGEST_ERROR:
+            code, text = error_in(body)
+            message = f"GET {self.url}: HTTP 200, with an error in it{self._said(body)}"
+            if code == TOO_MANY:
+                raise self._rate_limited(message, asked, longest)
+            if text:
+                raise SourceError(
+                    f"{message}; check {self._api_key} and {self._base_url}", code="error_answer"
+                )
+
+    def raised(self, exc: Exception) -> SourceError | RetryableError:
+        """Say what an exception of the HTTP library means."""
+        return self._final(exc) or self._passing(exc)
+
+    def _final(self, exc: Exception) -> SourceError | None:
+        if isinstance(exc, UnicodeError | requests.exceptions.InvalidHeader):
+            what = (
+                f"a header cannot carry {self._api_key}: it holds a character that no key has,"
+                " such as a line break; copy the key again"
+            )
+        elif isinstance(exc, MALFORMED):
+            what = f"not a URL that can be asked; check {self._base_url}"
+        elif "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            return SourceError(
+                f"GET {self.url}: the certificate of host {self.host!r} is not trusted; check"
+                f" {self._base_url}, the clock, and what stands between (a proxy)",
+                code="untrusted_certificate",
+            )
+        else:
+            return None
+        return SourceError(f"GET {self.url}: {what}", code="misconfigured")
+
+    def _passing(self, exc: Exception) -> RetryableError:
+        if isinstance(exc, requests.ConnectTimeout) or _never_connected(exc):
+            code = "unreachable"
+            what = (
+                f"host {self.host!r} cannot be reached ({_cause(exc)}); check the network and"
+                f" {self._base_url}"
+            )
+        elif isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError):
+            code, what = "timeout", "timed out"
+        elif isinstance(exc, urllib3.exceptions.DecodeError):
+            code, what = "truncated", "the body does not unpack"
+        elif isinstance(exc, urllib3.exceptions.ProtocolError):
+            code, what = "truncated", "the body is cut off"
+        else:
+            code, what = "connection_lost", f"the connection was lost ({_cause(exc)})"
+        return RetryableError(f"GET {self.url}: {what}", code=code)
+
+    def redirected(self, location: str) -> SourceError:
+        try:
+            host = urlsplit(location).hostname or self.host
+        except ValueError:
+            host = location
+        return SourceError(
+            f"GET {self.url}: redirected to host {host!r}, which was not followed, since a key"
+            f" must not go there unasked; if it is right, set {self._base_url}",
+            code="redirected",
+        )
+
+    def too_large(self, limit: int) -> SourceError:
+        return SourceError(
+            f"GET {self.url}: the body is larger than {limit // 2**20} MiB, which no page of this"
+            f" source is; check {self._base_url}",
+            code="too_large",
+        )
+
+    def too_slow(self, seconds: float) -> RetryableError:
+        return RetryableError(
+            f"GET {self.url}: the body was not complete after {seconds:g} s", code="timeout"
+        )
+
+    def stopped(self) -> RetryableError:
+        return RetryableError(f"GET {self.url}: stopped before it was answered", code="stopped")
+
+    def _rate_limited(self, message: str, asked: float | None, longest: float) -> RetryableError:
+        message += self._when(asked, longest)
+        return RetryableError(message, code="rate_limited", retry_after=asked)
+
+    def _when(self, asked: float | None, longest: float) -> str:
+        if not asked:
+            return ""
+        pause = f"; it asks for a pause of {asked:.0f} s"
+        if asked <= longest:
+            return pause
+        at = datetime.now(UTC) + timedelta(seconds=asked)
+        return (
+            f"{pause}, and a run waits {longest:.0f} s at most: try again after"
+            f" {at:%Y-%m-%dT%H:%M:%SZ}"
+        )
+
+    def _said(self, body: bytes) -> str:
+        """Quote what a body says of the error, in short and without the key."""
+        _, text = error_in(body)
+        text = text or body[:400].decode(errors="replace")
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        text = " ".join(text.split())
+        return f": {text[:200]!r}" if text else ""
+
+
+def shown_url(request: Request) -> str:
+    """Show a request's URL, without a user, a password, or a parameter that may be a key."""
+    parts = urlsplit(request.url)
+    host = parts.netloc.rpartition("@")[2]
+    params = {
+        name: "…" if any(word in name.lower() for word in SECRETS) else value
+        for name, value in request.params.items()
+    }
+    query = f"?{urlencode(params, safe='…')}" if params else ""
+    return f"{parts.scheme}://{host}{parts.path}{query}"
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Read `Retry-After`, in seconds or as a date; None where there is none that makes sense.
+
+    A date is measured by the answer's own `Date`, so that a wrong clock here does no harm.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_WAIT)
+    try:
+        until = _http_date(text)
+    except ValueError:
+        return None
+    try:
+        now = _http_date(headers.get("Date", ""))
+    except ValueError:
+        now = datetime.now(UTC)
+    return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def _http_date(text: str) -> datetime:
+    read = parsedate_to_datetime(text)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def error_in(body: bytes) -> tuple[int | None, str | None]:
+    """Find the code and the text of an error in a JSON body, in the forms that providers use.
+
+    `{"error": "text"}`, `{"error": {"code": 429, "message": "text"}}`,
+    `{"status": {"error_code": 429, "error_message": "text"}}`, `{"status": 400, "error": "text"}`,
+    `{"code": 429, "message": "text"}`.
+    """
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(document, dict):
+        return None, None
+    error, status = document.get("error"), document.get("status")
+    if isinstance(status, dict):
+        code, text = status.get("error_code"), status.get("error_message")
+    elif isinstance(error, dict):
+        code, text = error.get("code"), error.get("message")
+    else:
+        code, text = document.get("code", status), error
+    if not isinstance(code, int) or code < LOWEST_ERROR:
+        return None, str(text) if text else None
+    return code, str(text or document.get("message") or f"error {code}")
+
+
+def _never_connected(exc: Exception) -> bool:
+    reason = getattr(exc.args[0] if exc.args else None, "reason", None)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _cause(exc: BaseException) -> str:
+    """Name what lies at the bottom of an exception, in the operating system's words."""
+    inner: BaseException | None = exc
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return type(exc).__name__

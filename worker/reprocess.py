@@ -1,0 +1,166 @@
+"""Rebuild observations, listings and assets from raw records, without fetching.
+
+In batches, each a transaction of its own; readers go on reading. What comes out is what the same
+records loaded now would give: ids and slugs stay, and a second time changes nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import structlog
+from marshmallow import ValidationError
+from sqlalchemy import Connection, Engine, Row
+
+from shared.records import Observation
+from worker import identity, store
+from worker.check import flatten
+from worker.sources.base import Source
+from worker.statements import read_statements, source_parts
+
+log = structlog.get_logger(__name__)
+
+BATCH_SIZE = 5000
+"""Raw records in one transaction."""
+
+BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), "", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a reprocess did: raw records read, and those that are none by today's schema."""
+
+    read: int
+    unreadable: int
+
+
+def reprocess(
+    engine: Engine,
+    source: Source,
+    progress: Callable[[int], None] = lambda read: None,  # noqa: ARG005
+) -> Rebuilt:
+    """Rebuild what follows from one source's raw records.
+
+    Killed half-way, it leaves a database that is whole, part of it rebuilt; start it again.
+
+    Raises:
+        LockedError: a worker is at this source.
+        DatabaseUnavailableError: the database went away.
+    """
+    with store.reachable(), store.locked(engine, source.name) as conn:
+        return _Reprocess(conn, source).execute(progress)
+
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class _Reprocess:
+    """One rebuild under the source's lock."""
+
+    def __init__(self, conn: Connection, source: Source) -> None:
+        self.conn = conn
+        self.source = source
+        self.statements = read_statements("reprocess.sql", **source_parts(source.name))
+
+    def execute(self, progress: Callable[[int], None]) -> Rebuilt:
+        with self.conn.begin():
+            store.create_staging(self.conn, self.source.name)
+            self.conn.execute(self.statements["create_unreadable"])
+            self.conn.execute(self.statements["empty_unreadable"])
+        read = unreadable = 0
+        for rows in self._stretches():
+            readable = self._rebuild_observations(rows)
+            read += len(rows)
+            unreadable += len(rows) - readable
+            progress(read)
+        with self.conn.begin():
+            store.lock_identity(self.conn)
+            self.conn.execute(
+                self.statements["delete_unfounded_observations"], {"source": self.source.name}
+            )
+        self._rebuild_listings()
+        self._rebuild_assets()
+        return Rebuilt(read, unreadable)
+
+    def _stretches(self) -> Iterator[Sequence[Row[Any]]]:
+        """Yield the raw records in stretches of `BATCH_SIZE`, in the order of their key."""
+        after: Sequence[Any] = BEFORE_ALL
+        while True:
+            observed_at, external_id, payload_hash = after
+            with self.conn.begin():
+                rows = self.conn.execute(
+                    self.statements["read_raw"],
+                    {
+                        "observed_at": observed_at,
+                        "external_id": external_id,
+                        "payload_hash": payload_hash,
+                        "limit": BATCH_SIZE,
+                    },
+                ).all()
+            if not rows:
+                return
+            yield rows
+            after = rows[-1][:3]
+
+    def _observe(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:
+        """Say what the records mean; those that are none by today's schema go to `unreadable`."""
+        observed: list[tuple[Row[Any], Observation]] = []
+        unreadable: list[Row[Any]] = []
+        for row in rows:
+            try:
+                observed.append((row, self.source.observe(_decode(row.payload))))
+            except ValidationError as exc:
+                unreadable.append(row)
+                log.warning(
+                    "a raw record is none by the schema of today",
+                    source=self.source.name,
+                    external_id=row.external_id,
+                    observed_at=row.observed_at.isoformat(),
+                    reasons=list(flatten(exc.messages)),
+                )
+        store.copy_unreadable(self.conn, unreadable)
+        return observed
+
+    def _rebuild_observations(self, rows: Sequence[Row[Any]]) -> int:
+        key = {"source": self.source.name}
+        with self.conn.begin():
+            observed = self._observe(rows)
+            store.copy_fresh(self.conn, observed)
+            store.lock_identity(self.conn)
+            store.update_listings(self.conn, self.source.name, None)
+            self.conn.execute(self.statements["rebuild_observations"], key)
+            store.unify_assets(self.conn, self.source.name)
+        return len(observed)
+
+    def _rebuild_listings(self) -> None:
+        """Make each listing say what its newest raw record says, whatever it says now."""
+        name, after = self.source.name, 0
+        while True:
+            with self.conn.begin():
+                store.lock_identity(self.conn)
+                rows = self.conn.execute(
+                    self.statements["read_newest_raw"],
+                    {"source": name, "after": after, "limit": BATCH_SIZE},
+                ).all()
+                if not rows:
+                    return
+                store.copy_fresh(self.conn, self._observe(rows))
+                store.update_listings(self.conn, name, None, rebuild=True)
+                store.unify_assets(self.conn, name)
+            after = rows[-1].id
+
+    def _rebuild_assets(self) -> None:
+        """Decide anew for every listing, and unify every asset."""
+        with self.conn.begin():
+            store.lock_identity(self.conn)
+            self.conn.execute(
+                self.statements["delete_unobserved_listings"], {"source": self.source.name}
+            )
+            identity.touch_every_key(self.conn)
+            identity.resolve(self.conn, None)
+            self.conn.execute(self.statements["delete_empty_assets"])
+            self.conn.execute(self.statements["touch_all_assets"])
+            store.unify_assets(self.conn, self.source.name)

@@ -1,0 +1,61 @@
+-- Rebuilding what follows from raw records. `{raw}` is the source's raw table.
+
+-- name: read_raw
+-- One stretch of the source's raw records, in the order of their key.
+SELECT observed_at, external_id, payload_hash, run_id, payload::text AS payload
+FROM {raw}
+WHERE (observed_at, external_id, payload_hash) > (:observed_at, :external_id, :payload_hash)
+ORDER BY observed_at, external_id, payload_hash
+LIMIT :limit
+
+-- name: read_newest_raw
+-- The newest raw record of each of a stretch of listings.
+SELECT r.observed_at, r.external_id, r.payload_hash, r.run_id, r.payload::text AS payload, l.id
+FROM (SELECT * FROM listings WHERE source = :source AND id > :after ORDER BY id LIMIT :limit) AS l
+CROSS JOIN LATERAL (
+  SELECT observed_at, payload_hash FROM observations
+  WHERE listing_id = l.id ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+) AS o
+JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
+               AND r.payload_hash = o.payload_hash
+ORDER BY l.id
+
+-- name: rebuild_observations
+INSERT INTO observations AS o (listing_id, observed_at, payload_hash, run_id, {values})
+SELECT l.id, f.observed_at, f.payload_hash, f.run_id, {f_values}
+FROM fresh AS f JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
+ON CONFLICT (listing_id, observed_at, payload_hash) DO UPDATE
+SET run_id = excluded.run_id, {set_excluded}
+WHERE (o.run_id, {o_values}) IS DISTINCT FROM (excluded.run_id, {excluded_values})
+
+-- name: delete_unfounded_observations
+-- Observations that no raw record stands behind, or whose raw record is none by today's schema.
+DELETE FROM observations AS o
+USING listings AS l
+WHERE l.id = o.listing_id AND l.source = :source
+  AND (NOT EXISTS (SELECT FROM {raw} AS r
+                   WHERE r.external_id = l.external_id AND r.observed_at = o.observed_at
+                     AND r.payload_hash = o.payload_hash)
+       OR EXISTS (SELECT FROM unreadable AS u
+                  WHERE u.external_id = l.external_id AND u.observed_at = o.observed_at
+                    AND u.payload_hash = o.payload_hash))
+
+-- name: create_unreadable
+CREATE TEMPORARY TABLE IF NOT EXISTS unreadable (
+  external_id text NOT NULL,
+  observed_at timestamptz NOT NULL,
+  payload_hash bytea NOT NULL
+)
+
+-- name: empty_unreadable
+TRUNCATE unreadable
+
+-- name: delete_unobserved_listings
+DELETE FROM listings AS l
+WHERE l.source = :source AND NOT EXISTS (SELECT FROM observations WHERE listing_id = l.id)
+
+-- name: touch_all_assets
+INSERT INTO touched_assets SELECT id FROM assets
+
+-- name: delete_empty_assets
+DELETE FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)

@@ -1,0 +1,108 @@
+"""Whether the invariants hold in a database, and the fingerprint of its content."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, TextClause
+
+from shared.tables import RAW
+from worker import identity, store
+from worker.statements import read_statements, source_parts
+
+SHOWN = 20
+"""How many damaged rows of a kind are named; all are counted."""
+
+BY_SOURCE = (
+    "raw_has_its_hash",
+    "raw_has_its_observation",
+    "observations_have_their_raw",
+    "runs_stored_what_they_counted",
+)
+OVERALL = (
+    "runs_add_up",
+    "checkpoints_add_up",
+    "rejects_are_stored",
+    "observations_have_listings",
+    "listings_show_their_newest",
+    "links_follow_the_rule",
+    "assets_have_listings",
+    "assets_show_their_listings",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One invariant that does not hold: how many rows break it, and the first of them."""
+
+    check: str
+    count: int
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification counted, what it found, and the fingerprint of the content.
+
+    `fingerprint` is equal for two databases that hold the same raw records, observations,
+    listings, assets and rejects, however they came there: surrogate ids, slugs, run ids and load
+    times are not part of it.
+    """
+
+    counted: Mapping[str, int]
+    checks: int
+    findings: tuple[Finding, ...]
+    fingerprint: str
+
+
+def verify(engine: Engine) -> Report:
+    """Check the whole database in one snapshot; it reads every row, and changes none.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+    """
+    with (
+        store.reachable(),
+        engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn,
+        conn.begin() as transaction,
+    ):
+        findings: list[Finding] = []
+        identity.decide_on_all(conn)
+        for source in RAW:
+            statements = _statements(source)
+            for check in BY_SOURCE:
+                findings += _find(conn, f"{check} ({source})", statements[check])
+        for check in OVERALL:
+            findings += _find(conn, check, statements[check])
+        counted, fingerprint = _fingerprint(conn)
+        transaction.rollback()
+    checks = len(RAW) * len(BY_SOURCE) + len(OVERALL)
+    return Report(counted, checks, tuple(findings), fingerprint)
+
+
+def _statements(source: str) -> dict[str, TextClause]:
+    return read_statements("verify.sql", source=source, **source_parts(source))
+
+
+def _find(conn: Connection, check: str, statement: TextClause) -> list[Finding]:
+    rows = conn.execute(statement).all()
+    shown = tuple(f"{row.what}: {row.why}" for row in rows[:SHOWN])
+    return [Finding(check, len(rows), shown)] if rows else []
+
+
+def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
+    """Count and digest each table; the order of its rows does not matter."""
+    counted: dict[str, int] = {}
+    digest = hashlib.sha256()
+    for source in RAW:
+        statements = _statements(source)
+        counted[RAW[source].name] = _digest(conn, statements["fingerprint_raw"], digest)
+    for table in ("observations", "listings", "assets", "rejects"):
+        counted[table] = _digest(conn, statements[f"fingerprint_{table}"], digest)
+    return counted, digest.hexdigest()[:32]
+
+
+def _digest(conn: Connection, statement: TextClause, digest: "hashlib._Hash") -> int:
+    row = conn.execute(statement).one()
+    digest.update(f"{row.records} {row.digest}\n".encode())
+    return int(row.records)

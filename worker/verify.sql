@@ -1,0 +1,139 @@
+-- What must hold in a database, as questions that find what breaks it. Each answers rows that name
+-- the damage; none means that it holds. `{raw}` is one source's raw table.
+
+-- name: runs_add_up
+SELECT 'run ' || id AS what,
+       format('fetched %s, but new %s + unchanged %s + rejected %s', records_fetched, records_new,
+              records_unchanged, records_rejected) AS why
+FROM runs
+WHERE records_fetched <> records_new + records_unchanged + records_rejected
+
+-- name: checkpoints_add_up
+SELECT c.source AS what,
+       format('the checkpoint counts %s fetched, %s new, %s rejected; its runs %s, %s, %s',
+              c.records_fetched, c.records_new, c.records_rejected, r.fetched, r.new, r.rejected)
+       AS why
+FROM checkpoints AS c
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(records_fetched), 0) AS fetched, coalesce(sum(records_new), 0) AS new,
+         coalesce(sum(records_rejected), 0) AS rejected
+  FROM runs WHERE runs.source = c.source
+) AS r
+WHERE (c.records_fetched, c.records_new, c.records_rejected) <> (r.fetched, r.new, r.rejected)
+
+-- name: rejects_are_stored
+SELECT r.source AS what,
+       format('runs rejected %s records, the table holds %s', r.rejected, coalesce(s.seen, 0))
+       AS why
+FROM (SELECT source, sum(records_rejected) AS rejected FROM runs GROUP BY source) AS r
+LEFT JOIN (SELECT source, sum(times_seen) AS seen FROM rejects GROUP BY source) AS s
+       USING (source)
+WHERE r.rejected <> coalesce(s.seen, 0)
+
+-- name: assets_have_listings
+SELECT 'asset ' || a.slug AS what, 'no listing is this asset' AS why
+FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
+
+-- name: assets_show_their_listings
+SELECT 'asset ' || a.slug AS what, 'shows other values than its listings give' AS why
+FROM assets AS a JOIN ({unified_of_all}) AS u ON u.asset_id = a.id
+WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.price_spread_percent)
+      IS DISTINCT FROM
+      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
+
+-- name: listings_show_their_newest
+SELECT 'listing ' || l.source || ':' || l.external_id AS what,
+       CASE WHEN o.observed_at IS NULL THEN 'no observation stands behind it'
+            WHEN (o.observed_at, o.payload_hash) > (l.observed_at, l.payload_hash)
+            THEN format('shows %s, but was observed at %s', l.observed_at, o.observed_at)
+            ELSE 'shows other values than its newest observation' END AS why
+FROM listings AS l
+LEFT JOIN LATERAL (
+  SELECT * FROM observations
+  WHERE listing_id = l.id ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+) AS o ON true
+WHERE (l.observed_at, l.payload_hash, l.run_id, {l_values})
+      IS DISTINCT FROM (o.observed_at, o.payload_hash, o.run_id, {o_values})
+
+-- name: observations_have_listings
+SELECT 'observation ' || o.listing_id || ' at ' || o.observed_at AS what,
+       'there is no such listing' AS why
+FROM observations AS o WHERE NOT EXISTS (SELECT FROM listings WHERE id = o.listing_id)
+
+-- name: links_follow_the_rule
+SELECT 'listing ' || l.source || ':' || l.external_id AS what,
+       format('is asset %s, but should be %s by %s', d.from_asset_id,
+              coalesce(d.to_asset_id::text, 'one of its own'), d.method) AS why
+FROM decisions AS d JOIN listings AS l ON l.id = d.listing_id
+WHERE d.from_asset_id IS DISTINCT FROM d.to_asset_id
+   OR (l.match_method, l.match_evidence) IS DISTINCT FROM (d.method, d.evidence)
+
+-- name: raw_has_its_hash
+SELECT 'raw {source}:' || external_id || ' at ' || observed_at AS what,
+       'its payload is not the one that was hashed' AS why
+FROM {raw}
+WHERE payload_hash <> substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16)
+
+-- name: raw_has_its_observation
+SELECT 'raw {source}:' || r.external_id || ' at ' || r.observed_at AS what,
+       'no observation was made of it' AS why
+FROM {raw} AS r
+LEFT JOIN listings AS l ON l.source = '{source}' AND l.external_id = r.external_id
+LEFT JOIN observations AS o ON o.listing_id = l.id AND o.observed_at = r.observed_at
+                           AND o.payload_hash = r.payload_hash
+WHERE o.listing_id IS NULL
+
+-- name: observations_have_their_raw
+SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
+       'no raw record stands behind it' AS why
+FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
+LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
+                    AND r.payload_hash = o.payload_hash
+WHERE r.external_id IS NULL OR r.run_id <> o.run_id
+
+-- name: runs_stored_what_they_counted
+SELECT 'run ' || r.id AS what,
+       format('counted %s new records, stored %s', r.records_new, coalesce(n.stored, 0)) AS why
+FROM runs AS r
+LEFT JOIN (SELECT run_id, count(*) AS stored FROM {raw} GROUP BY run_id) AS n ON n.run_id = r.id
+WHERE r.source = '{source}' AND r.records_new <> coalesce(n.stored, 0)
+
+-- name: fingerprint_raw
+SELECT count(*) AS records,
+       sum(hashtextextended(concat_ws(' ', external_id, extract(epoch FROM observed_at),
+                                      payload_hash), 0)::numeric) AS digest
+FROM {raw}
+
+-- name: fingerprint_observations
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(l.source, l.external_id, extract(epoch FROM o.observed_at),
+                                o.payload_hash, {o_values})::text, 0)::numeric) AS digest
+FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
+
+-- name: fingerprint_listings
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(l.source, l.external_id, l.symbol, l.name,
+                                extract(epoch FROM l.observed_at), l.payload_hash, {l_values},
+                                l.match_method, l.match_score, l.match_evidence)::text, 0)::numeric)
+       AS digest
+FROM listings AS l
+
+-- name: fingerprint_assets
+-- An asset is known by its listings: its id and slug depend on which of them came first.
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(m.listings, a.symbol, a.name, {a_columns},
+                                extract(epoch FROM a.observed_at), a.source_count,
+                                a.price_spread_percent, m.origins)::text, 0)::numeric) AS digest
+FROM assets AS a
+CROSS JOIN LATERAL (
+  SELECT array_agg(l.source || ':' || l.external_id ORDER BY l.source, l.external_id) AS listings,
+         array_agg(array_positions(ARRAY[{a_listing_ids}], l.id)::text
+                   ORDER BY l.source, l.external_id) AS origins
+  FROM listings AS l WHERE l.asset_id = a.id
+) AS m
+
+-- name: fingerprint_rejects
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(source, external_id, reasons, payload_hash)::text, 0)::numeric)
+       AS digest
+FROM rejects
