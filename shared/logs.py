@@ -6,11 +6,12 @@ import sys
 import structlog
 
 
-def configure_logs(level: str, log_format: str) -> None:
+def configure_logs(level: str, log_format: str | None) -> None:
     """Send every log line to stderr in one format, `structlog`'s and the standard library's alike.
 
-    A second call replaces the first.
+    Without a format it is `console` on a terminal, else `json`. A second call replaces the first.
     """
+    log_format = log_format or ("console" if sys.stderr.isatty() else "json")
     shared = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -40,3 +41,4 @@ def configure_logs(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

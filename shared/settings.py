@@ -1,7 +1,7 @@
 """The configuration: read once from the environment, checked whole, handed down."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Settings:
     run_interval_seconds: int
     fail_after_n_records: int | None
     log_level: str
-    log_format: str
+    log_format: str | None
     api_port: int
 
     @classmethod
@@ -70,6 +70,10 @@ class Settings:
                 )
             ) from exc
         return cls(**loaded)
+
+    def replace(self, **changes: Any) -> "Settings":
+        """Return these settings with the changes that are not None."""
+        return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
 
 def _sentences(reasons: Any) -> list[str]:
@@ -165,5 +169,4 @@ class _Environment(Schema):
             raise ValidationError(
                 {"COINGECKO_PLAN": ["is not set, and COINGECKO_API_KEY needs it: demo or pro"]}
             )
-        loaded["log_format"] = loaded["log_format"] or "json"
         return loaded

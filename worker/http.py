@@ -194,9 +194,7 @@ class Http:
                 raise failures.too_slow(self._limits.answer)
         return bytes(body)
 
-    def _read_error(
-        self, answer: requests.Response, deadline: float, failures: Failures
-    ) -> bytes:
+    def _read_error(self, answer: requests.Response, deadline: float, failures: Failures) -> bytes:
         """Read what an error says, where that can be read: its status tells what to do."""
         try:
             return self._read(answer, ERROR_BYTES, deadline, failures)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
 from shared.db import writer_engine
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, SchemaVersionError
 from shared.tables import READER_ROLE
+from worker.store import reachable
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -23,9 +26,9 @@ UNLOCK_MIGRATIONS = text("SELECT pg_advisory_unlock(hashtext('kasparro migration
 SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")
 SET_WAIT = text("SET lock_timeout = '5min'")
 
-CREATE_LOGIN = text(
-    "SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))"
-)
+CREATE_LOGIN = text("""
+SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))
+""")
 GRANT_READER = text("SELECT format('GRANT %I TO %I', CAST(:role AS text), CAST(:name AS text))")
 ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)")
 IS_MEMBER = text("SELECT pg_has_role(:name, :role, 'MEMBER')")
@@ -43,6 +46,24 @@ def upgrade(url: URL, revision: str = "head") -> None:
     _run(command.upgrade, url, revision)
 
 
+def require_schema(url: URL) -> str:
+    """Return the database's revision.
+
+    Raises:
+        SchemaVersionError: it is not the one that this code was written for.
+    """
+    expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    engine = writer_engine(url, "worker")
+    with reachable(), engine.connect() as conn:
+        found = MigrationContext.configure(conn).get_current_revision()
+    if found != expected:
+        raise SchemaVersionError(
+            f"the database's schema is at revision {found!r}, this code expects {expected!r}; "
+            "run `worker migrate`"
+        )
+    return str(found)
+
+
 def downgrade(url: URL, revision: str) -> None:
     """Migrate down to the revision ("base" leaves no table)."""
     _run(command.downgrade, url, revision)
@@ -50,7 +71,7 @@ def downgrade(url: URL, revision: str) -> None:
 
 def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
     engine = writer_engine(url, "kasparro migrate")
-    with engine.connect() as conn:
+    with reachable(), engine.connect() as conn:
         conn.execute(SET_WAIT)
         conn.execute(LOCK_MIGRATIONS)
         conn.execute(SET_TIMEOUTS)
@@ -77,7 +98,7 @@ def ensure_reader_login(url: URL, login: URL) -> bool:
             "the right to read alone"
         )
     engine = writer_engine(url, "kasparro migrate")
-    with engine.begin() as conn:
+    with reachable(), engine.begin() as conn:
         created = not conn.scalar(ROLE_EXISTS, {"name": name})
         if created:
             _create_login(conn, name, login.password)

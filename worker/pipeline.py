@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from shared.errors import (
+    ConfigurationError,
     InjectedFailureError,
     RetryableError,
     SourceError,
@@ -20,7 +21,7 @@ from shared.errors import (
 from shared.records import Observation, Page, RawRecord, Reject
 from worker import store
 from worker.check import check
-from worker.sources.base import Fetch, Source
+from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Checkpoint, Counts, Ending
 
 log = structlog.get_logger(__name__)
@@ -65,8 +66,10 @@ class Result:
         return self.ending.outcome == "succeeded" or self.ending.reason == "stopped"
 
 
-def run(engine: Engine, source: Source, fetch: CountingFetch, options: Options) -> Result:
+def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Options) -> Result:
     """Read the source from its checkpoint to its end, and load all of it.
+
+    A source that reads files needs no `fetch`.
 
     Every batch commits together with its checkpoint, so a run that is cut off anywhere is gone on
     with by the next. What a source does wrong ends as the run's outcome, not as an exception.
@@ -78,7 +81,7 @@ def run(engine: Engine, source: Source, fetch: CountingFetch, options: Options) 
     """
 
     def pages(checkpoint: Checkpoint) -> Iterator[Page]:
-        return source.pages(fetch, checkpoint.cursor, checkpoint.validators)
+        return source.pages(fetch or _no_network, checkpoint.cursor, checkpoint.validators)
 
     return _Run(engine, source, options, "run", fetch).execute(pages)
 
@@ -88,6 +91,10 @@ def load_saved(
 ) -> Result:
     """Load saved pages as if the source had just sent them; its cursor stays where it is."""
     return _Run(engine, source, options, "import", None).execute(lambda _: pages())
+
+
+def _no_network(request: Request, validator: str | None = None) -> Response:  # noqa: ARG001
+    raise ConfigurationError(f"{request.url}: asked for by a source that reads files")
 
 
 class _Run:
@@ -107,6 +114,7 @@ class _Run:
         self.command = command
         self.fetch = fetch
         self.is_import = command == "import"
+        self.asked_before = self._asked()
         self.counts = Counts()
         self.read = 0
         self.pages_not_modified = 0
@@ -130,8 +138,8 @@ class _Run:
 
     def _finish(self, conn: Connection, ending: Ending) -> None:
         numbers = {
-            "requests": self.fetch.requests if self.fetch else 0,
-            "retries": self.fetch.retries if self.fetch else 0,
+            "requests": self._asked()[0] - self.asked_before[0],
+            "retries": self._asked()[1] - self.asked_before[1],
             "pages_not_modified": self.pages_not_modified,
         }
         with conn.begin():
@@ -150,6 +158,10 @@ class _Run:
             rejected=self.counts.rejected,
         )
 
+    def _asked(self) -> tuple[int, int]:
+        """How many requests and retries the fetch counts, over all its runs."""
+        return (self.fetch.requests, self.fetch.retries) if self.fetch else (0, 0)
+
     _is_whole = False
 
     def _read_all(self, conn: Connection, pages: Iterator[Page], checkpoint: Checkpoint) -> Ending:
@@ -162,7 +174,8 @@ class _Run:
                     if self.options.stop.is_set():
                         return Ending("partial", "stopped", "stopped after the batch in flight")
         except (SourceError, RetryableError) as exc:
-            return Ending("failed", exc.code, str(exc))
+            outcome = "partial" if exc.code == "stopped" else "failed"
+            return Ending(outcome, exc.code, str(exc))
         except InjectedFailureError as exc:
             return Ending("failed", "injected_failure", str(exc))
         except DBAPIError as exc:

@@ -200,17 +200,21 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
     return Checkpoint(*row) if row else Checkpoint()
 
 
-def clear_checkpoint(conn: Connection, source: str) -> bool:
+def clear_checkpoint(engine: Engine, source: str) -> bool:
     """Set the source back to its beginning; say whether it had a checkpoint.
 
     Its next run reads everything again, and finds what is stored already unchanged.
+
+    Raises:
+        LockedError: a worker is at this source, and would set it forth again.
     """
     stmt = (
         update(checkpoints)
         .where(checkpoints.c.source == source)
         .values(cursor=None, validators={}, snapshot_progress=0, updated_at=func.now())
     )
-    return conn.execute(stmt).rowcount == 1
+    with reachable(), locked(engine, source) as conn, conn.begin():
+        return conn.execute(stmt).rowcount == 1
 
 
 def create_staging(conn: Connection, source: str) -> None:

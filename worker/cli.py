@@ -1,0 +1,372 @@
+"""The `worker` command: parse, call, say what came of it.
+
+Exit codes: 0 done; 1 a source failed, or `verify` found damage; 2 wrong usage or configuration;
+3 the source is locked by another worker. What a program should read goes to stdout, logs to stderr.
+"""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.errors import ConfigurationError, LockedError, MarketDataError
+from shared.logs import configure_logs
+from shared.settings import SOURCES, Settings
+from worker import loop, report, store
+from worker.migrate import ensure_reader_login, require_schema, upgrade
+from worker.reprocess import reprocess
+from worker.service import Worker, database
+from worker.show import show_json, show_progress, show_result, show_table
+from worker.verify import verify
+
+SOURCE = click.Choice(SOURCES)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, for programs.")
+
+
+class Failure(click.ClickException):
+    """An error for the person at the terminal, with the exit code that fits it."""
+
+    def __init__(self, error: MarketDataError) -> None:
+        super().__init__(str(error))
+        if isinstance(error, LockedError):
+            self.exit_code = 3
+        elif isinstance(error, ConfigurationError):
+            self.exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands end with a message and an exit code, not with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MarketDataError as exc:
+            raise Failure(exc) from exc
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kasparro-etl")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Load crypto market data from CoinPaprika, CoinGecko and CSV files into Postgres.
+
+    Configured by the environment (see the README). While DATABASE_URL is not set, an embedded
+    PostgreSQL below .local/ is used, and started where it does not run yet.
+    """
+    ctx.obj = settings = Settings.from_env(os.environ, Path(".env"))
+    configure_logs(settings.log_level, settings.log_format)
+
+
+@contextmanager
+def _worker(settings: Settings) -> Iterator[Worker]:
+    """Put a worker together on a database with the schema of this code."""
+    with database(settings) as url:
+        if settings.database_url is None:
+            upgrade(url)
+        worker = Worker(settings, url)
+        worker.require_schema()
+        yield worker
+
+
+@main.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date; safe to repeat.
+
+    With API_DATABASE_URL set, also create that login, with the right to read alone.
+    """
+    with database(settings) as url:
+        upgrade(url)
+        if settings.api_database_url is not None:
+            ensure_reader_login(url, settings.api_database_url)
+        click.echo(f"schema is at revision {require_schema(url)}")
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Make one pass over the sources, and exit.")
+@click.option(
+    "--source", "names", type=SOURCE, multiple=True, help="Only this source; may be repeated."
+)
+@click.option(
+    "--interval",
+    type=click.IntRange(1),
+    help="Seconds between passes.  [default: RUN_INTERVAL_SECONDS, or 300]",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 100_000),
+    help="Records in one transaction.  [default: BATCH_SIZE, or 1000]",
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    once: bool,
+    names: tuple[str, ...],
+    interval: int | None,
+    batch_size: int | None,
+) -> None:
+    """Read the sources and load what is new, every --interval seconds or --once.
+
+    SIGTERM and Ctrl-C end it after the batch in flight.
+    """
+    settings = ctx.obj.replace(batch_size=batch_size, run_interval_seconds=interval)
+    sources = names or settings.sources
+    if not once:
+        _run_forever(settings, sources)
+        return
+    with _worker(settings) as worker, show_progress() as progress:
+        _stop_on_signals(worker)
+        done = loop.run_once(sources, lambda name: worker.run(name, progress(name)), worker.stop)
+    for result in done.results:
+        show_result(result)
+    for locked in done.locked:
+        click.echo(f"Error: {locked}", err=True)
+    ctx.exit(done.exit_code)
+
+
+def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
+    """Make passes until told to stop, whether the database is there yet or not."""
+    with database(settings) as url:
+        if settings.database_url is None:
+            upgrade(url)
+        worker = Worker(settings, url)
+        _stop_on_signals(worker)
+
+        def one_pass() -> None:
+            worker.require_schema()
+            loop.run_once(sources, worker.run, worker.stop)
+
+        loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    def stop(*_: object) -> None:
+        worker.stop.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+@main.command("import")
+@click.argument("source", type=SOURCE)
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--declare",
+    "declaration",
+    type=FILE,
+    help="What the CSV files do not say themselves; instead of the .toml beside each.",
+)
+@click.pass_context
+def import_(
+    ctx: click.Context, source: str, files: tuple[Path, ...], declaration: Path | None
+) -> None:
+    """Load saved responses of SOURCE, or CSV files, as if they had just been received.
+
+    A saved response must have been asked for in US dollars: nothing in it says so. The source's
+    checkpoint keeps its cursor; what is stored already stays unchanged.
+    """
+    with _worker(ctx.obj) as worker:
+        _stop_on_signals(worker)
+        with show_progress() as progress:
+            result = worker.load_saved(source, files, declaration, progress(source))
+    show_result(result)
+    ctx.exit(0 if result.succeeded else 1)
+
+
+@main.command()
+@as_json
+@click.pass_obj
+def status(settings: Settings, as_json: bool) -> None:
+    """Show each source: its last run, its totals, and how fresh its data is."""
+    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+        sources, assets = report.read_sources(conn), report.count_assets(conn)
+    if as_json:
+        show_json({"assets": assets, "sources": sources})
+        return
+    show_table(
+        sources,
+        source="source",
+        outcome="last run",
+        reason="reason",
+        started_at="started",
+        last_success_at="last success",
+        observed_at="newest observation",
+        listings="listings",
+        records_fetched="fetched",
+        records_new="new",
+        records_rejected="rejected",
+    )
+    for source in sources:
+        if source.error:
+            click.echo(f"{source.source}: {source.error}")
+    click.echo(f"{assets} assets")
+
+
+@main.command()
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--source", type=SOURCE)
+@as_json
+@click.pass_obj
+def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
+    """Show the newest runs, newest first."""
+    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+        rows = report.read_runs(conn, limit, source)
+    if as_json:
+        show_json(rows)
+        return
+    show_table(
+        rows,
+        id="run",
+        source="source",
+        command="command",
+        outcome="outcome",
+        reason="reason",
+        started_at="started",
+        finished_at="finished",
+        records_fetched="fetched",
+        records_new="new",
+        records_unchanged="unchanged",
+        records_rejected="rejected",
+    )
+
+
+@main.group(cls=Commands)
+def checkpoint() -> None:
+    """Show where sources stand, or set one back."""
+
+
+@checkpoint.command("show")
+@click.argument("source", type=SOURCE, required=False)
+@as_json
+@click.pass_obj
+def checkpoint_show(settings: Settings, source: str | None, as_json: bool) -> None:
+    """Show the checkpoint of SOURCE, or of every source."""
+    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+        rows = report.read_checkpoints(conn, source)
+    if as_json:
+        show_json(rows)
+        return
+    show_table(
+        rows,
+        source="source",
+        cursor="cursor",
+        run_id="run",
+        batches="batches",
+        records_fetched="fetched",
+        snapshot_records="snapshot",
+        last_success_at="last success",
+        last_failure_at="last failure",
+    )
+
+
+@checkpoint.command("clear")
+@click.argument("source", type=SOURCE)
+@click.option("--dry-run", is_flag=True, help="Say what would be cleared, and leave it.")
+@click.pass_obj
+def checkpoint_clear(settings: Settings, source: str, dry_run: bool) -> None:
+    """Set SOURCE back to its beginning; no stored data is touched.
+
+    Its next run reads everything again, and finds what is stored already unchanged.
+    """
+    with _worker(settings) as worker:
+        if dry_run:
+            with store.reachable(), worker.engine.connect() as conn:
+                found = bool(report.read_checkpoints(conn, source))
+        else:
+            found = store.clear_checkpoint(worker.engine, source)
+    verb = "would be cleared" if dry_run else "cleared"
+    click.echo(f"{source}: checkpoint {verb}" if found else f"{source}: has no checkpoint")
+
+
+@main.group(cls=Commands)
+def rejects() -> None:
+    """Show refused records."""
+
+
+@rejects.command("list")
+@click.option("--source", type=SOURCE)
+@click.option("--reason", help="Only records with this text in one of their reasons.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@as_json
+@click.pass_obj
+def rejects_list(
+    settings: Settings,
+    source: str | None,
+    reason: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show refused records, those seen last first, and how many there are by reason."""
+    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+        rows = report.read_rejects(conn, limit, source, reason)
+        counts = report.count_rejects(conn, source)
+    if as_json:
+        show_json({"counts": counts, "rejects": rows})
+        return
+    show_table(counts, source="source", reason="reason", records="records")
+    show_table(
+        rows,
+        id="reject",
+        source="source",
+        external_id="external id",
+        position="position",
+        reasons="reasons",
+        times_seen="seen",
+        last_seen_at="last seen",
+    )
+
+
+@main.command("reprocess")
+@click.option(
+    "--source", "names", type=SOURCE, multiple=True, help="Only this source; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Count the raw records to read, and change nothing.")
+@click.pass_obj
+def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> None:
+    """Rebuild observations, listings and assets from raw records, without fetching.
+
+    Readers are not disturbed; killed half-way, start it again.
+    """
+    with _worker(settings) as worker:
+        for name in names or SOURCES:
+            if dry_run:
+                with store.reachable(), worker.engine.connect() as conn:
+                    click.echo(f"{name}: {report.count_raw(conn, name)} raw records to read")
+                continue
+            with show_progress() as progress:
+                rebuilt = reprocess(worker.engine, worker.source(name), progress(name))
+            click.echo(
+                f"{name}: {rebuilt.read} raw records read, {rebuilt.unreadable} of them are none "
+                "by the schema of today"
+            )
+
+
+@main.command("verify")
+@as_json
+@click.pass_context
+def verify_(ctx: click.Context, as_json: bool) -> None:
+    """Check the invariants on the whole database, and print what was counted.
+
+    Exits with 1 where something is damaged, and names the rows. It changes nothing.
+    """
+    with _worker(ctx.obj) as worker:
+        found = verify(worker.engine)
+    if as_json:
+        show_json(found)
+    else:
+        for table, count in found.counted.items():
+            click.echo(f"{table:20}{count:>12}")
+        click.echo(f"{'fingerprint':20}{found.fingerprint}")
+        for finding in found.findings:
+            click.echo(f"DAMAGED {finding.check}: {finding.count} rows")
+            for row in finding.rows:
+                click.echo(f"  {row}")
+        sound = found.checks - len(found.findings)
+        click.echo(f"{sound} of {found.checks} checks found nothing wrong")
+    ctx.exit(1 if found.findings else 0)

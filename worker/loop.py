@@ -1,0 +1,70 @@
+"""Passes over the sources: one, or one every interval until the worker is told to stop."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.errors import DatabaseUnavailableError, LockedError
+from worker.pipeline import Result
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT = 60
+"""Seconds between two attempts to reach a database that is away, at the most."""
+
+
+@dataclass
+class Pass:
+    """What one pass over the sources came to."""
+
+    results: list[Result] = field(default_factory=list)
+    locked: list[LockedError] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 a source failed; 3 a source is locked by another worker, and none failed."""
+        if not all(result.succeeded for result in self.results):
+            return 1
+        return 3 if self.locked else 0
+
+
+def run_once(
+    sources: Sequence[str], run_source: Callable[[str], Result], stop: threading.Event
+) -> Pass:
+    """Run each source in turn. What stops one does not stop the others.
+
+    Raises:
+        DatabaseUnavailableError: the database went away; the sources after that did not run.
+    """
+    done = Pass()
+    for source in sources:
+        if stop.is_set():
+            break
+        try:
+            done.results.append(run_source(source))
+        except LockedError as exc:
+            log.warning("source is locked", source=source, error=str(exc))
+            done.locked.append(exc)
+    return done
+
+
+def run_forever(one_pass: Callable[[], object], interval: float, stop: threading.Event) -> None:
+    """Make a pass every `interval` seconds, until told to stop.
+
+    While the database is away it is tried again after 1, 2, 4 … seconds, a minute at the most.
+    """
+    failures = 0
+    while not stop.is_set():
+        wait = interval
+        try:
+            one_pass()
+            failures = 0
+        except DatabaseUnavailableError as exc:
+            wait = min(2**failures, LONGEST_WAIT)
+            failures += 1
+            log.error(  # noqa: TRY400
+                "the database is away; trying again", error=str(exc), seconds=wait
+            )
+        stop.wait(wait)
