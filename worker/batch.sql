@@ -28,11 +28,16 @@ CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   name_key text NOT NULL,
   {typed_values}
 ) ON COMMIT DELETE ROWS;
--- The newest of them for each listing; `asset_id` is drawn ahead for a listing that is new.
+-- The newest of them for each listing, beside what the listing says; for a listing that is new
+-- (`is_new`) the ids of it and of its asset are drawn ahead.
 CREATE TEMPORARY TABLE IF NOT EXISTS newest (
   LIKE fresh,
-  listing_id integer,
-  asset_id integer NOT NULL
+  listing_id integer NOT NULL,
+  asset_id integer NOT NULL,
+  is_new boolean NOT NULL,
+  is_newer boolean NOT NULL,
+  old_symbol_key text,
+  old_name_key text
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS touched_assets (
   asset_id integer NOT NULL
@@ -64,9 +69,16 @@ SELECT external_id, observed_at, payload_hash, :run_id, symbol, name, symbol_key
 FROM received JOIN added USING (observed_at, external_id, payload_hash)
 
 -- name: find_newest
+-- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
 INSERT INTO newest
 SELECT DISTINCT ON (f.external_id)
-       f.*, l.id, coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id')))
+       f.*,
+       coalesce(l.id, nextval(pg_get_serial_sequence('listings', 'id'))),
+       coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id'))),
+       l.id IS NULL,
+       l.id IS NULL OR :rebuild
+         OR (l.observed_at, l.payload_hash) < (f.observed_at, f.payload_hash),
+       l.symbol_key, l.name_key
 FROM fresh AS f LEFT JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
 ORDER BY f.external_id, f.observed_at DESC, f.payload_hash DESC
 
@@ -75,59 +87,54 @@ ORDER BY f.external_id, f.observed_at DESC, f.payload_hash DESC
 INSERT INTO touched_keys
 SELECT DISTINCT k.symbol_key, k.name_key
 FROM newest AS n
-LEFT JOIN listings AS l ON l.id = n.listing_id
 CROSS JOIN LATERAL (
-  VALUES (n.symbol_key, n.name_key), (l.symbol_key, l.name_key)
+  VALUES (n.symbol_key, n.name_key), (n.old_symbol_key, n.old_name_key)
 ) AS k (symbol_key, name_key)
 WHERE k.symbol_key IS NOT NULL
-  AND (l.id IS NULL
-       OR ((:rebuild OR (l.observed_at, l.payload_hash) < (n.observed_at, n.payload_hash))
-           AND (l.symbol_key, l.name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)))
+  AND n.is_newer
+  AND (n.old_symbol_key, n.old_name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)
 
 -- name: insert_assets
 -- Every new listing starts as an asset of its own; its slug is given once identity has decided.
 INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE
-SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE listing_id IS NULL
+SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE is_new
 
 -- name: insert_listings
-INSERT INTO listings (asset_id, run_id, source, external_id, symbol, name, symbol_key, name_key,
+INSERT INTO listings (id, asset_id, run_id, source, external_id, symbol, name, symbol_key, name_key,
                       observed_at, payload_hash, {values},
                       match_method, match_score, match_evidence)
-SELECT asset_id, run_id, :source, external_id, symbol, name, symbol_key, name_key,
+OVERRIDING SYSTEM VALUE
+SELECT listing_id, asset_id, run_id, :source, external_id, symbol, name, symbol_key, name_key,
        observed_at, payload_hash, {values}, 'own', 1, '{{}}'
-FROM newest WHERE listing_id IS NULL
+FROM newest WHERE is_new
 
 -- name: update_listings
--- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
 -- An UPDATE beside the INSERT, not an upsert: that would draw an id for each known listing, and use
--- up 2^31 of them within a year.
+-- up 2^31 of them within a year. A rebuild writes only what differs.
 UPDATE listings AS l
 SET run_id = n.run_id, symbol = n.symbol, name = n.name,
     symbol_key = n.symbol_key, name_key = n.name_key,
     observed_at = n.observed_at, payload_hash = n.payload_hash, {set_values}, updated_at = now()
 FROM newest AS n
-WHERE l.id = n.listing_id
-  AND CASE WHEN :rebuild
-           THEN (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash,
-                 l.run_id, {l_values})
-                IS DISTINCT FROM
-                (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash,
-                 n.run_id, {n_values})
-           ELSE (l.observed_at, l.payload_hash) < (n.observed_at, n.payload_hash) END
+WHERE l.id = n.listing_id AND n.is_newer AND NOT n.is_new
+  AND (NOT :rebuild
+       OR (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash, l.run_id,
+           {l_values})
+          IS DISTINCT FROM
+          (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash, n.run_id,
+           {n_values}))
 
 -- name: insert_observations
 INSERT INTO observations (listing_id, observed_at, payload_hash, run_id, {values})
-SELECT l.id, f.observed_at, f.payload_hash, f.run_id, {f_values}
-FROM fresh AS f JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
-
--- name: touch_assets
-INSERT INTO touched_assets
-SELECT l.asset_id FROM newest AS n JOIN listings AS l
-  ON l.source = :source AND l.external_id = n.external_id
+SELECT n.listing_id, f.observed_at, f.payload_hash, f.run_id, {f_values}
+FROM fresh AS f JOIN newest AS n USING (external_id)
 
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
-WITH touched AS (SELECT DISTINCT asset_id FROM touched_assets),
+-- Concerned are the assets of the batch's listings, and those between which listings moved.
+WITH touched AS (
+  SELECT asset_id FROM newest WHERE is_newer UNION SELECT asset_id FROM touched_assets
+),
 unified AS ({unified_of_touched})
 UPDATE assets AS a
 SET symbol = u.symbol, name = u.name, {set_unified},

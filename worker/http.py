@@ -97,7 +97,7 @@ class Http:
         self._backoff = wait_random_exponential(
             multiplier=limits.backoff, max=limits.longest_backoff
         )
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers["User-Agent"] = user_agent()
         self._session.headers["Accept"] = "application/json"
         # Having an `auth` of its own keeps the session from adding one out of ~/.netrc.
@@ -237,6 +237,13 @@ def _failure(state: RetryCallState) -> RetryableError:
     failure = state.outcome.exception() if state.outcome else None
     assert isinstance(failure, RetryableError)  # noqa: S101 - `retry` lets no other through
     return failure
+
+
+class _Session(requests.Session):
+    """A session without redirects: `requests` reads even those whole that it is not to follow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
 
 
 def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

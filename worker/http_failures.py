@@ -31,15 +31,23 @@ SECRETS = ("key", "token", "secret", "auth", "password")
 
 
 class Failures:
-    """The failures of one request, worded."""
+    """The failures of one request, worded.
+
+    Raises:
+        SourceError: `misconfigured`, where the request's URL is none.
+    """
 
     def __init__(self, source: str, request: Request) -> None:
-        parts = urlsplit(request.url)
-        self.host = parts.hostname or request.url
-        self.url = shown_url(request)
         self._secrets = [value for value in request.headers.values() if value]
         self._base_url = f"{source.upper()}_BASE_URL"
         self._api_key = f"{source.upper()}_API_KEY"
+        try:
+            self.host = urlsplit(request.url).hostname or ""
+            self.url = shown_url(request)
+        except ValueError as exc:
+            raise SourceError(
+                f"{self._base_url}: not a URL that can be asked ({exc})", code="misconfigured"
+            ) from exc
 
     def status(
         self, status: int, body: bytes, asked: float | None, longest_wait: float
@@ -173,7 +181,7 @@ class Failures:
         _, text = error_in(body)
         text = text or body[:400].decode(errors="replace")
         for secret in self._secrets:
-            text = text.replace(secret, "…")
+            text = text.replace(secret, "***")
         text = " ".join(text.split())
         return f": {text[:200]!r}" if text else ""
 
@@ -183,10 +191,10 @@ def shown_url(request: Request) -> str:
     parts = urlsplit(request.url)
     host = parts.netloc.rpartition("@")[2]
     params = {
-        name: "…" if any(word in name.lower() for word in SECRETS) else value
+        name: "***" if any(word in name.lower() for word in SECRETS) else value
         for name, value in request.params.items()
     }
-    query = f"?{urlencode(params, safe='…')}" if params else ""
+    query = f"?{urlencode(params, safe='*')}" if params else ""
     return f"{parts.scheme}://{host}{parts.path}{query}"
 
 

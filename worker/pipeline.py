@@ -1,5 +1,6 @@
 """One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -201,7 +202,8 @@ class _Run:
                 self.snapshot_progress += len(page.records) + page.known_count
             keeps_validator = last and clean and page.validator_key and page.validator
             yield Batch(
-                observed,
+                store.stage(observed),
+                len(observed),
                 rejects,
                 cursor=page.next_cursor if last else page.cursor,
                 moves_cursor=not self.is_import,
@@ -262,6 +264,14 @@ class _Run:
         return store.load_batch(conn, self.source.name, self.run_id, batch, before_commit)
 
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread lets another have the interpreter, while a batch is loaded.
+
+Each statement of a batch ends with waiting for the interpreter, which checking the next batch keeps
+busy; with Python's own 5 ms that is longer than most of the statements take.
+"""
+
+
 class _Loader:
     """Loads one batch at a time in a thread, so that the next is fetched and checked meanwhile."""
 
@@ -272,6 +282,8 @@ class _Loader:
         self._in_flight: Future[Counts] | None = None
 
     def __enter__(self) -> "_Loader":
+        self._switch_interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         return self
 
     def load(self, batch: Batch) -> None:
@@ -292,6 +304,7 @@ class _Loader:
             self._settle()
         finally:
             self._thread.shutdown()
+            sys.setswitchinterval(self._switch_interval)
 
 
 def _validators(page: Page) -> Mapping[str, str]:

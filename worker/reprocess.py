@@ -125,13 +125,12 @@ class _Reprocess:
         return observed
 
     def _rebuild_observations(self, rows: Sequence[Row[Any]]) -> int:
-        key = {"source": self.source.name}
         with self.conn.begin():
             observed = self._observe(rows)
             store.copy_fresh(self.conn, observed)
             store.lock_identity(self.conn)
             store.update_listings(self.conn, self.source.name, None)
-            self.conn.execute(self.statements["rebuild_observations"], key)
+            self.conn.execute(self.statements["rebuild_observations"])
             store.unify_assets(self.conn, self.source.name)
         return len(observed)
 

@@ -22,8 +22,8 @@ ORDER BY l.id
 
 -- name: rebuild_observations
 INSERT INTO observations AS o (listing_id, observed_at, payload_hash, run_id, {values})
-SELECT l.id, f.observed_at, f.payload_hash, f.run_id, {f_values}
-FROM fresh AS f JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
+SELECT n.listing_id, f.observed_at, f.payload_hash, f.run_id, {f_values}
+FROM fresh AS f JOIN newest AS n USING (external_id)
 ON CONFLICT (listing_id, observed_at, payload_hash) DO UPDATE
 SET run_id = excluded.run_id, {set_excluded}
 WHERE (o.run_id, {o_values}) IS DISTINCT FROM (excluded.run_id, {excluded_values})

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -74,9 +74,13 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction loads: the records of (a part of) one page, checked."""
+    """What one transaction loads: the records of (a part of) one page, checked.
 
-    observed: Sequence[tuple[RawRecord, Observation]]
+    `rows` are `observed` records as `stage` wrote them.
+    """
+
+    rows: bytes
+    observed: int
     rejects: Sequence[Reject]
     cursor: Cursor | None
     moves_cursor: bool = True
@@ -85,7 +89,7 @@ class Batch:
 
     @property
     def fetched(self) -> int:
-        return len(self.observed) + len(self.rejects)
+        return self.observed + len(self.rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +240,12 @@ def load_batch(
     any point, `before_commit` included, leaves nothing of it.
     """
     with conn.begin():
-        new = load_observed(conn, source, run_id, batch.observed)
+        new = load_rows(conn, source, run_id, batch.rows) if batch.observed else 0
         copy_rejects(conn, source, run_id, batch.rejects)
         counts = Counts(
             batch.fetched,
             new,
-            len(batch.observed) - new,
+            batch.observed - new,
             len(batch.rejects),
         )
         _move_checkpoint(conn, source, run_id, batch, counts)
@@ -249,28 +253,21 @@ def load_batch(
     return counts
 
 
-def load_observed(
-    conn: Connection,
-    source: str,
-    run_id: int,
-    observed: Sequence[tuple[RawRecord, Observation]],
-) -> int:
+def load_rows(conn: Connection, source: str, run_id: int, rows: bytes) -> int:
     """Bring everything from raw records to assets up to date; return how many were new."""
-    if not observed:
-        return 0
     statements = STATEMENTS[source]
-    copy_staging(conn, observed)
+    _copy(conn, "staging", ("external_id", "observed_at", *OBSERVED, "payload"), rows)
     new = conn.execute(statements["insert_raw"], {"run_id": run_id}).rowcount
     if new:
         lock_identity(conn)
         update_listings(conn, source, run_id)
-        conn.execute(statements["insert_observations"], {"source": source})
+        conn.execute(statements["insert_observations"])
         unify_assets(conn, source)
     return new
 
 
 def unify_assets(conn: Connection, source: str) -> int:
-    """Work out the unified values of `touched_assets` anew; return how many assets changed."""
+    """Work out the unified values of the assets concerned; return how many assets changed."""
     return conn.execute(STATEMENTS[source]["unify_assets"]).rowcount
 
 
@@ -284,28 +281,26 @@ def update_listings(
 ) -> None:
     """Bring listings, and which asset each is, up to what `fresh` holds.
 
-    The assets concerned are in `touched_assets` then, to be unified. With `rebuild`, the newest
+    The assets concerned are to be unified then. With `rebuild`, the newest
     record in `fresh` is what the listing must say, even where the listing says something newer.
     """
     statements = STATEMENTS[source]
-    conn.execute(statements["find_newest"], {"source": source})
-    touched = conn.execute(statements["find_touched_keys"], {"rebuild": rebuild}).rowcount
-    conn.execute(statements["insert_assets"])
-    conn.execute(statements["insert_listings"], {"source": source})
-    conn.execute(statements["update_listings"], {"rebuild": rebuild})
-    if touched:
+    conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
+    if conn.execute(statements["find_touched_keys"]).rowcount:
+        conn.execute(statements["insert_assets"])
+        conn.execute(statements["insert_listings"], {"source": source})
+        conn.execute(statements["update_listings"], {"rebuild": rebuild})
         identity.resolve(conn, run_id)
-    conn.execute(statements["touch_assets"], {"source": source})
+    else:
+        conn.execute(statements["update_listings"], {"rebuild": rebuild})
 
 
-def copy_staging(conn: Connection, observed: Sequence[tuple[RawRecord, Observation]]) -> None:
-    """Send checked records to the `staging` table."""
-    lines = [
+def stage(observed: Iterable[tuple[RawRecord, Observation]]) -> bytes:
+    """Write checked records as COPY sends them to the `staging` table."""
+    return b"".join(
         _line([o.external_id, o.observed_at.isoformat(), *_cells(o)], record.payload)
         for record, o in observed
-    ]
-    columns = ("external_id", "observed_at", *OBSERVED, "payload")
-    _copy(conn, "staging", columns, lines)
+    )
 
 
 def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -> None:
@@ -323,7 +318,7 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
         for raw, o in rows
     ]
     columns = ("external_id", "observed_at", "run_id", *OBSERVED, "payload_hash")
-    _copy(conn, "fresh", columns, lines)
+    _copy(conn, "fresh", columns, b"".join(lines))
 
 
 def copy_unreadable(conn: Connection, rows: Sequence[Row[Any]]) -> None:
@@ -332,7 +327,7 @@ def copy_unreadable(conn: Connection, rows: Sequence[Row[Any]]) -> None:
         _line([raw.external_id, raw.observed_at.isoformat()], _hex(raw.payload_hash))
         for raw in rows
     ]
-    _copy(conn, "unreadable", ("external_id", "observed_at", "payload_hash"), lines)
+    _copy(conn, "unreadable", ("external_id", "observed_at", "payload_hash"), b"".join(lines))
 
 
 def copy_rejects(conn: Connection, source: str, run_id: int, rejects: Sequence[Reject]) -> None:
@@ -350,7 +345,8 @@ def copy_rejects(conn: Connection, source: str, run_id: int, rejects: Sequence[R
         )
         for reject in rejects
     ]
-    _copy(conn, "staging_rejects", ("external_id", "position", "reasons", "payload"), lines)
+    columns = ("external_id", "position", "reasons", "payload")
+    _copy(conn, "staging_rejects", columns, b"".join(lines))
     conn.execute(STATEMENTS[source]["insert_rejects"], {"source": source, "run_id": run_id})
 
 
@@ -399,12 +395,14 @@ def _escape_bytes(payload: bytes) -> bytes:
     )
 
 
-def _copy(conn: Connection, table: str, columns: Sequence[str], lines: Sequence[bytes]) -> None:
-    """COPY the lines into a temporary table of ours."""
+def _copy(conn: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
+    """COPY the rows into a temporary table of ours."""
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     with conn.connection.cursor() as cursor:
         try:
-            cursor.copy_expert(statement, BytesIO(b"".join(lines)))
+            # In one piece: each further read would wait for the interpreter lock, which the
+            # thread that checks the next batch holds.
+            cursor.copy_expert(statement, BytesIO(rows), size=len(rows) + 1)
         except psycopg2.Error as exc:
             # Past SQLAlchemy, which would have wrapped it and said whether the session is lost.
             lost = conn.connection.dbapi_connection is None or bool(cursor.connection.closed)
