@@ -13,7 +13,12 @@ from typing import Any
 
 import click
 
-from shared.errors import ConfigurationError, LockedError, MarketDataError
+from shared.errors import (
+    ConfigurationError,
+    LockedError,
+    MarketDataError,
+    SchemaVersionError,
+)
 from shared.logs import configure_logs
 from shared.settings import SOURCES, Settings
 from worker import loop, report, store
@@ -29,15 +34,16 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, for programs.")
 
 
-class Failure(click.ClickException):
-    """An error for the person at the terminal, with the exit code that fits it."""
+class WrongUsage(click.ClickException):
+    """The program cannot do this as it is configured."""
 
-    def __init__(self, error: MarketDataError) -> None:
-        super().__init__(str(error))
-        if isinstance(error, LockedError):
-            self.exit_code = 3
-        elif isinstance(error, ConfigurationError):
-            self.exit_code = 2
+    exit_code = 2
+
+
+class Locked(click.ClickException):
+    """Another worker is at the source."""
+
+    exit_code = 3
 
 
 class Commands(click.Group):
@@ -46,8 +52,12 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except LockedError as exc:
+            raise Locked(str(exc)) from exc
+        except (ConfigurationError, SchemaVersionError) as exc:
+            raise WrongUsage(str(exc)) from exc
         except MarketDataError as exc:
-            raise Failure(exc) from exc
+            raise click.ClickException(str(exc)) from exc
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -28,10 +28,8 @@ from worker.store import Batch, Checkpoint, Counts, Ending
 log = structlog.get_logger(__name__)
 
 
-class Progress(Protocol):
-    """What a run tells while it goes on; a progress bar is one."""
-
-    def __call__(self, fetched: int) -> None: ...
+Progress = Callable[[int], None]
+"""Told how many records a run has committed so far; a progress bar is one."""
 
 
 class CountingFetch(Fetch, Protocol):

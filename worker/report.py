@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from shared.tables import RAW, assets, checkpoints, listings, rejects, runs
 
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Any]
+"""Rows of a result, their columns as attributes."""
 
 
 def read_sources(conn: Connection) -> Rows:

@@ -1,5 +1,6 @@
 """How commands show things: tables and progress for people, JSON for programs."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
@@ -46,7 +47,7 @@ def _plain(value: Any) -> Any:
 
 def show_table(rows: Sequence[Row[Any]], **columns: str) -> None:
     """Print the rows' columns under their headings; every text is shown as it is."""
-    console = Console(width=None if click.get_text_stream("stdout").isatty() else TABLE_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
         table.add_column(heading, overflow="fold")

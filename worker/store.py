@@ -398,15 +398,16 @@ def _escape_bytes(payload: bytes) -> bytes:
 def _copy(conn: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
     """COPY the rows into a temporary table of ours."""
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-    with conn.connection.cursor() as cursor:
-        try:
+    session: Any = conn.connection.dbapi_connection
+    try:
+        with session.cursor() as cursor:
             # In one piece: each further read would wait for the interpreter lock, which the
             # thread that checks the next batch holds.
             cursor.copy_expert(statement, BytesIO(rows), size=len(rows) + 1)
-        except psycopg2.Error as exc:
-            # Past SQLAlchemy, which would have wrapped it and said whether the session is lost.
-            lost = conn.connection.dbapi_connection is None or bool(cursor.connection.closed)
-            raise DBAPIError(statement, None, exc, connection_invalidated=lost) from exc
+    except psycopg2.Error as exc:
+        # Past SQLAlchemy, which would have wrapped it and said whether the session is lost.
+        lost = bool(session.closed)
+        raise DBAPIError(statement, None, exc, connection_invalidated=lost) from exc
 
 
 def _move_checkpoint(

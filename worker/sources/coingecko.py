@@ -1,0 +1,83 @@
+"""CoinGecko's market list, in US dollars.
+
+Docs: https://docs.coingecko.com/reference/coins-markets (10 000 calls a month on the demo plan; the
+limit a minute differs between documents, and failed calls count). The answer has no total: a page
+that is not full is the last. `market_cap_desc` moves coins between pages while they are read;
+`id_asc` does not. `precision=full` keeps the digits that the answer is rounded to otherwise. A
+market cap or a supply of 0 is one that nobody verified; nearly every other value can be null.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from shared.records import Cursor
+from shared.settings import Settings
+from worker.sources.base import (
+    MAYBE_EMPTY,
+    NOT_EMPTY,
+    Amount,
+    Instant,
+    RecordSchema,
+    Request,
+    StrippedString,
+)
+from worker.sources.json_api import JsonApi
+
+PER_PAGE = 250
+
+PLANS = {
+    None: ("https://api.coingecko.com/api/v3", None),
+    "demo": ("https://api.coingecko.com/api/v3", "x-cg-demo-api-key"),
+    "pro": ("https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key"),
+}
+"""Base URL and header of the key, by plan; None is keyless."""
+
+
+class MarketSchema(RecordSchema):
+    """One element of `/coins/markets`. A coin without a market has null for its values."""
+
+    external_id = StrippedString(data_key="id", required=True, validate=NOT_EMPTY)
+    symbol = StrippedString(required=True, validate=MAYBE_EMPTY)
+    name = StrippedString(required=True, validate=NOT_EMPTY)
+    observed_at = Instant(data_key="last_updated", required=True)
+    price_usd = Amount(data_key="current_price", required=True)
+    market_cap_usd = Amount(data_key="market_cap", required=True, zero_is_unknown=True)
+    volume_24h_usd = Amount(data_key="total_volume", required=True)
+    circulating_supply = Amount(required=True, zero_is_unknown=True)
+    total_supply = Amount(required=True, zero_is_unknown=True)
+    max_supply = Amount(required=True, zero_is_unknown=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coingecko(JsonApi):
+    name = "coingecko"
+    schema: ClassVar = MarketSchema()
+
+    plan: str | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Coingecko":
+        base_url, _ = PLANS[settings.coingecko_plan]
+        return cls(
+            base_url=settings.coingecko_base_url or base_url,
+            api_key=settings.coingecko_api_key,
+            plan=settings.coingecko_plan,
+            requests_per_minute=settings.coingecko_requests_per_minute,
+        )
+
+    def request(self, cursor: Cursor | None) -> Request:
+        _, header = PLANS[self.plan]
+        return Request(
+            self.url("/coins/markets"),
+            {
+                "vs_currency": "usd",
+                "order": "id_asc",
+                "per_page": str(PER_PAGE),
+                "page": str(self.page_number(cursor)),
+                "precision": "full",
+            },
+            {header: self.api_key} if header and self.api_key else {},
+        )
+
+    def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
+        return {"page": self.page_number(cursor) + 1} if count >= PER_PAGE else None

@@ -1,0 +1,85 @@
+"""CoinPaprika's tickers, in US dollars.
+
+Docs: https://api.coinpaprika.com/#operation/getTickers (free: no key, 20 000 calls a month, about
+2000 assets in one answer, refreshed every 5 to 10 minutes). 0 stands for a supply or a market cap
+that is not known; `percent_change_30d` and `_1y` are 0 where the plan lacks them, and not read.
+
+The key of a paid plan goes into `Authorization` bare, without `Bearer`: so say the provider's API
+description ("Authorization: <api-key>") and reference, so does its JavaScript client, and so do the
+Chainlink adapters that run against it. 402 is a plan that does not cover the call, 403 a bad key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from marshmallow import fields, post_load
+
+from shared.records import Cursor
+from shared.settings import Settings
+from worker.sources.base import (
+    MAYBE_EMPTY,
+    NOT_EMPTY,
+    Amount,
+    Instant,
+    RecordSchema,
+    Request,
+    StrippedString,
+)
+from worker.sources.json_api import JsonApi
+
+FREE_URL = "https://api.coinpaprika.com/v1"
+PRO_URL = "https://api-pro.coinpaprika.com/v1"
+
+
+class QuoteSchema(RecordSchema):
+    """What one currency's quote must hold."""
+
+    price_usd = Amount(data_key="price", required=True, zero_is_unknown=True)
+    market_cap_usd = Amount(data_key="market_cap", required=True, zero_is_unknown=True)
+    volume_24h_usd = Amount(data_key="volume_24h", required=True)
+
+
+class QuotesSchema(RecordSchema):
+    """Quotes by currency; only dollars are dollars."""
+
+    usd = fields.Nested(QuoteSchema, data_key="USD", required=True)
+
+
+class TickerSchema(RecordSchema):
+    """One element of `/tickers`. `circulating_supply` left the answer after 2022."""
+
+    external_id = StrippedString(data_key="id", required=True, validate=NOT_EMPTY)
+    symbol = StrippedString(required=True, validate=MAYBE_EMPTY)
+    name = StrippedString(required=True, validate=NOT_EMPTY)
+    observed_at = Instant(data_key="last_updated", required=True)
+    circulating_supply = Amount(zero_is_unknown=True)
+    total_supply = Amount(required=True, zero_is_unknown=True)
+    max_supply = Amount(required=True, zero_is_unknown=True)
+    quotes = fields.Nested(QuotesSchema, required=True)
+
+    @post_load
+    def flatten(self, loaded: dict[str, Any], **_: Any) -> Mapping[str, Any]:
+        return {**loaded.pop("quotes")["usd"], **loaded}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coinpaprika(JsonApi):
+    name = "coinpaprika"
+    schema: ClassVar = TickerSchema()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Coinpaprika":
+        default = PRO_URL if settings.coinpaprika_api_key else FREE_URL
+        return cls(
+            base_url=settings.coinpaprika_base_url or default,
+            api_key=settings.coinpaprika_api_key,
+            requests_per_minute=settings.coinpaprika_requests_per_minute,
+        )
+
+    def request(self, cursor: Cursor | None) -> Request:  # noqa: ARG002
+        headers = {"Authorization": self.api_key} if self.api_key else {}
+        return Request(self.url("/tickers"), {"quotes": "USD"}, headers)
+
+    def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:  # noqa: ARG002
+        return None

@@ -1,0 +1,190 @@
+"""What a person declares of a CSV file: a small TOML file beside it, `prices.csv.toml`.
+
+```toml
+delimiter = ";"                        # where the header does not settle it
+encoding = "latin-1"                   # where it is not UTF-8 and has no byte order mark
+currency = "USD"                       # of columns that do not name theirs; no other is read
+decimal = "comma"                      # the decimal mark; "point" unless declared
+date_format = "day-first"              # or "month-first", or a pattern such as "%d.%m.%y"
+timezone = "Europe/Berlin"             # of times without one; UTC unless declared
+time_of_day = "23:59:59"               # of dates without a time; "00:00:00" unless declared
+namespace = "kaggle"                   # makes the external id "kaggle:btc-bitcoin"
+zero_is_unknown = ["volume_24h_usd"]   # fields in which 0 stands for no figure
+ignore = ["Volume"]                    # columns that are not to be read
+
+[columns]                              # field = "header"
+price_usd = "Close"
+
+[values]                               # what the whole file is about, where no column says it
+symbol = "BTC"
+name = "Bitcoin"
+```
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from shared.errors import SourceError
+from shared.records import VALUES
+from worker.sources.csv_columns import FIELDS, Question
+from worker.sources.csv_dialect import DELIMITERS, ENCODINGS
+from worker.sources.csv_times import DAY_FIRST, MONTH_FIRST, Clock
+
+CONSTANTS = ("id", "symbol", "name", "observed_at")
+READING_ALONE = ("delimiter", "encoding")
+"""What has done its work once a row is text; the rest is needed to say what the row means."""
+
+_GIVEN = validate.Length(min=1, error="is empty")
+
+
+class TomlText(fields.String):
+    """Text, or one of TOML's own times, as ISO 8601."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Any:
+        text = value.isoformat() if isinstance(value, (date, time)) else value
+        return super()._deserialize(text, attr, data, **kwargs)
+
+
+def is_date_format(value: str) -> None:
+    """Refuse what is neither a word nor a pattern that tells a whole date."""
+    if value in {DAY_FIRST, MONTH_FIRST}:
+        return
+    moment = datetime(2021, 11, 23, 17, 45, 56, tzinfo=UTC)
+    try:
+        whole = any(year in value for year in ("%Y", "%y", "%c", "%x", "%G")) and (
+            datetime.strptime(moment.strftime(value), value).date() == moment.date()  # noqa: DTZ007
+        )
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValidationError(
+            f"{value!r} is neither {DAY_FIRST!r} nor {MONTH_FIRST!r} nor a strptime pattern of a "
+            "whole date, such as '%d.%m.%Y %H:%M'"
+        )
+
+
+def is_timezone(value: str) -> None:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise ValidationError(f"{value!r} is no time zone, such as 'Europe/Berlin'") from exc
+
+
+def _one_of(choices: Sequence[str]) -> validate.OneOf:
+    listed = ", ".join(repr(choice) for choice in choices)
+    return validate.OneOf(choices, error=f"{{input!r}} is not one of {listed}")
+
+
+class _Table(Schema):
+    error_messages: ClassVar = {"unknown": "is not a key of a declaration"}  # type: ignore[misc]
+
+
+ColumnsTable = _Table.from_dict({field: fields.String(validate=_GIVEN) for field in FIELDS})
+ValuesTable = _Table.from_dict({field: TomlText(validate=_GIVEN) for field in CONSTANTS})
+
+
+class DeclarationSchema(_Table):
+    """The keys of a declaration; all of them may be left out."""
+
+    delimiter = fields.String(validate=_one_of(DELIMITERS))
+    encoding = fields.String(validate=_one_of(ENCODINGS))
+    currency = fields.String(
+        validate=validate.Equal("USD", error="{input!r} is not read: only US dollars, 'USD'")
+    )
+    decimal = fields.String(validate=_one_of(("point", "comma")))
+    date_format = fields.String(validate=is_date_format)
+    timezone = fields.String(validate=is_timezone)
+    time_of_day = TomlText(
+        validate=validate.Regexp(
+            r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\Z",
+            re.ASCII,
+            error="{input!r} is not as '23:59:59'",
+        )
+    )
+    namespace = fields.String(
+        validate=validate.Regexp(
+            r"[a-z0-9][a-z0-9._-]*\Z",
+            error="{input!r} is not lower-case letters, digits, '.', '_' and '-'",
+        )
+    )
+    zero_is_unknown = fields.List(fields.String(validate=_one_of(VALUES)))
+    ignore = fields.List(fields.String())
+    columns = fields.Nested(ColumnsTable)
+    values = fields.Nested(ValuesTable)
+
+    @validates_schema
+    def one_place_for_each_field(self, data: Mapping[str, Any], **_: Any) -> None:
+        twice = sorted(set(data.get("columns", ())) & set(data.get("values", ())))
+        if twice:
+            raise ValidationError({"values": {key: ["is under [columns] too"] for key in twice}})
+
+    @validates_schema
+    def constant_time_is_readable(self, data: Mapping[str, Any], **_: Any) -> None:
+        told = data.get("values", {}).get("observed_at")
+        if told is not None:
+            try:
+                Clock.from_declared(data).read(told)
+            except ValueError as exc:
+                raise ValidationError({"values": {"observed_at": [str(exc)]}}) from exc
+
+
+def read_declaration(path: Path) -> dict[str, Any]:
+    """Read and check a declaration.
+
+    Raises:
+        SourceError: `declaration`, naming every key that is wrong.
+    """
+    try:
+        document = tomllib.loads(path.read_bytes().decode())
+        loaded: dict[str, Any] = DeclarationSchema().load(document)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SourceError(f"{path}: {exc}", code="declaration") from exc
+    except ValidationError as exc:
+        reasons = "; ".join(_flatten(exc.messages))
+        raise SourceError(f"{path}: {reasons}", code="declaration") from exc
+    return loaded
+
+
+def for_the_row(declared: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Keep what the meaning of a row depends on: it is stored with each."""
+    return {key: told for key, told in declared.items() if key not in READING_ALONE} or None
+
+
+def toml_text(declared: Mapping[str, Any], questions: Sequence[Question]) -> str:
+    """Write the declaration as it should be: what it says already, and what is asked for.
+
+    A value that nobody but the file's owner can tell is left empty, which no declaration may be.
+    """
+    lines: list[str] = []
+    asked = {(question.table, question.key): question for question in questions}
+    for table in (None, "columns", "values"):
+        said = declared.get(table, {}) if table else declared
+        told = {key: text for key, text in said.items() if not isinstance(text, dict)}
+        told |= {key: question.value for (at, key), question in asked.items() if at == table}
+        if table and told:
+            lines += ["", f"[{table}]"]
+        for key, text in told.items():
+            line = f"{key} = {json.dumps(text, ensure_ascii=False)}"
+            question = asked.get((table, key))
+            lines.append(f"{line}  # {question.why}" if question else line)
+    return "\n".join(lines).strip()
+
+
+def _flatten(reasons: Any, where: str = "") -> list[str]:
+    if isinstance(reasons, dict):
+        return [
+            text
+            for key, nested in reasons.items()
+            for text in _flatten(nested, f"{where}.{key}".lstrip("."))
+        ]
+    return [f"{where}: {str(reason).rstrip('.')}" for reason in reasons]

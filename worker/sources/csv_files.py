@@ -1,0 +1,189 @@
+"""CSV files: a file, a folder or a glob, with what cannot be known declared beside each.
+
+A file goes on where the last run stopped, as long as what was read of it is still what it begins
+with; else it is read again from the start, and rows that did not change are found so by their key.
+A last line without a newline may be half a row: it waits, and is taken by a later run if it is a
+whole row in a file that has not changed since the run before. In a file that is imported by name
+the end is the end.
+
+A row is kept as `{"row": {header: text}, "declared": {...}}`, with what was declared of its file,
+so that it can be read again without the file.
+"""
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+from marshmallow import Schema
+
+from shared.errors import SourceError
+from shared.records import VALUES, Cursor, Observation, Page, RawRecord
+from shared.settings import Settings
+from worker.sources.base import Fetch, Source
+from worker.sources.csv_declaration import read_declaration
+from worker.sources.csv_file import CsvFile
+from worker.sources.csv_rows import Ending, Position
+from worker.sources.csv_schema import observe_row, row_reading
+
+SUFFIXES = {".csv", ".tsv"}
+"""What is read of a folder; a glob says for itself."""
+
+Stretch = tuple[list[RawRecord], dict[str, Any]]
+"""Consecutive records of one file, and its entry in the cursor after them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvFiles(Source):
+    """The files under a path. A `declaration` holds for all of them, instead of those beside."""
+
+    name = "csv"
+    is_snapshot = False
+    schema: ClassVar[Schema] = row_reading(
+        ("id", "symbol", "name", "observed_at", *VALUES), b"{}"
+    ).schema
+
+    path: str
+    rows_per_page: int
+    declaration: Path | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "CsvFiles":
+        return cls(path=settings.csv_path, rows_per_page=settings.batch_size)
+
+    def pages(
+        self,
+        fetch: Fetch,  # noqa: ARG002
+        cursor: Cursor | None,
+        validators: Mapping[str, str],  # noqa: ARG002
+    ) -> Iterator[Page]:
+        """Yield the new rows of every file.
+
+        The cursor holds one entry for each file, and forgets a file that is gone. A page without
+        rows says only that a file was looked at. A file that is refused does not keep the others
+        from being read.
+
+        Raises:
+            SourceError: at the end, naming every file that was refused; `no_file` where there is
+                none.
+        """
+        paths = self._paths()
+        entries: dict[str, Any] = (cursor or {}).get("files", {})
+        entries = {key: entries[key] for key in paths if key in entries}
+        refused: list[SourceError] = []
+        for key, path in paths.items():
+            try:
+                for records, entry in self._rows(path, entries.get(key)):
+                    following = {**entries, key: entry}
+                    yield Page(records, {"files": entries}, {"files": following})
+                    entries = following
+            except SourceError as exc:
+                refused.append(exc)
+        if refused:
+            raise _together(refused, len(paths))
+
+    def saved_pages(self, path: Path) -> Iterator[Page]:
+        for records, _ in self._rows(path, None, imported=True):
+            if records:
+                yield Page(records, None, None)
+
+    def observe(self, document: Mapping[str, Any]) -> Observation:
+        return observe_row(document)
+
+    def _paths(self) -> dict[str, Path]:
+        """Find the files, by the names that the cursor and people know them by."""
+        try:
+            found = {_shown(each.absolute()): each for each in _matches(Path(self.path))}
+        except OSError as exc:
+            raise SourceError(f"csv: {self.path}: {exc.strerror}", code="unreadable") from exc
+        if not found:
+            raise SourceError(
+                f"csv: CSV_PATH is {self.path!r}, and no file is there; expected a file, a folder "
+                "with *.csv in it, or a glob",
+                code="no_file",
+            )
+        return dict(sorted(found.items()))
+
+    def _rows(
+        self, path: Path, entry: Mapping[str, Any] | None, *, imported: bool = False
+    ) -> Iterator[Stretch]:
+        """Yield what the file has after the entry, stretch by stretch, each with its next entry."""
+        beside = self.declaration or path.with_name(f"{path.name}.toml")
+        try:
+            declared = read_declaration(beside) if self.declaration or beside.exists() else {}
+            with path.open("rb") as opened:
+                version = _version(os.fstat(opened.fileno()), declared)
+                seen = entry is not None and version.items() <= entry.items()
+                if seen and entry and entry["done"]:
+                    return
+                ending = Ending.SETTLED if seen else Ending.GROWING
+                file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
+                if entry and entry["declared"] == version["declared"]:
+                    file.resume(Position(entry["offset"], entry["line"], entry["sha256"]))
+                yield from self._stretches(file, version, entry)
+        except SourceError as exc:
+            raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
+        except OSError as exc:
+            raise SourceError(f"csv: {_shown(path)}: {exc.strerror}", code="unreadable") from exc
+
+    def _stretches(
+        self, file: CsvFile, version: Mapping[str, Any], entry: Mapping[str, Any] | None
+    ) -> Iterator[Stretch]:
+        records: list[RawRecord] = []
+        following: dict[str, Any] = {}
+        for record in file.records():
+            if len(records) == self.rows_per_page:
+                yield records, following
+                records = []
+            records.append(record)
+            if len(records) == self.rows_per_page:
+                following = {**version, **file.reader.position()._asdict(), "done": False}
+        last = {
+            **version,
+            **file.reader.position()._asdict(),
+            "done": file.is_done(version["size"]),
+        }
+        if records or last != entry:
+            yield records, last
+
+
+def _matches(path: Path) -> list[Path]:
+    if path.is_dir():
+        names = [each for each in path.iterdir() if each.suffix.lower() in SUFFIXES]
+        found = [each for each in names if not each.name.startswith(".")]
+    elif path.exists():
+        found = [path]
+    else:
+        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 -- may be absolute
+        found = [Path(match) for match in matches if not match.endswith(".toml")]
+    return [each for each in found if each.is_file()]
+
+
+def _shown(path: Path) -> str:
+    """Write a path as text that can be stored, also where its name is not UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _version(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Say by what a file is known to be the one that was read, without reading it."""
+    told = msgspec.json.encode(declared, order="deterministic")
+    return {
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "inode": stat.st_ino,
+        "declared": hashlib.sha256(told).hexdigest()[:16] if declared else None,
+    }
+
+
+def _together(refused: Sequence[SourceError], count: int) -> SourceError:
+    if len(refused) == 1 and count == 1:
+        return refused[0]
+    return SourceError(
+        f"csv: {len(refused)} of {count} files refused, the others are read\n"
+        + "\n".join(map(str, refused)),
+        code=refused[0].code,
+    )

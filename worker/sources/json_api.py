@@ -1,0 +1,132 @@
+"""Sources that answer JSON over HTTP: one response is a page, its records are in one list."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from shared.errors import SourceError
+from shared.records import Cursor, Page, RawRecord
+from worker.sources.base import Fetch, Request, Source
+from worker.sources.json_records import split_records
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonApi(Source):
+    """A source whose pages are JSON lists, each element one record."""
+
+    base_url: str
+    requests_per_minute: int
+    api_key: str | None = field(default=None, repr=False)
+
+    @abstractmethod
+    def request(self, cursor: Cursor | None) -> Request:
+        """Say what to ask for the page at the cursor; None is the first page."""
+
+    @abstractmethod
+    def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
+        """Say where the next page starts, after one of `count` records; None after the last."""
+
+    def url(self, path: str) -> str:
+        """Put a path after the base URL, which people write with and without a slash at its end."""
+        return self.base_url.rstrip("/") + path
+
+    def page_number(self, cursor: Cursor | None) -> int:
+        """Number the page for a person, from 1."""
+        return int((cursor or {}).get("page", 1))
+
+    def pages(
+        self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
+    ) -> Iterator[Page]:
+        """Ask for page after page.
+
+        Raises:
+            SourceError: `not_json`, `not_a_list`; `paging_loop` for a page with the same records as
+                an earlier one of this run; `not_modified_unasked`; and whatever `fetch` raises.
+        """
+        seen: dict[bytes, int] = {}
+        while True:
+            page = self._page(fetch, cursor, validators)
+            self._refuse_loop(page, seen)
+            yield page
+            if page.next_cursor is None:
+                return
+            cursor = page.next_cursor
+
+    def _page(self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]) -> Page:
+        request = self.request(cursor)
+        where = f"page {self.page_number(cursor)}"
+        key = self.validator_key(cursor)
+        known = Validator.parse(validators.get(key))
+        response = fetch(request, known.etag if known else None)
+        if not response.not_modified:
+            records = split_records(response.body, self.name, where)
+            following = self.next_cursor(cursor, len(records))
+            etag = Validator(response.etag, len(records)).dump() if response.etag else None
+            return Page(records, cursor, following, validator_key=key, validator=etag)
+        if known is None:
+            raise SourceError(
+                f"{self.name}: {where}: HTTP 304 to a request without If-None-Match",
+                code="not_modified_unasked",
+            )
+        following = self.next_cursor(cursor, known.count)
+        return Page([], cursor, following, not_modified=True, known_count=known.count)
+
+    def _refuse_loop(self, page: Page, seen: dict[bytes, int]) -> None:
+        """Stop at a page that brings what an earlier one brought: the source ignores the cursor."""
+        if not page.records:
+            return
+        number = self.page_number(page.cursor)
+        earlier = seen.setdefault(self._digest(page.records), number)
+        if earlier != number:
+            raise SourceError(
+                f"{self.name}: page {number} has the same records as page {earlier}; the source"
+                f" does not page: check {self.name.upper()}_BASE_URL",
+                code="paging_loop",
+            )
+
+    def _digest(self, records: Sequence[RawRecord]) -> bytes:
+        """Condense whose records these are: by id, since prices move while a loop goes round."""
+        id_key = self.schema.fields["external_id"].data_key or "external_id"
+        digest = sha256()
+        for record in records:
+            own = record.document.get(id_key) if record.document else None
+            digest.update(own.encode(errors="replace") if isinstance(own, str) else record.payload)
+            digest.update(b"\n")
+        return digest.digest()
+
+    def validator_key(self, cursor: Cursor | None) -> str:
+        """Name the page among the checkpoint's validators: what was asked, apart from the key."""
+        request = self.request(cursor)
+        return "&".join([request.url, *(f"{k}={v}" for k, v in request.params.items())])
+
+    def saved_pages(self, path: Path) -> Iterator[Page]:
+        """Yield the one page that a saved response is, of any length.
+
+        Raises:
+            SourceError: `unreadable`, `not_json`, `not_a_list`.
+        """
+        try:
+            body = path.read_bytes()
+        except OSError as exc:
+            raise SourceError(f"{path}: {exc.strerror or exc}", code="unreadable") from exc
+        yield Page(split_records(body, self.name, path.name), None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """A page's `ETag`, and how many records the page held: a 304 tells only the first."""
+
+    etag: str
+    count: int
+
+    def dump(self) -> str:
+        return f"{self.count} {self.etag}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Validator | None":
+        if text is None:
+            return None
+        count, etag = text.split(" ", 1)
+        return cls(etag, int(count))
