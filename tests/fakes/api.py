@@ -1,0 +1,81 @@
+"""The API as a test meets it: its application on a database, and rows for it to show."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, insert, update
+from sqlalchemy.engine import URL
+
+from api import create_app
+from shared.records import VALUES
+from shared.settings import Settings
+from shared.tables import assets, checkpoints, listings, runs
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@contextlib.contextmanager
+def api_on(url: URL, **environ: str) -> Iterator[FlaskClient]:
+    """A client of the application on one database; every connection is closed after."""
+    environ = {"API_DATABASE_URL": url.render_as_string(hide_password=False), **environ}
+    app = create_app(Settings.from_env(environ))
+    try:
+        yield app.test_client()
+    finally:
+        app.extensions["database"].close()
+
+
+def add_run(conn: Connection, source: str = "coingecko", outcome: str = "succeeded", **columns):
+    """Insert a run that took 2.5 s, and return its id."""
+    values = {
+        "command": "run",
+        "host": "etl-1",
+        "pid": 1,
+        "started_at": NOON,
+        "finished_at": None
+        if outcome == "running"
+        else NOON.replace(microsecond=500_000, second=2),
+    }
+    row = {"source": source, "outcome": outcome, **values, **columns}
+    return conn.execute(insert(runs).values(row).returning(runs.c.id)).scalar_one()
+
+
+def add_checkpoint(conn: Connection, run_id: int, source: str = "coingecko", **columns) -> None:
+    conn.execute(insert(checkpoints).values(source=source, run_id=run_id, **columns))
+
+
+def add_asset(conn: Connection, slug: str, **columns) -> int:
+    """Insert an asset without listings, and return its id."""
+    row = {"slug": slug, "symbol": slug[:3].upper(), "name": slug.title(), **columns}
+    return conn.execute(insert(assets).values(row).returning(assets.c.id)).scalar_one()
+
+
+def add_listing(conn: Connection, asset_id: int, source: str, external_id: str, **columns) -> int:
+    """Insert a listing of an asset, and return its id."""
+    row = {
+        "asset_id": asset_id,
+        "run_id": 1,
+        "source": source,
+        "external_id": external_id,
+        "symbol": "BTC",
+        "name": "Bitcoin",
+        "symbol_key": "btc",
+        "name_key": "bitcoin",
+        "observed_at": NOON,
+        "payload_hash": hashlib.sha256(external_id.encode()).digest()[:16],
+        "match_method": "own",
+        "match_score": Decimal(1),
+        "match_evidence": {},
+        **columns,
+    }
+    return conn.execute(insert(listings).values(row).returning(listings.c.id)).scalar_one()
+
+
+def take_values_from(conn: Connection, asset_id: int, **listing_ids: int) -> None:
+    """Say which listing each of an asset's values comes from."""
+    columns = {f"{value}_listing_id": listing_ids.get(value) for value in VALUES}
+    conn.execute(update(assets).where(assets.c.id == asset_id).values(columns))

@@ -1,0 +1,89 @@
+"""Batches of one's own making, in the sources' own shapes."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from shared.records import Observation, RawRecord, Reject
+from worker import store
+from worker.check import check
+from worker.sources.base import Source
+from worker.sources.coingecko import Coingecko
+from worker.sources.coinpaprika import Coinpaprika
+from worker.sources.json_records import split_records
+from worker.store import Batch, Counts
+
+COINGECKO = Coingecko(base_url="http://127.0.0.1", requests_per_minute=1)
+COINPAPRIKA = Coinpaprika(base_url="http://127.0.0.1", requests_per_minute=1)
+
+NOON = "2026-01-02T12:00:00.000Z"
+LATER = "2026-01-02T12:05:00.000Z"
+EARLIER = "2026-01-02T11:55:00.000Z"
+
+
+def market(
+    external_id: str, symbol: str, name: str, price: Any = 1, at: str = NOON, **fields: Any
+) -> bytes:
+    """One element of CoinGecko's `/coins/markets`. A price in text is spelled as it stands."""
+    document = {
+        "id": external_id,
+        "symbol": symbol,
+        "name": name,
+        "current_price": "PRICE",
+        "market_cap": 1000,
+        "total_volume": 10,
+        "circulating_supply": 100,
+        "total_supply": None,
+        "max_supply": None,
+        "last_updated": at,
+        **fields,
+    }
+    return json.dumps(document).replace('"PRICE"', str(price)).encode()
+
+
+def ticker(external_id: str, symbol: str, name: str, price: Any = 1, at: str = NOON) -> bytes:
+    """One element of CoinPaprika's `/tickers`."""
+    quote = {"price": price, "market_cap": 2000, "volume_24h": 20}
+    document = {
+        "id": external_id,
+        "symbol": symbol,
+        "name": name,
+        "total_supply": 0,
+        "max_supply": 0,
+        "last_updated": at,
+        "quotes": {"USD": quote},
+    }
+    return json.dumps(document).encode()
+
+
+def batch(source: Source, *payloads: bytes, **fields: Any) -> Batch:
+    """Check the records as a run does, and make a batch of them."""
+    observed: list[tuple[RawRecord, Observation]] = []
+    rejects: list[Reject] = []
+    body = b"[" + b",".join(payloads) + b"]"
+    for record in split_records(body, source.name, "page 1"):
+        checked = check(source, record, datetime.now(UTC))
+        if isinstance(checked, Reject):
+            rejects.append(checked)
+        else:
+            observed.append((record, checked))
+    arguments: Mapping[str, Any] = {"cursor": None, **fields}
+    return Batch(store.stage(observed), len(observed), rejects, **arguments)
+
+
+def open_run(conn: Connection, source: Source) -> int:
+    """Start a run on a connection, ready to load batches."""
+    with conn.begin():
+        run_id = store.start_run(conn, source.name, "run", None)
+        store.create_staging(conn, source.name)
+    return run_id
+
+
+def load(engine: Engine, source: Source, *payloads: bytes) -> Counts:
+    """Load the records as one batch of a run of their own."""
+    with engine.connect() as conn:
+        run_id = open_run(conn, source)
+        return store.load_batch(conn, source.name, run_id, batch(source, *payloads))

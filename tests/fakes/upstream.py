@@ -1,0 +1,409 @@
+"""A server on loopback that answers as CoinGecko and CoinPaprika do, and misbehaves on command.
+
+    with Upstream(assets=600) as upstream:
+        upstream.answers(rate_limited(seconds=1)).then(real())
+        ...
+        assert upstream.asked[0].params["page"] == "1"
+
+By hand: `python -m tests.fakes.upstream --assets 17000` prints what to set and serves until Ctrl-C.
+"""
+
+import argparse
+import gzip as gzip_codec
+import json
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from hashlib import sha256
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.fakes.market import Market
+
+JSON = "application/json; charset=utf-8"
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it arrived; the names of its headers are in lower case."""
+
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer. A `body` of None is what the real thing would have said."""
+
+    status: int = 200
+    body: bytes | None = None
+    repeat: int = 1
+    content_type: str | None = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    gzip: bool = False
+    declared_length: int | None = None
+    cut_at: int | None = None
+    resets: bool = False
+    trickles: bool = False
+    after: threading.Event | None = None
+    late_by: float = 0
+
+
+def real() -> Answer:
+    """Answer as the real thing would."""
+    return Answer()
+
+
+def status(code: int, body: object = None, **headers: str) -> Answer:
+    """Answer with an HTTP status and a JSON body; `Retry_After="3"` is a header."""
+    told = {"error": HTTPStatus(code).phrase} if body is None else body
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status=code, body=json.dumps(told).encode(), headers=named)
+
+
+def rate_limited(*, seconds: int | None = None, as_date: bool = False) -> Answer:
+    """CoinGecko's 429, with a `Retry-After` in seconds or as a date, or without one."""
+    headers = {}
+    if seconds is not None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        until = format_datetime(now + timedelta(seconds=seconds), usegmt=True)
+        headers = {"Retry-After": until if as_date else str(seconds)}
+        headers["Date"] = format_datetime(now, usegmt=True)
+    return Answer(status=429, body=json.dumps(RATE_LIMIT).encode(), headers=headers)
+
+
+def rate_limited_with_200() -> Answer:
+    """The same body, with status 200, as one report has it."""
+    return Answer(body=json.dumps(RATE_LIMIT).encode())
+
+
+def payment_required() -> Answer:
+    """CoinPaprika's 402."""
+    return status(402, {"error": "this call is not allowed in this plan"})
+
+
+def html(code: int = 200) -> Answer:
+    """A page for people, where JSON was asked for."""
+    page = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
+    return Answer(status=code, body=page, content_type="text/html; charset=UTF-8")
+
+
+def empty_list() -> Answer:
+    return Answer(body=b"[]")
+
+
+def body(content: bytes, content_type: str | None = JSON) -> Answer:
+    """Answer with these bytes and status 200."""
+    return Answer(body=content, content_type=content_type)
+
+
+def truncated(at: int = 100) -> Answer:
+    """Declare the whole length, send so many bytes, and hang up."""
+    return Answer(cut_at=at)
+
+
+def short_by(count: int) -> Answer:
+    """Declare a length that is too small: the rest of the body is never read."""
+    return Answer(declared_length=-count)
+
+
+def redirect(location: str) -> Answer:
+    return Answer(status=302, body=b"", headers={"Location": location})
+
+
+def gzip_bomb(size: int) -> Answer:
+    """A small body that unpacks to this many bytes."""
+    packed = gzip_codec.compress(b"[" + b" " * size + b"]", 1)
+    return Answer(body=packed, headers={"Content-Encoding": "gzip"})
+
+
+def huge(mebibytes: int) -> Answer:
+    return Answer(body=b" " * MIB, repeat=mebibytes)
+
+
+def deep(levels: int) -> Answer:
+    """A list with one record that nests this deep."""
+    return Answer(body=b'[{"id":"deep","x":' + b"[" * levels + b"]" * levels + b"}]")
+
+
+def reset() -> Answer:
+    """Take the request, and reset the connection."""
+    return Answer(resets=True)
+
+
+def held(until: threading.Event) -> Answer:
+    """Answer only once the event is set."""
+    return Answer(after=until)
+
+
+def late(seconds: float) -> Answer:
+    return Answer(late_by=seconds)
+
+
+def trickle() -> Answer:
+    """Send the body a byte at a time, 20 bytes a second, so that no read ever times out."""
+    return Answer(trickles=True)
+
+
+RATE_LIMIT = {
+    "status": {"error_code": 429, "error_message": "You've exceeded the Rate Limit. Please wait."}
+}
+KEY_MISSING = {"status": {"error_code": 10002, "error_message": "API Key Missing"}}
+
+
+class Upstream:
+    """The server; a `with` block starts and stops it.
+
+    `market` is what it sells. What `answers` and `then` say is used up one answer a request, then
+    it behaves again; `always` lasts. `requires` names headers without which it answers 401.
+    """
+
+    def __init__(
+        self, assets: int = 100, seed: int = 1, port: int = 0, *, etags: bool = True
+    ) -> None:
+        self.market = Market(assets, seed)
+        self.asked: deque[Asked] = deque(maxlen=100_000)
+        self.requires: dict[str, str] = {}
+        self.etags = etags
+        self.closing = threading.Event()
+        self._lock = threading.Condition()
+        self._script: deque[Answer] = deque()
+        self._by_page: dict[str, deque[Answer]] = {}
+        self._always: Answer | None = None
+        self._server = _Server(("127.0.0.1", port), self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def coingecko_url(self) -> str:
+        return f"{self.base_url}/api/v3"
+
+    @property
+    def coinpaprika_url(self) -> str:
+        return f"{self.base_url}/v1"
+
+    def answers(self, *answers: Answer, page: int | None = None) -> Self:
+        """Say how the next requests are answered, or the next ones for that page."""
+        with self._lock:
+            if page is None:
+                self._script = deque(answers)
+            else:
+                self._by_page[str(page)] = deque(answers)
+        return self
+
+    def then(self, *answers: Answer) -> Self:
+        with self._lock:
+            self._script.extend(answers)
+        return self
+
+    def always(self, answer: Answer | None) -> Self:
+        """Answer every request so from now on; None ends it."""
+        with self._lock:
+            self._always = answer
+        return self
+
+    def wait_until_asked(self, count: int, seconds: float = 60) -> None:
+        """Return once so many requests have arrived.
+
+        Raises:
+            TimeoutError: they did not within the time.
+        """
+        with self._lock:
+            if not self._lock.wait_for(lambda: len(self.asked) >= count, seconds):
+                raise TimeoutError(f"{len(self.asked)} requests after {seconds} s, not {count}")
+
+    def next_answer(self, asked: Asked) -> Answer:
+        """Note a request, and find what it is answered."""
+        with self._lock:
+            self.asked.append(asked)
+            self._lock.notify_all()
+            own = self._by_page.get(asked.params.get("page", "1"))
+            if own:
+                return own.popleft()
+            if self._script:
+                return self._script.popleft()
+            return self._always or real()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.hang_up()
+        self._server.server_close()
+
+    def say(self, asked: Asked) -> Answer:
+        """Answer a request as the real thing would."""
+        if any(asked.headers.get(name) != value for name, value in self.requires.items()):
+            return status(401, KEY_MISSING)
+        if asked.path == "/api/v3/coins/markets":
+            answer = self._markets(asked.params)
+        elif asked.path == "/v1/tickers":
+            tickers = [self.market.ticker(coin) for coin in self.market.coins]
+            answer = Answer(body=b"[" + b",".join(tickers) + b"]")
+        else:
+            return status(404, {"error": "not found"})
+        if not self.etags or answer.status != HTTPStatus.OK:
+            return answer
+        etag = f'W/"{sha256(answer.body or b"").hexdigest()[:32]}"'
+        if asked.headers.get("if-none-match") == etag:
+            return Answer(status=304, body=b"", headers={"ETag": etag})
+        return replace(answer, headers={"ETag": etag})
+
+    def _markets(self, params: Mapping[str, str]) -> Answer:
+        if "vs_currency" not in params:
+            return status(422, {"error": "Missing parameter vs_currency"})
+        size = min(int(params.get("per_page", "100")), 250)
+        start = (int(params.get("page", "1")) - 1) * size
+        coins = self.market.markets(params.get("order", "market_cap_desc"))[start : start + size]
+        return Answer(body=b"[" + b",".join(map(self.market.market, coins)) + b"]")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], upstream: Upstream) -> None:
+        self.upstream = upstream
+        self._open: set[socket.socket] = set()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep open, so that their threads end."""
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the client was faster
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that hung up: some are killed on purpose."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        upstream = self.server.upstream
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
+        answer = upstream.next_answer(asked)
+        if answer.body is None and answer.status == HTTPStatus.OK:
+            said = upstream.say(asked)
+            answer = replace(
+                answer,
+                status=said.status,
+                body=said.body,
+                headers={**said.headers, **answer.headers},
+            )
+        while answer.after and not answer.after.wait(0.05) and not upstream.closing.is_set():
+            pass
+        if answer.late_by:
+            upstream.closing.wait(answer.late_by)
+        if answer.resets:
+            self._reset()
+        else:
+            self._send(answer)
+
+    def _reset(self) -> None:
+        """Close with RST instead of FIN."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    def _send(self, answer: Answer) -> None:
+        content = answer.body or b""
+        if answer.gzip:
+            content = gzip_codec.compress(content, 1)
+        length = len(content) * answer.repeat
+        declared = answer.declared_length
+        if declared is not None:
+            declared = length + declared if declared < 0 else declared
+        headers = {"Date": self.date_time_string(), **answer.headers}
+        if answer.content_type and answer.status != HTTPStatus.NOT_MODIFIED:
+            headers["Content-Type"] = answer.content_type
+        if answer.gzip:
+            headers["Content-Encoding"] = "gzip"
+        headers["Content-Length"] = str(length if declared is None else declared)
+        if declared is not None or answer.cut_at is not None:
+            headers["Connection"] = "close"
+            self.close_connection = True
+        self.send_response_only(answer.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            self._write(content[: answer.cut_at], answer)
+
+    def _write(self, content: bytes, answer: Answer) -> None:
+        if not answer.trickles:
+            for _ in range(answer.repeat):
+                self.wfile.write(content)
+            return
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            if self.server.upstream.closing.wait(0.05):
+                return
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Be quiet: `asked` is the log."""
+
+
+def main() -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--assets", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tick", type=float, default=0, help="move the market every SECONDS")
+    options = parser.parse_args()
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    with Upstream(options.assets, options.seed, options.port) as upstream:
+        sys.stdout.write(
+            f"COINGECKO_BASE_URL={upstream.coingecko_url}\n"
+            f"COINPAPRIKA_BASE_URL={upstream.coinpaprika_url}\n"
+        )
+        sys.stdout.flush()
+        upstream.market.tick((datetime.now(UTC) - upstream.market.at).total_seconds())
+        while not over.wait(options.tick or None):
+            upstream.market.tick(options.tick)
+
+
+if __name__ == "__main__":
+    main()
