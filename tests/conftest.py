@@ -1,0 +1,100 @@
+"""What all tests share: one embedded PostgreSQL, a database for each test, markers by folder."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from shared.embedded import READER, EmbeddedPostgres, RunningServer
+
+TESTS = Path(__file__).parent
+FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults"}
+CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+TEMPLATE = "test_template"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the marker that its folder is named after."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in FOLDERS_WITH_A_MARKER:
+            item.add_marker(folder)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """One server for all tests of a process, in a folder of its own that any user can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="kasparro-tests-"))
+    folder.chmod(0o755)
+    try:
+        with EmbeddedPostgres(folder, options=CARELESS).running() as running:
+            yield running
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def maintenance_engine(server: RunningServer) -> Iterator[Engine]:
+    """An engine beside the databases under test, for statements on databases."""
+    engine = create_engine(
+        server.url.set(database="postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def template_database(server: RunningServer, maintenance_engine: Engine) -> str:
+    """A migrated database that tests are given copies of."""
+    with maintenance_engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
+    from worker.migrate import upgrade  # noqa: PLC0415
+
+    upgrade(server.url.set(database=TEMPLATE))
+    return TEMPLATE
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def empty_database_url(server: RunningServer, maintenance_engine: Engine) -> Iterator[URL]:
+    """A database without a schema, for the tests of the migrations themselves."""
+    yield from _database(server, maintenance_engine, "template1")
+
+
+@pytest.fixture
+def database_url(
+    server: RunningServer, maintenance_engine: Engine, template_database: str
+) -> Iterator[URL]:
+    """A fresh, migrated database, as its owner sees it; dropped after the test."""
+    yield from _database(server, maintenance_engine, template_database)
+
+
+def _database(server: RunningServer, maintenance_engine: Engine, template: str) -> Iterator[URL]:
+    name = f"test_{next(_numbers)}"
+    with maintenance_engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield server.url.set(database=name)
+    with maintenance_engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def reader_url(database_url: URL) -> URL:
+    """The same database as the API's login sees it."""
+    return database_url.set(username=READER)
+
+
+@pytest.fixture
+def engine(database_url: URL) -> Iterator[Engine]:
+    """An engine on the test's database."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    yield engine
+    engine.dispose()

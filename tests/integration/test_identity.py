@@ -1,0 +1,127 @@
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Engine, select
+
+from shared.tables import assets, identity_events, listings
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
+from worker.verify import verify
+
+
+def clusters(engine: Engine) -> set[frozenset[str]]:
+    """Which listings are one asset."""
+    found: dict[int, set[str]] = {}
+    with engine.connect() as conn:
+        for row in conn.execute(select(listings)):
+            found.setdefault(row.asset_id, set()).add(f"{row.source}:{row.external_id}")
+    return {frozenset(cluster) for cluster in found.values()}
+
+
+def slugs(engine: Engine) -> list[str]:
+    with engine.connect() as conn:
+        return sorted(conn.scalars(select(assets.c.slug)))
+
+
+def together(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+def test_listings_of_two_sources_with_one_symbol_and_name_are_one_asset(engine: Engine):
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin"))
+    load(engine, COINGECKO, market("bitcoin", "btc", " bitcoin\u00a0"))
+
+    assert clusters(engine) == {together("coingecko:bitcoin", "coinpaprika:btc-bitcoin")}
+    assert slugs(engine) == ["bitcoin"]
+    with engine.connect() as conn:
+        methods = set(conn.execute(select(listings.c.match_method, listings.c.match_score)))
+        evidence = conn.scalars(select(listings.c.match_evidence)).first()
+    assert [(method, float(score)) for method, score in methods] == [("symbol_and_name", 0.9)]
+    assert evidence == {
+        "symbol": "btc",
+        "name": "bitcoin",
+        "listings": ["coingecko:bitcoin", "coinpaprika:btc-bitcoin"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [("btc", "Bitcoin Classic"), ("btcc", "Bitcoin"), ("", "Bitcoin")],
+)
+def test_neither_the_symbol_nor_the_name_alone_makes_a_link(engine: Engine, symbol, name):
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin"))
+    load(engine, COINGECKO, market("other", symbol, name))
+
+    assert len(clusters(engine)) == 2
+
+
+def test_empty_symbols_never_agree(engine: Engine):
+    load(engine, COINPAPRIKA, ticker("-muon", "", "Muon"))
+    load(engine, COINGECKO, market("muon", "", "Muon"))
+
+    assert len(clusters(engine)) == 2
+    assert len(set(slugs(engine))) == 2
+
+
+def test_a_symbol_and_name_that_a_source_has_twice_links_nothing(engine: Engine):
+    load(engine, COINGECKO, market("meta-1", "meta", "Meta"), market("meta-2", "meta", "Meta"))
+    load(engine, COINPAPRIKA, ticker("meta-meta", "META", "Meta"))
+
+    assert len(clusters(engine)) == 3
+    assert len(set(slugs(engine))) == 3
+
+
+def test_a_namesake_that_comes_later_takes_a_link_apart(engine: Engine):
+    load(engine, COINGECKO, market("meta-1", "meta", "Meta"))
+    load(engine, COINPAPRIKA, ticker("meta-meta", "META", "Meta"))
+    assert len(clusters(engine)) == 1
+
+    load(engine, COINGECKO, market("meta-2", "meta", "Meta"))
+
+    assert len(clusters(engine)) == 3
+    assert "meta" in slugs(engine)
+    assert not verify(engine).findings
+
+
+def test_a_rename_away_makes_the_link_that_it_stood_in_the_way_of(engine: Engine):
+    load(engine, COINGECKO, market("luna", "luna", "Terra"), market("luna-2", "luna", "Terra"))
+    load(engine, COINPAPRIKA, ticker("luna-terra", "LUNA", "Terra"))
+    assert len(clusters(engine)) == 3
+
+    load(engine, COINGECKO, market("luna", "lunc", "Terra Classic", 1, LATER))
+
+    assert clusters(engine) == {
+        together("coingecko:luna"),
+        together("coingecko:luna-2", "coinpaprika:luna-terra"),
+    }
+    assert not verify(engine).findings
+    with engine.connect() as conn:
+        event = conn.execute(select(identity_events).order_by(identity_events.c.id.desc())).first()
+    assert event is not None
+    assert event.method == "symbol_and_name"
+    assert event.from_asset_id != event.to_asset_id or event.evidence
+
+
+def test_a_link_also_moves_the_values_and_leaves_no_empty_asset(engine: Engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin Old", 1))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 2, LATER))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 3, "2026-01-02T12:06:00Z"))
+
+    with engine.connect() as conn:
+        rows: Sequence = conn.execute(select(assets)).all()
+    assert [(row.price_usd, row.source_count) for row in rows] == [(3, 2)]
+
+
+def test_names_without_latin_letters_get_a_slug_of_their_external_id(engine: Engine):
+    load(engine, COINGECKO, market("bitebi", "btb", "比特币"), market("x-2", "x", "🚀"))
+
+    assert slugs(engine) == ["bitebi", "x-2"]
+
+
+def test_a_slug_is_never_given_to_another_coin(engine: Engine):
+    load(engine, COINGECKO, market("meta-1", "m1", "Meta!"))
+    load(engine, COINGECKO, market("meta-2", "m2", "Meta?"), market("meta-3", "m3", "Meta."))
+
+    found = slugs(engine)
+    assert found[0] == "meta"
+    assert all(slug.startswith("meta~") for slug in found[1:])
+    assert len(set(found)) == 3
