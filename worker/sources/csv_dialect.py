@@ -60,7 +60,7 @@ def find_delimiter(header: str, declared: Mapping[str, str]) -> tuple[str, Quest
         return declared["delimiter"], None
     scores = {}
     for delimiter in DELIMITERS:
-        cells = next(csv.reader(io.StringIO(header), delimiter=delimiter), [])
+        cells = _cells(header, delimiter)
         scores[delimiter] = (sum(map(is_known, cells)), len(cells))
     best = max(scores.values())
     likely = [delimiter for delimiter, score in scores.items() if score == best]
@@ -68,3 +68,10 @@ def find_delimiter(header: str, declared: Mapping[str, str]) -> tuple[str, Quest
         return likely[0], None
     why = f"which of {', '.join(map(repr, likely))} parts the header {header.strip()[:80]!r}"
     return likely[0], Question(None, "delimiter", likely[0], why)
+
+
+def _cells(header: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(header), delimiter=delimiter), [])
+    except csv.Error:
+        return [header]

@@ -14,8 +14,11 @@ from worker.sources.csv_columns import Question, find_columns
 from worker.sources.csv_declaration import for_the_row, toml_text
 from worker.sources.csv_dialect import find_delimiter, find_encoding
 from worker.sources.csv_numbers import decimal_mark_is_unclear
-from worker.sources.csv_rows import MAX_LINE, Ending, Position, Row, RowReader
+from worker.sources.csv_rows import Ending, Position, Row, RowReader
 from worker.sources.csv_sample import SAMPLE_ROWS, sample_questions
+
+LONGEST_HEADER = 1 << 16
+"""Bytes from which encoding and delimiter are told."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,7 +41,7 @@ class CsvFile:
     ) -> None:
         self._name = os.fsencode(path.name).decode(errors="backslashreplace")
         self._ending = ending
-        start = file.read(MAX_LINE)
+        start = file.read(LONGEST_HEADER)
         file.seek(0)
         encoding = find_encoding(start, declared.get("encoding"))
         text = start[encoding.mark :].decode(encoding.name, errors="replace").lstrip("\r\n")

@@ -1,0 +1,93 @@
+from datetime import UTC, datetime, time
+
+import pytest
+from marshmallow import ValidationError
+
+from worker.sources.csv_times import Clock, TimeCell
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2021-06-24T03:32:13.383Z", datetime(2021, 6, 24, 3, 32, 13, 383000, UTC)),
+        ("2021-06-24T03:32:13+02:00", datetime(2021, 6, 24, 1, 32, 13, tzinfo=UTC)),
+        ("2021-06-24 03:32:13", datetime(2021, 6, 24, 3, 32, 13, tzinfo=UTC)),
+        ("2021-06-24 03:32:13 UTC", datetime(2021, 6, 24, 3, 32, 13, tzinfo=UTC)),
+        ("2021-06-24 03:32:13.123456789 +0000", datetime(2021, 6, 24, 3, 32, 13, 123456, UTC)),
+        ("2021-06-24 03:32", datetime(2021, 6, 24, 3, 32, tzinfo=UTC)),
+        ("2021-06-24", datetime(2021, 6, 24, tzinfo=UTC)),
+        ("2021/06/24", datetime(2021, 6, 24, tzinfo=UTC)),
+        ("1515230661", datetime(2018, 1, 6, 9, 24, 21, tzinfo=UTC)),
+        ("1515230661.0", datetime(2018, 1, 6, 9, 24, 21, tzinfo=UTC)),
+        ("1515230661.25", datetime(2018, 1, 6, 9, 24, 21, 250000, UTC)),
+        ("1515230661383", datetime(2018, 1, 6, 9, 24, 21, 383000, UTC)),
+        ("1515230661383001", datetime(2018, 1, 6, 9, 24, 21, 383001, UTC)),
+        ("Jan 14, 2020", datetime(2020, 1, 14, tzinfo=UTC)),
+        ("January 4 2020", datetime(2020, 1, 4, tzinfo=UTC)),
+        ("14-May-2020", datetime(2020, 5, 14, tzinfo=UTC)),
+        ("14 Sept 2020 1:05 PM", datetime(2020, 9, 14, 13, 5, tzinfo=UTC)),
+        ("Dec 31, 2020, 12:30:00 AM", datetime(2020, 12, 31, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_in_a_known_form_needs_no_declaration(text, moment):
+    assert Clock().read(text) == moment
+    assert Clock().read(f" {text} ") == moment
+
+
+@pytest.mark.parametrize("text", ["29-04-2016 23:59", "01/05/2016", "1.5.2016"])
+def test_day_or_month_first_is_never_guessed(text):
+    with pytest.raises(ValueError, match="has the day or the month first; date_format must say"):
+        Clock().read(text)
+
+
+def test_day_first_and_month_first_are_read_as_declared():
+    assert Clock("day-first").read("01-05-2016 23:59") == datetime(2016, 5, 1, 23, 59, tzinfo=UTC)
+    assert Clock("month-first").read("01-05-2016") == datetime(2016, 1, 5, tzinfo=UTC)
+    with pytest.raises(ValueError, match="month must be in"):
+        Clock("month-first").read("29-04-2016")
+
+
+def test_a_declared_pattern_is_the_only_form():
+    clock = Clock("%d.%m.%y")
+
+    assert clock.read("01.05.16") == datetime(2016, 5, 1, tzinfo=UTC)
+    with pytest.raises(ValueError, match="is not as date_format"):
+        clock.read("2016-05-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "soon", "20200114", "151523066", "2020-13-01", "2020-02-30", "Mayo 1, 2020"),
+        *("1.51523E+09", "2020-01-14T10", "2020-W03-2", "13 Jan 2020 13:00 PM", "١٥١٥٢٣٠٦٦١"),
+    ],
+)
+def test_anything_else_is_not_a_time(text):
+    with pytest.raises(ValueError, match=r".+"):
+        Clock().read(text)
+
+
+def test_a_declared_zone_holds_for_times_that_name_none():
+    clock = Clock.from_declared({"timezone": "Europe/Berlin"})
+
+    assert clock.read("2021-06-24 03:32:13") == datetime(2021, 6, 24, 1, 32, 13, tzinfo=UTC)
+    assert clock.read("2021-06-24 03:32:13Z") == datetime(2021, 6, 24, 3, 32, 13, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["2021-10-31 02:30:00", "2021-03-28 02:30:00"])
+def test_a_local_time_that_comes_twice_or_never_is_refused(text):
+    with pytest.raises(ValueError, match="comes twice or never in Europe/Berlin"):
+        Clock.from_declared({"timezone": "Europe/Berlin"}).read(text)
+
+
+def test_a_declared_time_of_day_holds_for_dates_alone():
+    clock = Clock("day-first", time_of_day=time(23, 59, 59))
+
+    assert clock.read("24-06-2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)
+    assert clock.read("24-06-2021 10:00") == datetime(2021, 6, 24, 10, tzinfo=UTC)
+    assert clock.read("Jun 24, 2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)
+
+
+def test_a_time_before_the_first_market_is_refused():
+    with pytest.raises(ValidationError, match="before anything had a market price"):
+        TimeCell(Clock()).deserialize("1970-01-01")
