@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from shared.records import VALUES, Observation, RawRecord, Reject
+from shared.records import Observation, RawRecord, Reject
 from worker.sources.base import Source
 
 MAX_PAYLOAD_BYTES = 100_000
@@ -35,8 +35,6 @@ def check(source: Source, record: RawRecord, now: datetime) -> Observation | Rej
     ahead = observation.observed_at - now
     if ahead > source.max_clock_ahead:
         reasons.append(f"observed_at: {observation.observed_at.isoformat()} is in the future")
-    if all(getattr(observation, value) is None for value in VALUES):
-        reasons.append(f"no value: none of {', '.join(VALUES)} is known")
     return Reject(record, reasons, observation.external_id) if reasons else observation
 
 

@@ -1,0 +1,65 @@
+"""The worker as a real process, with the settings of one test."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from tests.fakes.upstream import Upstream
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+ANY_RATE = "1000000"
+
+
+def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> dict[str, str]:
+    """Make the environment of a worker that knows this database and upstream and nothing else."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    sources = (
+        {
+            "COINGECKO_BASE_URL": upstream.coingecko_url,
+            "COINPAPRIKA_BASE_URL": upstream.coinpaprika_url,
+            "COINGECKO_REQUESTS_PER_MINUTE": ANY_RATE,
+            "COINPAPRIKA_REQUESTS_PER_MINUTE": ANY_RATE,
+        }
+        if upstream
+        else {}
+    )
+    return {
+        **kept,
+        "DATABASE_URL": url.render_as_string(hide_password=False),
+        "PYTHONWARNINGS": "error",
+        **sources,
+        **{name: str(value) for name, value in settings.items()},
+    }
+
+
+def start_worker(
+    arguments: str, env: Mapping[str, str], cwd: Path, **options: object
+) -> subprocess.Popen[str]:
+    """Start `python -m worker` with the arguments, apart from the terminal's signals."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker", *arguments.split()],
+        env={**env, "PYTHONPATH": str(PROJECT)},
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run_worker(
+    arguments: str, env: Mapping[str, str], cwd: Path, seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m worker` with the arguments to its end."""
+    with start_worker(arguments, env, cwd) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

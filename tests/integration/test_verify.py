@@ -1,0 +1,129 @@
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
+from worker.reprocess import reprocess
+from worker.verify import verify
+
+
+@pytest.fixture
+def loaded(engine: Engine) -> Engine:
+    """Two assets at two sources, one of them observed twice, and a reject."""
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1, EARLIER))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 2, LATER))
+    load(engine, COINGECKO, market("ethereum", "eth", "Ethereum", 3), market("x", "x", ""))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 2))
+    assert not verify(engine).findings
+    return engine
+
+
+MENDED = {
+    "a missing observation": (
+        "DELETE FROM observations WHERE observed_at = (SELECT min(observed_at) FROM observations)",
+        "raw_has_its_observation (coingecko)",
+    ),
+    "an observation with another price": (
+        "UPDATE observations SET price_usd = price_usd + 1",
+        "listings_show_their_newest",
+    ),
+    "an observation that no raw record stands behind": (
+        "INSERT INTO observations (listing_id, observed_at, payload_hash, run_id)"
+        " SELECT id, observed_at, '\\x00', run_id FROM listings LIMIT 1",
+        "observations_have_their_raw (coingecko)",
+    ),
+    "a listing that shows an older value": (
+        "UPDATE listings AS l SET observed_at = o.observed_at, payload_hash = o.payload_hash,"
+        " price_usd = o.price_usd, run_id = o.run_id FROM observations AS o"
+        " WHERE o.listing_id = l.id AND o.price_usd = 1",
+        "listings_show_their_newest",
+    ),
+    "a listing that shows a newer value than there is": (
+        "UPDATE listings SET observed_at = observed_at + interval '1 day'",
+        "listings_show_their_newest",
+    ),
+    "an asset that shows an older value": (
+        "UPDATE assets SET price_usd = 1 WHERE slug = 'bitcoin'",
+        "assets_show_their_listings",
+    ),
+    "an asset that no listing is": (
+        "INSERT INTO assets (slug, symbol, name) VALUES ('ghost', 'GHO', 'Ghost')",
+        "assets_have_listings",
+    ),
+    "a link that the rule does not give": (
+        "UPDATE listings SET asset_id = (SELECT min(id) FROM assets)",
+        "links_follow_the_rule",
+    ),
+}
+
+NAMED = {
+    "a payload that was changed": (
+        "UPDATE raw_coingecko SET payload = payload || '{\"current_price\": 9}'",
+        "raw_has_its_hash (coingecko)",
+    ),
+    "a run whose counts don't match what it stored": (
+        "UPDATE runs SET records_fetched = 7, records_new = 7 WHERE source = 'coinpaprika'",
+        "runs_stored_what_they_counted (coinpaprika)",
+    ),
+    "a checkpoint that counts otherwise": (
+        "UPDATE checkpoints SET records_fetched = 99 WHERE source = 'coingecko'",
+        "checkpoints_add_up",
+    ),
+    "a reject that is gone": ("DELETE FROM rejects", "rejects_are_stored"),
+    "an observation of no listing": (
+        "INSERT INTO observations (listing_id, observed_at, payload_hash, run_id)"
+        " VALUES (999, now(), '\\x00', 1)",
+        "observations_have_listings",
+    ),
+}
+
+
+def damage(engine: Engine, statement: str) -> None:
+    with engine.begin() as conn:
+        assert conn.execute(text(statement.replace(":", "\\:"))).rowcount
+
+
+@pytest.mark.parametrize("case", [*MENDED, *NAMED])
+def test_verify_finds_planted_damage_and_names_the_row(loaded: Engine, case: str):
+    statement, check = {**MENDED, **NAMED}[case]
+
+    damage(loaded, statement)
+
+    findings = {finding.check: finding for finding in verify(loaded).findings}
+    assert check in findings
+    assert findings[check].count >= 1
+    assert all(findings[check].rows)
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_reprocess_mends_what_follows_from_raw(loaded: Engine, case: str):
+    before = verify(loaded).fingerprint
+    damage(loaded, MENDED[case][0])
+
+    for source in (COINGECKO, COINPAPRIKA):
+        reprocess(loaded, source)
+
+    report = verify(loaded)
+    assert report.findings == ()
+    assert report.fingerprint == before
+
+
+def test_reprocess_of_a_sound_database_changes_nothing_that_a_reader_sees(loaded: Engine):
+    def seen() -> object:
+        with loaded.connect() as conn:
+            return conn.execute(text("SELECT id, slug, version, updated_at FROM assets")).all()
+
+    before = seen()
+
+    assert reprocess(loaded, COINGECKO).read == 3
+    assert seen() == before
+
+
+def test_reprocess_rebuilds_everything_from_raw_alone(loaded: Engine):
+    before = verify(loaded).fingerprint
+    with loaded.begin() as conn:
+        conn.execute(text("TRUNCATE observations, listings, assets"))
+
+    for source in (COINPAPRIKA, COINGECKO):
+        reprocess(loaded, source)
+
+    assert verify(loaded).fingerprint == before

@@ -1,0 +1,34 @@
+import pytest
+
+from worker.identity import normalise, slugify
+
+
+@pytest.mark.parametrize(
+    ("label", "normal"),
+    [
+        ("  Bitcoin\u00a0 Cash ", "bitcoin cash"),
+        ("ＢＴＣ", "btc"),
+        ("Straße", "strasse"),
+        ("", ""),
+    ],
+)
+def test_labels_are_compared_without_case_width_and_white_space(label, normal):
+    assert normalise(label) == normal
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Bitcoin", "bitcoin"),
+        ("Lido Staked Ether (Wormhole)", "lido-staked-ether-wormhole"),
+        ("Ñandú", "nandu"),
+        ("比特币", "ext-1"),
+        ("~~~", "ext-1"),
+    ],
+)
+def test_a_slug_is_made_of_the_name_where_it_can_be(name, slug):
+    assert slugify(name, "Ext 1") == slug
+
+
+def test_a_name_and_an_id_without_a_letter_still_give_a_slug():
+    assert slugify("!", "?") == "asset"

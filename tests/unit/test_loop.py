@@ -1,0 +1,87 @@
+import threading
+
+from shared.errors import DatabaseUnavailableError, LockedError
+from worker.loop import run_forever, run_once
+from worker.pipeline import Result
+from worker.store import Counts, Ending
+
+
+class Stop(threading.Event):
+    """An event that notes how long it was to be waited for, and is set after so many waits."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        if len(self.waits) == self.after:
+            self.set()
+        return self.is_set()
+
+
+def result(source: str, outcome: str = "succeeded", reason: str | None = None) -> Result:
+    return Result(source, 1, Ending(outcome, reason), Counts())
+
+
+def test_a_source_that_fails_does_not_stop_the_others():
+    asked = []
+
+    def run_source(name: str) -> Result:
+        asked.append(name)
+        return result(name, "failed" if name == "a" else "succeeded", "unreachable")
+
+    done = run_once(["a", "b"], run_source, threading.Event())
+
+    assert asked == ["a", "b"]
+    assert done.exit_code == 1
+
+
+def test_a_locked_source_is_exit_code_3_unless_another_failed():
+    def run_source(name: str) -> Result:
+        if name == "locked":
+            raise LockedError("locked by worker run 1")
+        return result(name, "succeeded" if name == "good" else "partial", name)
+
+    stop = threading.Event()
+    assert run_once(["locked", "good"], run_source, stop).exit_code == 3
+    assert run_once(["locked", "bad"], run_source, stop).exit_code == 1
+    assert run_once(["good"], run_source, stop).exit_code == 0
+
+
+def test_being_told_to_stop_is_no_failure_and_leaves_the_rest_alone():
+    stop = threading.Event()
+    asked = []
+
+    def run_source(name: str) -> Result:
+        asked.append(name)
+        stop.set()
+        return result(name, "partial", "stopped")
+
+    assert run_once(["a", "b"], run_source, stop).exit_code == 0
+    assert asked == ["a"]
+
+
+def test_a_database_that_is_away_is_tried_again_later_and_later():
+    stop = Stop(after=9)
+
+    def one_pass() -> None:
+        raise DatabaseUnavailableError("database: connection refused")
+
+    run_forever(one_pass, 300, stop)
+
+    assert stop.waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_database_that_is_back_is_asked_at_the_interval_again():
+    stop = Stop(after=4)
+    away = iter([True, False, True, False])
+
+    def one_pass() -> None:
+        if next(away):
+            raise DatabaseUnavailableError("database: connection refused")
+
+    run_forever(one_pass, 300, stop)
+
+    assert stop.waits == [1, 300, 1, 300]
