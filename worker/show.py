@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -37,12 +36,14 @@ def show_json(value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Row):
-        return {key: _plain(cell) for key, cell in value._mapping.items()}  # noqa: SLF001
-    if is_dataclass(value) or isinstance(value, str | dict):
-        return value
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: _plain(cell) for key, cell in value.items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(each) for each in value]
-    return value.hex() if isinstance(value, bytes) else value
+    return value
 
 
 def show_table(rows: Sequence[Row[Any]], **columns: str) -> None:

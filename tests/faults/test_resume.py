@@ -1,0 +1,187 @@
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.engine import URL
+
+from shared.tables import checkpoints, runs
+from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.upstream import Answer, Upstream, real
+from worker.verify import Report, verify
+
+SIZE = 1100
+"""Assets: five pages, the last of them not full."""
+
+
+@pytest.fixture(scope="module")
+def unbroken(server, maintenance_engine, template_database, tmp_path_factory) -> Report:
+    """What a database holds after one run of every source that nothing disturbed."""
+    from sqlalchemy import create_engine, text  # noqa: PLC0415
+
+    with maintenance_engine.connect() as conn:
+        conn.execute(text(f"CREATE DATABASE unbroken TEMPLATE {template_database}"))
+    url = server.url.set(database="unbroken")
+    with Upstream(assets=SIZE) as upstream:
+        ran = run_worker("run --once", environ(url, upstream), tmp_path_factory.mktemp("unbroken"))
+    assert ran.returncode == 0, ran.stderr
+    engine = create_engine(url)
+    report = verify(engine)
+    engine.dispose()
+    with maintenance_engine.connect() as conn:
+        conn.execute(text("DROP DATABASE unbroken"))
+    return report
+
+
+def assert_same(engine: Engine, unbroken: Report) -> None:
+    report = verify(engine)
+    assert report.findings == ()
+    assert report.counted == unbroken.counted
+    assert report.fingerprint == unbroken.fingerprint
+
+
+@pytest.mark.parametrize("page", range(1, 6))
+def test_killed_at_any_page_the_next_run_resumes_there(
+    engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, page: int
+):
+    with Upstream(assets=SIZE) as upstream:
+        env = environ(database_url, upstream)
+        hold = Answer(late_by=60)
+        upstream.answers(hold, page=page)
+        with start_worker("run --once --source coingecko", env, tmp_path) as worker:
+            upstream.wait_until_asked(page)
+            worker.kill()
+            worker.communicate()
+        first = [asked.params["page"] for asked in upstream.asked]
+
+        ran = run_worker("run --once", env, tmp_path)
+        asked = [a.params["page"] for a in upstream.asked if a.path.endswith("/coins/markets")]
+
+    assert ran.returncode == 0, ran.stderr
+    assert asked[len(first) :][0] in {str(page), str(max(page - 1, 1))}
+    assert_same(engine, unbroken)
+    with engine.connect() as conn:
+        broken = conn.execute(select(runs).order_by(runs.c.id)).first()
+    assert broken is not None
+    assert (broken.outcome, broken.reason) == ("failed", "interrupted")
+
+
+@pytest.mark.parametrize("source", ["coinpaprika", "coingecko", "csv"])
+def test_a_run_that_fails_on_purpose_ends_with_the_content_of_one_that_did_not(
+    engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, source: str
+):
+    with Upstream(assets=SIZE) as upstream:
+        env = environ(database_url, upstream, BATCH_SIZE=40)
+        failing = {**env, "FAIL_AFTER_N_RECORDS": "90"}
+        ran = run_worker(f"run --once --source {source}", failing, tmp_path)
+
+        assert ran.returncode == 1
+        assert f"{source}: run 1 failed (injected_failure: " in ran.stdout
+        with engine.connect() as conn:
+            run = conn.execute(select(runs)).one()
+            checkpoint = conn.execute(select(checkpoints)).one()
+        assert run.records_fetched == run.records_new == 80
+        assert checkpoint.records_fetched == 80
+        assert run.cursor_after == checkpoint.cursor
+
+        ran = run_worker("run --once", env, tmp_path)
+
+    assert ran.returncode == 0, ran.stderr
+    assert_same(engine, unbroken)
+
+
+def test_told_to_stop_the_worker_ends_after_the_batch_in_flight(
+    engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
+):
+    with Upstream(assets=SIZE) as upstream:
+        env = environ(database_url, upstream)
+        release = threading.Event()
+        upstream.answers(Answer(after=release), page=3)
+        with start_worker("run --source coingecko --interval 600", env, tmp_path) as worker:
+            upstream.wait_until_asked(3)
+            worker.send_signal(signal.SIGTERM)
+            release.set()
+            _, err = worker.communicate(timeout=30)
+
+        assert worker.returncode == 0, err
+        with engine.connect() as conn:
+            run = conn.execute(select(runs)).one()
+        assert (run.outcome, run.reason, run.records_new) == ("partial", "stopped", 500)
+
+        run_worker("run --once", env, tmp_path)
+
+    assert_same(engine, unbroken)
+
+
+def test_a_second_worker_exits_with_3_and_names_the_holder_and_a_killed_one_frees_the_source(
+    engine: Engine, database_url: URL, tmp_path: Path
+):
+    with Upstream(assets=300) as upstream:
+        env = environ(database_url, upstream)
+        upstream.answers(real(), Answer(late_by=60))
+        with start_worker("run --once --source coingecko", env, tmp_path) as holder:
+            upstream.wait_until_asked(2)
+
+            second = run_worker("run --once --source coingecko", env, tmp_path)
+            other = run_worker("run --once --source csv", env, tmp_path)
+
+            assert second.returncode == 3
+            assert "coingecko: locked by worker run 1 on host" in second.stderr
+            assert f"(pid {holder.pid})" in second.stderr
+            assert other.returncode == 0
+            holder.kill()
+            holder.communicate()
+
+        assert run_worker("run --once --source coingecko", env, tmp_path).returncode == 0
+    assert not verify(engine).findings
+
+
+def test_a_worker_killed_in_the_middle_of_a_batch_leaves_none_of_it(
+    engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
+):
+    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+        env = environ(database_url, upstream)
+        blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
+        with start_worker("run --once --source coinpaprika", env, tmp_path) as worker:
+            wait_until_blocked(engine)
+            worker.send_signal(signal.SIGKILL)
+            worker.communicate()
+        blocker.rollback()
+
+        assert worker.returncode == -signal.SIGKILL
+        assert verify(engine).counted["raw_coinpaprika"] == 0
+        assert run_worker("run --once", env, tmp_path).returncode == 0
+    assert_same(engine, unbroken)
+
+
+def wait_until_blocked(engine: Engine) -> None:
+    """Return once some session waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        while not conn.exec_driver_sql(waiting).scalar():
+            pass
+
+
+def test_the_database_cut_off_in_the_middle_of_a_statement_fails_the_run_and_says_so(
+    engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
+):
+    end = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock'"
+    )
+    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+        env = environ(database_url, upstream)
+        blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
+        with start_worker("run --once --source coinpaprika", env, tmp_path) as worker:
+            wait_until_blocked(engine)
+            with engine.connect() as conn:
+                assert conn.exec_driver_sql(end).scalar() == 1
+            _, err = worker.communicate(timeout=60)
+        blocker.rollback()
+
+        assert worker.returncode == 1
+        assert "Error: database: " in err
+        assert "Traceback" not in err
+        assert run_worker("run --once", env, tmp_path).returncode == 0
+    assert_same(engine, unbroken)
