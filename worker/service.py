@@ -22,7 +22,7 @@ from worker.migrate import require_schema
 from worker.pipeline import Options, Progress, Result
 from worker.sources import REGISTRY
 from worker.sources.base import Source
-from worker.sources.csv_files import CsvFiles
+from worker.sources.csv import CsvFiles
 from worker.sources.json_api import JsonApi
 
 

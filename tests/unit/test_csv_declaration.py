@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SourceError
-from worker.sources.csv_columns import find_columns
-from worker.sources.csv_declaration import for_the_row, read_declaration, toml_text
+from worker.sources.csv.columns import find_columns
+from worker.sources.csv.declaration import for_the_row, read_declaration, toml_text
 
 KAGGLE = ["SNo", "Name", "Symbol", "Date", "High", "Low", "Open", "Close", "Volume", "Marketcap"]
 INVESTING = ["Date", "Price", "Open", "High", "Low", "Vol.", "Change %"]

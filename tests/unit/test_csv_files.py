@@ -11,7 +11,7 @@ import pytest
 from marshmallow import ValidationError
 
 from shared.errors import SourceError
-from worker.sources.csv_files import CsvFiles
+from worker.sources.csv.source import CsvFiles
 
 HEADER = "id,symbol,name,price_usd,last_updated"
 BITCOIN = "bitcoin,BTC,Bitcoin,32797.10,2021-06-24T03:32:13.383Z"

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.csv_times import Clock, TimeCell
+from worker.sources.csv.times import Clock, TimeCell
 
 
 @pytest.mark.parametrize(

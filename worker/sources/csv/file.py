@@ -10,12 +10,12 @@ import msgspec
 
 from shared.errors import SourceError
 from shared.records import VALUES, RawRecord
-from worker.sources.csv_columns import Question, find_columns
-from worker.sources.csv_declaration import for_the_row, toml_text
-from worker.sources.csv_dialect import find_delimiter, find_encoding
-from worker.sources.csv_numbers import decimal_mark_is_unclear
-from worker.sources.csv_rows import Ending, Position, Row, RowReader
-from worker.sources.csv_sample import SAMPLE_ROWS, sample_questions
+from worker.sources.csv.columns import Question, find_columns
+from worker.sources.csv.declaration import for_the_row, toml_text
+from worker.sources.csv.dialect import find_delimiter, find_encoding
+from worker.sources.csv.numbers import decimal_mark_is_unclear
+from worker.sources.csv.rows import Ending, Position, Row, RowReader
+from worker.sources.csv.sample import SAMPLE_ROWS, sample_questions
 
 LONGEST_HEADER = 1 << 16
 """Bytes from which encoding and delimiter are told."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.records import VALUES
-from worker.sources.csv_columns import Question
-from worker.sources.csv_numbers import decimal_mark_is_unclear
-from worker.sources.csv_times import Clock, is_day_or_month_first
+from worker.sources.csv.columns import Question
+from worker.sources.csv.numbers import decimal_mark_is_unclear
+from worker.sources.csv.times import Clock, is_day_or_month_first
 
 SAMPLE_ROWS = 20
 _COUNTED = 3

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import BinaryIO, NamedTuple
 
 from shared.errors import SourceError
-from worker.sources.csv_dialect import Encoding
+from worker.sources.csv.dialect import Encoding
 
 MAX_LINE = 1 << 20
 """A longer line, in bytes, is no row of market data; it may be a file without lines at all."""

@@ -10,9 +10,9 @@ from marshmallow import Schema, ValidationError, fields
 
 from shared.records import VALUES, Observation
 from worker.sources.base import LONGEST_NAME, MAYBE_EMPTY, NOT_EMPTY, RecordSchema, StrippedString
-from worker.sources.csv_columns import find_columns
-from worker.sources.csv_numbers import NumberCell
-from worker.sources.csv_times import Clock, TimeCell
+from worker.sources.csv.columns import find_columns
+from worker.sources.csv.numbers import NumberCell
+from worker.sources.csv.times import Clock, TimeCell
 
 NEVER_ZERO = frozenset({"market_cap_usd", "circulating_supply", "total_supply", "max_supply"})
 """Of these 0 is no figure that a priced asset can have: it stands for an unknown one."""

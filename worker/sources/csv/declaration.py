@@ -34,9 +34,9 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from shared.errors import SourceError
 from shared.records import VALUES
-from worker.sources.csv_columns import FIELDS, Question
-from worker.sources.csv_dialect import DELIMITERS, ENCODINGS
-from worker.sources.csv_times import DAY_FIRST, MONTH_FIRST, Clock
+from worker.sources.csv.columns import FIELDS, Question
+from worker.sources.csv.dialect import DELIMITERS, ENCODINGS
+from worker.sources.csv.times import DAY_FIRST, MONTH_FIRST, Clock
 
 CONSTANTS = ("id", "symbol", "name", "observed_at")
 READING_ALONE = ("delimiter", "encoding")

@@ -25,10 +25,10 @@ from shared.errors import SourceError
 from shared.records import VALUES, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.base import Fetch, Source
-from worker.sources.csv_declaration import read_declaration
-from worker.sources.csv_file import CsvFile
-from worker.sources.csv_rows import Ending, Position
-from worker.sources.csv_schema import observe_row, row_reading
+from worker.sources.csv.declaration import read_declaration
+from worker.sources.csv.file import CsvFile
+from worker.sources.csv.rows import Ending, Position
+from worker.sources.csv.schema import observe_row, row_reading
 
 SUFFIXES = {".csv", ".tsv"}
 """What is read of a folder; a glob says for itself."""
