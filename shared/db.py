@@ -1,8 +1,14 @@
 """Engines: how the worker and the API reach Postgres."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
+
+from shared.errors import DatabaseUnavailableError
 
 WORKER_OPTIONS = "-c timezone=UTC -c lock_timeout=30s -c idle_in_transaction_session_timeout=5min"
 """A batch that waits longer than this for a lock fails its run instead of hanging."""
@@ -25,3 +31,19 @@ def writer_engine(url: URL, application_name: str) -> Engine:
             "options": WORKER_OPTIONS,
         },
     )
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn the loss of the database into an error that says so.
+
+    Raises:
+        DatabaseUnavailableError: no connection can be made, or the one in use went away.
+    """
+    try:
+        yield
+    except DBAPIError as exc:
+        if isinstance(exc, OperationalError | InterfaceError) or exc.connection_invalidated:
+            words = " ".join(str(exc.orig).split())
+            raise DatabaseUnavailableError(f"database: {words}") from exc
+        raise

@@ -12,7 +12,7 @@ def configure_logs(level: str, log_format: str | None) -> None:
     Without a format it is `console` on a terminal, else `json`. A second call replaces the first.
     """
     log_format = log_format or ("console" if sys.stderr.isatty() else "json")
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

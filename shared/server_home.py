@@ -8,6 +8,7 @@ changed but of those that are made here.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -18,7 +19,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class ServerHome:
     def create(self) -> None:
         """Make what the server needs around its data; safe to repeat."""
         try:
-            self.folder.mkdir(mode=0o700 if self.user is None else 0o711, exist_ok=True)
+            _make_folder(self.folder, 0o700 if self.user is None else 0o711)
             owner = self.folder.stat().st_uid
             if os.geteuid() not in {owner, 0}:
                 raise ConfigurationError(
@@ -122,9 +123,21 @@ def find_home(project: Path) -> ServerHome:
         if os.geteuid() != 0:
             beside.parent.mkdir(exist_ok=True)
             return ServerHome(beside, _packaged_binaries(), user=None)
-        return _root_home(project, beside)
+        with _one_at_a_time(project):
+            return _root_home(project, beside)
     except OSError as exc:
         raise _unusable(beside, exc) from exc
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process look for a home at a time: half-made folders would mislead another."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _root_home(project: Path, beside: Path) -> ServerHome:
@@ -145,14 +158,13 @@ def _root_home(project: Path, beside: Path) -> ServerHome:
         return ServerHome(beside, _reachable_binaries(user), user)
     user = _unprivileged_user()
     if not (away / "data").exists():
-        made = not beside.parent.exists()
-        if made:
-            beside.parent.mkdir()
+        made = _make_folder(beside.parent, 0o755)
         if _may_enter(user, beside if beside.exists() else beside.parent):
             return ServerHome(beside, _reachable_binaries(user), user)
         if made:
             beside.parent.rmdir()
-    _make_open_folder(away.parent)
+    _make_folder(SYSTEM_FOLDER, 0o755)
+    _make_folder(away.parent, 0o755)
     (away.parent / "project").write_text(f"{project.resolve()}\n")
     return ServerHome(away, _reachable_binaries(user), user)
 
@@ -241,7 +253,7 @@ def _reachable_binaries(user: int) -> Path:
     copy = SYSTEM_FOLDER / f"{PACKAGE}-{version}"
     inner = copy.joinpath(*packaged.parts[-3:])
     if not copy.exists():
-        _make_open_folder(SYSTEM_FOLDER)
+        _make_folder(SYSTEM_FOLDER, 0o755)
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=SYSTEM_FOLDER))
         for name in ("bin", "lib", "share"):
             shutil.copytree(
@@ -262,12 +274,14 @@ def _reachable_binaries(user: int) -> Path:
     return inner
 
 
-def _make_open_folder(folder: Path) -> None:
-    """Make a folder that everyone may enter, whatever the umask, and the missing ones above it."""
-    for path in (*reversed(folder.parents), folder):
-        if not path.exists():
-            path.mkdir()
-            path.chmod(0o755)
+def _make_folder(folder: Path, mode: int) -> bool:
+    """Make a folder with a mode, whatever the umask; return False where it is there already."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    folder.chmod(mode)
+    return True
 
 
 def _unusable(folder: Path, exc: OSError) -> ConfigurationError:

@@ -1,5 +1,6 @@
 """The configuration: read once from the environment, checked whole, handed down."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ class Settings:
     fail_after_n_records: int | None
     log_level: str
     log_format: str | None
+    api_host: str
     api_port: int
 
     @classmethod
@@ -66,7 +68,7 @@ class Settings:
             raise ConfigurationError(
                 "; ".join(
                     f"{name}: {' '.join(_sentences(reasons))}"
-                    for name, reasons in exc.normalized_messages().items()
+                    for name, reasons in dict(exc.normalized_messages()).items()  # type: ignore[no-untyped-call]
                 )
             ) from exc
         return cls(**loaded)
@@ -83,14 +85,25 @@ def _sentences(reasons: Any) -> list[str]:
     return [str(reason).rstrip(".") for reason in reasons]
 
 
+# libpq's `host1:5432,host2:5432`, which SQLAlchemy takes as `?host=host1:5432&host=host2:5432`.
+HOST_LIST = re.compile(
+    r"(?P<before>://(?:[^/?#]*@)?)(?P<hosts>[^/?#@,]*(?:,[^/?#@,]*)+)(?P<path>/[^?#]*)?(?:\?|$)"
+)
+
+
+def _as_query(match: re.Match[str]) -> str:
+    hosts = "&".join(f"host={host}" for host in match["hosts"].split(","))
+    return f"{match['before']}{match['path'] or '/'}?{hosts}&"
+
+
 class DatabaseUrl(fields.Field[URL]):
     """A Postgres URL as people write it (`postgres://`, `postgresql://`), for psycopg2."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> URL:  # noqa: ARG002
         expected = "expected postgresql://user:password@host/database"
         try:
-            url = make_url(value)
-        except ArgumentError as exc:
+            url = make_url(HOST_LIST.sub(_as_query, value))
+        except (ArgumentError, ValueError) as exc:
             raise ValidationError(expected) from exc
         if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
             raise ValidationError(f"{expected}, not {url.drivername!r}")
@@ -141,6 +154,7 @@ class _Environment(Schema):
     log_format = fields.String(
         data_key="LOG_FORMAT", load_default=None, validate=validate.OneOf(["json", "console"])
     )
+    api_host = fields.String(data_key="API_HOST", load_default="127.0.0.1")
     api_port = fields.Integer(
         data_key="API_PORT", load_default=8000, validate=validate.Range(1, 65_535)
     )

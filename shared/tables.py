@@ -43,6 +43,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.records import VALUES
 
+SCHEMA_REVISION = "0001"
+"""The migration that builds these tables: Alembic's head, which the API may not import."""
+
 READER_ROLE = "kasparro_reader"
 """The group role that may SELECT and nothing else; the API's login is a member of it."""
 

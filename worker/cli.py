@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from shared.db import reachable
 from shared.errors import (
     ConfigurationError,
     LockedError,
@@ -21,9 +22,10 @@ from shared.errors import (
 )
 from shared.logs import configure_logs
 from shared.settings import SOURCES, Settings
-from worker import loop, report, store
+from worker import loop, report
 from worker.migrate import ensure_reader_login, require_schema, upgrade
 from worker.reprocess import reprocess
+from worker.runs import clear_checkpoint
 from worker.service import Worker, database
 from worker.show import show_json, show_progress, show_result, show_table
 from worker.verify import verify
@@ -194,7 +196,7 @@ def import_(
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
     """Show each source: its last run, its totals, and how fresh its data is."""
-    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         sources, assets = report.read_sources(conn), report.count_assets(conn)
     if as_json:
         show_json({"assets": assets, "sources": sources})
@@ -225,7 +227,7 @@ def status(settings: Settings, as_json: bool) -> None:
 @click.pass_obj
 def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
     """Show the newest runs, newest first."""
-    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = report.read_runs(conn, limit, source)
     if as_json:
         show_json(rows)
@@ -257,7 +259,7 @@ def checkpoint() -> None:
 @click.pass_obj
 def checkpoint_show(settings: Settings, source: str | None, as_json: bool) -> None:
     """Show the checkpoint of SOURCE, or of every source."""
-    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = report.read_checkpoints(conn, source)
     if as_json:
         show_json(rows)
@@ -286,10 +288,10 @@ def checkpoint_clear(settings: Settings, source: str, dry_run: bool) -> None:
     """
     with _worker(settings) as worker:
         if dry_run:
-            with store.reachable(), worker.engine.connect() as conn:
+            with reachable(), worker.engine.connect() as conn:
                 found = bool(report.read_checkpoints(conn, source))
         else:
-            found = store.clear_checkpoint(worker.engine, source)
+            found = clear_checkpoint(worker.engine, source)
     verb = "would be cleared" if dry_run else "cleared"
     click.echo(f"{source}: checkpoint {verb}" if found else f"{source}: has no checkpoint")
 
@@ -313,7 +315,7 @@ def rejects_list(
     as_json: bool,
 ) -> None:
     """Show refused records, those seen last first, and how many there are by reason."""
-    with _worker(settings) as worker, store.reachable(), worker.engine.connect() as conn:
+    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = report.read_rejects(conn, limit, source, reason)
         counts = report.count_rejects(conn, source)
     if as_json:
@@ -346,7 +348,7 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
     with _worker(settings) as worker:
         for name in names or SOURCES:
             if dry_run:
-                with store.reachable(), worker.engine.connect() as conn:
+                with reachable(), worker.engine.connect() as conn:
                     click.echo(f"{name}: {report.count_raw(conn, name)} raw records to read")
                 continue
             with show_progress() as progress:

@@ -11,10 +11,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
-from shared.db import writer_engine
+from shared.db import reachable, writer_engine
 from shared.errors import ConfigurationError, SchemaVersionError
 from shared.tables import READER_ROLE
-from worker.store import reachable
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from shared.db import reachable
 from shared.errors import (
     ConfigurationError,
     InjectedFailureError,
@@ -20,10 +21,12 @@ from shared.errors import (
     SourceError,
 )
 from shared.records import Observation, Page, RawRecord, Reject
-from worker import store
+from worker import runs, staging, store
 from worker.check import check
+from worker.locks import locked
+from worker.runs import Checkpoint, Ending
 from worker.sources.base import Fetch, Request, Response, Source
-from worker.store import Batch, Checkpoint, Counts, Ending
+from worker.store import Batch, Counts
 
 log = structlog.get_logger(__name__)
 
@@ -121,12 +124,12 @@ class _Run:
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
-        with store.reachable(), store.locked(self.engine, name) as conn:
+        with reachable(), locked(self.engine, name) as conn:
             with conn.begin():
-                if store.close_interrupted_runs(conn, name):
+                if runs.close_interrupted_runs(conn, name):
                     log.warning("an earlier run was interrupted", source=name)
-                checkpoint = store.read_checkpoint(conn, name)
-                self.run_id = store.start_run(conn, name, self.command, checkpoint.cursor)
+                checkpoint = runs.read_checkpoint(conn, name)
+                self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
@@ -142,7 +145,7 @@ class _Run:
             "pages_not_modified": self.pages_not_modified,
         }
         with conn.begin():
-            store.finish_run(
+            runs.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self._is_whole
             )
         tell = log.info if ending.outcome == "succeeded" else log.error
@@ -200,7 +203,7 @@ class _Run:
                 self.snapshot_progress += len(page.records) + page.known_count
             keeps_validator = last and clean and page.validator_key and page.validator
             yield Batch(
-                store.stage(observed),
+                staging.stage(observed),
                 len(observed),
                 rejects,
                 cursor=page.next_cursor if last else page.cursor,

@@ -15,9 +15,11 @@ import structlog
 from marshmallow import ValidationError
 from sqlalchemy import Connection, Engine, Row
 
+from shared.db import reachable
 from shared.records import Observation
-from worker import identity, store
+from worker import identity, staging, store
 from worker.check import flatten
+from worker.locks import lock_identity, locked
 from worker.sources.base import Source
 from worker.statements import read_statements, source_parts
 
@@ -50,7 +52,7 @@ def reprocess(
         LockedError: a worker is at this source.
         DatabaseUnavailableError: the database went away.
     """
-    with store.reachable(), store.locked(engine, source.name) as conn:
+    with reachable(), locked(engine, source.name) as conn:
         return _Reprocess(conn, source).execute(progress)
 
 
@@ -77,7 +79,7 @@ class _Reprocess:
             unreadable += len(rows) - readable
             progress(read)
         with self.conn.begin():
-            store.lock_identity(self.conn)
+            lock_identity(self.conn)
             self.conn.execute(
                 self.statements["delete_unfounded_observations"], {"source": self.source.name}
             )
@@ -121,14 +123,14 @@ class _Reprocess:
                     observed_at=row.observed_at.isoformat(),
                     reasons=list(flatten(exc.messages)),
                 )
-        store.copy_unreadable(self.conn, unreadable)
+        staging.copy_unreadable(self.conn, unreadable)
         return observed
 
     def _rebuild_observations(self, rows: Sequence[Row[Any]]) -> int:
         with self.conn.begin():
             observed = self._observe(rows)
-            store.copy_fresh(self.conn, observed)
-            store.lock_identity(self.conn)
+            staging.copy_fresh(self.conn, observed)
+            lock_identity(self.conn)
             store.update_listings(self.conn, self.source.name, None)
             self.conn.execute(self.statements["rebuild_observations"])
             store.unify_assets(self.conn, self.source.name)
@@ -139,14 +141,14 @@ class _Reprocess:
         name, after = self.source.name, 0
         while True:
             with self.conn.begin():
-                store.lock_identity(self.conn)
+                lock_identity(self.conn)
                 rows = self.conn.execute(
                     self.statements["read_newest_raw"],
                     {"source": name, "after": after, "limit": BATCH_SIZE},
                 ).all()
                 if not rows:
                     return
-                store.copy_fresh(self.conn, self._observe(rows))
+                staging.copy_fresh(self.conn, self._observe(rows))
                 store.update_listings(self.conn, name, None, rebuild=True)
                 store.unify_assets(self.conn, name)
             after = rows[-1].id
@@ -154,7 +156,7 @@ class _Reprocess:
     def _rebuild_assets(self) -> None:
         """Decide anew for every listing, and unify every asset."""
         with self.conn.begin():
-            store.lock_identity(self.conn)
+            lock_identity(self.conn)
             self.conn.execute(
                 self.statements["delete_unobserved_listings"], {"source": self.source.name}
             )

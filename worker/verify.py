@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, TextClause
 
+from shared.db import reachable
 from shared.tables import RAW
-from worker import identity, store
+from worker import identity
 from worker.statements import read_statements, source_parts
 
 SHOWN = 20
@@ -62,7 +63,7 @@ def verify(engine: Engine) -> Report:
         DatabaseUnavailableError: the database cannot be reached.
     """
     with (
-        store.reachable(),
+        reachable(),
         engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn,
         conn.begin() as transaction,
     ):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from shared.records import Observation, RawRecord, Reject
-from worker import store
+from worker import runs, staging, store
 from worker.check import check
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
@@ -71,13 +71,13 @@ def batch(source: Source, *payloads: bytes, **fields: Any) -> Batch:
         else:
             observed.append((record, checked))
     arguments: Mapping[str, Any] = {"cursor": None, **fields}
-    return Batch(store.stage(observed), len(observed), rejects, **arguments)
+    return Batch(staging.stage(observed), len(observed), rejects, **arguments)
 
 
 def open_run(conn: Connection, source: Source) -> int:
     """Start a run on a connection, ready to load batches."""
     with conn.begin():
-        run_id = store.start_run(conn, source.name, "run", None)
+        run_id = runs.start_run(conn, source.name, "run", None)
         store.create_staging(conn, source.name)
     return run_id
 

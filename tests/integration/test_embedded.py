@@ -130,7 +130,7 @@ def test_the_last_user_out_stops_the_server(project: Path):
 
 
 def test_two_first_users_at_once_share_one_server(project: Path):
-    together = Barrier(2)
+    together = Barrier(2, timeout=60)
 
     def use() -> Process:
         together.wait()

@@ -27,14 +27,14 @@ MENDED = {
         "listings_show_their_newest",
     ),
     "an observation that no raw record stands behind": (
-        "INSERT INTO observations (listing_id, observed_at, payload_hash, run_id)"
-        " SELECT id, observed_at, '\\x00', run_id FROM listings LIMIT 1",
+        """INSERT INTO observations (listing_id, observed_at, payload_hash, run_id)
+           SELECT id, observed_at, '\\x00', run_id FROM listings LIMIT 1""",
         "observations_have_their_raw (coingecko)",
     ),
     "a listing that shows an older value": (
-        "UPDATE listings AS l SET observed_at = o.observed_at, payload_hash = o.payload_hash,"
-        " price_usd = o.price_usd, run_id = o.run_id FROM observations AS o"
-        " WHERE o.listing_id = l.id AND o.price_usd = 1",
+        """UPDATE listings AS l SET observed_at = o.observed_at, payload_hash = o.payload_hash,
+           price_usd = o.price_usd, run_id = o.run_id FROM observations AS o
+           WHERE o.listing_id = l.id AND o.price_usd = 1""",
         "listings_show_their_newest",
     ),
     "a listing that shows a newer value than there is": (
@@ -70,8 +70,8 @@ NAMED = {
     ),
     "a reject that is gone": ("DELETE FROM rejects", "rejects_are_stored"),
     "an observation of no listing": (
-        "INSERT INTO observations (listing_id, observed_at, payload_hash, run_id)"
-        " VALUES (999, now(), '\\x00', 1)",
+        """INSERT INTO observations (listing_id, observed_at, payload_hash, run_id)
+           VALUES (999, now(), '\\x00', 1)""",
         "observations_have_listings",
     ),
 }

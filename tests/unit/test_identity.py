@@ -7,7 +7,7 @@ from worker.identity import normalise, slugify
     ("label", "normal"),
     [
         ("  Bitcoin\u00a0 Cash ", "bitcoin cash"),
-        ("ＢＴＣ", "btc"),
+        ("\uff22\uff34\uff23", "btc"),
         ("Straße", "strasse"),
         ("", ""),
     ],

@@ -3,7 +3,8 @@ import threading
 from shared.errors import DatabaseUnavailableError, LockedError
 from worker.loop import run_forever, run_once
 from worker.pipeline import Result
-from worker.store import Counts, Ending
+from worker.runs import Ending
+from worker.store import Counts
 
 
 class Stop(threading.Event):

@@ -1,0 +1,133 @@
+"""Sending a batch's rows to Postgres: COPY into temporary tables."""
+
+import json
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Connection, Row
+from sqlalchemy.exc import DBAPIError
+
+from shared.records import VALUES, Observation, RawRecord, Reject
+from worker import identity
+
+OBSERVED = ("symbol", "name", "symbol_key", "name_key", *VALUES)
+"""The columns of the temporary tables that hold what an observation says."""
+
+
+def stage(observed: Iterable[tuple[RawRecord, Observation]]) -> bytes:
+    """Write checked records as COPY sends them to the `staging` table."""
+    return b"".join(
+        _line([o.external_id, o.observed_at.isoformat(), *_cells(o)], record.payload)
+        for record, o in observed
+    )
+
+
+def copy_staged(conn: Connection, rows: bytes) -> None:
+    """Send what `stage` wrote to the `staging` table."""
+    _copy(conn, "staging", ("external_id", "observed_at", *OBSERVED, "payload"), rows)
+
+
+def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -> None:
+    """Send what stored raw records say to the `fresh` table, under the records' own keys."""
+    lines = [
+        _line(
+            [
+                raw.external_id,
+                raw.observed_at.isoformat(),
+                raw.run_id,
+                *_cells(o),
+            ],
+            _hex(raw.payload_hash),
+        )
+        for raw, o in rows
+    ]
+    columns = ("external_id", "observed_at", "run_id", *OBSERVED, "payload_hash")
+    _copy(conn, "fresh", columns, b"".join(lines))
+
+
+def copy_unreadable(conn: Connection, rows: Sequence[Row[Any]]) -> None:
+    """Note stored raw records that are none by the schema of today."""
+    lines = [
+        _line([raw.external_id, raw.observed_at.isoformat()], _hex(raw.payload_hash))
+        for raw in rows
+    ]
+    _copy(conn, "unreadable", ("external_id", "observed_at", "payload_hash"), b"".join(lines))
+
+
+def copy_rejects(conn: Connection, rejects: Sequence[Reject]) -> None:
+    """Send refused records, with their reasons, to the `staging_rejects` table."""
+    lines = [
+        _line(
+            [
+                reject.external_id,
+                reject.record.position,
+                json.dumps(list(reject.reasons)),
+            ],
+            _hex(reject.record.payload),
+        )
+        for reject in rejects
+    ]
+    columns = ("external_id", "position", "reasons", "payload")
+    _copy(conn, "staging_rejects", columns, b"".join(lines))
+
+
+def _cells(o: Observation) -> tuple[object, ...]:
+    """What an observation says, in the order of `OBSERVED`."""
+    return (
+        o.symbol,
+        o.name,
+        identity.normalise(o.symbol),
+        identity.normalise(o.name),
+        o.price_usd,
+        o.market_cap_usd,
+        o.volume_24h_usd,
+        o.circulating_supply,
+        o.total_supply,
+        o.max_supply,
+    )
+
+
+def _hex(value: bytes) -> bytes:
+    """Write bytes as `bytea` reads them."""
+    return b"\\x" + value.hex().encode()
+
+
+def _line(cells: Sequence[object], last: bytes) -> bytes:
+    """Write one row in COPY's text format, the cell of bytes last."""
+    text_cells = "\t".join(
+        "\\N" if cell is None else _escape(cell) if type(cell) is str else str(cell)
+        for cell in cells
+    )
+    return text_cells.encode() + b"\t" + _escape_bytes(last) + b"\n"
+
+
+def _escape(cell: str) -> str:
+    if cell.isalnum():
+        return cell
+    return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _escape_bytes(payload: bytes) -> bytes:
+    return (
+        payload.replace(b"\\", b"\\\\")
+        .replace(b"\t", b"\\t")
+        .replace(b"\n", b"\\n")
+        .replace(b"\r", b"\\r")
+    )
+
+
+def _copy(conn: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
+    """COPY the rows into a temporary table of ours."""
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    session: Any = conn.connection.dbapi_connection
+    try:
+        with session.cursor() as cursor:
+            # In one piece: each further read would wait for the interpreter lock, which the
+            # thread that checks the next batch holds.
+            cursor.copy_expert(statement, BytesIO(rows), size=len(rows) + 1)
+    except psycopg2.Error as exc:
+        # Past SQLAlchemy, which would have wrapped it and said whether the session is lost.
+        lost = bool(session.closed)
+        raise DBAPIError(statement, None, exc, connection_invalidated=lost) from exc
