@@ -22,7 +22,7 @@ from psycopg2 import sql
 from sqlalchemy.engine import URL
 
 from shared.errors import ConfigurationError
-from shared.server_home import MAJOR, ServerHome, find_home
+from shared.server_home import MAJOR, ServerHome, find_home, possible_folders
 from shared.tables import READER_ROLE
 
 OWNER = "kasparro"
@@ -77,6 +77,14 @@ class RunningServer:
     log: Path
     version: str
 
+    def is_running(self) -> bool:
+        """Whether it still runs; a server that was killed leaves its file behind."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        except (OSError, IndexError, ValueError):
+            return False
+        return _works_in(pid, self.data)
+
 
 def project_folder() -> Path:
     """Return the checkout that this code runs from; where it is installed, the current folder."""
@@ -117,7 +125,7 @@ class EmbeddedPostgres:
                     _leave(home, users)
 
     def _join(self, home: ServerHome) -> RunningServer:
-        _trim(home.log)
+        trim_log(home.log)
         socket = _running_socket(home) or self._start(home)
         try:
             version = _prepare(socket)
@@ -126,15 +134,9 @@ class EmbeddedPostgres:
                 f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
                 f"{str(exc).strip()!r} (log: {str(home.log)!r})"
             ) from exc
-        url = URL.create(
-            "postgresql+psycopg2",
-            username=OWNER,
-            database=DATABASE,
-            query={"host": str(socket), "port": PORT},
-        )
         return RunningServer(
-            url=url,
-            reader_url=url.set(username=READER),
+            url=_url(socket, OWNER),
+            reader_url=_url(socket, READER),
             data=home.data,
             log=home.log,
             version=version,
@@ -172,6 +174,21 @@ class EmbeddedPostgres:
             f"the embedded PostgreSQL does not start on {str(home.data)!r}: {reason!r} "
             f"(log: {str(home.log)!r}); where the folder is damaged, {START_ANEW}"
         )
+
+
+def find_reader_url(project: Path) -> URL | None:
+    """Say where the API's login finds the project's server; None unless it runs. Starts nothing."""
+    for folder in possible_folders(project):
+        with contextlib.suppress(OSError, ValueError):
+            *_, socket, _, _, state = (folder / "data" / "postmaster.pid").read_text().splitlines()
+            if state.strip() == "ready":
+                return _url(Path(socket), READER)
+    return None
+
+
+def _url(socket: Path, login: str) -> URL:
+    query = {"host": str(socket), "port": PORT}
+    return URL.create("postgresql+psycopg2", username=login, database=DATABASE, query=query)
 
 
 @contextlib.contextmanager
@@ -324,8 +341,8 @@ def _prepare(socket: Path) -> str:
     return str(version)
 
 
-def _trim(log: Path) -> None:
-    """Cut a long log to its end; the server appends, so this is safe while it runs."""
+def trim_log(log: Path) -> None:
+    """Cut a long log to its end; whoever writes it appends, so this is safe meanwhile."""
     with log.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         if size > LOG_BYTES:

@@ -112,19 +112,25 @@ class ServerHome:
         return beside
 
 
+def possible_folders(project: Path) -> tuple[Path, Path]:
+    """Name the two folders that a project's server may live in, the usual one first."""
+    digest = hashlib.sha256(os.fsencode(project.resolve())).hexdigest()[:16]
+    return project.absolute() / ".local" / "postgres", SYSTEM_FOLDER / digest / "postgres"
+
+
 def find_home(project: Path) -> ServerHome:
     """Say where the server of a project folder lives; make `.local` where it lives in there.
 
     Raises:
         ConfigurationError: the server is not installed, or no place or user can be had for it.
     """
-    beside = project.absolute() / ".local" / "postgres"
+    beside, away = possible_folders(project)
     try:
         if os.geteuid() != 0:
             beside.parent.mkdir(exist_ok=True)
             return ServerHome(beside, _packaged_binaries(), user=None)
         with _one_at_a_time(project):
-            return _root_home(project, beside)
+            return _root_home(project, beside, away)
     except OSError as exc:
         raise _unusable(beside, exc) from exc
 
@@ -140,9 +146,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _root_home(project: Path, beside: Path) -> ServerHome:
-    digest = hashlib.sha256(os.fsencode(project.resolve())).hexdigest()[:16]
-    away = SYSTEM_FOLDER / digest / "postgres"
+def _root_home(project: Path, beside: Path, away: Path) -> ServerHome:
     if (beside / "data").exists():
         user = (beside / "data").stat().st_uid
         if user == 0:

@@ -11,6 +11,8 @@ Sized for 20 000 assets and a full snapshot every 5 minutes: 5 million observati
 - `payload_hash` is the first 16 bytes of the SHA-256 of `payload::text`, computed by Postgres:
   anyone can check it with SQL, and spelling that JSONB does not keep (white space, the order of
   keys) makes no revision.
+- Text that is a key has the collation "C": a server's other collations differ from one another, and
+  an update of the operating system's changes their order under an index.
 - `listings` is rewritten with each snapshot in columns that no index holds; half of each page is
   left free so that the new row version fits beside the old one (a HOT update, no index entries).
   `assets` has its market cap indexed, which rules HOT out; it keeps the usual fill.
@@ -60,6 +62,10 @@ metadata = MetaData(
 )
 
 
+Key = Text(collation="C")
+"""Text that is compared, not read: by code point, the same on every server and in every year."""
+
+
 def _time(name: str, *, nullable: bool = False, now: bool = False) -> Column[object]:
     default = func.now() if now else None
     return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
@@ -77,7 +83,7 @@ def _raw_table(source: str) -> Table:
         _time("observed_at"),
         _time("ingested_at", now=True),
         Column("run_id", Integer, nullable=False),
-        Column("external_id", Text, nullable=False),
+        Column("external_id", Key, nullable=False),
         Column("payload_hash", LargeBinary, nullable=False),
         Column("payload", JSONB, nullable=False),
         PrimaryKeyConstraint("observed_at", "external_id", "payload_hash"),
@@ -104,7 +110,7 @@ assets = Table(
     "assets",
     metadata,
     Column("id", Integer, Identity(always=True), primary_key=True),
-    Column("slug", Text, nullable=False, unique=True),
+    Column("slug", Key, nullable=False, unique=True),
     Column("symbol", Text, nullable=False),
     Column("name", Text, nullable=False),
     *_values(),
@@ -135,12 +141,12 @@ listings = Table(
     Column("id", Integer, Identity(always=True), primary_key=True),
     Column("asset_id", Integer, ForeignKey("assets.id"), nullable=False, index=True),
     Column("run_id", Integer, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("external_id", Text, nullable=False),
+    Column("source", Key, nullable=False),
+    Column("external_id", Key, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("symbol_key", Text, nullable=False),
-    Column("name_key", Text, nullable=False),
+    Column("symbol_key", Key, nullable=False),
+    Column("name_key", Key, nullable=False),
     _time("observed_at"),
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),

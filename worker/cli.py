@@ -183,6 +183,8 @@ def import_(
     A saved response must have been asked for in US dollars: nothing in it says so. The source's
     checkpoint keeps its cursor; what is stored already stays unchanged.
     """
+    if declaration is not None and source != "csv":
+        raise click.UsageError(f"--declare is for csv; {source} files need none")
     with _worker(ctx.obj) as worker:
         _stop_on_signals(worker)
         with show_progress() as progress:
@@ -221,8 +223,10 @@ def status(settings: Settings, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--source", type=SOURCE)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+)
+@click.option("--source", type=SOURCE, help="Only this source.")
 @as_json
 @click.pass_obj
 def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
@@ -302,9 +306,11 @@ def rejects() -> None:
 
 
 @rejects.command("list")
-@click.option("--source", type=SOURCE)
+@click.option("--source", type=SOURCE, help="Only this source.")
 @click.option("--reason", help="Only records with this text in one of their reasons.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+)
 @as_json
 @click.pass_obj
 def rejects_list(

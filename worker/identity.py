@@ -15,6 +15,9 @@ from worker.statements import read_statements
 LINK_SCORE = "0.900"
 """How sure a link by symbol and name is, from 0 to 1; an asset of its own is 1."""
 
+LONGEST_KEY = 300
+LONGEST_SLUG = 100
+
 STATEMENTS = read_statements("identity.sql")
 
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
@@ -24,9 +27,10 @@ _SEPARATORS = re.compile(r"[^a-z0-9]+")
 def normalise(label: str) -> str:
     """Bring a symbol or name to the form in which it is compared.
 
-    Unicode NFKC (UAX #15), case folded, white space of any kind as one space. Words are kept.
+    Unicode NFKC (UAX #15), case folded, white space of any kind as one space. Words are kept. No
+    more than `LONGEST_KEY` characters count: NFKC can make many of one, and an index holds so many.
     """
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())[:LONGEST_KEY]
 
 
 def slugify(name: str, external_id: str) -> str:
@@ -37,7 +41,7 @@ def slugify(name: str, external_id: str) -> str:
     """
     for label in (name, external_id):
         plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
-        slug = _SEPARATORS.sub("-", plain).strip("-")
+        slug = _SEPARATORS.sub("-", plain)[:LONGEST_SLUG].strip("-")
         if slug:
             return slug
     return "asset"

@@ -6,14 +6,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
 from shared.db import reachable, writer_engine
 from shared.errors import ConfigurationError, SchemaVersionError
-from shared.tables import READER_ROLE
+from shared.tables import READER_ROLE, SCHEMA_REVISION
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -51,16 +50,15 @@ def require_schema(url: URL) -> str:
     Raises:
         SchemaVersionError: it is not the one that this code was written for.
     """
-    expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
     engine = writer_engine(url, "worker")
     with reachable(), engine.connect() as conn:
         found = MigrationContext.configure(conn).get_current_revision()
-    if found != expected:
+    if found != SCHEMA_REVISION:
         raise SchemaVersionError(
-            f"the database's schema is at revision {found!r}, this code expects {expected!r}; "
-            "run `worker migrate`"
+            f"the database's schema is at revision {found!r}, this code expects "
+            f"{SCHEMA_REVISION!r}; run `worker migrate`"
         )
-    return str(found)
+    return SCHEMA_REVISION
 
 
 def downgrade(url: URL, revision: str) -> None:

@@ -79,7 +79,6 @@ class _Reprocess:
             unreadable += len(rows) - readable
             progress(read)
         with self.conn.begin():
-            lock_identity(self.conn)
             self.conn.execute(
                 self.statements["delete_unfounded_observations"], {"source": self.source.name}
             )

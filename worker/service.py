@@ -13,7 +13,6 @@ from sqlalchemy.engine import URL
 
 from shared.db import writer_engine
 from shared.embedded import EmbeddedPostgres, project_folder
-from shared.errors import ConfigurationError
 from shared.records import Page
 from shared.settings import Settings
 from worker import pipeline
@@ -76,13 +75,10 @@ class Worker:
     ) -> Result:
         """Load saved responses, or CSV files, in the order given, as one run.
 
-        Raises:
-            ConfigurationError: a declaration for a source that reads no CSV files.
+        A `declaration` says what the CSV files do not say themselves.
         """
         source = self.source(name)
-        if declaration is not None:
-            if not isinstance(source, CsvFiles):
-                raise ConfigurationError(f"--declare is for csv; {name} files need none")
+        if declaration is not None and isinstance(source, CsvFiles):
             source = dataclasses.replace(source, declaration=declaration)
 
         def pages() -> Iterator[Page]:

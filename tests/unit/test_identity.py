@@ -1,6 +1,6 @@
 import pytest
 
-from worker.identity import normalise, slugify
+from worker.identity import LONGEST_KEY, LONGEST_SLUG, normalise, slugify
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ def test_labels_are_compared_without_case_width_and_white_space(label, normal):
 )
 def test_a_slug_is_made_of_the_name_where_it_can_be(name, slug):
     assert slugify(name, "Ext 1") == slug
+
+
+def test_a_label_that_normalising_blows_up_still_fits_an_index():
+    assert len(normalise("\ufdfa" * 300)) == LONGEST_KEY
+    assert len(slugify("\u33c2" * 300, "x")) <= LONGEST_SLUG
 
 
 def test_a_name_and_an_id_without_a_letter_still_give_a_slug():

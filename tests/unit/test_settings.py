@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+
+def settings(**environ: str) -> Settings:
+    return Settings.from_env(environ)
+
+
+def test_an_empty_environment_gives_the_declared_defaults():
+    defaults = settings()
+
+    assert defaults.database_url is None
+    assert defaults.sources == ("coinpaprika", "coingecko", "csv")
+    assert (defaults.batch_size, defaults.run_interval_seconds) == (1000, 300)
+    assert Path(defaults.csv_path).is_file()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_a_database_url_is_taken_as_people_write_it(scheme):
+    url = settings(DATABASE_URL=f"{scheme}://me:pw@db/market").database_url
+
+    assert url is not None
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg2://me:pw@db/market"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_URL", "mysql://me:secret@db/market", "expected postgresql://"),
+        ("DATABASE_URL", "secret", "expected postgresql://"),
+        ("SOURCES", "coingecko,kraken", "expected some of coinpaprika,coingecko,csv"),
+        ("BATCH_SIZE", "0", "BATCH_SIZE: "),
+        ("BATCH_SIZE", "many", "BATCH_SIZE: "),
+        ("COINGECKO_PLAN", "gold", "COINGECKO_PLAN: "),
+        ("COINGECKO_PLAN", "pro", "COINGECKO_API_KEY: is not set"),
+        ("COINGECKO_API_KEY", "secret", "COINGECKO_PLAN: is not set"),
+        ("COINGECKO_BASE_URL", "example", "COINGECKO_BASE_URL: "),
+        ("FAIL_AFTER_N_RECORDS", "-3", "FAIL_AFTER_N_RECORDS: "),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT: "),
+        ("API_PORT", "70000", "API_PORT: "),
+    ],
+)
+def test_a_wrong_variable_is_named_with_what_was_expected_and_no_secret(name, value, words):
+    with pytest.raises(ConfigurationError) as raised:
+        settings(**{name: value})
+
+    assert words in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_every_wrong_variable_is_named_at_once():
+    with pytest.raises(ConfigurationError, match=r"BATCH_SIZE.*API_PORT"):
+        settings(BATCH_SIZE="0", API_PORT="0")
+
+
+def test_an_empty_variable_is_an_unset_one():
+    assert settings(BATCH_SIZE="", COINGECKO_API_KEY="").batch_size == 1000
+
+
+def test_the_environment_wins_over_the_dotenv_file(tmp_path: Path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("BATCH_SIZE=10\nAPI_PORT=9000\n")
+
+    read = Settings.from_env({"BATCH_SIZE": "20"}, dotenv)
+
+    assert (read.batch_size, read.api_port) == (20, 9000)
