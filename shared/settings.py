@@ -21,8 +21,8 @@ from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
 
-SOURCES = ("coinpaprika", "coingecko", "csv")
-"""Every source by name, in the order in which the loop takes them."""
+SOURCES = ("csv", "coinpaprika", "coingecko")
+"""Every source by name, in the order in which the loop takes them: what needs no network first."""
 
 SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
 """The sample that ships with the project; what `CSV_PATH` is while it is unset."""

@@ -20,9 +20,9 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
         ran = run_worker("run --once", env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
-        assert "coinpaprika: run 1 succeeded: 600 fetched = 600 new" in ran.stdout
-        assert "coingecko: run 2 succeeded: 600 fetched = 600 new" in ran.stdout
-        assert "csv: run 3 succeeded: 100 fetched = 100 new" in ran.stdout
+        assert "coinpaprika: run 2 succeeded: 600 fetched = 600 new" in ran.stdout
+        assert "coingecko: run 3 succeeded: 600 fetched = 600 new" in ran.stdout
+        assert "csv: run 1 succeeded: 100 fetched = 100 new" in ran.stdout
         report = verify(engine)
         assert not report.findings
 
@@ -33,11 +33,11 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
     with engine.connect() as conn:
         repeated = conn.execute(select(runs).where(runs.c.id > 3).order_by(runs.c.id)).all()
     assert [(run.source, run.records_new) for run in repeated] == [
+        ("csv", 0),
         ("coinpaprika", 0),
         ("coingecko", 0),
-        ("csv", 0),
     ]
-    assert repeated[1].pages_not_modified == 3
+    assert repeated[2].pages_not_modified == 3
 
 
 def test_sources_that_are_away_are_told_and_the_rest_is_loaded(database_url: URL, tmp_path: Path):

@@ -14,7 +14,7 @@ def test_an_empty_environment_gives_the_declared_defaults():
     defaults = settings()
 
     assert defaults.database_url is None
-    assert defaults.sources == ("coinpaprika", "coingecko", "csv")
+    assert defaults.sources == ("csv", "coinpaprika", "coingecko")
     assert (defaults.batch_size, defaults.run_interval_seconds) == (1000, 300)
     assert Path(defaults.csv_path).is_file()
 
@@ -32,7 +32,7 @@ def test_a_database_url_is_taken_as_people_write_it(scheme):
     [
         ("DATABASE_URL", "mysql://me:secret@db/market", "expected postgresql://"),
         ("DATABASE_URL", "secret", "expected postgresql://"),
-        ("SOURCES", "coingecko,kraken", "expected some of coinpaprika,coingecko,csv"),
+        ("SOURCES", "coingecko,kraken", "expected some of csv,coinpaprika,coingecko"),
         ("BATCH_SIZE", "0", "BATCH_SIZE: "),
         ("BATCH_SIZE", "many", "BATCH_SIZE: "),
         ("COINGECKO_PLAN", "gold", "COINGECKO_PLAN: "),
