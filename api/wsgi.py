@@ -1,0 +1,12 @@
+"""What gunicorn imports: the application, as the environment configures it."""
+
+import os
+from pathlib import Path
+
+from api import create_app
+from shared.logs import configure_logs
+from shared.settings import Settings
+
+settings = Settings.from_env(os.environ, Path(".env"))
+configure_logs(settings.log_level, settings.log_format)
+app = create_app(settings)

@@ -1,0 +1,249 @@
+"""The API as it is run: under gunicorn, with a database that comes and goes."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from shared.embedded import EmbeddedPostgres
+from shared.tables import SCHEMA_REVISION
+from tests.fakes.api import add_asset
+from worker.migrate import upgrade
+
+PROJECT = Path(__file__).resolve().parents[2]
+CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+GIVE_UP = 60
+
+
+class Gunicorn:
+    """The API under gunicorn, as its image starts it."""
+
+    def __init__(self, database_url: str, folder: Path, **environ: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "api.log"
+        command = [sys.executable, "-m", "gunicorn", "--config", f"{PROJECT}/api/gunicorn.conf.py"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "api.wsgi:app"],
+                cwd=folder,
+                stderr=log,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(PROJECT),
+                    "API_DATABASE_URL": database_url,
+                    "API_PORT": str(self.port),
+                    **environ,
+                },
+            )
+
+    def get(self, path: str, **options) -> requests.Response:
+        return requests.get(self.url + path, timeout=GIVE_UP, **options)
+
+    def lines(self) -> list[dict]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(GIVE_UP)
+
+    @property
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+
+def until(condition):
+    """Wait for something that is bound to happen; fail when it does not in a long time."""
+    give_up = time.monotonic() + GIVE_UP
+    while time.monotonic() < give_up:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail("waited in vain")
+
+
+def listens(gunicorn: Gunicorn) -> bool:
+    assert gunicorn.process.poll() is None, gunicorn.log.read_text()
+    with contextlib.suppress(requests.ConnectionError):
+        return gunicorn.get("/health/live").ok
+    return False
+
+
+@contextlib.contextmanager
+def serving(database_url, folder, **environ):
+    gunicorn = Gunicorn(database_url.render_as_string(hide_password=False), folder, **environ)
+    try:
+        until(lambda: listens(gunicorn))
+        yield gunicorn
+    finally:
+        if gunicorn.process.poll() is None:
+            assert gunicorn.stop() == 0, gunicorn.log.read_text()
+
+
+def say(port: int, request: bytes) -> tuple[bytes, dict]:
+    """Send bytes that no HTTP library would; return the head and the document of the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=GIVE_UP) as client:
+        client.sendall(request)
+        with client.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    return head, json.loads(body)
+
+
+@pytest.fixture
+def gunicorn(reader_url, tmp_path):
+    with serving(reader_url, tmp_path) as gunicorn:
+        yield gunicorn
+
+
+def test_it_starts_answers_logs_and_ends(engine, reader_url, tmp_path):
+    with engine.begin() as conn:
+        add_asset(conn, "bitcoin", symbol="BTC")
+
+    with serving(reader_url, tmp_path) as gunicorn:
+        ready = gunicorn.get("/health/ready").json()
+        page = gunicorn.get("/data?symbol=btc", headers={"X-Request-Id": "abc-1"})
+        workers = until(lambda: len(gunicorn.workers) == 2 and gunicorn.workers)
+        assert gunicorn.stop() == 0
+
+    assert ready["data"]["schema_revision"] == SCHEMA_REVISION
+    assert page.json()["data"][0]["slug"] == "bitcoin"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    [line] = [line for line in gunicorn.lines() if line.get("request_id") == "abc-1"]
+    assert (line["route"], line["status"], line["rows"]) == ("/data", 200, 1)
+    assert any("Listening at" in line["event"] for line in gunicorn.lines())
+
+
+def test_it_listens_where_it_is_told_and_on_this_machine_alone_otherwise(reader_url, tmp_path):
+    with serving(reader_url, tmp_path) as gunicorn:
+        assert f"http://127.0.0.1:{gunicorn.port}" in gunicorn.log.read_text()
+
+    with serving(reader_url, tmp_path, API_HOST="0.0.0.0") as gunicorn:
+        assert f"http://0.0.0.0:{gunicorn.port}" in gunicorn.log.read_text()
+
+
+def test_a_wrong_setting_ends_it_with_a_sentence(reader_url, tmp_path):
+    gunicorn = Gunicorn(str(reader_url), tmp_path, LOG_LEVEL="LOUD")
+
+    assert gunicorn.process.wait(GIVE_UP) == 2
+    assert gunicorn.log.read_text().startswith("LOG_LEVEL: ")
+    assert "Traceback" not in gunicorn.log.read_text()
+
+
+def test_a_request_in_flight_is_answered_before_it_ends(engine, gunicorn):
+    answers = []
+    with engine.connect() as conn:
+        conn.execute(text("LOCK assets IN ACCESS EXCLUSIVE MODE"))
+        request = threading.Thread(target=lambda: answers.append(gunicorn.get("/data")))
+        request.start()
+        until(lambda: conn.scalar(text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")))
+        gunicorn.process.send_signal(signal.SIGTERM)
+        until(lambda: "Handling signal: term" in gunicorn.log.read_text())
+        conn.rollback()
+    request.join()
+
+    assert gunicorn.process.wait(GIVE_UP) == 0
+    assert answers[0].status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "request_uri_too_long"),
+        (
+            b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
+            431,
+            "request_header_fields_too_large",
+        ),
+        (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: \x00\r\n\r\n", 400, "bad_request"),
+        (b"GET http://evil.test HTTP/1.1\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        (b"GET //evil.test/.. HTTP/1.1\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        (b"GET /nope HTTP/1.1\r\nHost: <b>\r\nConnection: close\r\n\r\n", 404, "not_found"),
+    ],
+)
+def test_what_is_hardly_http_is_a_problem_too(gunicorn, request_, status, code):
+    head, problem = say(gunicorn.port, request_)
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"application/problem+json" in head
+    assert b"nosniff" in head
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"].encode() in head
+
+
+def test_a_database_that_stops_means_503_and_is_found_again_when_it_is_back(tmp_path):
+    tmp_path.chmod(0o755)
+    postgres = EmbeddedPostgres(tmp_path, options=CARELESS)
+    with postgres.running() as server:
+        upgrade(server.url)
+        owner = create_engine(server.url, poolclass=NullPool)
+        with owner.begin() as conn:
+            add_asset(conn, "bitcoin")
+        reader_url = server.reader_url
+
+    with serving(reader_url, tmp_path) as gunicorn:
+        assert gunicorn.get("/data").status_code == 503
+        for _ in range(2):
+            with postgres.running():
+                until(lambda: gunicorn.get("/data").status_code == 200)
+                for _ in range(20):
+                    assert gunicorn.get("/data").status_code in {200, 503}
+                until(lambda: gunicorn.get("/health/ready").status_code == 200)
+            for _ in range(20):
+                for path in ("/data", "/data/bitcoin", "/stats", "/health", "/health/ready"):
+                    down = gunicorn.get(path)
+                    assert down.status_code == 503
+                    assert down.headers["Retry-After"] == "1"
+                    assert down.headers["Content-Type"] == "application/problem+json"
+                    assert down.json()["code"] == "database_unavailable"
+            assert gunicorn.get("/health/live").status_code == 200
+
+
+def test_connections_that_the_server_dropped_are_replaced_unnoticed(engine, gunicorn):
+    for _ in range(10):
+        assert gunicorn.get("/data").status_code == 200
+        with engine.connect() as conn:
+            dropped = conn.scalars(
+                text(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                    "WHERE application_name = 'kasparro-api' AND datname = current_database()"
+                )
+            ).all()
+        assert all(dropped)
+
+
+def test_a_host_that_never_answers_means_503_without_a_wait_for_the_next(tmp_path, reader_url):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        url = reader_url.set(host="127.0.0.1", port=silent.getsockname()[1], query={})
+        with serving(url, tmp_path) as gunicorn:
+            answers = [gunicorn.get("/data") for _ in range(10)]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.headers["Retry-After"] for answer in answers} == {"1"}
+
+
+def test_the_second_host_of_a_list_is_used_when_the_first_refuses(tmp_path, engine, reader_url):
+    with engine.begin() as conn:
+        add_asset(conn, "bitcoin")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        closed = str(free.getsockname()[1])
+    hosts = ["127.0.0.1", reader_url.query["host"]]
+    ports = [closed, reader_url.query["port"]]
+    url = reader_url.set(query={"host": ",".join(hosts), "port": ",".join(ports)})
+
+    with serving(url, tmp_path) as gunicorn:
+        assert gunicorn.get("/data").json()["meta"]["total"] == 1
