@@ -218,7 +218,7 @@ def status(settings: Settings, as_json: bool) -> None:
     )
     for source in sources:
         if source.error:
-            click.echo(f"{source.source}: {source.error}")
+            click.echo(f"{source.source}: {source.error.removeprefix(f'{source.source}: ')}")
     click.echo(f"{assets} assets")
 
 
@@ -326,6 +326,9 @@ def rejects_list(
         counts = report.count_rejects(conn, source)
     if as_json:
         show_json({"counts": counts, "rejects": rows})
+        return
+    if not rows:
+        click.echo("no rejects")
         return
     show_table(counts, source="source", reason="reason", records="records")
     show_table(

@@ -1,0 +1,96 @@
+# Needs make, and Python 3.11 or newer with its venv module. Everything else is installed into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help run install up down logs test bench check lint types imports fmt clean
+
+PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PINS := pyproject.toml constraints.txt
+
+help: ## Say what there is (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.runs ## Start the database, the worker and the API here; Ctrl-C stops them (API_PORT=8001 for another port)
+	@exec .venv/bin/python -m worker local
+
+install: .venv/.runs ## Only make .venv; .venv/bin/worker works then
+
+up: .env ## Build and start the containers (needs Docker with Compose)
+	@docker compose up --build --detach
+	@echo "http://127.0.0.1:$${API_PORT:-8000} answers in a moment; make logs shows how it goes, make down stops it"
+
+down: ## Stop the containers; their data stays
+	@docker compose down
+
+logs: ## Follow what the containers say
+	@docker compose logs --follow --tail=100
+
+test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
+	@.venv/bin/python -m pytest $(T)
+
+bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt
+	@.venv/bin/python -m tests.bench.ingest
+
+check: lint types imports test ## Everything that CI runs, but for the containers
+
+lint: .venv/.tests ## Look for mistakes, and for lines that are not formatted
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m ruff format --check .
+
+types: .venv/.tests ## Check the types
+	@.venv/bin/python -m mypy
+
+imports: .venv/.tests ## Check who imports whom
+	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+fmt: .venv/.tests ## Format, and mend what can be mended
+	@.venv/bin/python -m ruff check --fix .
+	@.venv/bin/python -m ruff format .
+
+clean: ## Remove what was installed and built; the data in .local stays
+	@rm -rf .venv .local/bench-venv build dist *.egg-info
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find api migrations shared tests worker -name __pycache__ -prune -exec rm -rf {} +
+
+# Made with the first Python that will do, of PYTHON alone where that is set.
+.venv/bin/pip:
+	@new=; for python in $${PYTHON:-$(PYTHON) python3.13 python3.12 python3.11 python3}; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  new=$$python; \
+	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	  echo "making .venv with $$("$$python" --version)"; \
+	  exec "$$python" -m venv .venv; \
+	done; \
+	if [ -n "$$new" ]; then \
+	  echo "$$new cannot make .venv, its venv module is not installed; on Debian and Ubuntu: apt install $$("$$new" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; \
+	else \
+	  echo "there is no Python 3.11 or newer here; install one, or say where it is: make PYTHON=/path/to/python3" >&2; \
+	fi; \
+	exit 1
+
+.venv/.runs: $(PINS) | .venv/bin/pip
+	@echo "installing the packages that it needs (once)"
+	@.venv/bin/python $(PIP) --editable '.[local]'
+	@touch $@
+
+.venv/.tests: $(PINS) | .venv/bin/pip
+	@echo "installing the packages that it and its tests need (once)"
+	@.venv/bin/python $(PIP) --editable '.[local,dev]'
+	@touch .venv/.runs $@
+
+# dlt is measured in an environment of its own: the program does without its packages.
+.local/bench-venv/.runs: $(PINS) | .venv/bin/pip
+	@echo "installing the packages that the benchmark compares with (once)"
+	@mkdir -p .local
+	@.venv/bin/python -m venv .local/bench-venv
+	@.local/bench-venv/bin/python $(PIP) 'dlt[postgres]'
+	@touch $@
+
+# Passwords have no default: where there is none yet, it is random and stays on this machine.
+.PHONY: .env
+.env:
+	@command -v docker >/dev/null || { echo "make up needs Docker with Compose; make run needs neither" >&2; exit 1; }
+	@[ -e .env ] || (umask 077 && : >.env)
+	@for name in DB_OWNER_PASSWORD DB_READER_PASSWORD; do \
+	  grep -q "^$$name=." .env && continue; \
+	  [ -z "$$(tail -c 1 .env)" ] || echo >>.env; \
+	  echo "$$name=$$(od -A n -N 24 -t x1 /dev/urandom | tr -d ' \n')" >>.env; \
+	done
