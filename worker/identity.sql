@@ -8,7 +8,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
 ) ON COMMIT DELETE ROWS
 
 -- name: touch_every_key
-INSERT INTO touched_keys SELECT DISTINCT symbol_key, name_key FROM listings
+INSERT INTO touched_keys SELECT DISTINCT symbol_key, name_key FROM listings;
+ANALYZE touched_keys
 
 -- name: create_decisions
 CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
@@ -25,35 +26,43 @@ CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
 -- Listings of different sources are linked when symbol and name agree and each source has just one
 -- listing under them; any other listing is an asset of its own. An asset that listings leave stays
 -- with the first of them by source and id; a cluster that holds several keeps the oldest.
+--
+-- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
+-- a plan made for few rows would take hours for many.
 WITH members AS (
-  SELECT l.*, count(*) OVER (PARTITION BY l.name_key, l.symbol_key, l.source) AS namesakes
+  SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol_key, l.name_key,
+         count(*) OVER (PARTITION BY l.name_key, l.symbol_key, l.source) AS namesakes
   FROM listings AS l JOIN touched_keys USING (name_key, symbol_key)
 ), clustered AS (
   SELECT *, CASE WHEN namesakes = 1 AND symbol_key <> '' AND name_key <> ''
                  THEN 'key ' || symbol_key || ' ' || name_key ELSE 'listing ' || id END AS cluster
   FROM members
-), owners AS (
-  SELECT DISTINCT ON (asset_id) asset_id, cluster
-  FROM clustered ORDER BY asset_id, source, external_id
-), targets AS (
-  SELECT cluster, min(asset_id) AS asset_id FROM owners GROUP BY cluster
-), sized AS (
-  SELECT cluster, count(*) AS size,
-         jsonb_agg(source || ':' || external_id ORDER BY source, external_id) AS listings
-  FROM clustered GROUP BY cluster
+), owned AS (
+  SELECT *, first_value(cluster) OVER (PARTITION BY asset_id ORDER BY source, external_id)
+            AS owner
+  FROM clustered
+), settled AS (
+  SELECT *, min(asset_id) FILTER (WHERE owner = cluster) OVER of_cluster AS to_asset_id,
+         count(*) OVER of_cluster AS size,
+         jsonb_agg(source || ':' || external_id) OVER (
+           of_cluster ORDER BY source, external_id
+           ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+         ) AS listings
+  FROM owned
+  WINDOW of_cluster AS (PARTITION BY cluster)
 )
 INSERT INTO decisions
-SELECT c.id, c.cluster, c.asset_id, t.asset_id,
-       CASE WHEN s.size > 1 THEN 'symbol_and_name' ELSE 'own' END,
-       CASE WHEN s.size > 1 THEN CAST(:link_score AS numeric) ELSE 1 END,
-       CASE WHEN s.size > 1
-              THEN jsonb_build_object('symbol', c.symbol_key, 'name', c.name_key,
-                                      'listings', s.listings)
-            WHEN c.namesakes > 1
-              THEN jsonb_build_object('symbol', c.symbol_key, 'name', c.name_key,
-                                      'namesakes_at_source', c.namesakes)
+SELECT id, cluster, asset_id, to_asset_id,
+       CASE WHEN size > 1 THEN 'symbol_and_name' ELSE 'own' END,
+       CASE WHEN size > 1 THEN CAST(:link_score AS numeric) ELSE 1 END,
+       CASE WHEN size > 1
+              THEN jsonb_build_object('symbol', symbol_key, 'name', name_key,
+                                      'listings', listings)
+            WHEN namesakes > 1
+              THEN jsonb_build_object('symbol', symbol_key, 'name', name_key,
+                                      'namesakes_at_source', namesakes)
             ELSE '{{}}' END
-FROM clustered AS c JOIN sized AS s USING (cluster) LEFT JOIN targets AS t USING (cluster)
+FROM settled
 
 -- name: number_new_assets
 -- A cluster that owns no asset gets one.
