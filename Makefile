@@ -39,7 +39,7 @@ types: .venv/.tests ## Check the types
 	@.venv/bin/python -m mypy
 
 imports: .venv/.tests ## Check who imports whom
-	@.venv/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	@.venv/bin/lint-imports
 
 fmt: .venv/.tests ## Format, and mend what can be mended
 	@.venv/bin/python -m ruff check --fix .
@@ -52,7 +52,7 @@ clean: ## Remove what was installed and built; the data in .local stays
 
 # Made with the first Python that will do, of PYTHON alone where that is set.
 .venv/bin/pip:
-	@new=; for python in $${PYTHON:-$(PYTHON) python3.13 python3.12 python3.11 python3}; do \
+	@new=; for python in $${PYTHON:-python3.13 python3.12 python3.11 python3}; do \
 	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 	  new=$$python; \
 	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \

@@ -17,14 +17,17 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from api.connector import Connector
 from api.problems import DatabaseUnavailableError, QueryTimeoutError, SchemaNotReadyError
-from shared.embedded import DATABASE, PORT, READER, _running_socket, project_folder
+from api.watchdog import Watchdog
+from shared.embedded import find_reader_url, project_folder
 from shared.errors import ConfigurationError
-from shared.server_home import find_home
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT_SECONDS = 5
+
+PATIENCE_SECONDS = STATEMENT_TIMEOUT_SECONDS + 1
+"""How long a request keeps a connection, when the server does not even end the statement."""
 
 READER_OPTIONS = (
     "-c default_transaction_read_only=on"
@@ -59,15 +62,10 @@ def find_embedded_url() -> URL:
     Raises:
         ConfigurationError: it does not run; the API never starts it.
     """
-    socket = _running_socket(find_home(project_folder()))
-    if socket is None:
+    url = find_reader_url(project_folder())
+    if url is None:
         raise ConfigurationError("the embedded database does not run; start it with `make run`")
-    return URL.create(
-        "postgresql+psycopg2",
-        username=READER,
-        database=DATABASE,
-        query={"host": str(socket), "port": PORT},
-    )
+    return url
 
 
 class Database:
@@ -77,8 +75,9 @@ class Database:
     made from one statement.
     """
 
-    def __init__(self, find_url: Callable[[], URL]) -> None:
+    def __init__(self, find_url: Callable[[], URL], patience: float = PATIENCE_SECONDS) -> None:
         self._find_url = find_url
+        self._watchdog = Watchdog(patience)
         self._connector = Connector(self._connect)
         self.engine = create_engine(
             "postgresql+psycopg2://",
@@ -93,10 +92,20 @@ class Database:
         )
         event.listen(self.engine, "checkout", refuse_a_dead_connection)
 
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection of the pool for one `with` block, at most as long as the patience."""
+        with (
+            self.engine.connect() as conn,
+            self._watchdog.watching(conn.connection.fileno()),
+        ):
+            yield conn
+
     def close(self) -> None:
-        """Close every connection; the next use opens new ones."""
+        """Close every connection, and end the watch over them."""
         self.engine.dispose()
         self._connector.close()
+        self._watchdog.close()
 
     def _connect(self) -> Any:
         url = self._find_url()
@@ -127,12 +136,15 @@ def read() -> Iterator[Connection]:
     """
     database: Database = current_app.extensions["database"]
     try:
-        with database.engine.connect() as conn:
+        with database.connect() as conn:
             yield conn
     except PoolTimeoutError as exc:
         raise DatabaseUnavailableError("every connection to the database is in use") from exc
     except DBAPIError as exc:
-        raise (_as_problem(exc) or exc) from exc
+        problem = _as_problem(exc)
+        if problem is None:
+            raise
+        raise problem from exc
 
 
 def _as_problem(exc: DBAPIError) -> ServiceUnavailable | None:

@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     FromClause,
     Integer,
     RowMapping,
+    Select,
     Text,
     case,
     column,
@@ -98,14 +100,12 @@ def find_assets(
     columns = [assets.c.id, *(assets.c[name] for name in ASSET_COLUMNS), sort.key.label("key")]
     if rank is not None:
         columns.append(rank.label("rank"))
-    parts = [
-        select(*columns).where(*conditions, stretch)
-        for stretch in (stretches_after(sort, after, rank) if after else [true()])
-    ]
-    found = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery("found")
-    page = (select(found).order_by(*sort.order(found.c)).limit(page_size + 1).offset(skipped)).cte(
-        "page"
-    )
+    stretches = stretches_after(sort, after, rank) if after else [true()]
+    first = skipped + page_size + 1  # the one beyond the page tells whether there is another
+    # Each stretch by itself ordered and cut short, so that each is read from its place in an index.
+    parts = [_ordered(select(*columns).where(*conditions, each), sort, first) for each in stretches]
+    found = parts[0] if len(parts) == 1 else _ordered(union_all(*parts), sort, first)
+    page = found.limit(page_size + 1).offset(skipped).cte("page")
     total = select(func.count().label("total")).select_from(assets).where(*conditions).cte("total")
     stmt = (
         select(total.c.total, page)
@@ -117,6 +117,11 @@ def find_assets(
     last = shown[-1] if len(rows) > page_size else None
     end = Position(last["key"], last["id"], last.get("rank", 0)) if last else None
     return AssetPage(shown, rows[0]["total"], end)
+
+
+def _ordered(rows: Select[Any] | CompoundSelect[Any], sort: Sort, limit: int) -> Select[Any]:
+    found = rows.subquery()
+    return select(found).order_by(*sort.order(found.c)).limit(limit)
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:

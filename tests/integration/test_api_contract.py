@@ -9,7 +9,7 @@ from openapi_spec_validator import validate
 from sqlalchemy import insert, text
 from sqlalchemy.exc import InternalError, ProgrammingError
 
-from api.db import read
+from api.db import Database, read
 from shared.records import VALUES
 from shared.tables import assets, runs
 from tests.fakes.api import (
@@ -230,6 +230,23 @@ def test_a_query_that_takes_too_long_is_cancelled_and_said_so(client):
     assert response.status_code == 503
     assert response.json["code"] == "query_timeout"
     assert "Retry-After" in response.headers
+
+
+def test_a_query_that_the_server_never_ends_is_broken_off(reader_url):
+    def endless():
+        with read() as conn:
+            conn.execute(text("SET statement_timeout = 0"))
+            conn.execute(text("SELECT pg_sleep(600)"))
+
+    with api_on(reader_url) as client:
+        client.application.extensions["database"].close()
+        database = Database(lambda: reader_url, patience=0.1)
+        client.application.extensions["database"] = database
+        client.application.add_url_rule("/endless", view_func=endless)
+        response = client.get("/endless")
+        assert response.status_code == 503
+        assert response.json["code"] == "database_unavailable"
+        assert client.get("/data").status_code == 200
 
 
 @pytest.mark.parametrize("given", ["abc-1", "4bf92f3577b34da6a3ce929d0e0e4736", "a/b:c.d_e@f=g+h"])

@@ -1,0 +1,42 @@
+"""The watchdog: nobody waits for ever on a socket that says nothing."""
+
+import contextlib
+import socket
+
+import pytest
+
+from api.watchdog import Watchdog
+
+
+@pytest.fixture
+def pair():
+    ends = socket.socketpair()
+    for end in ends:
+        end.settimeout(60)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def test_a_socket_that_says_nothing_is_shut(pair):
+    ours, _ = pair
+    with contextlib.closing(Watchdog(patience=0.05)) as watchdog, watchdog.watching(ours.fileno()):
+        assert ours.recv(1) == b""
+
+
+def test_a_socket_that_is_no_longer_watched_is_left_alone(pair):
+    ours, theirs = pair
+    other, _end = socket.socketpair()
+    with contextlib.closing(Watchdog(patience=0.05)) as watchdog, other, _end:
+        with watchdog.watching(ours.fileno()):
+            pass
+        with watchdog.watching(other.fileno()):
+            other.settimeout(60)
+            assert other.recv(1) == b""
+
+    theirs.send(b"x")
+    assert ours.recv(1) == b"x"
+
+
+def test_a_watchdog_that_never_watched_is_closed():
+    Watchdog(patience=1).close()
