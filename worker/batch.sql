@@ -39,9 +39,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS newest (
   old_symbol_key text,
   old_name_key text
 ) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS touched_assets (
-  asset_id integer NOT NULL
-) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   external_id text,
   position text NOT NULL,
@@ -49,24 +46,32 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   payload bytea NOT NULL
 ) ON COMMIT DELETE ROWS
 
+-- name: look_up_by_key
+-- The tables are looked up by their keys: the planner knows nothing of a temporary table's size, and
+-- would read `listings` and `assets` from end to end for every batch.
+SET LOCAL enable_seqscan = off
+
 -- name: insert_raw
--- A record that is known costs a look-up in the key, and writes nothing. Returns the new ones.
+-- A record that is known costs a look-up in the key, and writes nothing. No other session writes to
+-- this source, so what is not there is not on its way either. Returns the new ones.
 WITH received AS MATERIALIZED (
   SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
   FROM (
     SELECT *, substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16) AS payload_hash
-    FROM staging
+    FROM staging OFFSET 0  -- so that each hash is worked out once
   ) AS hashed
+  WHERE NOT EXISTS (
+    SELECT FROM {raw} AS r
+    WHERE r.observed_at = hashed.observed_at AND r.external_id = hashed.external_id
+      AND r.payload_hash = hashed.payload_hash
+  )
 ), added AS (
   INSERT INTO {raw} (observed_at, external_id, payload_hash, run_id, payload)
-  SELECT observed_at, external_id, payload_hash, :run_id, payload
-  FROM received
-  ON CONFLICT DO NOTHING
-  RETURNING observed_at, external_id, payload_hash
+  SELECT observed_at, external_id, payload_hash, :run_id, payload FROM received
 )
 INSERT INTO fresh
 SELECT external_id, observed_at, payload_hash, :run_id, symbol, name, symbol_key, name_key, {values}
-FROM received JOIN added USING (observed_at, external_id, payload_hash)
+FROM received
 
 -- name: find_newest
 -- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
@@ -131,9 +136,9 @@ FROM fresh AS f JOIN newest AS n USING (external_id)
 
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
--- Concerned are the assets of the batch's listings, and those between which listings moved.
+-- Concerned are the assets of the batch's listings, and those between which listings `moved`.
 WITH touched AS (
-  SELECT asset_id FROM newest WHERE is_newer UNION SELECT asset_id FROM touched_assets
+  SELECT asset_id FROM newest WHERE is_newer UNION SELECT unnest(CAST(:moved AS integer[]))
 ),
 unified AS ({unified_of_touched})
 UPDATE assets AS a

@@ -47,18 +47,18 @@ def slugify(name: str, external_id: str) -> str:
     return "asset"
 
 
-def resolve(conn: Connection, run_id: int | None) -> int:
-    """Decide anew for the listings under `touched_keys`; return how many changed their asset.
+def resolve(conn: Connection, run_id: int | None) -> list[int]:
+    """Decide anew for the listings under `touched_keys`; return the assets they moved between.
 
-    Under the identity lock only. Assets gained and lost are added to `touched_assets`, and every
-    asset that has no slug yet gets one. The same listings again change nothing.
+    Under the identity lock only. An asset that is left without a listing is deleted, and every one
+    that has no slug yet gets one. The same listings again change nothing.
     """
     _decide(conn)
     conn.execute(STATEMENTS["number_new_assets"])
     conn.execute(STATEMENTS["insert_new_assets"])
     conn.execute(STATEMENTS["record_events"], {"run_id": run_id})
     conn.execute(STATEMENTS["move_listings"])
-    moved = conn.execute(STATEMENTS["touch_moved_assets"]).rowcount
+    moved = list(conn.scalars(STATEMENTS["find_moved_assets"]))
     conn.execute(STATEMENTS["delete_left_assets"])
     nameless = conn.execute(STATEMENTS["find_nameless_assets"]).all()
     if nameless:

@@ -93,9 +93,8 @@ WHERE l.id = d.listing_id
   AND (l.asset_id, l.match_method, l.match_evidence)
       IS DISTINCT FROM (d.to_asset_id, d.method, d.evidence)
 
--- name: touch_moved_assets
-INSERT INTO touched_assets
-SELECT from_asset_id FROM decisions WHERE from_asset_id <> to_asset_id
+-- name: find_moved_assets
+SELECT from_asset_id AS id FROM decisions WHERE from_asset_id <> to_asset_id
 UNION SELECT to_asset_id FROM decisions WHERE from_asset_id <> to_asset_id
 
 -- name: delete_left_assets

@@ -57,7 +57,15 @@ def serve(settings: Settings) -> int:
     """
     check_port(settings.api_host, settings.api_port)
     folder = project_folder() / ".local"
-    with _stop_on_signals() as stop, _databases(settings, folder) as databases:
+    with _stop_on_signals() as stop:
+        say("starting")
+        status = _serve(settings, folder, stop)
+    say("stopped")
+    return status
+
+
+def _serve(settings: Settings, folder: Path, stop: threading.Event) -> int:
+    with _databases(settings, folder) as databases:
         upgrade(databases.url)
         if databases.server is None:
             ensure_reader_login(databases.url, databases.reader_url)
@@ -72,7 +80,6 @@ def serve(settings: Settings) -> int:
             say("stopping the worker after the batch in flight, the API, and the database")
             parts.stop()
             engine.dispose()
-    say("stopped")
     return 0
 
 

@@ -130,9 +130,9 @@ class _Reprocess:
             observed = self._observe(rows)
             staging.copy_fresh(self.conn, observed)
             lock_identity(self.conn)
-            store.update_listings(self.conn, self.source.name, None)
+            moved = store.update_listings(self.conn, self.source.name, None)
             self.conn.execute(self.statements["rebuild_observations"])
-            store.unify_assets(self.conn, self.source.name)
+            store.unify_assets(self.conn, self.source.name, moved)
         return len(observed)
 
     def _rebuild_listings(self) -> None:
@@ -148,8 +148,8 @@ class _Reprocess:
                 if not rows:
                     return
                 staging.copy_fresh(self.conn, self._observe(rows))
-                store.update_listings(self.conn, name, None, rebuild=True)
-                store.unify_assets(self.conn, name)
+                moved = store.update_listings(self.conn, name, None, rebuild=True)
+                store.unify_assets(self.conn, name, moved)
             after = rows[-1].id
 
     def _rebuild_assets(self) -> None:
@@ -162,5 +162,5 @@ class _Reprocess:
             identity.touch_every_key(self.conn)
             identity.resolve(self.conn, None)
             self.conn.execute(self.statements["delete_empty_assets"])
-            self.conn.execute(self.statements["touch_all_assets"])
-            store.unify_assets(self.conn, self.source.name)
+            every = self.conn.scalars(self.statements["find_all_assets"]).all()
+            store.unify_assets(self.conn, self.source.name, every)

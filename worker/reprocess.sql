@@ -54,8 +54,8 @@ TRUNCATE unreadable
 DELETE FROM listings AS l
 WHERE l.source = :source AND NOT EXISTS (SELECT FROM observations WHERE listing_id = l.id)
 
--- name: touch_all_assets
-INSERT INTO touched_assets SELECT id FROM assets
+-- name: find_all_assets
+SELECT id FROM assets
 
 -- name: delete_empty_assets
 DELETE FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)

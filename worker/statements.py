@@ -29,14 +29,22 @@ def source_parts(source: str) -> dict[str, str]:
 
 def shared_parts() -> dict[str, str]:
     """Write the lists of columns that the statements share."""
-    value_and_listing = [*VALUES, *(f"{value}_listing_id" for value in VALUES)]
+    value_and_listing = [name for value in VALUES for name in (value, f"{value}_listing_id")]
     order = "ORDER BY observed_at DESC, source, external_id"
-    unified_values = ", ".join(
-        f"(array_agg({column} {order}) FILTER (WHERE {value} IS NOT NULL))[1] AS {alias}"
+    only_values = ", ".join(
+        f"{value}, CASE WHEN {value} IS NOT NULL THEN id END AS {value}_listing_id"
         for value in VALUES
-        for column, alias in ((value, value), ("id", f"{value}_listing_id"))
+    )
+    latest_values = ", ".join(
+        f"(array_agg({column} {order}) FILTER (WHERE {value} IS NOT NULL))[1]"
+        for value in VALUES
+        for column in (value, "id")
     )
     unified = _read_texts("unified.sql")["unified"]
+
+    def unified_of(among: str) -> str:
+        return unified.format(only_values=only_values, latest_values=latest_values, among=among)
+
     return {
         "values": ", ".join(VALUES),
         "typed_values": ", ".join(f"{value} numeric" for value in VALUES),
@@ -49,10 +57,8 @@ def shared_parts() -> dict[str, str]:
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
         "a_unified": _columns("a", value_and_listing),
         "u_unified": _columns("u", value_and_listing),
-        "unified_of_all": unified.format(unified_values=unified_values, among=""),
-        "unified_of_touched": unified.format(
-            unified_values=unified_values, among="JOIN touched USING (asset_id)"
-        ),
+        "unified_of_all": unified_of(""),
+        "unified_of_touched": unified_of("JOIN touched USING (asset_id)"),
     }
 
 

@@ -93,23 +93,25 @@ def load_batch(
 def load_rows(conn: Connection, source: str, run_id: int, rows: bytes) -> int:
     """Bring everything from raw records to assets up to date; return how many were new."""
     statements = STATEMENTS[source]
+    conn.execute(statements["look_up_by_key"])
     staging.copy_staged(conn, rows)
     new = conn.execute(statements["insert_raw"], {"run_id": run_id}).rowcount
     if new:
         lock_identity(conn)
-        update_listings(conn, source, run_id)
+        moved = update_listings(conn, source, run_id)
         conn.execute(statements["insert_observations"])
-        unify_assets(conn, source)
+        unify_assets(conn, source, moved)
     return new
 
 
 def update_listings(
     conn: Connection, source: str, run_id: int | None, *, rebuild: bool = False
-) -> None:
+) -> list[int]:
     """Bring listings, and which asset each is, up to what `fresh` holds.
 
-    The assets concerned are to be unified then. With `rebuild`, the newest
-    record in `fresh` is what the listing must say, even where the listing says something newer.
+    Returns the assets between which listings moved; they and those of the listings are to be
+    unified then. With `rebuild`, the newest record in `fresh` is what the listing must say, even
+    where the listing says something newer.
     """
     statements = STATEMENTS[source]
     conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
@@ -117,14 +119,17 @@ def update_listings(
         conn.execute(statements["insert_assets"])
         conn.execute(statements["insert_listings"], {"source": source})
         conn.execute(statements["update_listings"], {"rebuild": rebuild})
-        identity.resolve(conn, run_id)
-    else:
-        conn.execute(statements["update_listings"], {"rebuild": rebuild})
+        return identity.resolve(conn, run_id)
+    conn.execute(statements["update_listings"], {"rebuild": rebuild})
+    return []
 
 
-def unify_assets(conn: Connection, source: str) -> int:
-    """Work out the unified values of the assets concerned; return how many assets changed."""
-    return conn.execute(STATEMENTS[source]["unify_assets"]).rowcount
+def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
+    """Work out the assets of the listings in hand, and the `moved` ones, anew.
+
+    Returns how many changed.
+    """
+    return conn.execute(STATEMENTS[source]["unify_assets"], {"moved": list(moved)}).rowcount
 
 
 def _move_checkpoint(
