@@ -87,6 +87,11 @@ def finish_run(
         noted["snapshot_progress"] = 0
         if succeeded:
             noted["snapshot_records"] = checkpoint.snapshot_progress
+    _note(conn, source, noted)
+
+
+def _note(conn: Connection, source: str, noted: dict[str, Any]) -> None:
+    """Note something at the source's checkpoint, and make it one where it has none."""
     stmt = upsert(checkpoints).values(source=source, **noted)
     conn.execute(stmt.on_conflict_do_update(index_elements=[checkpoints.c.source], set_=noted))
 
@@ -102,8 +107,12 @@ def close_interrupted_runs(conn: Connection, source: str) -> int:
             error="the worker ended without closing its run; what it had committed is kept",
             finished_at=func.now(),
         )
+        .returning(runs.c.id)
     )
-    return conn.execute(stmt).rowcount
+    closed = conn.scalars(stmt).all()
+    if closed:
+        _note(conn, source, {"run_id": max(closed), "last_failure_at": func.now()})
+    return len(closed)
 
 
 def read_checkpoint(conn: Connection, source: str) -> Checkpoint:

@@ -65,6 +65,11 @@ def test_killed_at_any_page_the_next_run_resumes_there(
         broken = conn.execute(select(runs).order_by(runs.c.id)).first()
     assert broken is not None
     assert (broken.outcome, broken.reason) == ("failed", "interrupted")
+    with engine.connect() as conn:
+        failed_at = conn.scalar(
+            select(checkpoints.c.last_failure_at).where(checkpoints.c.source == "coingecko")
+        )
+    assert failed_at is not None
 
 
 @pytest.mark.parametrize("source", ["coinpaprika", "coingecko", "csv"])
