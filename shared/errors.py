@@ -1,7 +1,5 @@
 """Every error, grouped by what to do next."""
 
-from collections.abc import Sequence
-
 
 class MarketDataError(Exception):
     """Anything this program raises on purpose, in words for the person who meets it."""
@@ -29,14 +27,6 @@ class SourceError(MarketDataError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-class RejectedRecordError(MarketDataError):
-    """One record broke its schema; store it with every reason and carry on."""
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = tuple(reasons)
 
 
 class LockedError(MarketDataError):

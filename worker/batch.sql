@@ -153,7 +153,8 @@ WHERE a.id = u.asset_id
       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
 
 -- name: insert_rejects
--- One row for each refused payload, however often it comes again.
+-- One row for each refused payload, however often it comes again. Where two files give it different
+-- reasons, the lesser ones stand, whichever came first.
 INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
                           first_run_id, last_run_id, times_seen)
 SELECT :source, min(external_id), min(position),
@@ -161,7 +162,7 @@ SELECT :source, min(external_id), min(position),
        :run_id, :run_id, count(*)
 FROM staging_rejects GROUP BY payload
 ON CONFLICT (source, payload_hash) DO UPDATE
-SET reasons = excluded.reasons, last_run_id = excluded.last_run_id, last_seen_at = now(),
+SET reasons = least(r.reasons, excluded.reasons), last_run_id = excluded.last_run_id, last_seen_at = now(),
     times_seen = r.times_seen + excluded.times_seen, resolved_at = NULL
 
 -- name: count_batch
@@ -178,7 +179,7 @@ WHERE id = :run_id
 INSERT INTO checkpoints AS c (source, run_id, cursor, validators, batches, records_fetched,
                               records_new, records_unchanged, records_rejected, snapshot_progress)
 VALUES (:source, :run_id, CAST(:cursor AS jsonb), CAST(:validators AS jsonb), 1, :fetched,
-        :new, :unchanged, :rejected, :progress)
+        :new, :unchanged, :rejected, CASE WHEN :moves_cursor THEN :progress ELSE 0 END)
 ON CONFLICT (source) DO UPDATE
 SET run_id = excluded.run_id,
     cursor = CASE WHEN :moves_cursor THEN excluded.cursor ELSE c.cursor END,

@@ -14,8 +14,9 @@ from worker.sources.base import Source
 MAX_PAYLOAD_BYTES = 100_000
 """A record larger than this is none; it also keeps every number within what JSONB can hold."""
 
-_LARGE_EXPONENT = re.compile(rb"[eE][+-]?[0-9]{4}")
-_JSONB_EXPONENT = 4_000  # JSONB writes 1e4000 out in digits, and readers refuse longer integers
+_LONG_NUMBER = re.compile(rb"[eE][+-]?[0-9]{4}|[0-9]{1000}")
+_MOST_DIGITS = 4_000  # JSONB writes 1e4000 out in digits, and readers refuse longer integers
+_MOST_DECIMALS = 16_000  # numeric holds 16383
 
 
 def check(source: Source, record: RawRecord, now: datetime) -> Observation | Reject:
@@ -47,7 +48,7 @@ def _unstorable(record: RawRecord) -> Iterator[str]:
         yield f"larger than {MAX_PAYLOAD_BYTES} bytes"
     if b"\\u0000" in payload and _holds(record.document, _has_nul):
         yield "holds the character U+0000, which Postgres cannot store"
-    if _LARGE_EXPONENT.search(payload) and _holds(record.document, _is_beyond_jsonb):
+    if _LONG_NUMBER.search(payload) and _holds(record.document, _is_beyond_jsonb):
         yield "holds a number beyond what Postgres can store"
 
 
@@ -64,7 +65,12 @@ def _has_nul(leaf: object) -> bool:
 
 
 def _is_beyond_jsonb(leaf: object) -> bool:
-    return isinstance(leaf, Decimal) and leaf.is_finite() and abs(leaf.adjusted()) > _JSONB_EXPONENT
+    if isinstance(leaf, int):
+        leaf = Decimal(leaf)
+    if not isinstance(leaf, Decimal) or not leaf.is_finite():
+        return False
+    decimals = -int(leaf.as_tuple().exponent)
+    return abs(leaf.adjusted()) > _MOST_DIGITS or decimals > _MOST_DECIMALS
 
 
 def flatten(messages: Any, path: str = "") -> Iterator[str]:

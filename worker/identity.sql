@@ -24,18 +24,23 @@ CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
 
 -- name: decide
 -- Listings of different sources are linked when symbol and name agree and each source has just one
--- listing under them; any other listing is an asset of its own. An asset that listings leave stays
--- with the first of them by source and id; a cluster that holds several keeps the oldest.
+-- listing under them; any other listing is an asset of its own. Of CSV files, each declared namespace
+-- counts as a source. An asset that listings leave stays with the first of them by source and id; a
+-- cluster that holds several keeps the oldest. No key holds a line feed.
 --
 -- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
 -- a plan made for few rows would take hours for many.
 WITH members AS (
   SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol_key, l.name_key,
-         count(*) OVER (PARTITION BY l.name_key, l.symbol_key, l.source) AS namesakes
+         count(*) OVER (
+           PARTITION BY l.name_key, l.symbol_key, l.source,
+                        CASE WHEN l.source = 'csv' AND strpos(l.external_id, ':') > 0
+                             THEN split_part(l.external_id, ':', 1) END
+         ) AS namesakes
   FROM listings AS l JOIN touched_keys USING (name_key, symbol_key)
 ), clustered AS (
   SELECT *, CASE WHEN namesakes = 1 AND symbol_key <> '' AND name_key <> ''
-                 THEN 'key ' || symbol_key || ' ' || name_key ELSE 'listing ' || id END AS cluster
+                 THEN symbol_key || E'\n' || name_key ELSE 'listing ' || id END AS cluster
   FROM members
 ), owned AS (
   SELECT *, first_value(cluster) OVER (PARTITION BY asset_id ORDER BY source, external_id)

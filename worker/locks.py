@@ -1,5 +1,7 @@
 """Who may write: one worker for a source, one batch at a time for identity."""
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,13 +27,22 @@ SELECT a.application_name, a.backend_start, r.id AS run_id, r.host, r.pid, r.sta
 FROM pg_locks AS l
 JOIN pg_stat_activity AS a ON a.pid = l.pid
 LEFT JOIN LATERAL (
-  SELECT * FROM runs WHERE source = :source AND outcome = 'running' ORDER BY id DESC LIMIT 1
+  SELECT * FROM runs
+  WHERE source = :source AND outcome = 'running'
+    AND a.application_name = left('worker ' || host || ':' || pid, 63)
+  ORDER BY id DESC LIMIT 1
 ) AS r ON true
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.classid::bigint = :namespace
   AND l.objid::bigint = CAST(hashtext(:source) AS bigint) & 4294967295
 """)
+
+
+def worker_name() -> str:
+    """Name this process's sessions, as another worker finds them in `pg_stat_activity`."""
+    return f"worker {socket.gethostname()}:{os.getpid()}"
+
 
 LOCK_ATTEMPTS = 10
 """How often a lock is tried for that was found taken, but by nobody when asked who has it."""

@@ -18,7 +18,6 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 # Held by the session, not the transaction: a migration may commit in between.
 LOCK_MIGRATIONS = text("SELECT pg_advisory_lock(hashtext('kasparro migrations'))")
-UNLOCK_MIGRATIONS = text("SELECT pg_advisory_unlock(hashtext('kasparro migrations'))")
 
 # A statement that waits on a reader's lock gives up instead of queueing every reader behind it.
 SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")

@@ -30,6 +30,8 @@ from worker.store import Batch, Counts
 
 log = structlog.get_logger(__name__)
 
+TOO_MANY_REJECTS = "too_many_rejects"
+
 
 Progress = Callable[[int], None]
 """Told how many records a run has committed so far; a progress bar is one."""
@@ -120,6 +122,7 @@ class _Run:
         self.counts = Counts()
         self.read = 0
         self.pages_not_modified = 0
+        self.known = 0
         self.snapshot_progress = 0
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
@@ -133,7 +136,9 @@ class _Run:
                 store.create_staging(conn, name)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
-                self.snapshot_progress = checkpoint.snapshot_progress
+                # Without a cursor a snapshot begins anew, however far an earlier one came.
+                if checkpoint.cursor is not None:
+                    self.snapshot_progress = checkpoint.snapshot_progress
                 ending = self._read_all(conn, pages(checkpoint), checkpoint)
                 self._finish(conn, ending)
         return Result(name, self.run_id, ending, self.counts)
@@ -171,10 +176,10 @@ class _Run:
         try:
             with _Loader(conn, self) as loader:
                 for page in pages:
-                    for batch in self._batches(page):
-                        loader.load(batch)
                     if self.options.stop.is_set():
                         return Ending("partial", "stopped", "stopped after the batch in flight")
+                    for batch in self._batches(page):
+                        loader.load(batch)
         except (SourceError, RetryableError) as exc:
             outcome = "partial" if exc.code == "stopped" else "failed"
             return Ending(outcome, exc.code, str(exc))
@@ -184,6 +189,9 @@ class _Run:
             if exc.connection_invalidated:
                 raise
             return Ending("failed", "database", f"{self.source.name}: {exc.orig}".strip())
+        except Exception as exc:
+            log.exception("a mistake in this program; please report it")
+            return Ending("failed", "internal", f"{self.source.name}: {exc!r}")
         self._is_whole = self.source.is_snapshot and not self.is_import
         return self._weigh(checkpoint)
 
@@ -191,6 +199,7 @@ class _Run:
         """Cut a page into batches. Only the last moves the cursor on to the next page."""
         if page.not_modified:
             self.pages_not_modified += 1
+            self.known += page.known_count
         size = self.options.batch_size
         cuts = [*range(0, len(page.records), size), len(page.records)]
         now = self.options.clock()
@@ -229,14 +238,22 @@ class _Run:
     def _weigh(self, checkpoint: Checkpoint) -> Ending:
         """Say whether what the source brought is what it should have brought."""
         counts, source = self.counts, self.source
-        if counts.fetched and counts.rejected > source.max_reject_share * counts.fetched:
+        seen = counts.fetched + self.known
+        if counts.rejected > source.max_reject_share * seen:
             return Ending(
                 "failed",
-                "too_many_rejects",
-                f"{source.name}: {counts.rejected} of {counts.fetched} records were rejected, more "
+                TOO_MANY_REJECTS,
+                f"{source.name}: {counts.rejected} of {seen} records were rejected, more "
                 f"than {source.max_reject_share:.0%}; see `worker rejects list`",
             )
         if not source.is_snapshot:
+            if seen == 0 and not self.is_import and checkpoint.last_reason == TOO_MANY_REJECTS:
+                return Ending(
+                    "failed",
+                    TOO_MANY_REJECTS,
+                    f"{source.name}: nothing new since too many records were rejected; see `worker "
+                    f"rejects list`, and `worker checkpoint clear {source.name}` to read it again",
+                )
             return Ending("succeeded")
         brought = counts.fetched if self.is_import else self.snapshot_progress
         if brought == 0:
@@ -246,8 +263,9 @@ class _Run:
             return Ending(
                 "partial",
                 "fewer_records",
-                f"{source.name}: {brought} records where the last snapshot had "
-                f"{checkpoint.snapshot_records}; the source may be answering in part",
+                f"{source.name}: {brought} records where about {checkpoint.snapshot_records} were "
+                "expected; the source may be answering in part. If it really has no more, accept "
+                f"it with `worker checkpoint clear {source.name}`",
             )
         return Ending("succeeded")
 

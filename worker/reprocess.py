@@ -1,7 +1,8 @@
 """Rebuild observations, listings and assets from raw records, without fetching.
 
 In batches, each a transaction of its own; readers go on reading. What comes out is what the same
-records loaded now would give: ids and slugs stay, and a second time changes nothing.
+records loaded now would give: ids and slugs stay, and a second time changes nothing. A record
+that is none by today's schema keeps the observation that was made of it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ def reprocess(
 ) -> Rebuilt:
     """Rebuild what follows from one source's raw records.
 
-    Killed half-way, it leaves a database that is whole, part of it rebuilt; start it again.
+    Killed half-way, it leaves part of it rebuilt, and the rest as it was; start it again.
 
     Raises:
         LockedError: a worker is at this source.
@@ -70,8 +71,6 @@ class _Reprocess:
     def execute(self, progress: Callable[[int], None]) -> Rebuilt:
         with self.conn.begin():
             store.create_staging(self.conn, self.source.name)
-            self.conn.execute(self.statements["create_unreadable"])
-            self.conn.execute(self.statements["empty_unreadable"])
         read = unreadable = 0
         for rows in self._stretches():
             readable = self._rebuild_observations(rows)
@@ -107,14 +106,12 @@ class _Reprocess:
             after = rows[-1][:3]
 
     def _observe(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:
-        """Say what the records mean; those that are none by today's schema go to `unreadable`."""
+        """Say what the records mean; of those that are none by today's schema, nothing new."""
         observed: list[tuple[Row[Any], Observation]] = []
-        unreadable: list[Row[Any]] = []
         for row in rows:
             try:
                 observed.append((row, self.source.observe(_decode(row.payload))))
             except ValidationError as exc:
-                unreadable.append(row)
                 log.warning(
                     "a raw record is none by the schema of today",
                     source=self.source.name,
@@ -122,7 +119,6 @@ class _Reprocess:
                     observed_at=row.observed_at.isoformat(),
                     reasons=list(flatten(exc.messages)),
                 )
-        staging.copy_unreadable(self.conn, unreadable)
         return observed
 
     def _rebuild_observations(self, rows: Sequence[Row[Any]]) -> int:

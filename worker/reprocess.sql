@@ -29,26 +29,13 @@ SET run_id = excluded.run_id, {set_excluded}
 WHERE (o.run_id, {o_values}) IS DISTINCT FROM (excluded.run_id, {excluded_values})
 
 -- name: delete_unfounded_observations
--- Observations that no raw record stands behind, or whose raw record is none by today's schema.
+-- Observations that no raw record stands behind.
 DELETE FROM observations AS o
 USING listings AS l
 WHERE l.id = o.listing_id AND l.source = :source
-  AND (NOT EXISTS (SELECT FROM {raw} AS r
-                   WHERE r.external_id = l.external_id AND r.observed_at = o.observed_at
-                     AND r.payload_hash = o.payload_hash)
-       OR EXISTS (SELECT FROM unreadable AS u
-                  WHERE u.external_id = l.external_id AND u.observed_at = o.observed_at
-                    AND u.payload_hash = o.payload_hash))
-
--- name: create_unreadable
-CREATE TEMPORARY TABLE IF NOT EXISTS unreadable (
-  external_id text NOT NULL,
-  observed_at timestamptz NOT NULL,
-  payload_hash bytea NOT NULL
-)
-
--- name: empty_unreadable
-TRUNCATE unreadable
+  AND NOT EXISTS (SELECT FROM {raw} AS r
+                  WHERE r.external_id = l.external_id AND r.observed_at = o.observed_at
+                    AND r.payload_hash = o.payload_hash)
 
 -- name: delete_unobserved_listings
 DELETE FROM listings AS l

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
@@ -13,6 +14,12 @@ from shared.db import reachable
 from shared.records import Cursor
 from shared.tables import checkpoints, runs
 from worker.locks import locked
+
+SNAPSHOT_DECLINE = Decimal("0.99")
+"""What a whole snapshot is expected to have falls no faster than this from one to the next.
+
+Otherwise a source that answers a little less each time would set its own standard.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +33,17 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a source stands: its cursor, the validators of its pages, the last whole snapshot."""
+    """Where a source stands: its cursor, and the validators of its pages.
+
+    `snapshot_progress` counts the snapshot under way, `snapshot_records` is how many a whole one is
+    expected to have; `last_reason` is why its last run did not succeed.
+    """
 
     cursor: Cursor | None = None
     validators: Mapping[str, str] = field(default_factory=dict)
     snapshot_progress: int = 0
     snapshot_records: int | None = None
+    last_reason: str | None = None
 
 
 def start_run(conn: Connection, source: str, command: str, cursor: Cursor | None) -> int:
@@ -79,14 +91,14 @@ def finish_run(
             **numbers,
         )
     )
-    noted: dict[str, Any] = {
-        "run_id": run_id,
-        "last_success_at" if succeeded else "last_failure_at": func.now(),
-    }
+    noted: dict[str, Any] = {"run_id": run_id}
+    if ending.reason != "stopped":  # to be told to stop is neither
+        noted["last_success_at" if succeeded else "last_failure_at"] = func.now()
     if snapshot_ends:
         noted["snapshot_progress"] = 0
         if succeeded:
-            noted["snapshot_records"] = checkpoint.snapshot_progress
+            slowly = int((checkpoint.snapshot_records or 0) * SNAPSHOT_DECLINE)
+            noted["snapshot_records"] = max(checkpoint.snapshot_progress, slowly)
     _note(conn, source, noted)
 
 
@@ -124,6 +136,11 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
             columns.validators,
             columns.snapshot_progress,
             columns.snapshot_records,
+            select(runs.c.reason)
+            .where(runs.c.source == source, runs.c.command == "run", runs.c.outcome != "running")
+            .order_by(runs.c.id.desc())
+            .limit(1)
+            .scalar_subquery(),
         ).where(columns.source == source)
     ).one_or_none()
     return Checkpoint(*row) if row else Checkpoint()
@@ -140,7 +157,13 @@ def clear_checkpoint(engine: Engine, source: str) -> bool:
     stmt = (
         update(checkpoints)
         .where(checkpoints.c.source == source)
-        .values(cursor=None, validators={}, snapshot_progress=0, updated_at=func.now())
+        .values(
+            cursor=None,
+            validators={},
+            snapshot_progress=0,
+            snapshot_records=None,
+            updated_at=func.now(),
+        )
     )
     with reachable(), locked(engine, source) as conn, conn.begin():
         return conn.execute(stmt).rowcount == 1

@@ -1,8 +1,6 @@
 """The worker put together: settings, database, sources and what runs them."""
 
 import dataclasses
-import os
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from shared.records import Page
 from shared.settings import Settings
 from worker import pipeline
 from worker.http import Http
+from worker.locks import worker_name
 from worker.migrate import require_schema
 from worker.pipeline import Options, Progress, Result
 from worker.sources import REGISTRY
@@ -45,7 +44,7 @@ class Worker:
         self.settings = settings
         self.url = url
         self.stop = threading.Event()
-        self.engine: Engine = writer_engine(url, f"worker {socket.gethostname()}:{os.getpid()}")
+        self.engine: Engine = writer_engine(url, worker_name())
         self._fetches: dict[str, Http] = {}
 
     def require_schema(self) -> None:

@@ -47,15 +47,6 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
     _copy(conn, "fresh", columns, b"".join(lines))
 
 
-def copy_unreadable(conn: Connection, rows: Sequence[Row[Any]]) -> None:
-    """Note stored raw records that are none by the schema of today."""
-    lines = [
-        _line([raw.external_id, raw.observed_at.isoformat()], _hex(raw.payload_hash))
-        for raw in rows
-    ]
-    _copy(conn, "unreadable", ("external_id", "observed_at", "payload_hash"), b"".join(lines))
-
-
 def copy_rejects(conn: Connection, rejects: Sequence[Reject]) -> None:
     """Send refused records, with their reasons, to the `staging_rejects` table."""
     lines = [

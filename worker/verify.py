@@ -21,7 +21,6 @@ BY_SOURCE = (
     "runs_stored_what_they_counted",
 )
 OVERALL = (
-    "runs_add_up",
     "checkpoints_add_up",
     "rejects_are_stored",
     "observations_have_listings",

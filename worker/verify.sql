@@ -1,13 +1,6 @@
 -- What must hold in a database, as questions that find what breaks it. Each answers rows that name
 -- the damage; none means that it holds. `{raw}` is one source's raw table.
 
--- name: runs_add_up
-SELECT 'run ' || id AS what,
-       format('fetched %s, but new %s + unchanged %s + rejected %s', records_fetched, records_new,
-              records_unchanged, records_rejected) AS why
-FROM runs
-WHERE records_fetched <> records_new + records_unchanged + records_rejected
-
 -- name: checkpoints_add_up
 SELECT c.source AS what,
        format('the checkpoint counts %s fetched, %s new, %s rejected; its runs %s, %s, %s',

@@ -4,7 +4,9 @@ from itertools import permutations
 
 import pytest
 from sqlalchemy import Engine, func, select, text
+from sqlalchemy.engine import URL
 
+from shared.db import writer_engine
 from shared.errors import LockedError
 from shared.tables import RAW, assets, checkpoints, listings, observations, rejects, runs
 from tests.fakes.batches import (
@@ -20,7 +22,7 @@ from tests.fakes.batches import (
     ticker,
 )
 from worker import store
-from worker.locks import locked
+from worker.locks import locked, worker_name
 from worker.store import Counts
 from worker.verify import verify
 
@@ -208,7 +210,8 @@ def test_two_sources_load_the_same_assets_at_once_without_a_deadlock(engine: Eng
     assert report.counted["observations"] == 960
 
 
-def test_a_second_worker_on_a_source_is_refused_and_told_who_holds_it(engine: Engine):
+def test_a_second_worker_on_a_source_is_refused_and_told_who_holds_it(database_url: URL):
+    engine = writer_engine(database_url, worker_name())
     with locked(engine, "coingecko") as conn:
         run_id = open_run(conn, COINGECKO)
 

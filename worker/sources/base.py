@@ -186,8 +186,8 @@ class Source(ABC):
     schema: ClassVar[Schema]
     max_reject_share: ClassVar[Decimal] = Decimal("0.10")
     """A run with a larger share of rejects is `failed`."""
-    min_snapshot_share: ClassVar[Decimal] = Decimal("0.5")
-    """A snapshot with a smaller share of the previous one's records is `partial`."""
+    min_snapshot_share: ClassVar[Decimal] = Decimal("0.9")
+    """A snapshot with a smaller share of the records that are expected is `partial`."""
     max_clock_ahead: ClassVar[timedelta] = timedelta(minutes=10)
     """A record whose source time is further in the future than this is rejected."""
     is_snapshot: ClassVar[bool] = True

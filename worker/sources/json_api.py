@@ -1,5 +1,6 @@
 """Sources that answer JSON over HTTP: one response is a page, its records are in one list."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,7 +112,8 @@ class JsonApi(Source):
             body = path.read_bytes()
         except OSError as exc:
             raise SourceError(f"{path}: {exc.strerror or exc}", code="unreadable") from exc
-        yield Page(split_records(body, self.name, path.name), None, None)
+        name = os.fsencode(path.name).decode(errors="backslashreplace")
+        yield Page(split_records(body, self.name, name), None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class DeclarationSchema(_Table):
         if told is not None:
             try:
                 Clock.from_declared(data).read(told)
-            except ValueError as exc:
+            except (ValueError, OverflowError) as exc:
                 raise ValidationError({"values": {"observed_at": [str(exc)]}}) from exc
 
 

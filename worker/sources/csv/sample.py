@@ -69,6 +69,10 @@ def _decimal(found: Mapping[str, str], cells: Mapping[str, Sequence[str]]) -> li
     return []
 
 
+_LONGEST_COUNT = 20
+"""Digits of a number that may count rows."""
+
+
 def _name(header: str, cells: Sequence[str]) -> list[Question]:
     if not cells or not all(cell.strip().isdecimal() for cell in cells):
         return []
@@ -77,7 +81,8 @@ def _name(header: str, cells: Sequence[str]) -> list[Question]:
 
 
 def _id(header: str, cells: Sequence[str]) -> list[Question]:
-    numbers = [int(cell) for cell in cells if cell.strip().isdecimal()]
+    short = [cell for cell in cells if len(cell) <= _LONGEST_COUNT]
+    numbers = [int(cell) for cell in short if cell.strip().isdecimal()]
     counted = list(range(numbers[0], numbers[0] + len(cells))) if numbers else []
     if len(numbers) < _COUNTED or numbers != counted or numbers[0] > 1:
         return []

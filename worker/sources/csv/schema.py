@@ -34,8 +34,6 @@ class RowReading:
             "external_id" if key == "id" else key: told
             for key, told in declared.get("values", {}).items()
         }
-        if "observed_at" in self._constants:
-            self._constants["observed_at"] = clock.read(self._constants["observed_at"])
         self._cells = [
             ("external_id" if field == "id" else field, header)
             for field, header in columns.headers.items()
@@ -50,8 +48,7 @@ class RowReading:
             "name": StrippedString(required=True, validate=NOT_EMPTY),
             "observed_at": TimeCell(clock),
         }
-        members = {key: field for key, field in required.items() if key not in self._constants}
-        members |= {
+        members = required | {
             key: NumberCell(comma=comma, zero_is_unknown=key in zeros)
             for key, _ in self._cells
             if key in VALUES
@@ -59,8 +56,8 @@ class RowReading:
         self.schema: Schema = RecordSchema.from_dict(members, name="RowSchema")()
 
     def observe(self, row: Mapping[str, str]) -> Observation:
-        loaded = self.schema.load({key: row[header] for key, header in self._cells})
-        loaded.update(self._constants)
+        cells = {key: row[header] for key, header in self._cells}
+        loaded = self.schema.load({**cells, **self._constants})
         external_id = loaded.get("external_id") or slug(f"{loaded['symbol']}-{loaded['name']}")
         if not external_id:
             raise ValidationError("symbol and name have no letter or digit", "external_id")
