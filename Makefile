@@ -24,7 +24,7 @@ logs: ## Follow what the containers say
 	@docker compose logs --follow --tail=100
 
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
-	@.venv/bin/python -m pytest $(T)
+	@.venv/bin/python -m pytest $(or $(T),--numprocesses=auto --maxprocesses=4)
 
 bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt
 	@.venv/bin/python -m tests.bench.ingest

@@ -4,6 +4,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,16 +28,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[RunningServer]:
-    """One server for all tests of a process, in a folder of its own that any user can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="kasparro-tests-"))
-    folder.chmod(0o755)
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Give a temporary folder that any user can reach; root's server does not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="kasparro tests "))
     try:
-        with EmbeddedPostgres(folder, options=CARELESS).running() as running:
-            yield running
+        folder.chmod(0o755)
+        yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """An empty project folder, for a test that starts an embedded PostgreSQL of its own."""
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """One server for all tests of a process."""
+    with open_folder() as folder, EmbeddedPostgres(folder, options=CARELESS).running() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

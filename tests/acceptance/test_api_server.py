@@ -185,9 +185,8 @@ def test_what_is_hardly_http_is_a_problem_too(gunicorn, request_, status, code):
     assert problem["request_id"].encode() in head
 
 
-def test_a_database_that_stops_means_503_and_is_found_again_when_it_is_back(tmp_path):
-    tmp_path.chmod(0o755)
-    postgres = EmbeddedPostgres(tmp_path, options=CARELESS)
+def test_a_database_that_stops_means_503_and_is_found_again_when_it_is_back(project):
+    postgres = EmbeddedPostgres(project, options=CARELESS)
     with postgres.running() as server:
         upgrade(server.url)
         owner = create_engine(server.url, poolclass=NullPool)
@@ -195,7 +194,7 @@ def test_a_database_that_stops_means_503_and_is_found_again_when_it_is_back(tmp_
             add_asset(conn, "bitcoin")
         reader_url = server.reader_url
 
-    with serving(reader_url, tmp_path) as gunicorn:
+    with serving(reader_url, project) as gunicorn:
         assert gunicorn.get("/data").status_code == 503
         for _ in range(2):
             with postgres.running():

@@ -1,7 +1,8 @@
 import json
+import os
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.engine import URL
 
 from shared.tables import assets, checkpoints, runs
@@ -85,9 +86,102 @@ def test_a_snapshot_that_breaks_off_early_is_partial(database_url: URL, tmp_path
         ran = run_worker("run --once", env, tmp_path)
 
     assert ran.returncode == 1
-    assert "partial (fewer_records: coingecko: 250 records where the last snapshot had 600" in (
-        ran.stdout
+    assert "partial (fewer_records: coingecko: 250 records where about 600 were" in (ran.stdout)
+
+
+def test_a_count_left_over_from_a_run_that_died_does_not_hide_an_empty_answer(
+    engine: Engine, database_url: URL, tmp_path: Path
+):
+    with Upstream(assets=300) as upstream:
+        env = environ(database_url, upstream, SOURCES="coinpaprika")
+        assert run_worker("run --once", env, tmp_path).returncode == 0
+        with engine.begin() as conn:  # as if killed between the last batch and the run's end
+            conn.execute(update(checkpoints).values(snapshot_progress=300))
+            conn.execute(update(runs).values(outcome="running", finished_at=None))
+
+        upstream.market.tick()
+        upstream.answers(status(200, []))
+        ran = run_worker("run --once", env, tmp_path)
+
+    assert ran.returncode == 1
+    assert "failed (empty_answer: " in ran.stdout
+
+
+def test_an_import_first_does_not_hide_an_empty_answer_later(database_url: URL, tmp_path: Path):
+    with Upstream(assets=10) as upstream:
+        env = environ(database_url, upstream, SOURCES="coingecko")
+        run_worker(f"import coingecko {DATA / 'coingecko_markets.json'}", env, tmp_path)
+        upstream.answers(status(200, []))
+
+        assert run_worker("run --once", env, tmp_path).returncode == 1
+
+
+def test_a_source_that_answers_a_little_less_each_time_does_not_set_its_own_standard(
+    database_url: URL, tmp_path: Path
+):
+    with Upstream(assets=1100) as upstream:
+        env = environ(database_url, upstream, SOURCES="coingecko")
+        assert run_worker("run --once", env, tmp_path).returncode == 0
+        codes = []
+        for last in (5, 4, 3):
+            upstream.market.tick()
+            upstream.answers(status(200, []), page=last)
+            codes.append(run_worker("run --once", env, tmp_path).returncode)
+
+        assert codes == [0, 1, 1]
+        run_worker("checkpoint clear coingecko", env, tmp_path)
+        upstream.answers(status(200, []), page=3)
+        assert run_worker("run --once", env, tmp_path).returncode == 0
+
+
+def test_pages_that_did_not_change_count_when_rejects_are_weighed(
+    database_url: URL, tmp_path: Path
+):
+    with Upstream(assets=255) as upstream:
+        env = environ(database_url, upstream, SOURCES="coingecko")
+        last = upstream.market.markets("id_asc")[250:]
+        page = [json.loads(upstream.market.market(coin)) for coin in last]
+        page[0]["id"] = ""
+        upstream.answers(status(200, page), status(200, page), page=2)
+
+        assert run_worker("run --once", env, tmp_path).returncode == 0
+        again = run_worker("run --once", env, tmp_path)
+
+    assert again.returncode == 0, again.stdout
+    assert "5 fetched = 0 new + 4 unchanged + 1 rejected" in again.stdout
+
+
+def test_a_file_whose_rows_were_rejected_stays_failed_until_it_is_read_again(
+    database_url: URL, tmp_path: Path
+):
+    file = tmp_path / "prices.csv"
+    file.write_text("id,symbol,name,price_usd,last_updated\n" + "a,A,A,-1,2026-01-01\n" * 3)
+    env = environ(database_url, SOURCES="csv", CSV_PATH=file)
+
+    assert run_worker("run --once", env, tmp_path).returncode == 1
+    again = run_worker("run --once", env, tmp_path)
+    assert again.returncode == 1
+    assert "too_many_rejects: csv: nothing new since" in again.stdout
+
+    file.write_text("id,symbol,name,price_usd,last_updated\n" + "a,A,A,1,2026-01-01\n" * 3)
+    assert run_worker("run --once", env, tmp_path).returncode == 0
+    assert run_worker("run --once", env, tmp_path).returncode == 0
+
+
+def test_odd_files_end_as_a_failed_run_and_not_as_a_traceback(database_url: URL, tmp_path: Path):
+    (tmp_path / "long.csv").write_text(
+        "id,symbol,name,price_usd,last_updated\n" + f"{'9' * 5000},A,A,1,2026-01-01\n" * 3
     )
+    named = tmp_path / os.fsdecode(b"bad\xff.json")
+    named.write_text("[{}]")
+    env = environ(database_url)
+
+    long = run_worker(f"import csv {tmp_path / 'long.csv'}", env, tmp_path)
+    bad = run_worker(f"import coingecko {named}", env, tmp_path)
+
+    assert (long.returncode, bad.returncode) == (1, 1)
+    assert "Traceback" not in long.stderr + bad.stderr
+    assert "1 fetched = 0 new + 0 unchanged + 1 rejected" in bad.stdout
 
 
 def test_saved_responses_load_through_the_same_transaction(

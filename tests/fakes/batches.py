@@ -13,11 +13,14 @@ from worker.check import check
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
+from worker.sources.csv import CsvFiles
 from worker.sources.json_records import split_records
 from worker.store import Batch, Counts
 
 COINGECKO = Coingecko(base_url="http://127.0.0.1", requests_per_minute=1)
 COINPAPRIKA = Coinpaprika(base_url="http://127.0.0.1", requests_per_minute=1)
+
+CSV = CsvFiles(path="", rows_per_page=1)
 
 NOON = "2026-01-02T12:00:00.000Z"
 LATER = "2026-01-02T12:05:00.000Z"
@@ -57,6 +60,12 @@ def ticker(external_id: str, symbol: str, name: str, price: Any = 1, at: str = N
         "quotes": {"USD": quote},
     }
     return json.dumps(document).encode()
+
+
+def row(external_id: str, symbol: str = "BTC", name: str = "Bitcoin", price: str = "1") -> bytes:
+    """One row of a CSV file, under headers that need no declaration."""
+    cells = {"id": external_id, "symbol": symbol, "name": name}
+    return json.dumps({"row": {**cells, "price_usd": price, "last_updated": NOON}}).encode()
 
 
 def batch(source: Source, *payloads: bytes, **fields: Any) -> Batch:

@@ -1,5 +1,6 @@
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -163,9 +164,10 @@ def test_a_worker_killed_in_the_middle_of_a_batch_leaves_none_of_it(
 def wait_until_blocked(engine: Engine) -> None:
     """Return once some session waits for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    give_up = time.monotonic() + 60
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         while not conn.exec_driver_sql(waiting).scalar():
-            pass
+            assert time.monotonic() < give_up, "nothing came to wait for a lock"
 
 
 def test_the_database_cut_off_in_the_middle_of_a_statement_fails_the_run_and_says_so(

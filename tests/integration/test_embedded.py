@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import EmbeddedPostgres, RunningServer
+from shared.embedded import DATABASE, OWNER, PORT, EmbeddedPostgres, RunningServer
 from shared.errors import ConfigurationError
 from shared.server_home import PACKAGE, SYSTEM_FOLDER
 from shared.tables import READER_ROLE
@@ -33,15 +33,6 @@ with EmbeddedPostgres(Path(sys.argv[1])).running():
     print("ready", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def project() -> Iterator[Path]:
-    """A project folder that any user can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="kasparro-tests-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -173,7 +164,8 @@ def test_a_user_in_another_process_keeps_the_server(
 def test_a_killed_server_recovers_what_was_committed(project: Path):
     with EmbeddedPostgres(project).running() as server:
         ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
-        held = psycopg2.connect(server.url.render_as_string().replace("+psycopg2", ""))
+        socket = str(server.url.query["host"])
+        held = psycopg2.connect(host=socket, port=PORT, user=OWNER, dbname=DATABASE)
         os.kill(Process(server).pid, signal.SIGKILL)
         with EmbeddedPostgres(project).running() as again:
             assert ask(again.url, "SELECT answer FROM kept") == 42

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from shared.tables import assets, identity_events, listings
-from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
 from worker.verify import verify
 
 
@@ -98,7 +98,7 @@ def test_a_rename_away_makes_the_link_that_it_stood_in_the_way_of(engine: Engine
         event = conn.execute(select(identity_events).order_by(identity_events.c.id.desc())).first()
     assert event is not None
     assert event.method == "symbol_and_name"
-    assert event.from_asset_id != event.to_asset_id or event.evidence
+    assert event.evidence["listings"] == ["coingecko:luna-2", "coinpaprika:luna-terra"]
 
 
 def test_a_link_also_moves_the_values_and_leaves_no_empty_asset(engine: Engine):
@@ -109,6 +109,30 @@ def test_a_link_also_moves_the_values_and_leaves_no_empty_asset(engine: Engine):
     with engine.connect() as conn:
         rows: Sequence = conn.execute(select(assets)).all()
     assert [(row.price_usd, row.source_count) for row in rows] == [(3, 2)]
+
+
+def test_where_the_symbol_ends_and_the_name_begins_is_not_forgotten(engine: Engine):
+    load(engine, COINGECKO, market("one", "a b", "c"))
+    load(engine, COINPAPRIKA, ticker("two", "a", "b c"))
+
+    assert len(clusters(engine)) == 2
+    assert not verify(engine).findings
+
+
+def test_of_csv_files_each_namespace_is_a_source_of_its_own(engine: Engine):
+    load(engine, CSV, row("bitcoin"), row("kaggle:btc-bitcoin"))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
+
+    assert clusters(engine) == {
+        together("coingecko:bitcoin", "csv:bitcoin", "csv:kaggle:btc-bitcoin")
+    }
+
+    load(engine, CSV, row("kaggle:bitcoin-2"))
+    assert clusters(engine) == {
+        together("coingecko:bitcoin", "csv:bitcoin"),
+        together("csv:kaggle:btc-bitcoin"),
+        together("csv:kaggle:bitcoin-2"),
+    }
 
 
 def test_names_without_latin_letters_get_a_slug_of_their_external_id(engine: Engine):

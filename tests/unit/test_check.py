@@ -87,6 +87,17 @@ def test_what_jsonb_cannot_hold_is_refused():
     assert reasons(huge)[0] == "holds a number beyond what Postgres can store"
 
 
+@pytest.mark.parametrize(
+    "number", ["1." + "0" * 16_399 + "1", "1" * 5000, "0." + "1" * 13_000 + "e-3999", "1e4001"]
+)
+def test_a_number_with_more_digits_than_jsonb_holds_is_refused(number):
+    odd = market("bitcoin", "btc", "Bitcoin", note=1).replace(
+        b'"note": 1', f'"note": {number}'.encode()
+    )
+
+    assert reasons(odd)[0] == "holds a number beyond what Postgres can store"
+
+
 def test_an_escaped_backslash_before_u0000_is_no_nul():
     escaped = market("bitcoin", "btc", "Bitcoin", note="\\u0000")
 
