@@ -1,5 +1,6 @@
 """One service as a child process: its output in a file, its end noticed, its life bounded."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from shared.errors import MarketDataError
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 20
 
 
@@ -66,6 +68,21 @@ class Child:
             self._process.wait()
             return False
         return True
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what children leave behind, where the system can do that (Linux).
+
+    A server that outlived its starter can then be waited for until it is gone entirely.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def wait_for(pid: int) -> None:
+    """Wait for the end of a process; of one that is nobody's child here, do not."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def last_lines(log: Path) -> str:

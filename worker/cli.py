@@ -388,7 +388,7 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
     Exits with 1 where something is damaged, and names the rows. It changes nothing.
     """
     with _worker(ctx.obj) as worker:
-        found = verify(worker.engine)
+        found = verify(worker.engine, [worker.source(name) for name in SOURCES])
     if as_json:
         show_json(found)
     else:

@@ -25,7 +25,7 @@ from shared.embedded import EmbeddedPostgres, RunningServer, project_folder, tri
 from shared.errors import ConfigurationError, DatabaseUnavailableError
 from shared.settings import Settings
 from worker import report
-from worker.child import Child, EndedByItselfError, last_lines
+from worker.child import Child, EndedByItselfError, adopt_orphans, last_lines, wait_for
 from worker.migrate import ensure_reader_login, upgrade
 
 API_CONFIG = Path(__file__).resolve().parent.parent / "api" / "gunicorn.conf.py"
@@ -130,8 +130,11 @@ def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
             "worker loads; set both, or neither for the embedded database"
         )
     else:
+        adopt_orphans()
         with EmbeddedPostgres(project_folder()).running() as server:
             yield Databases(server.url, server.reader_url, server)
+        if not server.is_in_use():
+            wait_for(server.pid)
 
 
 def _own_login(url: URL, file: Path) -> URL:

@@ -7,29 +7,16 @@ that is none by today's schema keeps the observation that was made of it.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-import structlog
-from marshmallow import ValidationError
 from sqlalchemy import Connection, Engine, Row
 
 from shared.db import reachable
-from shared.records import Observation
 from worker import identity, staging, store
-from worker.check import flatten
 from worker.locks import lock_identity, locked
+from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
 from worker.sources.base import Source
 from worker.statements import read_statements, source_parts
-
-log = structlog.get_logger(__name__)
-
-BATCH_SIZE = 5000
-"""Raw records in one transaction."""
-
-BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), "", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +42,6 @@ def reprocess(
     """
     with reachable(), locked(engine, source.name) as conn:
         return _Reprocess(conn, source).execute(progress)
-
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class _Reprocess:
@@ -86,44 +70,19 @@ class _Reprocess:
         return Rebuilt(read, unreadable)
 
     def _stretches(self) -> Iterator[Sequence[Row[Any]]]:
-        """Yield the raw records in stretches of `BATCH_SIZE`, in the order of their key."""
-        after: Sequence[Any] = BEFORE_ALL
+        """Yield the raw records, each stretch read in a transaction of its own."""
+        after: RawKey | Row[Any] = BEFORE_ALL
         while True:
-            observed_at, external_id, payload_hash = after
             with self.conn.begin():
-                rows = self.conn.execute(
-                    self.statements["read_raw"],
-                    {
-                        "observed_at": observed_at,
-                        "external_id": external_id,
-                        "payload_hash": payload_hash,
-                        "limit": BATCH_SIZE,
-                    },
-                ).all()
+                rows = read_raw(self.conn, self.source.name, after)
             if not rows:
                 return
             yield rows
-            after = rows[-1][:3]
-
-    def _observe(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:
-        """Say what the records mean; of those that are none by today's schema, nothing new."""
-        observed: list[tuple[Row[Any], Observation]] = []
-        for row in rows:
-            try:
-                observed.append((row, self.source.observe(_decode(row.payload))))
-            except ValidationError as exc:
-                log.warning(
-                    "a raw record is none by the schema of today",
-                    source=self.source.name,
-                    external_id=row.external_id,
-                    observed_at=row.observed_at.isoformat(),
-                    reasons=list(flatten(exc.messages)),
-                )
-        return observed
+            after = rows[-1]
 
     def _rebuild_observations(self, rows: Sequence[Row[Any]]) -> int:
         with self.conn.begin():
-            observed = self._observe(rows)
+            observed = observe_raw(self.source, rows)
             staging.copy_fresh(self.conn, observed)
             lock_identity(self.conn)
             moved = store.update_listings(self.conn, self.source.name, None)
@@ -139,11 +98,11 @@ class _Reprocess:
                 lock_identity(self.conn)
                 rows = self.conn.execute(
                     self.statements["read_newest_raw"],
-                    {"source": name, "after": after, "limit": BATCH_SIZE},
+                    {"source": name, "after": after, "limit": STRETCH},
                 ).all()
                 if not rows:
                     return
-                staging.copy_fresh(self.conn, self._observe(rows))
+                staging.copy_fresh(self.conn, observe_raw(self.source, rows))
                 moved = store.update_listings(self.conn, name, None, rebuild=True)
                 store.unify_assets(self.conn, name, moved)
             after = rows[-1].id

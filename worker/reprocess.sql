@@ -1,13 +1,5 @@
 -- Rebuilding what follows from raw records. `{raw}` is the source's raw table.
 
--- name: read_raw
--- One stretch of the source's raw records, in the order of their key.
-SELECT observed_at, external_id, payload_hash, run_id, payload::text AS payload
-FROM {raw}
-WHERE (observed_at, external_id, payload_hash) > (:observed_at, :external_id, :payload_hash)
-ORDER BY observed_at, external_id, payload_hash
-LIMIT :limit
-
 -- name: read_newest_raw
 -- The newest raw record of each of a stretch of listings.
 SELECT r.observed_at, r.external_id, r.payload_hash, r.run_id, r.payload::text AS payload, l.id

@@ -1,14 +1,16 @@
 """Whether the invariants hold in a database, and the fingerprint of its content."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, TextClause
 
 from shared.db import reachable
 from shared.tables import RAW
-from worker import identity
+from worker import identity, staging, store
+from worker.raw import BEFORE_ALL, observe_raw, read_raw
+from worker.sources.base import Source
 from worker.statements import read_statements, source_parts
 
 SHOWN = 20
@@ -20,6 +22,7 @@ BY_SOURCE = (
     "observations_have_their_raw",
     "runs_stored_what_they_counted",
 )
+BY_RAW = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
 OVERALL = (
     "checkpoints_add_up",
     "rejects_are_stored",
@@ -55,8 +58,11 @@ class Report:
     fingerprint: str
 
 
-def verify(engine: Engine) -> Report:
+def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
     """Check the whole database in one snapshot; it reads every row, and changes none.
+
+    Of the `sources` given, every raw record is also read anew, and compared with what was made of
+    it then.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
@@ -74,9 +80,11 @@ def verify(engine: Engine) -> Report:
                 findings += _find(conn, f"{check} ({source})", statements[check])
         for check in OVERALL:
             findings += _find(conn, check, statements[check])
+        for reader in sources:
+            findings += _read_anew(conn, reader)
         counted, fingerprint = _fingerprint(conn)
         transaction.rollback()
-    checks = len(RAW) * len(BY_SOURCE) + len(OVERALL)
+    checks = len(RAW) * len(BY_SOURCE) + len(OVERALL) + len(sources) * len(BY_RAW)
     return Report(counted, checks, tuple(findings), fingerprint)
 
 
@@ -88,6 +96,28 @@ def _find(conn: Connection, check: str, statement: TextClause) -> list[Finding]:
     rows = conn.execute(statement).all()
     shown = tuple(f"{row.what}: {row.why}" for row in rows[:SHOWN])
     return [Finding(check, len(rows), shown)] if rows else []
+
+
+def _read_anew(conn: Connection, source: Source) -> list[Finding]:
+    """Compare what every raw record of a source says with what the tables say it said."""
+    statements = _statements(source.name)
+    counts = dict.fromkeys(BY_RAW, 0)
+    shown: dict[str, list[str]] = {check: [] for check in BY_RAW}
+    store.create_staging(conn, source.name)
+    rows = read_raw(conn, source.name, BEFORE_ALL)
+    while rows:
+        staging.copy_fresh(conn, observe_raw(source, rows))
+        for check in BY_RAW:
+            for found in _find(conn, check, statements[check]):
+                counts[check] += found.count
+                shown[check] += found.rows
+        conn.execute(statements["empty_fresh"])
+        rows = read_raw(conn, source.name, rows[-1])
+    return [
+        Finding(f"{check} ({source.name})", counts[check], tuple(shown[check][:SHOWN]))
+        for check in BY_RAW
+        if counts[check]
+    ]
 
 
 def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:

@@ -91,6 +91,29 @@ FROM runs AS r
 LEFT JOIN (SELECT run_id, count(*) AS stored FROM {raw} GROUP BY run_id) AS n ON n.run_id = r.id
 WHERE r.source = '{source}' AND r.records_new <> coalesce(n.stored, 0)
 
+-- name: observations_say_what_raw_says
+-- Of the raw records in `fresh`, read anew.
+SELECT 'observation of {source}:' || f.external_id || ' at ' || f.observed_at AS what,
+       'says otherwise than its raw record' AS why
+FROM fresh AS f
+JOIN listings AS l ON l.source = '{source}' AND l.external_id = f.external_id
+JOIN observations AS o ON o.listing_id = l.id AND o.observed_at = f.observed_at
+                      AND o.payload_hash = f.payload_hash
+WHERE ({o_values}) IS DISTINCT FROM ({f_values})
+
+-- name: listings_are_called_what_raw_says
+SELECT 'listing {source}:' || l.external_id AS what,
+       format('is called %s (%s), but its newest raw record says %s (%s)', l.name, l.symbol,
+              f.name, f.symbol) AS why
+FROM fresh AS f
+JOIN listings AS l ON l.source = '{source}' AND l.external_id = f.external_id
+                  AND l.observed_at = f.observed_at AND l.payload_hash = f.payload_hash
+WHERE (l.symbol, l.name, l.symbol_key, l.name_key)
+      IS DISTINCT FROM (f.symbol, f.name, f.symbol_key, f.name_key)
+
+-- name: empty_fresh
+TRUNCATE fresh
+
 -- name: fingerprint_raw
 SELECT count(*) AS records,
        sum(hashtextextended(concat_ws(' ', external_id, extract(epoch FROM observed_at),

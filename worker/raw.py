@@ -1,0 +1,76 @@
+"""Stored raw records, and what they say by the schema of today."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import structlog
+from marshmallow import ValidationError
+from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Text as AsText
+
+from shared.records import Observation
+from shared.tables import RAW
+from worker.check import flatten
+from worker.sources.base import Source
+
+log = structlog.get_logger(__name__)
+
+STRETCH = 5000
+"""Raw records that are read at once."""
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+@dataclass(frozen=True, slots=True)
+class RawKey:
+    """A raw record's key, in the order of its index."""
+
+    observed_at: datetime
+    external_id: str
+    payload_hash: bytes
+
+
+BEFORE_ALL = RawKey(datetime.min.replace(tzinfo=UTC), "", b"")
+
+
+def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequence[Row[Any]]:
+    """Read the next `STRETCH` of a source's raw records, in the order of their key.
+
+    Each has its key, `run_id`, and the payload as text, with every digit.
+    """
+    raw = RAW[source].c
+    key = tuple_(raw.observed_at, raw.external_id, raw.payload_hash)
+    stmt = (
+        select(
+            raw.observed_at,
+            raw.external_id,
+            raw.payload_hash,
+            raw.run_id,
+            raw.payload.cast(AsText).label("payload"),
+        )
+        .where(key > tuple_(after.observed_at, after.external_id, after.payload_hash))
+        .order_by(raw.observed_at, raw.external_id, raw.payload_hash)
+        .limit(STRETCH)
+    )
+    return conn.execute(stmt).all()
+
+
+def observe_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:
+    """Say what raw records mean. One that is none by today's schema is left out, and logged."""
+    observed: list[tuple[Row[Any], Observation]] = []
+    for row in rows:
+        try:
+            observed.append((row, source.observe(_decode(row.payload))))
+        except ValidationError as exc:
+            log.warning(
+                "a raw record is none by the schema of today",
+                source=source.name,
+                external_id=row.external_id,
+                observed_at=row.observed_at.isoformat(),
+                reasons=list(flatten(exc.messages)),
+            )
+    return observed
