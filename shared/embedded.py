@@ -76,14 +76,15 @@ class RunningServer:
     data: Path
     log: Path
     version: str
+    pid: int
 
     def is_running(self) -> bool:
-        """Whether it still runs; a server that was killed leaves its file behind."""
-        try:
-            pid = int((self.data / "postmaster.pid").read_text().split()[0])
-        except (OSError, IndexError, ValueError):
-            return False
-        return _works_in(pid, self.data)
+        """Whether it still runs; it may have been killed."""
+        return _works_in(self.pid, self.data)
+
+    def is_in_use(self) -> bool:
+        """Whether it runs on for others after the `with` block; a stopped one removes its file."""
+        return (self.data / "postmaster.pid").exists() and self.is_running()
 
 
 def project_folder() -> Path:
@@ -129,7 +130,8 @@ class EmbeddedPostgres:
         socket = _running_socket(home) or self._start(home)
         try:
             version = _prepare(socket)
-        except psycopg2.OperationalError as exc:
+            pid = int((home.data / "postmaster.pid").read_text().split()[0])
+        except (psycopg2.OperationalError, OSError) as exc:
             raise ConfigurationError(
                 f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
                 f"{str(exc).strip()!r} (log: {str(home.log)!r})"
@@ -140,6 +142,7 @@ class EmbeddedPostgres:
             data=home.data,
             log=home.log,
             version=version,
+            pid=pid,
         )
 
     def _start(self, home: ServerHome) -> Path:
@@ -209,7 +212,11 @@ def _leave(home: ServerHome, users: int) -> None:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    if not (home.data / "postmaster.pid").exists():
+    try:
+        pid = int((home.data / "postmaster.pid").read_text().split()[0])
+    except (OSError, IndexError, ValueError):
+        return
+    if not _works_in(pid, home.data):  # it was killed
         return
     for mode in ("fast", "immediate"):
         stopped = home.run(

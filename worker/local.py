@@ -1,5 +1,6 @@
 """What `make run` starts: the database, the worker's loop and the API; it stops them in order."""
 
+import fcntl
 import http.client
 import json
 import os
@@ -55,9 +56,9 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigurationError: it cannot start; nothing is left running.
     """
-    check_port(settings.api_host, settings.api_port)
     folder = project_folder() / ".local"
-    with _stop_on_signals() as stop:
+    check_port(settings.api_host, settings.api_port)
+    with _alone(folder), _stop_on_signals() as stop:
         say("starting")
         status = _serve(settings, folder, stop)
     say("stopped")
@@ -77,10 +78,34 @@ def _serve(settings: Settings, folder: Path, stop: threading.Event) -> int:
             say(f"Error: {exc}", err=True)
             return 1
         finally:
-            say("stopping the worker after the batch in flight, the API, and the database")
+            also = ", and the database" if databases.server else ""
+            say(f"stopping the worker after the batch in flight, the API{also}")
             parts.stop()
             engine.dispose()
     return 0
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one of these run in a folder; the kernel forgets the lock when it dies.
+
+    Raises:
+        ConfigurationError: one runs already; the message has its number.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / "run.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            lock.seek(0)
+            raise ConfigurationError(
+                f"`make run` runs in this folder already, as process {lock.read().strip()}; stop "
+                "it first (Ctrl-C, or SIGTERM)"
+            ) from exc
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
 
 
 def check_port(host: str, port: int) -> None:

@@ -110,7 +110,7 @@ def test_a_count_left_over_from_a_run_that_died_does_not_hide_an_empty_answer(
 def test_an_import_first_does_not_hide_an_empty_answer_later(database_url: URL, tmp_path: Path):
     with Upstream(assets=10) as upstream:
         env = environ(database_url, upstream, SOURCES="coingecko")
-        run_worker(f"import coingecko {DATA / 'coingecko_markets.json'}", env, tmp_path)
+        run_worker(f'import coingecko "{DATA / "coingecko_markets.json"}"', env, tmp_path)
         upstream.answers(status(200, []))
 
         assert run_worker("run --once", env, tmp_path).returncode == 1
@@ -177,7 +177,7 @@ def test_odd_files_end_as_a_failed_run_and_not_as_a_traceback(database_url: URL,
     env = environ(database_url)
 
     long = run_worker(f"import csv {tmp_path / 'long.csv'}", env, tmp_path)
-    bad = run_worker(f"import coingecko {named}", env, tmp_path)
+    bad = run_worker(f"import coingecko '{named}'", env, tmp_path)
 
     assert (long.returncode, bad.returncode) == (1, 1)
     assert "Traceback" not in long.stderr + bad.stderr
@@ -193,10 +193,10 @@ def test_saved_responses_load_through_the_same_transaction(
         ("coinpaprika", "coinpaprika_tickers.json", 100),
         ("csv", "sample.csv", 100),
     ):
-        ran = run_worker(f"import {source} {DATA / file}", env, tmp_path)
+        ran = run_worker(f"import {source} '{DATA / file}'", env, tmp_path)
         assert ran.returncode == 0, ran.stderr
         assert f"{count} fetched = {count} new + 0 unchanged + 0 rejected" in ran.stdout
-        again = run_worker(f"import {source} {DATA / file}", env, tmp_path)
+        again = run_worker(f"import {source} '{DATA / file}'", env, tmp_path)
         assert f"{count} fetched = 0 new + {count} unchanged + 0 rejected" in again.stdout
 
     verified = run_worker("verify --json", env, tmp_path)

@@ -1,6 +1,7 @@
 """The worker as a real process, with the settings of one test."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def start_worker(
 ) -> subprocess.Popen[str]:
     """Start `python -m worker` with the arguments, apart from the terminal's signals."""
     return subprocess.Popen(
-        [sys.executable, "-m", "worker", *arguments.split()],
+        [sys.executable, "-m", "worker", *shlex.split(arguments)],
         env={**env, "PYTHONPATH": str(PROJECT)},
         cwd=cwd,
         stdout=subprocess.PIPE,
