@@ -1,0 +1,60 @@
+"""What every contestant reports, and how one is run: in a process of its own, for its own peak."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One contestant's one run; `peak` is its process's largest memory, in bytes."""
+
+    records: int
+    seconds: float
+    peak: int
+
+    @property
+    def rate(self) -> float:
+        return self.records / self.seconds
+
+
+def report(records: int, seconds: float) -> None:
+    """Hand this process's outcome to the process that started it."""
+    sys.stdout.write(json.dumps(asdict(Outcome(records, seconds, _peak()))) + "\n")
+
+
+def run(
+    python: Path | str, module: str, *arguments: object, environ: Mapping[str, str] | None = None
+) -> Outcome:
+    """Run a module of this package and return what it reports; its log goes to ours.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    command: Sequence[str] = [str(python), "-m", f"tests.bench.{module}", *map(str, arguments)]
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        env={**os.environ, **(environ or {})},
+    )
+    return Outcome(**json.loads(ended.stdout.splitlines()[-1]))
+
+
+def _peak() -> int:
+    """On Linux `ru_maxrss` counts in the parent at the fork; `/proc` tells them apart."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        words = status.read_text().split()
+        return int(words[words.index("VmHWM:") + 1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

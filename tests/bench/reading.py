@@ -1,0 +1,32 @@
+"""The reading side alone: every record of a CSV file read and checked, and none kept.
+
+python -m tests.bench.reading FILE
+"""
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shared.records import Reject
+from shared.settings import Settings
+from tests.bench.measure import report
+from worker.check import check
+from worker.sources import REGISTRY
+
+
+def main(file: Path) -> None:
+    source = REGISTRY["csv"].from_settings(Settings.from_env({}))
+    now = datetime.now(UTC)
+    read = 0
+    started = time.perf_counter()
+    for page in source.saved_pages(file):
+        for record in page.records:
+            if isinstance(checked := check(source, record, now), Reject):
+                raise SystemExit(f"{record.position}: {checked.reasons}")
+            read += 1
+    report(read, time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
