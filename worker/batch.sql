@@ -46,11 +46,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   payload bytea NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: look_up_by_key
--- The tables are looked up by their keys: the planner knows nothing of a temporary table's size, and
--- would read `listings` and `assets` from end to end for every batch.
-SET LOCAL enable_seqscan = off
-
 -- name: insert_raw
 -- A record that is known costs a look-up in the key, and writes nothing. No other session writes to
 -- this source, so what is not there is not on its way either. Returns the new ones.
@@ -84,7 +79,11 @@ SELECT DISTINCT ON (f.external_id)
        l.id IS NULL OR :rebuild
          OR (l.observed_at, l.payload_hash) < (f.observed_at, f.payload_hash),
        l.symbol_key, l.name_key
-FROM fresh AS f LEFT JOIN listings AS l ON l.source = :source AND l.external_id = f.external_id
+FROM fresh AS f
+LEFT JOIN LATERAL (
+  -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
+  SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
+) AS l ON true
 ORDER BY f.external_id, f.observed_at DESC, f.payload_hash DESC
 
 -- name: find_touched_keys

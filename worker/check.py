@@ -14,7 +14,12 @@ from worker.sources.base import Source
 MAX_PAYLOAD_BYTES = 100_000
 """A record larger than this is none; it also keeps every number within what JSONB can hold."""
 
-_LONG_NUMBER = re.compile(rb"[eE][+-]?[0-9]{4}|[0-9]{1000}")
+_LONGEST_DIGITS = 1_000
+_LONG_DIGITS = re.compile(rb"[0-9]{1000}")
+# With every digit as 0 and without signs, an exponent of four digits holds this; to look for fixed
+# bytes takes a sixth of the time that an expression does.
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_LARGE_EXPONENT = b"0e0000"
 _MOST_DIGITS = 4_000  # JSONB writes 1e4000 out in digits, and readers refuse longer integers
 _MOST_DECIMALS = 16_000  # numeric holds 16383
 
@@ -48,8 +53,14 @@ def _unstorable(record: RawRecord) -> Iterator[str]:
         yield f"larger than {MAX_PAYLOAD_BYTES} bytes"
     if b"\\u0000" in payload and _holds(record.document, _has_nul):
         yield "holds the character U+0000, which Postgres cannot store"
-    if _LONG_NUMBER.search(payload) and _holds(record.document, _is_beyond_jsonb):
+    if _may_hold_a_long_number(payload) and _holds(record.document, _is_beyond_jsonb):
         yield "holds a number beyond what Postgres can store"
+
+
+def _may_hold_a_long_number(payload: bytes) -> bool:
+    if _LARGE_EXPONENT in payload.translate(_DIGITS, b"+-"):
+        return True
+    return len(payload) > _LONGEST_DIGITS and _LONG_DIGITS.search(payload) is not None
 
 
 def _holds(node: Any, found: Any) -> bool:

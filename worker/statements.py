@@ -12,6 +12,13 @@ from shared.tables import RAW
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
+# `OFFSET 0` has each asset's listings looked up by the index: Postgres, which knows nothing of how
+# many assets a batch touches, would rather read and sort all listings.
+LISTINGS_OF_TOUCHED = """touched CROSS JOIN LATERAL (
+    SELECT * FROM listings WHERE asset_id = touched.asset_id OFFSET 0
+  ) AS l"""
+
+
 def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
 
@@ -57,8 +64,8 @@ def shared_parts() -> dict[str, str]:
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
         "a_unified": _columns("a", value_and_listing),
         "u_unified": _columns("u", value_and_listing),
-        "unified_of_all": unified_of(""),
-        "unified_of_touched": unified_of("JOIN touched USING (asset_id)"),
+        "unified_of_all": unified_of("listings AS l"),
+        "unified_of_touched": unified_of(LISTINGS_OF_TOUCHED),
     }
 
 

@@ -93,7 +93,6 @@ def load_batch(
 def load_rows(conn: Connection, source: str, run_id: int, rows: bytes) -> int:
     """Bring everything from raw records to assets up to date; return how many were new."""
     statements = STATEMENTS[source]
-    conn.execute(statements["look_up_by_key"])
     staging.copy_staged(conn, rows)
     new = conn.execute(statements["insert_raw"], {"run_id": run_id}).rowcount
     if new:

@@ -6,7 +6,7 @@
 -- Most assets have one listing, whose values are theirs: for those nothing is sorted.
 WITH dated AS (
   SELECT l.*, max(l.observed_at) OVER of_asset AS newest_at, count(*) OVER of_asset AS size
-  FROM listings AS l {among}
+  FROM {among}
   WINDOW of_asset AS (PARTITION BY l.asset_id)
 )
 SELECT asset_id, upper(symbol) AS symbol, name, {only_values}, observed_at,
