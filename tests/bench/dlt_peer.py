@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dlt
+from dlt.common.runtime import run_context
 
 from tests.bench.measure import report
 
 
 def main(url: str, folder: Path, files: Sequence[Path]) -> None:
+    run_context.global_dir = lambda: str(folder)  # or it leaves a file in /var/dlt, as root
     records = 0
 
     @dlt.resource(

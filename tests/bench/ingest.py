@@ -115,6 +115,7 @@ class Bench:
             raise SystemExit(f"{self.options.dlt_python}: no such Python; `make bench` makes it")
         share = files[: max(1, self.options.dlt_records * len(files) // self.options.records)]
         environ = {
+            "HOME": str(self.folder),
             "DLT_DATA_DIR": str(self.folder),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "RUNTIME__LOG_LEVEL": "ERROR",
