@@ -34,6 +34,7 @@ PORT = "5432"
 START_SECONDS = 300
 """Recovery after a crash reads up to `max_wal_size` again, so a start may take its time."""
 STOP_SECONDS = 60
+JOIN_SECONDS = 15
 
 OPTIONS = {
     "listen_addresses": "",
@@ -126,16 +127,22 @@ class EmbeddedPostgres:
                     _leave(home, users)
 
     def _join(self, home: ServerHome) -> RunningServer:
+        """Join the server or start it; one that is dying just now, once it is dead."""
         trim_log(home.log)
-        socket = _running_socket(home) or self._start(home)
-        try:
-            version = _prepare(socket)
-            pid = int((home.data / "postmaster.pid").read_text().split()[0])
-        except (psycopg2.OperationalError, OSError) as exc:
-            raise ConfigurationError(
-                f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
-                f"{str(exc).strip()!r} (log: {str(home.log)!r})"
-            ) from exc
+        give_up = time.monotonic() + JOIN_SECONDS
+        while True:
+            socket = _running_socket(home) or self._start(home)
+            try:
+                version = _prepare(socket)
+                pid = int((home.data / "postmaster.pid").read_text().split()[0])
+                break
+            except (psycopg2.OperationalError, OSError) as exc:
+                if time.monotonic() > give_up:
+                    raise ConfigurationError(
+                        f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
+                        f"{str(exc).strip()!r} (log: {str(home.log)!r})"
+                    ) from exc
+            time.sleep(0.1)
         return RunningServer(
             url=_url(socket, OWNER),
             reader_url=_url(socket, READER),
