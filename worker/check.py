@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from shared.records import Observation, RawRecord, Reject
+from worker.reasons import flatten, printable
 from worker.sources.base import Source
 
 MAX_PAYLOAD_BYTES = 100_000
@@ -82,23 +83,6 @@ def _is_beyond_jsonb(leaf: object) -> bool:
         return False
     decimals = -int(leaf.as_tuple().exponent)
     return abs(leaf.adjusted()) > _MOST_DIGITS or decimals > _MOST_DECIMALS
-
-
-def flatten(messages: Any, path: str = "") -> Iterator[str]:
-    """Turn marshmallow's nested messages into sentences: `quotes.USD: Missing data …`."""
-    if isinstance(messages, Mapping):
-        for key, nested in messages.items():
-            step = "" if key == "_schema" else str(key)
-            yield from flatten(nested, f"{path}.{step}".strip(".") if step else path)
-    else:
-        for message in messages:
-            text = printable(str(message).rstrip("."))
-            yield f"{path}: {text}" if path else text
-
-
-def printable(text: str) -> str:
-    """Write out what Postgres cannot hold in a text: lone surrogates and U+0000."""
-    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
 
 
 def _external_id(document: Mapping[str, Any] | None) -> str | None:

@@ -124,6 +124,7 @@ class _Run:
         self.pages_not_modified = 0
         self.known = 0
         self.snapshot_progress = 0
+        self.is_whole = False
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
@@ -151,7 +152,7 @@ class _Run:
         }
         with conn.begin():
             runs.finish_run(
-                conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self._is_whole
+                conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
         tell = log.info if ending.outcome == "succeeded" else log.error
         tell(
@@ -168,8 +169,6 @@ class _Run:
     def _asked(self) -> tuple[int, int]:
         """How many requests and retries the fetch counts, over all its runs."""
         return (self.fetch.requests, self.fetch.retries) if self.fetch else (0, 0)
-
-    _is_whole = False
 
     def _read_all(self, conn: Connection, pages: Iterator[Page], checkpoint: Checkpoint) -> Ending:
         """Load every page, and say how that ended."""
@@ -192,7 +191,7 @@ class _Run:
         except Exception as exc:
             log.exception("a mistake in this program; please report it")
             return Ending("failed", "internal", f"{self.source.name}: {exc!r}")
-        self._is_whole = self.source.is_snapshot and not self.is_import
+        self.is_whole = self.source.is_snapshot and not self.is_import
         return self._weigh(checkpoint)
 
     def _batches(self, page: Page) -> Iterator[Batch]:

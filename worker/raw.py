@@ -14,7 +14,7 @@ from sqlalchemy import Text as AsText
 
 from shared.records import Observation
 from shared.tables import RAW
-from worker.check import flatten
+from worker.reasons import flatten
 from worker.sources.base import Source
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,8 @@ import pytest
 
 from shared.records import Observation, Reject
 from tests.fakes.batches import COINGECKO, market
-from worker.check import MAX_PAYLOAD_BYTES, check, flatten
+from worker.check import MAX_PAYLOAD_BYTES, check
+from worker.reasons import flatten
 from worker.sources.json_records import split_records
 
 NOW = datetime(2026, 1, 2, 12, 1, tzinfo=UTC)

@@ -34,6 +34,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from shared.errors import SourceError
 from shared.records import VALUES
+from worker.reasons import flatten
 from worker.sources.csv.columns import FIELDS, Question
 from worker.sources.csv.dialect import DELIMITERS, ENCODINGS
 from worker.sources.csv.times import DAY_FIRST, MONTH_FIRST, Clock
@@ -150,7 +151,7 @@ def read_declaration(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise SourceError(f"{path}: {exc}", code="declaration") from exc
     except ValidationError as exc:
-        reasons = "; ".join(_flatten(exc.messages))
+        reasons = "; ".join(flatten(exc.messages))
         raise SourceError(f"{path}: {reasons}", code="declaration") from exc
     return loaded
 
@@ -178,13 +179,3 @@ def toml_text(declared: Mapping[str, Any], questions: Sequence[Question]) -> str
             question = asked.get((table, key))
             lines.append(f"{line}  # {question.why}" if question else line)
     return "\n".join(lines).strip()
-
-
-def _flatten(reasons: Any, where: str = "") -> list[str]:
-    if isinstance(reasons, dict):
-        return [
-            text
-            for key, nested in reasons.items()
-            for text in _flatten(nested, f"{where}.{key}".lstrip("."))
-        ]
-    return [f"{where}: {str(reason).rstrip('.')}" for reason in reasons]
