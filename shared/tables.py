@@ -24,6 +24,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -45,7 +46,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 READER_ROLE = "kasparro_reader"
@@ -244,7 +245,34 @@ drift = Table(
     _time("first_seen_at", now=True),
     _time("last_seen_at", now=True),
     _time("acknowledged_at", nullable=True),
+    Column("share", Numeric, nullable=False, server_default="0"),
+    Column("example", JSONB, nullable=False, server_default="{}"),
     UniqueConstraint("source", "path", "kind"),
+)
+
+shapes = Table(
+    "shapes",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("path", Key, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("last_run_records", BigInteger, nullable=False),
+    Column("first_run_id", Integer, nullable=False),
+    Column("last_run_id", Integer, nullable=False),
+    Column("example", JSONB, nullable=False),
+    _time("first_seen_at", now=True),
+    _time("last_seen_at", now=True),
+)
+
+request_budgets = Table(
+    "request_budgets",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("month", Date, nullable=False),
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    _time("next_request_at"),
+    _time("updated_at", now=True),
 )
 
 identity_events = Table(
