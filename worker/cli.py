@@ -6,60 +6,23 @@ Exit codes: 0 done; 1 a source failed, or `verify` found damage; 2 wrong usage o
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from shared.db import reachable
-from shared.errors import (
-    ConfigurationError,
-    LockedError,
-    MarketDataError,
-    SchemaVersionError,
-)
 from shared.logs import configure_logs
 from shared.settings import SOURCES, Settings
 from worker import local, loop, report
+from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker
+from worker.commands.checkpoint import checkpoint
+from worker.commands.rejects import rejects
 from worker.migrate import ensure_reader_login, require_schema, upgrade
 from worker.reprocess import reprocess
-from worker.runs import clear_checkpoint
 from worker.service import Worker, database
 from worker.show import show_json, show_progress, show_result, show_table
 from worker.verify import verify
-
-SOURCE = click.Choice(SOURCES)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, for programs.")
-
-
-class WrongUsage(click.ClickException):
-    """The program cannot do this as it is configured."""
-
-    exit_code = 2
-
-
-class Locked(click.ClickException):
-    """Another worker is at the source."""
-
-    exit_code = 3
-
-
-class Commands(click.Group):
-    """A group whose commands end with a message and an exit code, not with a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except LockedError as exc:
-            raise Locked(str(exc)) from exc
-        except (ConfigurationError, SchemaVersionError) as exc:
-            raise WrongUsage(str(exc)) from exc
-        except MarketDataError as exc:
-            raise click.ClickException(str(exc)) from exc
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,17 +36,6 @@ def main(ctx: click.Context) -> None:
     """
     ctx.obj = settings = Settings.from_env(os.environ, Path(".env"))
     configure_logs(settings.log_level, settings.log_format)
-
-
-@contextmanager
-def _worker(settings: Settings) -> Iterator[Worker]:
-    """Put a worker together on a database with the schema of this code."""
-    with database(settings) as url:
-        if settings.database_url is None:
-            upgrade(url)
-        worker = Worker(settings, url)
-        worker.require_schema()
-        yield worker
 
 
 @main.command()
@@ -132,7 +84,7 @@ def run(
     if not once:
         _run_forever(settings, sources)
         return
-    with _worker(settings) as worker, show_progress() as progress:
+    with open_worker(settings) as worker, show_progress() as progress:
         _stop_on_signals(worker)
         done = loop.run_once(sources, lambda name: worker.run(name, progress(name)), worker.stop)
     for result in done.results:
@@ -185,7 +137,7 @@ def import_(
     """
     if declaration is not None and source != "csv":
         raise click.UsageError(f"--declare is for csv; {source} files need none")
-    with _worker(ctx.obj) as worker:
+    with open_worker(ctx.obj) as worker:
         _stop_on_signals(worker)
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
@@ -198,7 +150,7 @@ def import_(
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
     """Show each source: its last run, its totals, and how fresh its data is."""
-    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         sources, assets = report.read_sources(conn), report.count_assets(conn)
     if as_json:
         show_json({"assets": assets, "sources": sources})
@@ -231,7 +183,7 @@ def status(settings: Settings, as_json: bool) -> None:
 @click.pass_obj
 def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
     """Show the newest runs, newest first."""
-    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = report.read_runs(conn, limit, source)
     if as_json:
         show_json(rows)
@@ -249,97 +201,6 @@ def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> N
         records_new="new",
         records_unchanged="unchanged",
         records_rejected="rejected",
-    )
-
-
-@main.group(cls=Commands)
-def checkpoint() -> None:
-    """Show where sources stand, or set one back."""
-
-
-@checkpoint.command("show")
-@click.argument("source", type=SOURCE, required=False)
-@as_json
-@click.pass_obj
-def checkpoint_show(settings: Settings, source: str | None, as_json: bool) -> None:
-    """Show the checkpoint of SOURCE, or of every source."""
-    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_checkpoints(conn, source)
-    if as_json:
-        show_json(rows)
-        return
-    show_table(
-        rows,
-        source="source",
-        cursor="cursor",
-        run_id="run",
-        batches="batches",
-        records_fetched="fetched",
-        snapshot_records="snapshot",
-        last_success_at="last success",
-        last_failure_at="last failure",
-    )
-
-
-@checkpoint.command("clear")
-@click.argument("source", type=SOURCE)
-@click.option("--dry-run", is_flag=True, help="Say what would be cleared, and leave it.")
-@click.pass_obj
-def checkpoint_clear(settings: Settings, source: str, dry_run: bool) -> None:
-    """Set SOURCE back to its beginning; no stored data is touched.
-
-    Its next run reads everything again, and finds what is stored already unchanged.
-    """
-    with _worker(settings) as worker:
-        if dry_run:
-            with reachable(), worker.engine.connect() as conn:
-                found = bool(report.read_checkpoints(conn, source))
-        else:
-            found = clear_checkpoint(worker.engine, source)
-    verb = "would be cleared" if dry_run else "cleared"
-    click.echo(f"{source}: checkpoint {verb}" if found else f"{source}: has no checkpoint")
-
-
-@main.group(cls=Commands)
-def rejects() -> None:
-    """Show refused records."""
-
-
-@rejects.command("list")
-@click.option("--source", type=SOURCE, help="Only this source.")
-@click.option("--reason", help="Only records with this text in one of their reasons.")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
-)
-@as_json
-@click.pass_obj
-def rejects_list(
-    settings: Settings,
-    source: str | None,
-    reason: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """Show refused records, those seen last first, and how many there are by reason."""
-    with _worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_rejects(conn, limit, source, reason)
-        counts = report.count_rejects(conn, source)
-    if as_json:
-        show_json({"counts": counts, "rejects": rows})
-        return
-    if not rows:
-        click.echo("no rejects")
-        return
-    show_table(counts, source="source", reason="reason", records="records")
-    show_table(
-        rows,
-        id="reject",
-        source="source",
-        external_id="external id",
-        position="position",
-        reasons="reasons",
-        times_seen="seen",
-        last_seen_at="last seen",
     )
 
 
@@ -365,7 +226,7 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
 
     Readers are not disturbed; killed half-way, start it again.
     """
-    with _worker(settings) as worker:
+    with open_worker(settings) as worker:
         for name in names or SOURCES:
             if dry_run:
                 with reachable(), worker.engine.connect() as conn:
@@ -387,7 +248,7 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
 
     Exits with 1 where something is damaged, and names the rows. It changes nothing.
     """
-    with _worker(ctx.obj) as worker:
+    with open_worker(ctx.obj) as worker:
         found = verify(worker.engine, [worker.source(name) for name in SOURCES])
     if as_json:
         show_json(found)
@@ -402,3 +263,7 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
         sound = found.checks - len(found.findings)
         click.echo(f"{sound} of {found.checks} checks found nothing wrong")
     ctx.exit(1 if found.findings else 0)
+
+
+main.add_command(checkpoint)
+main.add_command(rejects)
