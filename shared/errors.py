@@ -41,5 +41,13 @@ class DatabaseUnavailableError(MarketDataError):
     """The database cannot be reached, or went away; wait, and go on from the checkpoint."""
 
 
+class DatabaseRefusedError(MarketDataError):
+    """The database is there and refused a statement; fail the run, under a stable reason code."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class SchemaVersionError(MarketDataError):
     """The database's schema is not the one this code was written for; run `worker migrate`."""

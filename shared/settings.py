@@ -28,6 +28,29 @@ SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
 """The sample that ships with the project; what `CSV_PATH` is while it is unset."""
 
 
+CRASH_POINTS = (
+    "before_copy",
+    "after_raw",
+    "after_listings",
+    "after_observations",
+    "after_assets",
+    "before_checkpoint",
+    "before_commit",
+    "after_commit",
+)
+"""The points of a batch at which `FAULT` can kill the worker, in the order they are come to."""
+
+ENVIRONMENTS = ("development", "test", "staging", "production")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Where the worker kills itself: the nth batch that comes to a point."""
+
+    point: str
+    batch: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says. None for a database means the embedded one."""
@@ -37,15 +60,19 @@ class Settings:
     coinpaprika_base_url: str | None
     coinpaprika_api_key: str | None
     coinpaprika_requests_per_minute: int
+    coinpaprika_requests_per_month: int
     coingecko_base_url: str | None
     coingecko_api_key: str | None
     coingecko_plan: str | None
     coingecko_requests_per_minute: int
+    coingecko_requests_per_month: int
     csv_path: str
     sources: tuple[str, ...]
     batch_size: int
     run_interval_seconds: int
     fail_after_n_records: int | None
+    fault: Fault | None
+    environment: str | None
     log_level: str
     log_format: str | None
     api_host: str
@@ -125,6 +152,9 @@ class _Environment(Schema):
     coinpaprika_requests_per_minute = fields.Integer(
         data_key="COINPAPRIKA_REQUESTS_PER_MINUTE", load_default=60, validate=validate.Range(1)
     )
+    coinpaprika_requests_per_month = fields.Integer(
+        data_key="COINPAPRIKA_REQUESTS_PER_MONTH", load_default=20_000, validate=validate.Range(1)
+    )
     coingecko_base_url = fields.Url(
         data_key="COINGECKO_BASE_URL", load_default=None, require_tld=False
     )
@@ -134,6 +164,9 @@ class _Environment(Schema):
     )
     coingecko_requests_per_minute = fields.Integer(
         data_key="COINGECKO_REQUESTS_PER_MINUTE", load_default=5, validate=validate.Range(1)
+    )
+    coingecko_requests_per_month = fields.Integer(
+        data_key="COINGECKO_REQUESTS_PER_MONTH", load_default=10_000, validate=validate.Range(1)
     )
     csv_path = fields.String(data_key="CSV_PATH", load_default=str(SAMPLE_CSV))
     sources = fields.Method(data_key="SOURCES", deserialize="split_sources", load_default=SOURCES)
@@ -145,6 +178,10 @@ class _Environment(Schema):
     )
     fail_after_n_records = fields.Integer(
         data_key="FAIL_AFTER_N_RECORDS", load_default=None, validate=validate.Range(1)
+    )
+    fault = fields.Method(data_key="FAULT", deserialize="read_fault", load_default=None)
+    environment = fields.String(
+        data_key="ENVIRONMENT", load_default=None, validate=validate.OneOf(ENVIRONMENTS)
     )
     log_level = fields.String(
         data_key="LOG_LEVEL",
@@ -172,6 +209,24 @@ class _Environment(Schema):
         if unknown or not names:
             raise ValidationError(f"{value!r}: expected some of {','.join(SOURCES)}")
         return names
+
+    def read_fault(self, value: str) -> Fault:
+        point, _, batch = value.partition(":")
+        if point not in CRASH_POINTS:
+            raise ValidationError(f"{value!r}: expected one of {', '.join(CRASH_POINTS)}")
+        if batch and not re.fullmatch("[1-9][0-9]*", batch, re.ASCII):
+            raise ValidationError(f"{value!r}: expected the number of a batch, as in {point}:3")
+        return Fault(point, int(batch or 1))
+
+    @post_load
+    def nothing_fails_on_purpose_in_production(
+        self, loaded: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        faults = {"FAULT": loaded["fault"], "FAIL_AFTER_N_RECORDS": loaded["fail_after_n_records"]}
+        refused = ["refused where ENVIRONMENT is 'production'; unset it"]
+        if loaded["environment"] == "production" and any(faults.values()):
+            raise ValidationError({name: refused for name, set_ in faults.items() if set_})
+        return loaded
 
     @post_load
     def key_goes_with_a_plan(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:

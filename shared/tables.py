@@ -184,6 +184,7 @@ runs = Table(
     Column("records_new", BigInteger, nullable=False, server_default="0"),
     Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
+    Column("records_known", BigInteger, nullable=False, server_default="0"),
     CheckConstraint(
         "records_fetched = records_new + records_unchanged + records_rejected", name="counts_add_up"
     ),
@@ -191,6 +192,12 @@ runs = Table(
         "outcome IN ('running', 'succeeded', 'partial', 'failed')", name="outcome_is_known"
     ),
     Index(None, "source", "id"),
+    Index(
+        "ix_runs_succeeded",
+        "source",
+        "id",
+        postgresql_where=text("command = 'run' AND outcome = 'succeeded'"),
+    ),
 )
 
 checkpoints = Table(
@@ -210,6 +217,7 @@ checkpoints = Table(
     _time("last_success_at", nullable=True),
     _time("last_failure_at", nullable=True),
     _time("updated_at", now=True),
+    _time("cleared_at", nullable=True),
 )
 
 rejects = Table(
@@ -254,12 +262,16 @@ shapes = Table(
     "shapes",
     metadata,
     Column("source", Text, primary_key=True),
+    Column("command", Text, primary_key=True),
     Column("path", Key, primary_key=True),
     Column("type", Text, primary_key=True),
     Column("records", BigInteger, nullable=False),
     Column("last_run_records", BigInteger, nullable=False),
     Column("first_run_id", Integer, nullable=False),
     Column("last_run_id", Integer, nullable=False),
+    Column("records_since", BigInteger, nullable=False),
+    Column("records_before", BigInteger, nullable=False),
+    Column("records_until", BigInteger, nullable=False),
     Column("example", JSONB, nullable=False),
     _time("first_seen_at", now=True),
     _time("last_seen_at", now=True),

@@ -1,0 +1,78 @@
+"""What each source normally gives, declared once: runs and `/health` are weighed by it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+MISSED_TURNS = 3
+"""How many turns of the loop a source may miss before its data is late, however short they are."""
+
+LONG_OVERDUE = 4
+"""Data that is this many times as old as it may be is a failure, not a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectations:
+    """What is normal for one source. None: that is not judged."""
+
+    fresh_for: timedelta | None
+    """How old the newest data may become, by our clock and by the source's."""
+    min_snapshot_share: Decimal | None
+    """A snapshot with a smaller share of the records that are expected is `partial`."""
+    max_reject_share: Decimal
+    """A run with a larger share of rejects is `failed`."""
+    max_reject_rise: Decimal | None
+    """A run whose share of rejects is above its recent runs' by more is `partial`."""
+    max_unchanged_for: timedelta | None
+    """A source that brought (nearly) nothing new for longer is frozen: `partial`."""
+    min_new_share: Decimal = Decimal("0.01")
+    """A run with a smaller share of new records brought nearly nothing new."""
+
+    def target(self, turn: timedelta) -> timedelta:
+        """Say how old the newest good load may become, where each source has its turn so often."""
+        return max(self.fresh_for or timedelta(0), MISSED_TURNS * turn)
+
+    def dump(self) -> dict[str, Any]:
+        """Show them in plain numbers: seconds and shares."""
+        return {
+            "fresh_for_seconds": _seconds(self.fresh_for),
+            "min_snapshot_share": self.min_snapshot_share,
+            "max_reject_share": self.max_reject_share,
+            "max_reject_rise": self.max_reject_rise,
+            "max_unchanged_seconds": _seconds(self.max_unchanged_for),
+            "min_new_share": self.min_new_share,
+        }
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else int(span.total_seconds())
+
+
+EXPECTATIONS: Mapping[str, Expectations] = {
+    # Files bring what they bring: no share of rejects, and no pace, is normal for the next one.
+    "csv": Expectations(
+        fresh_for=None,
+        min_snapshot_share=None,
+        max_reject_share=Decimal("0.10"),
+        max_reject_rise=None,
+        max_unchanged_for=None,
+    ),
+    # Its answer is refreshed every 5 to 10 minutes.
+    "coinpaprika": Expectations(
+        fresh_for=timedelta(minutes=20),
+        min_snapshot_share=Decimal("0.90"),
+        max_reject_share=Decimal("0.10"),
+        max_reject_rise=Decimal("0.02"),
+        max_unchanged_for=timedelta(minutes=30),
+    ),
+    # Refreshed every minute or two.
+    "coingecko": Expectations(
+        fresh_for=timedelta(minutes=15),
+        min_snapshot_share=Decimal("0.90"),
+        max_reject_share=Decimal("0.10"),
+        max_reject_rise=Decimal("0.02"),
+        max_unchanged_for=timedelta(minutes=30),
+    ),
+}
