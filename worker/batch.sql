@@ -135,6 +135,7 @@ FROM fresh AS f JOIN newest AS n USING (external_id)
 
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
+-- 1 and 1.0 are equal, and do not read the same: so those are compared as text too.
 -- Concerned are the assets of the batch's listings, and those between which listings `moved`.
 WITH touched AS (
   SELECT asset_id FROM newest WHERE is_newer UNION SELECT unnest(CAST(:moved AS integer[]))
@@ -147,13 +148,18 @@ SET symbol = u.symbol, name = u.name, {set_unified},
     version = nextval('asset_version'), updated_at = now()
 FROM unified AS u
 WHERE a.id = u.asset_id
-  AND (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.price_spread_percent)
-      IS DISTINCT FROM
-      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
+  AND ((a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.price_spread_percent)
+       IS DISTINCT FROM
+       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
+       OR ROW({a_unified})::text <> ROW({u_unified})::text)
+
+-- name: resolve_rejects
+-- Those that are read again; `insert_rejects` opens the ones anew that are refused once more.
+UPDATE rejects SET resolved_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
 
 -- name: insert_rejects
 -- One row for each refused payload, however often it comes again. Where two files give it different
--- reasons, the lesser ones stand, whichever came first.
+-- reasons, the lesser ones stand, whichever came first; one that had been resolved has those of now.
 INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
                           first_run_id, last_run_id, times_seen)
 SELECT :source, min(external_id), min(position),
@@ -161,7 +167,9 @@ SELECT :source, min(external_id), min(position),
        :run_id, :run_id, count(*)
 FROM staging_rejects GROUP BY payload
 ON CONFLICT (source, payload_hash) DO UPDATE
-SET reasons = least(r.reasons, excluded.reasons), last_run_id = excluded.last_run_id, last_seen_at = now(),
+SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.reasons)
+                   ELSE excluded.reasons END,
+    last_run_id = excluded.last_run_id, last_seen_at = now(),
     times_seen = r.times_seen + excluded.times_seen, resolved_at = NULL
 
 -- name: count_batch

@@ -1,14 +1,15 @@
 """Whether a raw record can be stored, and what it says."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from marshmallow import ValidationError
 
-from shared.records import Observation, RawRecord, Reject
+from shared.records import VALUES, Observation, RawRecord, Reject
 from worker.reasons import flatten, printable
 from worker.sources.base import Source
 
@@ -32,7 +33,8 @@ def check(source: Source, record: RawRecord, now: datetime) -> Observation | Rej
     refused: it would pass for the newest until that time comes.
     """
     document = record.document
-    reasons = list(_unstorable(record))
+    may_be_long = _may_hold_a_long_number(record.payload)
+    reasons = list(_unstorable(record, may_be_long=may_be_long))
     if reasons or document is None:
         return Reject(record, reasons or ["not an object"], _external_id(document))
     try:
@@ -42,20 +44,44 @@ def check(source: Source, record: RawRecord, now: datetime) -> Observation | Rej
     ahead = observation.observed_at - now
     if ahead > source.max_clock_ahead:
         reasons.append(f"observed_at: {observation.observed_at.isoformat()} is in the future")
+    if may_be_long:
+        reasons += _too_exact(observation)
     return Reject(record, reasons, observation.external_id) if reasons else observation
 
 
-def _unstorable(record: RawRecord) -> Iterator[str]:
+def _unstorable(record: RawRecord, *, may_be_long: bool) -> Iterator[str]:
     """Name what keeps the record out of a JSONB column."""
     payload = record.payload
     if record.defect:
         yield record.defect
     if len(payload) > MAX_PAYLOAD_BYTES:
         yield f"larger than {MAX_PAYLOAD_BYTES} bytes"
-    if b"\\u0000" in payload and _holds(record.document, _has_nul):
+    if record.document is None:
+        return
+    if b"\\u0000" in payload and _holds(_read_whole(payload), _has_nul):
         yield "holds the character U+0000, which Postgres cannot store"
-    if _may_hold_a_long_number(payload) and _holds(record.document, _is_beyond_jsonb):
+    if may_be_long and _holds(_read_whole(payload), _is_beyond_jsonb):
         yield "holds a number beyond what Postgres can store"
+
+
+def _read_whole(payload: bytes) -> Any:
+    """Decode with each object as its pairs: where a name stands twice, Postgres reads both."""
+    return json.loads(payload, parse_float=_number, parse_int=_number, object_pairs_hook=list)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None  # and a defect, by which the record is refused already
+
+
+def _too_exact(observation: Observation) -> Iterator[str]:
+    """Name the values with more digits than an index entry has room for."""
+    for name in VALUES:
+        value = getattr(observation, name)
+        if value is not None and len(value.as_tuple().digits) > _LONGEST_DIGITS:
+            yield f"{name}: more than {_LONGEST_DIGITS} digits"
 
 
 def _may_hold_a_long_number(payload: bytes) -> bool:
@@ -65,10 +91,8 @@ def _may_hold_a_long_number(payload: bytes) -> bool:
 
 
 def _holds(node: Any, found: Any) -> bool:
-    if isinstance(node, dict):
-        return any(found(key) or _holds(value, found) for key, value in node.items())
-    if isinstance(node, list):
-        return any(_holds(value, found) for value in node)
+    if isinstance(node, (list, tuple)):
+        return any(_holds(each, found) for each in node)
     return bool(found(node))
 
 
@@ -77,8 +101,6 @@ def _has_nul(leaf: object) -> bool:
 
 
 def _is_beyond_jsonb(leaf: object) -> bool:
-    if isinstance(leaf, int):
-        leaf = Decimal(leaf)
     if not isinstance(leaf, Decimal) or not leaf.is_finite():
         return False
     decimals = -int(leaf.as_tuple().exponent)

@@ -5,9 +5,9 @@ Exit codes: 0 done; 1 a source failed, or `verify` found damage; 2 wrong usage o
 """
 
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 
@@ -15,8 +15,9 @@ from shared.db import reachable
 from shared.logs import configure_logs
 from shared.settings import SOURCES, Settings
 from worker import local, loop, report
-from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker
+from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker, stop_on_signals
 from worker.commands.checkpoint import checkpoint
+from worker.commands.drift import drift
 from worker.commands.rejects import rejects
 from worker.migrate import ensure_reader_login, require_schema, upgrade
 from worker.reprocess import reprocess
@@ -85,12 +86,12 @@ def run(
         _run_forever(settings, sources)
         return
     with open_worker(settings) as worker, show_progress() as progress:
-        _stop_on_signals(worker)
+        stop_on_signals(worker)
         done = loop.run_once(sources, lambda name: worker.run(name, progress(name)), worker.stop)
     for result in done.results:
         show_result(result)
-    for locked in done.locked:
-        click.echo(f"Error: {locked}", err=True)
+    for error in [*done.locked, *done.refused]:
+        click.echo(f"Error: {error}", err=True)
     ctx.exit(done.exit_code)
 
 
@@ -100,21 +101,19 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
         if settings.database_url is None:
             upgrade(url)
         worker = Worker(settings, url)
-        _stop_on_signals(worker)
+        stop_on_signals(worker)
+
+        budgets_were_looked_at = False
 
         def one_pass() -> None:
+            nonlocal budgets_were_looked_at
             worker.require_schema()
+            if not budgets_were_looked_at:
+                worker.warn_of_budgets(sources)
+                budgets_were_looked_at = True
             loop.run_once(sources, worker.run, worker.stop)
 
         loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
-
-
-def _stop_on_signals(worker: Worker) -> None:
-    def stop(*_: object) -> None:
-        worker.stop.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
 
 
 @main.command("import")
@@ -138,7 +137,7 @@ def import_(
     if declaration is not None and source != "csv":
         raise click.UsageError(f"--declare is for csv; {source} files need none")
     with open_worker(ctx.obj) as worker:
-        _stop_on_signals(worker)
+        stop_on_signals(worker)
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
     show_result(result)
@@ -149,11 +148,14 @@ def import_(
 @as_json
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
-    """Show each source: its last run, its totals, and how fresh its data is."""
+    """Show each source: its last run, its totals, how fresh its data is, and its request budget."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         sources, assets = report.read_sources(conn), report.count_assets(conn)
+        budgets = worker.read_usage()
     if as_json:
-        show_json({"assets": assets, "sources": sources})
+        shown = [report.budget(usage) for usage in budgets]
+        expected = report.expectations()
+        show_json({"assets": assets, "sources": sources, "budgets": shown, "expected": expected})
         return
     show_table(
         sources,
@@ -171,7 +173,20 @@ def status(settings: Settings, as_json: bool) -> None:
     for source in sources:
         if source.error:
             click.echo(f"{source.source}: {source.error.removeprefix(f'{source.source}: ')}")
+    for usage in budgets:
+        click.echo(report.budget_sentence(usage))
     click.echo(f"{assets} assets")
+    click.echo()
+    show_table(
+        [SimpleNamespace(**each) for each in report.expectations()],
+        source="expected of",
+        fresh_for_seconds="fresh for s",
+        min_snapshot_share="snapshot share, least",
+        max_reject_share="rejects, most",
+        max_reject_rise="above the usual",
+        max_unchanged_seconds="nothing new for s",
+        min_new_share="new share, least",
+    )
 
 
 @main.command()
@@ -267,3 +282,4 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
 
 main.add_command(checkpoint)
 main.add_command(rejects)
+main.add_command(drift)

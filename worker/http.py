@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import requests
 import structlog
@@ -52,34 +52,28 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class Pace:
-    """Turns, evenly spaced: so many a minute, and no burst after a rest."""
+class Turns(Protocol):
+    """When a source may be asked, by its budget; `worker.budget.Budget` keeps one."""
 
-    def __init__(self, per_minute: float, clock: Callable[[], float]) -> None:
-        self._gap = 60 / per_minute
-        self._clock = clock
-        self._next = clock()
+    def take(self) -> float:
+        """Take a turn and return 0, or take none and return the seconds until there may be one."""
 
-    def take_turn(self) -> float:
-        """Take the next turn, and say how many seconds away it is."""
-        now = self._clock()
-        turn = max(now, self._next)
-        self._next = turn + self._gap
-        return turn - now
+    def defer(self, seconds: float) -> None:
+        """Give no turn for so long: the source asked for that."""
 
 
 class Http:
     """A source's way to the network; `worker.sources.base.Fetch` is what it promises.
 
-    One for a source and process: it keeps the connection and the pace. `requests` and `retries`
-    count up from 0. Once the `stop` event is set it ends every wait, and raises `RetryableError`
-    with the code `stopped`.
+    It keeps the connection. `requests` and `retries` count up from 0. Each request, a retry too,
+    takes one of the source's turns first. Once the `stop` event is set it ends every wait, and
+    raises `RetryableError` with the code `stopped`.
     """
 
     def __init__(
         self,
         source: str,
-        requests_per_minute: float,
+        turns: Turns,
         stop: threading.Event,
         limits: Limits = DEFAULT_LIMITS,
         *,
@@ -89,11 +83,11 @@ class Http:
         self.requests = 0
         self.retries = 0
         self._source = source
+        self._turns = turns
         self._stop = stop
         self._limits = limits
         self._clock = clock
         self._wait = wait or stop.wait
-        self._pace = Pace(requests_per_minute, clock)
         self._backoff = wait_random_exponential(
             multiplier=limits.backoff, max=limits.longest_backoff
         )
@@ -134,11 +128,13 @@ class Http:
             if attempts == 1 or exc.code == "stopped":
                 raise
             raise RetryableError(
-                f"{exc} ({attempts} attempts)", code=exc.code, retry_after=exc.retry_after
+                f"{exc} ({attempts} attempts){failures.advice(exc)}",
+                code=exc.code,
+                retry_after=exc.retry_after,
             ) from exc
 
     def _get(self, request: Request, validator: str | None, failures: Failures) -> Response:
-        self._sleep(self._pace.take_turn(), failures)
+        self._wait_for_turn(failures)
         self.requests += 1
         headers = {**request.headers, **({"If-None-Match": validator} if validator else {})}
         deadline = self._clock() + self._limits.answer
@@ -152,10 +148,28 @@ class Http:
                 allow_redirects=False,
             ) as answer:
                 return self._take(answer, deadline, failures)
+        except RetryableError as exc:
+            if exc.retry_after:
+                self._turns.defer(exc.retry_after)
+            raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
             failure = failures.raised(exc)
             # What requests raises for a bad header quotes the header.
             raise failure from (exc if isinstance(failure, RetryableError) else None)
+
+    def _wait_for_turn(self, failures: Failures) -> None:
+        """Return once a turn is taken; where it is further off than a run waits, raise.
+
+        After each wait the turn is asked for anew: another process may have put it off meanwhile.
+        """
+        while True:
+            self._sleep(0, failures)
+            seconds = self._turns.take()
+            if seconds <= 0:
+                return
+            if seconds > self._limits.longest_wait:
+                raise failures.deferred(seconds, self._limits.longest_wait)
+            self._sleep(seconds, failures)
 
     def _take(self, answer: requests.Response, deadline: float, failures: Failures) -> Response:
         etag = answer.headers.get("ETag")
@@ -199,6 +213,10 @@ class Http:
         try:
             return self._read(answer, ERROR_BYTES, deadline, failures)
         except urllib3.exceptions.HTTPError:
+            return b""
+        except RetryableError as exc:
+            if exc.code == "stopped":
+                raise
             return b""
 
     def _sleep(self, seconds: float, failures: Failures) -> None:

@@ -41,6 +41,7 @@ class Failures:
         self._secrets = [value for value in request.headers.values() if value]
         self._base_url = f"{source.upper()}_BASE_URL"
         self._api_key = f"{source.upper()}_API_KEY"
+        self._rate = f"{source.upper()}_REQUESTS_PER_MINUTE"
         try:
             self.host = urlsplit(request.url).hostname or ""
             self.url = shown_url(request)
@@ -145,6 +146,17 @@ class Failures:
             code="redirected",
         )
 
+    def advice(self, failure: RetryableError) -> str:
+        """Say what a person can do about a failure that did not heal within a run's attempts."""
+        if failure.code == "rate_limited":
+            return f"; the next run tries again: to ask less often, lower {self._rate}"
+        if failure.code == "unreachable":
+            return ""  # says so itself
+        return (
+            "; the next run goes on from here: if it fails too, look at the provider's status page"
+            f" and check {self._base_url}"
+        )
+
     def too_large(self, limit: int) -> SourceError:
         return SourceError(
             f"GET {self.url}: the body is larger than {limit // 2**20} MiB, which no page of this"
@@ -155,6 +167,16 @@ class Failures:
     def too_slow(self, seconds: float) -> RetryableError:
         return RetryableError(
             f"GET {self.url}: the body was not complete after {seconds:g} s", code="timeout"
+        )
+
+    def deferred(self, seconds: float, longest: float) -> RetryableError:
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        return RetryableError(
+            f"GET {self.url}: not asked, for the source asked for a pause that lasts"
+            f" {seconds:.0f} s more, and a run waits {longest:.0f} s at most: try again after"
+            f" {at:%Y-%m-%dT%H:%M:%SZ}",
+            code="rate_limited",
+            retry_after=seconds,
         )
 
     def stopped(self) -> RetryableError:

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from shared.errors import DatabaseUnavailableError, LockedError
+from shared.errors import (
+    ConfigurationError,
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    LockedError,
+    MarketDataError,
+    SchemaVersionError,
+)
 from worker.pipeline import Result
 
 log = structlog.get_logger(__name__)
@@ -21,11 +28,13 @@ class Pass:
 
     results: list[Result] = field(default_factory=list)
     locked: list[LockedError] = field(default_factory=list)
+    refused: list[DatabaseRefusedError] = field(default_factory=list)
+    crashed: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
         """0 done; 1 a source failed; 3 a source is locked by another worker, and none failed."""
-        if not all(result.succeeded for result in self.results):
+        if self.refused or self.crashed or not all(result.succeeded for result in self.results):
             return 1
         return 3 if self.locked else 0
 
@@ -47,24 +56,58 @@ def run_once(
         except LockedError as exc:
             log.warning("source is locked", source=source, error=str(exc))
             done.locked.append(exc)
+        except DatabaseRefusedError as exc:
+            # Not even the run's row could be written, so this line is all there is.
+            log.error(  # noqa: TRY400
+                "the run could not be recorded", source=source, reason=exc.code, error=str(exc)
+            )
+            done.refused.append(exc)
+        except MarketDataError:
+            raise
+        except Exception:
+            log.exception("a mistake in this program; please report it", source=source)
+            done.crashed.append(source)
     return done
 
 
 def run_forever(one_pass: Callable[[], object], interval: float, stop: threading.Event) -> None:
-    """Make a pass every `interval` seconds, until told to stop.
+    """Make a pass every `interval` seconds, until told to stop. No failing pass ends it.
 
-    While the database is away it is tried again after 1, 2, 4 … seconds, a minute at the most.
+    While the database is away it is tried again after 1, 2, 4 … seconds, a minute at the most; and
+    while its schema is not ours too, for a migration may be under way.
+
+    Raises:
+        ConfigurationError, SchemaVersionError: the first pass that reaches the database finds that
+            the worker should not have been started like this.
     """
     failures = 0
+    started = False
     while not stop.is_set():
         wait = interval
         try:
             one_pass()
             failures = 0
+            started = True
         except DatabaseUnavailableError as exc:
             wait = min(2**failures, LONGEST_WAIT)
             failures += 1
             log.error(  # noqa: TRY400
                 "the database is away; trying again", error=str(exc), seconds=wait
             )
+        except (ConfigurationError, SchemaVersionError) as exc:
+            if not started:
+                raise
+            wait = min(2**failures, LONGEST_WAIT)
+            failures += 1
+            log.error(  # noqa: TRY400
+                "the worker no longer fits its surroundings; trying again",
+                error=str(exc),
+                seconds=wait,
+            )
+        except DatabaseRefusedError as exc:
+            log.error(  # noqa: TRY400
+                "the database refused the pass; trying again", reason=exc.code, error=str(exc)
+            )
+        except Exception:
+            log.exception("a mistake in this program; please report it")
         stop.wait(wait)

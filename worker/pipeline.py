@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from shared.db import reachable
+from shared.db import is_away, reachable, refusal
 from shared.errors import (
     ConfigurationError,
     InjectedFailureError,
@@ -21,17 +21,16 @@ from shared.errors import (
     SourceError,
 )
 from shared.records import Observation, Page, RawRecord, Reject
-from worker import runs, staging, store
+from worker import drift, runs, staging, store
 from worker.check import check
+from worker.faults import Faults
 from worker.locks import locked
-from worker.runs import Checkpoint, Ending
+from worker.outcome import Ending, Found, weigh, weigh_import
+from worker.runs import Checkpoint
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
 
 log = structlog.get_logger(__name__)
-
-TOO_MANY_REJECTS = "too_many_rejects"
-
 
 Progress = Callable[[int], None]
 """Told how many records a run has committed so far; a progress bar is one."""
@@ -49,7 +48,7 @@ class Options:
     """How a run is done, the same for every source."""
 
     batch_size: int = 1000
-    fail_after: int | None = None
+    faults: Faults = field(default_factory=Faults)
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = lambda fetched: None  # noqa: ARG005
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -82,6 +81,7 @@ def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Op
         LockedError: another worker is at this source; nothing was done.
         DatabaseUnavailableError: the database went away. Whether the batch in flight landed, the
             checkpoint knows: the next run goes on from there, and closes this run's row.
+        DatabaseRefusedError: the run could not be opened or closed: a timeout, a full disk.
     """
 
     def pages(checkpoint: Checkpoint) -> Iterator[Page]:
@@ -125,32 +125,56 @@ class _Run:
         self.known = 0
         self.snapshot_progress = 0
         self.is_whole = False
+        self.is_read = False
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
         with reachable(), locked(self.engine, name) as conn:
             with conn.begin():
-                if runs.close_interrupted_runs(conn, name):
-                    log.warning("an earlier run was interrupted", source=name)
+                for interrupted in runs.close_interrupted_runs(conn, name):
+                    log.warning(
+                        "an earlier run was interrupted; what it had committed is kept",
+                        source=name,
+                        interrupted_run=interrupted.run_id,
+                        batches=interrupted.batches,
+                        records=interrupted.records,
+                    )
                 checkpoint = runs.read_checkpoint(conn, name)
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
+                self.shapes = drift.shape_counter(conn, self.source)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
                 # Without a cursor a snapshot begins anew, however far an earlier one came.
                 if checkpoint.cursor is not None:
                     self.snapshot_progress = checkpoint.snapshot_progress
-                ending = self._read_all(conn, pages(checkpoint), checkpoint)
-                self._finish(conn, ending)
+                try:
+                    ending = self._read_all(conn, pages(checkpoint), checkpoint)
+                    ending = self._finish(conn, ending)
+                except DBAPIError as exc:
+                    if is_away(exc):
+                        raise
+                    self.is_read = self.is_whole = False
+                    ending = self._finish(conn, self._refused(exc))
         return Result(name, self.run_id, ending, self.counts)
 
-    def _finish(self, conn: Connection, ending: Ending) -> None:
+    def _finish(self, conn: Connection, ending: Ending) -> Ending:
         numbers = {
             "requests": self._asked()[0] - self.asked_before[0],
             "retries": self._asked()[1] - self.asked_before[1],
             "pages_not_modified": self.pages_not_modified,
+            "records_known": self.known,
         }
         with conn.begin():
+            if self.is_read:
+                judged = drift.judge(
+                    conn,
+                    self.source,
+                    self.run_id,
+                    is_import=self.is_import,
+                    saw_most=not self.is_whole or 2 * self.counts.fetched >= self.snapshot_progress,
+                )
+                ending = drift.weigh(self.source.name, judged, ending)
             runs.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
@@ -165,6 +189,7 @@ class _Run:
             unchanged=self.counts.unchanged,
             rejected=self.counts.rejected,
         )
+        return ending
 
     def _asked(self) -> tuple[int, int]:
         """How many requests and retries the fetch counts, over all its runs."""
@@ -180,19 +205,29 @@ class _Run:
                     for batch in self._batches(page):
                         loader.load(batch)
         except (SourceError, RetryableError) as exc:
-            outcome = "partial" if exc.code == "stopped" else "failed"
+            outcome = "partial" if exc.code in {"stopped", "unfinished_row"} else "failed"
             return Ending(outcome, exc.code, str(exc))
         except InjectedFailureError as exc:
             return Ending("failed", "injected_failure", str(exc))
         except DBAPIError as exc:
-            if exc.connection_invalidated:
+            if is_away(exc):
+                log.error(  # noqa: TRY400
+                    "the connection was lost; the next run finds out whether the batch under way "
+                    "was committed",
+                    committed_before=self.counts.fetched,
+                )
                 raise
-            return Ending("failed", "database", f"{self.source.name}: {exc.orig}".strip())
+            return self._refused(exc)
         except Exception as exc:
             log.exception("a mistake in this program; please report it")
             return Ending("failed", "internal", f"{self.source.name}: {exc!r}")
+        self.is_read = True
         self.is_whole = self.source.is_snapshot and not self.is_import
-        return self._weigh(checkpoint)
+        return self._weigh(conn, checkpoint)
+
+    def _refused(self, exc: DBAPIError) -> Ending:
+        refused = refusal(exc)
+        return Ending("failed", refused.code, f"{self.source.name}: {refused}")
 
     def _batches(self, page: Page) -> Iterator[Batch]:
         """Cut a page into batches. Only the last moves the cursor on to the next page."""
@@ -218,6 +253,7 @@ class _Run:
                 moves_cursor=not self.is_import,
                 validators=_validators(page) if keeps_validator and not self.is_import else {},
                 snapshot_progress=self.snapshot_progress,
+                shapes=self.shapes.take(),
             )
 
     def _check(
@@ -227,6 +263,9 @@ class _Run:
         rejects: list[Reject] = []
         for record in records:
             checked = check(self.source, record, now)
+            received = record.document and self.source.received(record.document)
+            if received:
+                self.shapes.add(received, record, checked)
             if isinstance(checked, Reject):
                 rejects.append(checked)
             else:
@@ -234,52 +273,30 @@ class _Run:
         self.read += len(records)
         return observed, rejects
 
-    def _weigh(self, checkpoint: Checkpoint) -> Ending:
+    def _weigh(self, conn: Connection, checkpoint: Checkpoint) -> Ending:
         """Say whether what the source brought is what it should have brought."""
         counts, source = self.counts, self.source
-        seen = counts.fetched + self.known
-        if counts.rejected > source.max_reject_share * seen:
-            return Ending(
-                "failed",
-                TOO_MANY_REJECTS,
-                f"{source.name}: {counts.rejected} of {seen} records were rejected, more "
-                f"than {source.max_reject_share:.0%}; see `worker rejects list`",
-            )
-        if not source.is_snapshot:
-            if seen == 0 and not self.is_import and checkpoint.last_reason == TOO_MANY_REJECTS:
-                return Ending(
-                    "failed",
-                    TOO_MANY_REJECTS,
-                    f"{source.name}: nothing new since too many records were rejected; see `worker "
-                    f"rejects list`, and `worker checkpoint clear {source.name}` to read it again",
-                )
-            return Ending("succeeded")
         brought = counts.fetched if self.is_import else self.snapshot_progress
-        if brought == 0:
-            return Ending("failed", "empty_answer", f"{source.name}: the answer holds no record")
-        expected = source.min_snapshot_share * (checkpoint.snapshot_records or 0)
-        if not self.is_import and brought < expected:
-            return Ending(
-                "partial",
-                "fewer_records",
-                f"{source.name}: {brought} records where about {checkpoint.snapshot_records} were "
-                "expected; the source may be answering in part. If it really has no more, accept "
-                f"it with `worker checkpoint clear {source.name}`",
-            )
-        return Ending("succeeded")
+        found = Found(
+            seen=counts.fetched + self.known,
+            new=counts.new,
+            rejected=counts.rejected,
+            snapshot=brought if source.is_snapshot else None,
+        )
+        if self.is_import:
+            return weigh_import(source.name, source.expects, found)
+        with conn.begin():
+            if checkpoint.cursor is not None:
+                before = runs.read_unweighed(conn, source.name, self.run_id)
+                found = found.after(before.fetched, before.new, before.rejected)
+            share = source.expects.min_new_share
+            normal = runs.read_normal(conn, source.name, checkpoint, share)
+        return weigh(source.name, source.expects, found, normal)
 
     def load(self, conn: Connection, batch: Batch, read: int) -> Counts:
-        """Load one batch, or fail on purpose once `fail_after` records were read."""
-        fail_after = self.options.fail_after
-
-        def before_commit() -> None:
-            if fail_after is not None and read >= fail_after:
-                raise InjectedFailureError(
-                    f"{self.source.name}: failed on purpose after {fail_after} records "
-                    "(FAIL_AFTER_N_RECORDS); the batch in flight was rolled back"
-                )
-
-        return store.load_batch(conn, self.source.name, self.run_id, batch, before_commit)
+        """Load one batch, unless it is to fail on purpose."""
+        at = self.options.faults.of_batch(self.source.name, read)
+        return store.load_batch(conn, self.source.name, self.run_id, batch, at)
 
 
 SWITCH_INTERVAL = 0.0005

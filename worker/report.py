@@ -1,11 +1,16 @@
 """What the worker's commands show: sources, runs, checkpoints, rejects."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, literal, select
 
+from shared.expectations import EXPECTATIONS
+from shared.settings import SOURCES
 from shared.tables import RAW, assets, checkpoints, listings, rejects, runs
+from worker.budget import Usage
+from worker.retry import Wanted, has_reason
 
 Rows = Sequence[Any]
 """Rows of a result, their columns as attributes."""
@@ -13,7 +18,12 @@ Rows = Sequence[Any]
 
 def read_sources(conn: Connection) -> Rows:
     """Each source that ever ran: its last run, its totals, its freshest observation."""
-    last = select(runs.c.source, func.max(runs.c.id).label("id")).group_by(runs.c.source).subquery()
+    last = (
+        select(runs.c.source, func.max(runs.c.id).label("id"))
+        .where(runs.c.command != "retry")
+        .group_by(runs.c.source)
+        .subquery()
+    )
     held = (
         select(
             listings.c.source,
@@ -49,6 +59,36 @@ def read_sources(conn: Connection) -> Rows:
     return conn.execute(stmt).all()
 
 
+def budget(usage: Usage) -> dict[str, Any]:
+    """What a source used of the month's requests; `runs_out_at` is null where they will do."""
+    return {
+        "source": usage.source,
+        "requests_used": usage.used,
+        "requests_budget": usage.budget,
+        "renews_at": usage.renews_at,
+        "runs_out_at": usage.runs_out_at,
+        "next_request_at": usage.next_request_at,
+    }
+
+
+def budget_sentence(usage: Usage) -> str:
+    """Say the same to a person."""
+    used = f"{usage.source}: {usage.used} of {usage.budget} requests of the month used"
+    if not usage.left:
+        return f"{used}; it is asked again from {usage.renews_at:%Y-%m-%d %H:%M:%SZ}"
+    if usage.runs_out_at is None:
+        return f"{used}; the rest lasts until {usage.renews_at:%Y-%m-%d} at the present pace"
+    return (
+        f"{used}; the rest lasts until {usage.runs_out_at:%Y-%m-%d %H:%M:%SZ} at the present pace, "
+        f"and renews at {usage.renews_at:%Y-%m-%d}"
+    )
+
+
+def expectations() -> list[dict[str, Any]]:
+    """What is declared of each source, and its runs are weighed by."""
+    return [{"source": name, **EXPECTATIONS[name].dump()} for name in SOURCES]
+
+
 def count_assets(conn: Connection) -> int:
     return int(conn.scalar(select(func.count()).select_from(assets)) or 0)
 
@@ -68,28 +108,65 @@ def read_checkpoints(conn: Connection, source: str | None = None) -> Rows:
     return conn.execute(_of_source(stmt, checkpoints.c.source, source)).all()
 
 
-def read_rejects(
-    conn: Connection, limit: int, source: str | None = None, reason: str | None = None
-) -> Rows:
-    """The refused records seen last; `reason` is a part of one of their reasons."""
-    stmt = select(rejects).order_by(rejects.c.last_seen_at.desc(), rejects.c.id.desc())
-    stmt = _of_source(stmt, rejects.c.source, source)
-    if reason:
-        stmt = stmt.where(func.strpos(rejects.c.reasons.astext, reason) > 0)
-    return conn.execute(stmt.limit(limit)).all()
+@dataclass(frozen=True, slots=True)
+class RejectFilter:
+    """Which refused records to show.
+
+    `reason` is a part of one of their reasons, `run_id` a run that saw them first or last, and
+    `resolved` None takes open and resolved ones.
+    """
+
+    source: str | None = None
+    reason: str | None = None
+    run_id: int | None = None
+    resolved: bool | None = False
+
+    def of(self, stmt: Select[Any]) -> Select[Any]:
+        stmt = _of_source(stmt, rejects.c.source, self.source)
+        if self.reason:
+            stmt = stmt.where(has_reason(self.reason))
+        if self.run_id is not None:
+            seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
+            stmt = stmt.where(literal(self.run_id).in_(seen_by))
+        if self.resolved is not None:
+            is_open = rejects.c.resolved_at.is_(None)
+            stmt = stmt.where(~is_open if self.resolved else is_open)
+        return stmt
 
 
-def count_rejects(conn: Connection, source: str | None = None) -> Rows:
+def read_rejects(conn: Connection, limit: int, wanted: RejectFilter) -> Rows:
+    """The refused records seen last, without their payloads."""
+    shown = [column for column in rejects.c if column is not rejects.c.payload]
+    stmt = select(*shown).order_by(rejects.c.last_seen_at.desc(), rejects.c.id.desc())
+    return conn.execute(wanted.of(stmt).limit(limit)).all()
+
+
+def read_reject(conn: Connection, reject_id: int) -> Any:
+    """One refused record with its payload; None where there is none of this id."""
+    return conn.execute(select(rejects).where(rejects.c.id == reject_id)).one_or_none()
+
+
+def has_rejects(conn: Connection, source: str, wanted: Wanted) -> bool:
+    """Whether the source has an open reject that is wanted."""
+    return conn.execute(wanted.of(select(rejects.c.id), source).limit(1)).first() is not None
+
+
+def find_missing_rejects(conn: Connection, ids: Sequence[int]) -> list[int]:
+    """Those of the ids that no reject has."""
+    found = set(conn.scalars(select(rejects.c.id).where(rejects.c.id.in_(ids))))
+    return [each for each in ids if each not in found]
+
+
+def count_rejects(conn: Connection, wanted: RejectFilter) -> Rows:
     """How many records are refused, by source and reason; one with two reasons counts in both."""
     reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
     stmt = (
         select(rejects.c.source, reason.c.value.label("reason"), func.count().label("records"))
         .select_from(rejects.join(reason, onclause=func.now().is_not(None)))
-        .where(rejects.c.resolved_at.is_(None))
         .group_by(rejects.c.source, reason.c.value)
         .order_by(func.count().desc(), rejects.c.source, reason.c.value)
     )
-    return conn.execute(_of_source(stmt, rejects.c.source, source)).all()
+    return conn.execute(wanted.of(stmt)).all()
 
 
 def _of_source(stmt: Select[Any], column: Any, source: str | None) -> Select[Any]:

@@ -7,13 +7,27 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Numeric,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db import reachable
 from shared.records import Cursor
-from shared.tables import checkpoints, runs
+from shared.tables import checkpoints, rejects, runs
 from worker.locks import locked
+from worker.outcome import REASONS, RECENT_RUNS, Ending, Normal
+from worker.store import Counts
 
 SNAPSHOT_DECLINE = Decimal("0.99")
 """What a whole snapshot is expected to have falls no faster than this from one to the next.
@@ -23,20 +37,11 @@ Otherwise a source that answers a little less each time would set its own standa
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ended. `reason` is a stable code, `error` a sentence for a person."""
-
-    outcome: str
-    reason: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Where a source stands: its cursor, and the validators of its pages.
 
     `snapshot_progress` counts the snapshot under way, `snapshot_records` is how many a whole one is
-    expected to have; `last_reason` is why its last run did not succeed.
+    expected to have; `last_reason` is what the last of its runs that were weighed was found to be.
     """
 
     cursor: Cursor | None = None
@@ -74,12 +79,13 @@ def finish_run(
 ) -> None:
     """Close the run row and note its end at the checkpoint.
 
-    `numbers` are the run's requests, retries and pages_not_modified. With `snapshot_ends`, the
-    snapshot under way is whole: its count is what the next one is compared with.
+    `numbers` are the run's requests, retries, pages_not_modified and records_known. With
+    `snapshot_ends`, the snapshot under way is whole: its count is what the next one is compared
+    with.
     """
     succeeded = ending.outcome == "succeeded"
     checkpoint = read_checkpoint(conn, source)
-    conn.execute(
+    command = conn.scalar(
         update(runs)
         .where(runs.c.id == run_id)
         .values(
@@ -90,9 +96,11 @@ def finish_run(
             cursor_after=checkpoint.cursor,
             **numbers,
         )
+        .returning(runs.c.command)
     )
     noted: dict[str, Any] = {"run_id": run_id}
-    if ending.reason != "stopped":  # to be told to stop is neither
+    # To be told to stop is neither; and what is read again says nothing of the source.
+    if ending.reason != "stopped" and command != "retry":
         noted["last_success_at" if succeeded else "last_failure_at"] = func.now()
     if snapshot_ends:
         noted["snapshot_progress"] = 0
@@ -108,23 +116,43 @@ def _note(conn: Connection, source: str, noted: dict[str, Any]) -> None:
     conn.execute(stmt.on_conflict_do_update(index_elements=[checkpoints.c.source], set_=noted))
 
 
-def close_interrupted_runs(conn: Connection, source: str) -> int:
-    """Mark runs that ended without a word as failed; whoever holds the source's lock may."""
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A run that ended without a word, and what of it had been committed."""
+
+    run_id: int
+    batches: int
+    records: int
+
+
+def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
+    """Mark runs that ended without a word as failed; whoever holds the source's lock may.
+
+    A batch counts itself in its run's row, in its own transaction: so the row tells whether the
+    batch that was under way when the connection was lost had landed. No session can add to it any
+    more, for the lock goes with the session.
+    """
     stmt = (
         update(runs)
         .where(runs.c.source == source, runs.c.outcome == "running")
         .values(
             outcome="failed",
             reason="interrupted",
-            error="the worker ended without closing its run; what it had committed is kept",
+            error=func.format(
+                "the worker or its connection ended before the run was closed; the %s records of "
+                "%s batches that had been committed are kept",
+                runs.c.records_fetched,
+                runs.c.batches,
+            ),
             finished_at=func.now(),
         )
-        .returning(runs.c.id)
+        .returning(runs.c.id, runs.c.batches, runs.c.records_fetched)
     )
-    closed = conn.scalars(stmt).all()
+    closed = [Interrupted(*row) for row in conn.execute(stmt)]
     if closed:
-        _note(conn, source, {"run_id": max(closed), "last_failure_at": func.now()})
-    return len(closed)
+        newest = max(run.run_id for run in closed)
+        _note(conn, source, {"run_id": newest, "last_failure_at": func.now()})
+    return closed
 
 
 def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
@@ -137,7 +165,7 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
             columns.snapshot_progress,
             columns.snapshot_records,
             select(runs.c.reason)
-            .where(runs.c.source == source, runs.c.command == "run", runs.c.outcome != "running")
+            .where(runs.c.source == source, runs.c.command == "run", _is_weighed())
             .order_by(runs.c.id.desc())
             .limit(1)
             .scalar_subquery(),
@@ -146,10 +174,81 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
     return Checkpoint(*row) if row else Checkpoint()
 
 
+def _is_weighed() -> ColumnElement[bool]:
+    """Whether a run came to its end, and what it brought was weighed; not one that broke off."""
+    return or_(runs.c.outcome == "succeeded", runs.c.reason.in_([*REASONS, "drift"]))
+
+
+def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
+    """Count what the runs before this one brought that broke off before it could be weighed."""
+    own = (runs.c.source == source, runs.c.command == "run")
+    last = select(func.max(runs.c.id)).where(*own, _is_weighed()).scalar_subquery()
+    names = ("fetched", "new", "unchanged", "rejected")
+    sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
+    stmt = select(*sums).where(*own, runs.c.id > func.coalesce(last, 0), runs.c.id < run_id)
+    return Counts(*map(int, conn.execute(stmt.where(_is_since_cleared(source))).one()))
+
+
+def _is_since_cleared(source: str) -> ColumnElement[bool]:
+    cleared = select(checkpoints.c.cleared_at).where(checkpoints.c.source == source)
+    return runs.c.started_at > func.coalesce(cleared.scalar_subquery(), text("'-infinity'"))
+
+
+def read_normal(
+    conn: Connection, source: str, checkpoint: Checkpoint, min_new_share: Decimal
+) -> Normal:
+    """Read what the source's own runs gave, since its checkpoint was last cleared.
+
+    Runs that were not good, or read only the rest of a snapshot, set no standard for the share of
+    rejects. Any run may have brought what is new; a source that never did is as old as its first
+    run.
+    """
+    seen = runs.c.records_fetched + runs.c.records_known
+    own = (runs.c.source == source, runs.c.command == "run")
+    cleared_at = (
+        select(checkpoints.c.cleared_at).where(checkpoints.c.source == source).scalar_subquery()
+    )
+    shares = (
+        select(cast(runs.c.records_rejected, Numeric) / seen)
+        .where(
+            *own,
+            runs.c.outcome == "succeeded",
+            seen > 0,
+            2 * seen >= (checkpoint.snapshot_records or 0),
+            _is_since_cleared(source),
+        )
+        .order_by(runs.c.id.desc())
+        .limit(RECENT_RUNS)
+    )
+    first = select(runs.c.started_at).where(*own).order_by(runs.c.id).limit(1).scalar_subquery()
+    newest = (
+        select(runs.c.finished_at)
+        .where(
+            *own,
+            runs.c.outcome != "running",
+            runs.c.records_new > 0,
+            runs.c.records_new >= min_new_share * seen,
+        )
+        .order_by(runs.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    since = func.greatest(func.coalesce(newest, first), cleared_at)
+    is_open = (rejects.c.source == source, rejects.c.resolved_at.is_(None))
+    has_rejects = conn.scalar(select(rejects.c.id).where(*is_open).limit(1)) is not None
+    return Normal(
+        checkpoint.snapshot_records,
+        [Decimal(share) for share in conn.scalars(shares)],
+        conn.scalar(select(func.now() - since)),
+        checkpoint.last_reason if has_rejects else None,
+    )
+
+
 def clear_checkpoint(engine: Engine, source: str) -> bool:
     """Set the source back to its beginning; say whether it had a checkpoint.
 
-    Its next run reads everything again, and finds what is stored already unchanged.
+    Its next run reads everything again, and finds what is stored already unchanged. What its runs
+    gave before is no longer what is expected of it.
 
     Raises:
         LockedError: a worker is at this source, and would set it forth again.
@@ -162,6 +261,7 @@ def clear_checkpoint(engine: Engine, source: str) -> bool:
             validators={},
             snapshot_progress=0,
             snapshot_records=None,
+            cleared_at=func.now(),
             updated_at=func.now(),
         )
     )

@@ -6,22 +6,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
-from shared.db import writer_engine
+from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, project_folder
 from shared.records import Page
-from shared.settings import Settings
-from worker import pipeline
+from shared.settings import SOURCES, Settings
+from worker import pipeline, retry
+from worker.budget import Budget, Usage, read_usage
+from worker.faults import Faults
 from worker.http import Http
 from worker.locks import worker_name
 from worker.migrate import require_schema
 from worker.pipeline import Options, Progress, Result
+from worker.retry import Wanted
 from worker.sources import REGISTRY
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
 from worker.sources.json_api import JsonApi
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -38,14 +44,14 @@ def database(settings: Settings) -> Iterator[URL]:
 
 
 class Worker:
-    """One process's worker on one database; what is asked of a source is paced across its runs."""
+    """One process's worker on one database."""
 
     def __init__(self, settings: Settings, url: URL) -> None:
         self.settings = settings
         self.url = url
         self.stop = threading.Event()
         self.engine: Engine = writer_engine(url, worker_name())
-        self._fetches: dict[str, Http] = {}
+        self.faults = Faults(settings.fail_after_n_records, settings.fault)
 
     def require_schema(self) -> None:
         """Check that the database's schema is the one that this code was written for.
@@ -63,7 +69,29 @@ class Worker:
     def run(self, name: str, progress: Progress | None = None) -> Result:
         """Run a source once; `pipeline.run` says what that raises."""
         source = self.source(name)
-        return pipeline.run(self.engine, source, self._fetch(source), self._options(progress))
+        with self._network(source) as fetch:
+            return pipeline.run(self.engine, source, fetch, self._options(progress))
+
+    def read_usage(self, names: Sequence[str] = SOURCES) -> list[Usage]:
+        """Read what the sources that are asked over the network used of the month's budget."""
+        sources = [source for name in names if isinstance(source := self.source(name), JsonApi)]
+        with reachable(), self.engine.connect() as conn:
+            return read_usage(conn, sources)
+
+    def warn_of_budgets(self, names: Sequence[str]) -> None:
+        """Warn of each source that the month's budget cannot carry at the configured interval.
+
+        It only says so: the source is read until the budget is used up.
+        """
+        interval = self.settings.run_interval_seconds
+        for usage in self.read_usage(names):
+            if advice := usage.shortfall(interval):
+                log.warning(
+                    "the request budget does not carry the interval",
+                    source=usage.source,
+                    advice=advice,
+                    interval_seconds=interval,
+                )
 
     def load_saved(
         self,
@@ -86,18 +114,30 @@ class Worker:
 
         return pipeline.load_saved(self.engine, source, pages, self._options(progress))
 
-    def _fetch(self, source: Source) -> Http | None:
-        """Give the source its way to the network, always the same; None where it reads files."""
+    def retry(self, name: str, wanted: Wanted, progress: Progress | None = None) -> Result:
+        """Read a source's open rejects again; `retry.retry` says what that raises."""
+        return retry.retry(self.engine, self.source(name), wanted, self._options(progress))
+
+    def rehearse_retry(self, name: str, wanted: Wanted) -> tuple[int, int]:
+        """Count the rejects that would be read again, and those that would pass."""
+        return retry.rehearse(self.engine, self.source(name), wanted, self._options(None))
+
+    @contextmanager
+    def _network(self, source: Source) -> Iterator[Http | None]:
+        """Give the source its way to the network for one run; None where it reads files."""
         if not isinstance(source, JsonApi):
-            return None
-        if source.name not in self._fetches:
-            self._fetches[source.name] = Http(source.name, source.requests_per_minute, self.stop)
-        return self._fetches[source.name]
+            yield None
+            return
+        with (
+            Budget(self.engine, source) as budget,
+            Http(source.name, budget, self.stop) as fetch,
+        ):
+            yield fetch
 
     def _options(self, progress: Progress | None) -> Options:
         options = Options(
             batch_size=self.settings.batch_size,
-            fail_after=self.settings.fail_after_n_records,
+            faults=self.faults,
             stop=self.stop,
         )
         return dataclasses.replace(options, progress=progress) if progress else options

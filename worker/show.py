@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def show_table(rows: Sequence[Row[Any]], **columns: str) -> None:
+def show_table(rows: Sequence[Any], **columns: str) -> None:
     """Print the rows' columns under their headings; every text is shown as it is."""
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,15 +1,17 @@
 """The batch transaction: everything that one batch writes, or nothing of it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, TextClause
 
 from shared.records import Cursor, Reject
 from shared.tables import RAW
-from worker import identity, staging
+from worker import drift, identity, staging
+from worker.faults import At, go_on
 from worker.locks import lock_identity
+from worker.shapes import Shape
 from worker.statements import read_statements, source_parts
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
@@ -21,7 +23,8 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 class Batch:
     """What one transaction loads: the records of (a part of) one page, checked.
 
-    `rows` are `observed` records as `staging.stage` wrote them.
+    `rows` are `observed` records as `staging.stage` wrote them. `retried` are the rejects that are
+    read again; those that are not among `rejects` once more are resolved.
     """
 
     rows: bytes
@@ -31,6 +34,8 @@ class Batch:
     moves_cursor: bool = True
     validators: Mapping[str, str] = field(default_factory=dict)
     snapshot_progress: int = 0
+    shapes: Sequence[Shape] = ()
+    retried: Sequence[int] = ()
 
     @property
     def fetched(self) -> int:
@@ -66,15 +71,17 @@ def load_batch(
     source: str,
     run_id: int,
     batch: Batch,
-    before_commit: Callable[[], None] = lambda: None,
+    at: At = go_on,
 ) -> Counts:
     """Load a batch in one transaction, with its counts and its checkpoint, and commit.
 
     Idempotent in what it stores: the same batch again is unchanged, and only counted. A failure at
-    any point, `before_commit` included, leaves nothing of it.
+    any point before the COMMIT, in `at` too, leaves nothing of it.
     """
     with conn.begin():
-        new = load_rows(conn, source, run_id, batch.rows) if batch.observed else 0
+        new = load_rows(conn, source, run_id, batch.rows, at) if batch.observed else 0
+        if batch.retried:
+            conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
         if batch.rejects:
             staging.copy_rejects(conn, batch.rejects)
             rejected = {"source": source, "run_id": run_id}
@@ -85,21 +92,29 @@ def load_batch(
             batch.observed - new,
             len(batch.rejects),
         )
+        drift.count_shapes(conn, source, run_id, batch.shapes)
+        at("before_checkpoint")
         _move_checkpoint(conn, source, run_id, batch, counts)
-        before_commit()
+        at("before_commit")
+    at("after_commit")
     return counts
 
 
-def load_rows(conn: Connection, source: str, run_id: int, rows: bytes) -> int:
+def load_rows(conn: Connection, source: str, run_id: int, rows: bytes, at: At = go_on) -> int:
     """Bring everything from raw records to assets up to date; return how many were new."""
     statements = STATEMENTS[source]
+    at("before_copy")
     staging.copy_staged(conn, rows)
     new = conn.execute(statements["insert_raw"], {"run_id": run_id}).rowcount
+    at("after_raw")
     if new:
         lock_identity(conn)
         moved = update_listings(conn, source, run_id)
+        at("after_listings")
         conn.execute(statements["insert_observations"])
+        at("after_observations")
         unify_assets(conn, source, moved)
+        at("after_assets")
     return new
 
 

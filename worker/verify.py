@@ -25,7 +25,11 @@ BY_SOURCE = (
 BY_RAW = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
 OVERALL = (
     "checkpoints_add_up",
+    "checkpoints_have_their_run",
     "rejects_are_stored",
+    "rejects_are_sound",
+    "runs_are_closed",
+    "versions_were_drawn",
     "observations_have_listings",
     "listings_show_their_newest",
     "links_follow_the_rule",

@@ -3,16 +3,19 @@
 
 -- name: checkpoints_add_up
 SELECT c.source AS what,
-       format('the checkpoint counts %s fetched, %s new, %s rejected; its runs %s, %s, %s',
-              c.records_fetched, c.records_new, c.records_rejected, r.fetched, r.new, r.rejected)
-       AS why
+       format('the checkpoint counts %s batches, %s fetched, %s new, %s unchanged, %s rejected; its '
+              'runs %s, %s, %s, %s, %s', c.batches, c.records_fetched, c.records_new,
+              c.records_unchanged, c.records_rejected,
+              r.batches, r.fetched, r.new, r.unchanged, r.rejected) AS why
 FROM checkpoints AS c
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(records_fetched), 0) AS fetched, coalesce(sum(records_new), 0) AS new,
-         coalesce(sum(records_rejected), 0) AS rejected
+         coalesce(sum(records_unchanged), 0) AS unchanged,
+         coalesce(sum(records_rejected), 0) AS rejected, coalesce(sum(batches), 0) AS batches
   FROM runs WHERE runs.source = c.source
 ) AS r
-WHERE (c.records_fetched, c.records_new, c.records_rejected) <> (r.fetched, r.new, r.rejected)
+WHERE (c.batches, c.records_fetched, c.records_new, c.records_unchanged, c.records_rejected)
+      <> (r.batches, r.fetched, r.new, r.unchanged, r.rejected)
 
 -- name: rejects_are_stored
 SELECT r.source AS what,
@@ -22,6 +25,35 @@ FROM (SELECT source, sum(records_rejected) AS rejected FROM runs GROUP BY source
 LEFT JOIN (SELECT source, sum(times_seen) AS seen FROM rejects GROUP BY source) AS s
        USING (source)
 WHERE r.rejected <> coalesce(s.seen, 0)
+
+-- name: rejects_are_sound
+SELECT 'reject ' || r.id || ' (' || r.source || ')' AS what,
+       CASE WHEN r.payload_hash <> substr(sha256(r.payload), 1, 16)
+            THEN 'its payload is not the one that was hashed'
+            ELSE format('seen first by run %s and last by run %s of its source, which cannot be',
+                        r.first_run_id, r.last_run_id) END AS why
+FROM rejects AS r
+WHERE r.payload_hash <> substr(sha256(r.payload), 1, 16)
+   OR r.first_run_id > r.last_run_id
+   OR NOT EXISTS (SELECT FROM runs WHERE id = r.first_run_id AND source = r.source)
+   OR NOT EXISTS (SELECT FROM runs WHERE id = r.last_run_id AND source = r.source)
+
+-- name: checkpoints_have_their_run
+SELECT c.source AS what, format('its checkpoint names run %s, which is none of its', c.run_id) AS why
+FROM checkpoints AS c
+WHERE NOT EXISTS (SELECT FROM runs WHERE id = c.run_id AND source = c.source)
+
+-- name: runs_are_closed
+-- One that is `running` may be under way, or is closed by the next run.
+SELECT 'run ' || id AS what,
+       format('%s, but finished at %s', outcome, coalesce(finished_at::text, 'no time')) AS why
+FROM runs
+WHERE (outcome = 'running') <> (finished_at IS NULL) OR finished_at < started_at
+
+-- name: versions_were_drawn
+SELECT 'asset ' || slug AS what,
+       format('has version %s, of %s that were given', version, last_value) AS why
+FROM assets, asset_version WHERE version > last_value
 
 -- name: assets_have_listings
 SELECT 'asset ' || a.slug AS what, 'no listing is this asset' AS why

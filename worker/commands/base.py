@@ -1,5 +1,6 @@
 """What the commands share: errors with exit codes, options, and a worker to work with."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,3 +59,13 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
         worker = Worker(settings, url)
         worker.require_schema()
         yield worker
+
+
+def stop_on_signals(worker: Worker) -> None:
+    """Let SIGTERM and Ctrl-C end what the worker does after the batch in flight."""
+
+    def stop(*_: object) -> None:
+        worker.stop.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

@@ -1,38 +1,54 @@
-"""`worker rejects`: what was refused, and why."""
+"""`worker rejects`: what was refused, and why; and reading it again."""
+
+import base64
+from typing import Any
 
 import click
 
 from shared.db import reachable
-from shared.settings import Settings
+from shared.settings import SOURCES, Settings
 from worker import report
-from worker.commands.base import SOURCE, Commands, as_json, open_worker
-from worker.show import show_json, show_table
+from worker.commands.base import SOURCE, Commands, as_json, open_worker, stop_on_signals
+from worker.report import RejectFilter
+from worker.retry import Wanted
+from worker.service import Worker
+from worker.show import show_json, show_progress, show_result, show_table
+
+NAMED = 20
+"""How many of the records that are refused once more are shown; `list --run` shows more."""
 
 
 @click.group(cls=Commands)
 def rejects() -> None:
-    """Show refused records."""
+    """Show refused records, and read them again."""
 
 
 @rejects.command("list")
 @click.option("--source", type=SOURCE, help="Only this source.")
 @click.option("--reason", help="Only records with this text in one of their reasons.")
+@click.option("--run", "run_id", type=int, help="Only those that this run saw first, or last.")
+@click.option("--resolved", "state", flag_value="resolved", help="Those that were mended since.")
+@click.option("--all", "state", flag_value="all", help="Open ones and resolved ones.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
 )
 @as_json
 @click.pass_obj
-def rejects_list(
+def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     settings: Settings,
     source: str | None,
     reason: str | None,
+    run_id: int | None,
+    state: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show refused records, those seen last first, and how many there are by reason."""
+    """Show open rejects, those seen last first, and how many there are by reason."""
+    resolved = None if state == "all" else state == "resolved"
+    wanted = RejectFilter(source, reason, run_id, resolved)
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_rejects(conn, limit, source, reason)
-        counts = report.count_rejects(conn, source)
+        rows = report.read_rejects(conn, limit, wanted)
+        counts = report.count_rejects(conn, wanted)
     if as_json:
         show_json({"counts": counts, "rejects": rows})
         return
@@ -40,6 +56,104 @@ def rejects_list(
         click.echo("no rejects")
         return
     show_table(counts, source="source", reason="reason", records="records")
+    _show_rejects(rows)
+
+
+@rejects.command("show")
+@click.argument("reject_id", metavar="ID", type=int)
+@click.option("--payload", "only_payload", is_flag=True, help="Its bytes alone, as received.")
+@as_json
+@click.pass_obj
+def rejects_show(settings: Settings, reject_id: int, only_payload: bool, as_json: bool) -> None:
+    """Show everything about one refused record.
+
+    With --payload, its bytes and nothing else. In JSON they are text, or base64 where they are none
+    (`payload_encoding` says which).
+    """
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+        row = report.read_reject(conn, reject_id)
+    if row is None:
+        raise click.ClickException(f"reject {reject_id}: there is none; see `worker rejects list`")
+    payload = bytes(row.payload)
+    if only_payload:
+        click.echo(payload, nl=False)
+        return
+    shown: dict[str, Any] = {**row._asdict(), **_text(payload)}
+    if as_json:
+        show_json(shown)
+        return
+    for name, value in shown.items():
+        if name != "reasons":
+            click.echo(f"{name:18}{value.hex() if isinstance(value, bytes) else value}")
+    for reason in row.reasons:
+        click.echo(f"{'reason':18}{reason}")
+
+
+@rejects.command("retry")
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@click.option("--source", type=SOURCE, help="Only this source.")
+@click.option("--reason", help="Only records with this text in one of their reasons.")
+@click.option("--dry-run", is_flag=True, help="Count what would pass, and change nothing.")
+@click.pass_context
+def rejects_retry(
+    ctx: click.Context, ids: tuple[int, ...], source: str | None, reason: str | None, dry_run: bool
+) -> None:
+    """Read open rejects again: all of them, or those with an ID.
+
+    What passes by the schema of today is loaded as any record, and resolved; the others say why
+    not. The source's checkpoint keeps its cursor.
+    """
+    wanted = Wanted(ids, reason)
+    succeeded = True
+    with open_worker(ctx.obj) as worker:
+        stop_on_signals(worker)
+        names = _sources_of(worker, wanted, source)
+        if not names:
+            click.echo("no open rejects to read again")
+        for name in names:
+            if worker.stop.is_set():
+                break
+            if dry_run:
+                read, passed = worker.rehearse_retry(name, wanted)
+                click.echo(f"{name}: {read} rejects to read again, {passed} of them would pass")
+                continue
+            with show_progress() as progress:
+                result = worker.retry(name, wanted, progress(name))
+            show_result(result)
+            succeeded = succeeded and result.succeeded
+            _show_refused(worker, name, result.run_id)
+    ctx.exit(0 if succeeded else 1)
+
+
+def _sources_of(worker: Worker, wanted: Wanted, source: str | None) -> list[str]:
+    """Name the sources with an open reject that is wanted, in their order.
+
+    Raises:
+        click.ClickException: an id is no reject's.
+    """
+    with reachable(), worker.engine.connect() as conn:
+        missing = report.find_missing_rejects(conn, wanted.ids) if wanted.ids else []
+        if missing:
+            raise click.ClickException(f"no reject has the id {', '.join(map(str, missing))}")
+        return [
+            name
+            for name in ([source] if source else SOURCES)
+            if report.has_rejects(conn, name, wanted)
+        ]
+
+
+def _show_refused(worker: Worker, source: str, run_id: int) -> None:
+    with reachable(), worker.engine.connect() as conn:
+        rows = report.read_rejects(conn, NAMED, RejectFilter(source, run_id=run_id))
+    if rows:
+        _show_rejects(rows)
+    if len(rows) == NAMED:
+        click.echo(f"perhaps more of them: worker rejects list --run {run_id}")
+    if source == "csv" and rows:
+        click.echo("a line that is no row of its file is not read again: mend the file instead")
+
+
+def _show_rejects(rows: report.Rows) -> None:
     show_table(
         rows,
         id="reject",
@@ -49,4 +163,12 @@ def rejects_list(
         reasons="reasons",
         times_seen="seen",
         last_seen_at="last seen",
+        resolved_at="resolved",
     )
+
+
+def _text(payload: bytes) -> dict[str, str]:
+    try:
+        return {"payload": payload.decode(), "payload_encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {"payload": base64.b64encode(payload).decode(), "payload_encoding": "base64"}

@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
-from shared.records import Cursor, Observation, Page
+from shared.expectations import EXPECTATIONS, Expectations
+from shared.records import Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
+from worker.sources.json_records import read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,19 +182,35 @@ class RecordSchema(Schema):
         unknown = EXCLUDE
 
 
+class Policy(Enum):
+    """What follows when the shape of a field differs from what is known."""
+
+    ACCEPT = "accept"
+    """It is noted, and acknowledged at once."""
+    WARN = "warn"
+    """The log warns, once a run, until somebody acknowledges it."""
+    FAIL = "fail"
+    """The run fails, until somebody acknowledges it; its records are stored."""
+
+
 class Source(ABC):
     """One feed of one provider."""
 
     name: ClassVar[str]
     schema: ClassVar[Schema]
-    max_reject_share: ClassVar[Decimal] = Decimal("0.10")
-    """A run with a larger share of rejects is `failed`."""
-    min_snapshot_share: ClassVar[Decimal] = Decimal("0.9")
-    """A snapshot with a smaller share of the records that are expected is `partial`."""
     max_clock_ahead: ClassVar[timedelta] = timedelta(minutes=10)
     """A record whose source time is further in the future than this is rejected."""
     is_snapshot: ClassVar[bool] = True
     """Each run brings the whole market (an API); False where it brings what is new (files)."""
+    drift_policy: ClassVar[Mapping[str, Policy]] = {}
+    """What is to follow when a path (`quotes.USD.price`), or what is below it, differs."""
+    empty_is_null: ClassVar[bool] = False
+    """An empty text stands for null, as in files that have no other way to say so."""
+
+    @property
+    def expects(self) -> Expectations:
+        """What its runs are weighed by; `/health` reads the same declaration."""
+        return EXPECTATIONS[self.name]
 
     @classmethod
     @abstractmethod
@@ -207,6 +226,27 @@ class Source(ABC):
     @abstractmethod
     def saved_pages(self, path: Path) -> Iterator[Page]:
         """Yield the pages of a saved response, as `pages` would have; cursors are None."""
+
+    def kept(self, payload: bytes, position: str) -> RawRecord | None:
+        """Read a record that was refused again; None where what was kept of it says too little."""
+        return read_record(payload, position)
+
+    @property
+    def received_schema(self) -> Schema | None:
+        """What records should be as they are received; None where each says that itself."""
+        return self.schema
+
+    def received(self, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Give the part of a record whose shape is the provider's."""
+        return document
+
+    def policy(self, path: str) -> Policy:
+        """Say what is to follow when a path differs: as declared of it, or of what it is in."""
+        while path:
+            if path in self.drift_policy:
+                return self.drift_policy[path]
+            path = path.rpartition(".")[0]
+        return Policy.WARN
 
     def observe(self, document: Mapping[str, Any]) -> Observation:
         """Say what one record means.

@@ -17,6 +17,7 @@ from worker.sources.base import (
     NOT_EMPTY,
     Amount,
     Instant,
+    Policy,
     RecordSchema,
     Request,
     StrippedString,
@@ -24,6 +25,8 @@ from worker.sources.base import (
 from worker.sources.json_api import JsonApi
 
 PER_PAGE = 250
+ABOUT_ALL = 17_000
+"""How many assets there are, roughly, while none was read."""
 
 PLANS = {
     None: ("https://api.coingecko.com/api/v3", None),
@@ -52,7 +55,9 @@ class MarketSchema(RecordSchema):
 class Coingecko(JsonApi):
     name = "coingecko"
     schema: ClassVar = MarketSchema()
+    drift_policy: ClassVar = {"current_price": Policy.FAIL}
 
+    requests_per_month: int = 10_000
     plan: str | None = None
 
     @classmethod
@@ -63,6 +68,7 @@ class Coingecko(JsonApi):
             api_key=settings.coingecko_api_key,
             plan=settings.coingecko_plan,
             requests_per_minute=settings.coingecko_requests_per_minute,
+            requests_per_month=settings.coingecko_requests_per_month,
         )
 
     def request(self, cursor: Cursor | None) -> Request:
@@ -78,6 +84,9 @@ class Coingecko(JsonApi):
             },
             {header: self.api_key} if header and self.api_key else {},
         )
+
+    def requests_a_pass(self, records: int) -> int:
+        return (records or ABOUT_ALL) // PER_PAGE + 1
 
     def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
         return {"page": self.page_number(cursor) + 1} if count >= PER_PAGE else None

@@ -22,6 +22,7 @@ from worker.sources.base import (
     NOT_EMPTY,
     Amount,
     Instant,
+    Policy,
     RecordSchema,
     Request,
     StrippedString,
@@ -67,6 +68,9 @@ class TickerSchema(RecordSchema):
 class Coinpaprika(JsonApi):
     name = "coinpaprika"
     schema: ClassVar = TickerSchema()
+    drift_policy: ClassVar = {"circulating_supply": Policy.ACCEPT, "quotes.USD.price": Policy.FAIL}
+
+    requests_per_month: int = 20_000
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Coinpaprika":
@@ -75,6 +79,7 @@ class Coinpaprika(JsonApi):
             base_url=settings.coinpaprika_base_url or default,
             api_key=settings.coinpaprika_api_key,
             requests_per_minute=settings.coinpaprika_requests_per_minute,
+            requests_per_month=settings.coinpaprika_requests_per_month,
         )
 
     def request(self, cursor: Cursor | None) -> Request:  # noqa: ARG002

@@ -19,6 +19,7 @@ class JsonApi(Source):
 
     base_url: str
     requests_per_minute: int
+    requests_per_month: int
     api_key: str | None = field(default=None, repr=False)
 
     @abstractmethod
@@ -28,6 +29,10 @@ class JsonApi(Source):
     @abstractmethod
     def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
         """Say where the next page starts, after one of `count` records; None after the last."""
+
+    def requests_a_pass(self, records: int) -> int:  # noqa: ARG002
+        """Estimate the requests of one pass over so many records; 0 is how many are not known."""
+        return 1
 
     def url(self, path: str) -> str:
         """Put a path after the base URL, which people write with and without a slash at its end."""
@@ -49,7 +54,10 @@ class JsonApi(Source):
         seen: dict[bytes, int] = {}
         while True:
             page = self._page(fetch, cursor, validators)
-            self._refuse_loop(page, seen)
+            if loop := self._loop(page, seen):
+                # What the pages before brought is none of theirs: begin anew next time.
+                yield Page([], cursor, None)
+                raise loop
             yield page
             if page.next_cursor is None:
                 return
@@ -62,30 +70,42 @@ class JsonApi(Source):
         known = Validator.parse(validators.get(key))
         response = fetch(request, known.etag if known else None)
         if not response.not_modified:
-            records = split_records(response.body, self.name, where)
+            records = self._split(response.body, where)
             following = self.next_cursor(cursor, len(records))
             etag = Validator(response.etag, len(records)).dump() if response.etag else None
             return Page(records, cursor, following, validator_key=key, validator=etag)
         if known is None:
             raise SourceError(
-                f"{self.name}: {where}: HTTP 304 to a request without If-None-Match",
+                f"{self.name}: {where}: HTTP 304 to a request without If-None-Match; check"
+                f" {self.name.upper()}_BASE_URL, and what stands between (a proxy, a cache)",
                 code="not_modified_unasked",
             )
         following = self.next_cursor(cursor, known.count)
         return Page([], cursor, following, not_modified=True, known_count=known.count)
 
-    def _refuse_loop(self, page: Page, seen: dict[bytes, int]) -> None:
-        """Stop at a page that brings what an earlier one brought: the source ignores the cursor."""
+    def _split(self, body: bytes, where: str) -> list[RawRecord]:
+        try:
+            return split_records(body, self.name, where)
+        except SourceError as exc:
+            raise SourceError(
+                f"{exc}; check {self.name.upper()}_BASE_URL, and whether the provider changed its"
+                " answer",
+                code=exc.code,
+            ) from exc
+
+    def _loop(self, page: Page, seen: dict[bytes, int]) -> SourceError | None:
+        """Tell a page that brings what an earlier one brought: the source ignores the cursor."""
         if not page.records:
-            return
+            return None
         number = self.page_number(page.cursor)
         earlier = seen.setdefault(self._digest(page.records), number)
-        if earlier != number:
-            raise SourceError(
-                f"{self.name}: page {number} has the same records as page {earlier}; the source"
-                f" does not page: check {self.name.upper()}_BASE_URL",
-                code="paging_loop",
-            )
+        if earlier == number:
+            return None
+        return SourceError(
+            f"{self.name}: page {number} has the same records as page {earlier}; the source"
+            f" does not page: check {self.name.upper()}_BASE_URL",
+            code="paging_loop",
+        )
 
     def _digest(self, records: Sequence[RawRecord]) -> bytes:
         """Condense whose records these are: by id, since prices move while a loop goes round."""

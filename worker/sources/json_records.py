@@ -22,6 +22,8 @@ DEEPEST = 100
 LONGEST_INT = 1000
 """Digits. Python refuses to convert an `int` of more than 4300, either way."""
 
+LONE_SURROGATE = "text with half a surrogate pair, which is no character"
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 
@@ -53,7 +55,9 @@ def split_records(body: bytes, source: str, where: str) -> list[RawRecord]:
             raise SourceError(
                 f"{source}: {where}: not JSON ({exc}); it begins {_excerpt(body)}", code="not_json"
             ) from exc
-    return [_record(raw, f"{where}, record {number}") for number, raw in enumerate(raws, start=1)]
+    return [
+        read_record(raw, f"{where}, record {number}") for number, raw in enumerate(raws, start=1)
+    ]
 
 
 def _cut(body: bytes) -> Iterator[bytes]:
@@ -88,7 +92,8 @@ def _cut(body: bytes) -> Iterator[bytes]:
     raise ValueError("cut off, or out of balance")
 
 
-def _record(raw: bytes, position: str) -> RawRecord:
+def read_record(raw: bytes, position: str) -> RawRecord:
+    """Decode one element of a list, or say what keeps it from being decoded."""
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _depth(raw) > DEEPEST:
         return RawRecord(raw, position, None, f"nested deeper than {DEEPEST} levels")
     try:
@@ -131,17 +136,26 @@ def _odd_record(raw: bytes, position: str) -> RawRecord:
             defects[f"a number that no decimal holds: {text[:40]!r}"] = None
             return Decimal("NaN")
 
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs) and _has_lone_surrogate(pairs):
+            defects[LONE_SURROGATE] = None
+        return found
+
     try:
-        text = raw.decode()
         document: Any = json.loads(
-            text, parse_float=number, parse_int=number, parse_constant=constant
+            raw.decode(),
+            parse_float=number,
+            parse_int=number,
+            parse_constant=constant,
+            object_pairs_hook=members,
         )
     except ValueError as exc:
         return RawRecord(raw, position, None, f"not JSON: {exc}")
     if not isinstance(document, dict):
         return RawRecord(raw, position, None, f"expected an object, got {_excerpt(raw)}")
     if _has_lone_surrogate(document):
-        defects["text with half a surrogate pair, which is no character"] = None
+        defects[LONE_SURROGATE] = None
     return RawRecord(raw, position, document, "; ".join(defects) or None)
 
 

@@ -79,7 +79,31 @@ class CsvFile:
 
     def is_done(self, size: int) -> bool:
         """Tell, after the last record, whether more can come only of a change to the file."""
-        return self._ending is not Ending.GROWING or self.reader.offset >= size
+        if self._ending is Ending.GROWING:
+            return bool(self.headers) and self.reader.offset >= size
+        return self.reader.unfinished is None
+
+    def require_whole(self, size_before: int, size: int) -> None:
+        """Refuse, after the last record, a file that lacks something; what was read is kept.
+
+        Raises:
+            SourceError: `cut_short`, `unfinished_row`.
+        """
+        if size < size_before:
+            raise SourceError(
+                f"was cut short while it was read, from {size_before} to {size} bytes; the next "
+                "run reads it again. Who replaces a file should write it under another name, and "
+                "rename it once it is whole",
+                code="cut_short",
+            )
+        if self.reader.unfinished is not None:
+            row = self.reader.unfinished
+            raise SourceError(
+                f"line {row.line}: its last row is not whole ({row.defect}), and nothing was added "
+                "since the run before; the rows before it are read. Write the rest of it and a "
+                "newline, or take it out",
+                code="unfinished_row",
+            )
 
     def _record(self, row: Row) -> RawRecord:
         position = f"{self._name}, line {row.line}"

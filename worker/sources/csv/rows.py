@@ -51,13 +51,15 @@ class RowReader:
     """Reads rows from where the file stands, and knows the way it has come.
 
     Its position is the end of the last row returned, but for a last row without a newline: that is
-    not behind us, so that it is read again when the file has grown.
+    not behind us, so that it is read again when the file has grown. `unfinished` is one that is not
+    whole in a file that has settled.
     """
 
     def __init__(self, file: BinaryIO, encoding: Encoding, delimiter: str) -> None:
         self.offset = 0
         self.line = 0
         self.digest = hashlib.sha256()
+        self.unfinished: Row | None = None
         self._file = file
         self._pass(file.read(encoding.mark), 0)
         self._encoding = encoding
@@ -96,6 +98,7 @@ class RowReader:
             if self._is_terminated(row.raw):
                 self._pass(row.raw, len(self._taken))
             elif ending is Ending.SETTLED and defect is not None:
+                self.unfinished = row
                 return
             if defect is not None or len(cells) == width or not _is_blank(cells):
                 yield row
@@ -115,6 +118,7 @@ class RowReader:
             return False
         self.offset, self.line, self.digest = position.offset, position.line, digest
         self._pushed.clear()
+        self.unfinished = None
         return True
 
     def _push_back(self) -> None:

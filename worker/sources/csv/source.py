@@ -3,8 +3,8 @@
 A file goes on where the last run stopped, as long as what was read of it is still what it begins
 with; else it is read again from the start, and rows that did not change are found so by their key.
 A last line without a newline may be half a row: it waits, and is taken by a later run if it is a
-whole row in a file that has not changed since the run before. In a file that is imported by name
-the end is the end.
+whole row in a file that has not changed since the run before. If it is none then, the run says so.
+In a file that is imported by name the end is the end.
 
 A row is kept as `{"row": {header: text}, "declared": {...}}`, with what was declared of its file,
 so that it can be read again without the file.
@@ -27,6 +27,7 @@ from shared.settings import Settings
 from worker.sources.base import Fetch, Source
 from worker.sources.csv.declaration import read_declaration
 from worker.sources.csv.file import CsvFile
+from worker.sources.csv.kept import kept_row
 from worker.sources.csv.rows import Ending, Position
 from worker.sources.csv.schema import observe_row, row_reading
 
@@ -43,6 +44,7 @@ class CsvFiles(Source):
 
     name = "csv"
     is_snapshot = False
+    empty_is_null = True
     schema: ClassVar[Schema] = row_reading(
         ("id", "symbol", "name", "observed_at", *VALUES), b"{}"
     ).schema
@@ -91,6 +93,17 @@ class CsvFiles(Source):
             if records:
                 yield Page(records, None, None)
 
+    def kept(self, payload: bytes, position: str) -> RawRecord | None:
+        return kept_row(payload, position)
+
+    @property
+    def received_schema(self) -> None:
+        return None
+
+    def received(self, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        row = document.get("row")
+        return row if isinstance(row, dict) else None
+
     def observe(self, document: Mapping[str, Any]) -> Observation:
         return observe_row(document)
 
@@ -125,6 +138,7 @@ class CsvFiles(Source):
                 if entry and entry["declared"] == version["declared"]:
                     file.resume(Position(entry["offset"], entry["line"], entry["sha256"]))
                 yield from self._stretches(file, version, entry)
+                file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
         except SourceError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
         except OSError as exc:
@@ -174,6 +188,7 @@ def _version(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any
     return {
         "size": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
+        "ctime_ns": stat.st_ctime_ns,  # who sets the other back cannot set this one
         "inode": stat.st_ino,
         "declared": hashlib.sha256(told).hexdigest()[:16] if declared else None,
     }
@@ -182,8 +197,10 @@ def _version(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any
 def _together(refused: Sequence[SourceError], count: int) -> SourceError:
     if len(refused) == 1 and count == 1:
         return refused[0]
+    codes = [each.code for each in refused]
+    graver = [code for code in codes if code != "unfinished_row"]
     return SourceError(
         f"csv: {len(refused)} of {count} files refused, the others are read\n"
         + "\n".join(map(str, refused)),
-        code=refused[0].code,
+        code=(graver or codes)[0],
     )

@@ -1,0 +1,180 @@
+"""How many requests a source takes, a minute and a month: counted in Postgres, for all processes.
+
+A request is counted, and committed, before it is sent: so a failed one counts, and no kill can
+forget one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine
+
+from shared.errors import SourceError
+from worker.sources.json_api import JsonApi
+from worker.statements import read_statements
+
+STATEMENTS = read_statements("budget.sql")
+
+MONTH = timedelta(days=30)
+"""The month that an interval is measured by."""
+
+SOON = 0.001
+"""Seconds to wait for a turn that another process had a moment ago."""
+
+
+class Budget:
+    """The turns of one source on one database; `worker.http.Turns` is what it promises.
+
+    Evenly spaced, without a burst after a rest. The connection is its own, for a turn must not
+    wait for a batch to commit, nor go back with it. What the database says against it comes as the
+    `DBAPIError` that the run's own statements raise too.
+    """
+
+    def __init__(self, engine: Engine, source: JsonApi) -> None:
+        self._engine = engine
+        self._source = source
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def take(self) -> float:
+        """Take a turn and return 0, or take none and return the seconds until there may be one.
+
+        Raises:
+            SourceError: `budget_spent`.
+        """
+        source = self._source
+        turn = self._execute(
+            "take_turn", gap=60 / source.requests_per_minute, budget=source.requests_per_month
+        ).one()
+        if turn.is_taken:
+            return 0
+        if turn.used >= source.requests_per_month:
+            raise _spent(source, turn.used, turn.month)
+        return max(float(turn.wait or 0), SOON)
+
+    def defer(self, seconds: float) -> None:
+        """Have no process ask for so long."""
+        self._execute("defer", seconds=seconds)
+
+    def _execute(self, statement: str, **values: float) -> Any:
+        if self._connection is None:
+            connection = self._engine.connect()
+            self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        return self._connection.execute(
+            STATEMENTS[statement], {"source": self._source.name, **values}
+        )
+
+
+def _spent(source: JsonApi, used: int, month: date) -> SourceError:
+    renews = (month.replace(day=1) + timedelta(days=31)).replace(day=1)
+    return SourceError(
+        f"{source.name}: {used} of the {source.requests_per_month} requests of {month:%Y-%m} are "
+        f"used, so it is not asked before {renews}T00:00:00Z; if the plan has more, raise "
+        f"{_variable(source)}",
+        code="budget_spent",
+    )
+
+
+def _variable(source: JsonApi) -> str:
+    return f"{source.name.upper()}_REQUESTS_PER_MONTH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a source used of the month's budget by an instant, and what its recent runs need.
+
+    `requests_a_second` is over the last day; None where nothing was asked.
+    """
+
+    source: str
+    budget: int
+    used: int
+    instant: datetime
+    renews_at: datetime
+    last_at: datetime | None
+    next_request_at: datetime | None
+    requests_a_pass: int
+    requests_a_second: float | None
+
+    @property
+    def left(self) -> int:
+        return max(self.budget - self.used, 0)
+
+    @property
+    def runs_out_at(self) -> datetime | None:
+        """When the budget is used up at the present pace, or was; None where it lasts the month."""
+        if not self.left:
+            return self.last_at
+        if not self.requests_a_second:
+            return None
+        seconds = self.left / self.requests_a_second
+        if seconds >= (self.renews_at - self.instant).total_seconds():
+            return None
+        return self.instant + timedelta(seconds=seconds)
+
+    def shortfall(self, interval: float) -> str | None:
+        """Say why a pass every `interval` seconds is more than the budget, and what is not."""
+        passes = math.floor(MONTH.total_seconds() / interval)
+        need = passes * self.requests_a_pass
+        said = []
+        if need > self.budget:
+            said.append(
+                f"{passes} passes a month at {self.requests_a_pass} requests each need {need} "
+                f"requests, the budget is {self.budget}; "
+                f"{self._fitting(MONTH, self.budget)} would fit"
+            )
+        rest = self.renews_at - self.instant
+        passes = math.floor(rest.total_seconds() / interval)
+        need = passes * self.requests_a_pass
+        if need > self.left:
+            said.append(
+                f"until {self.renews_at:%Y-%m-%dT%H:%M:%SZ} {passes} passes need {need} requests, "
+                f"{self.left} are left; {self._fitting(rest, self.left)} would fit until then"
+            )
+        return f"{self.source}: {'; '.join(said)}" if said else None
+
+    def _fitting(self, span: timedelta, requests: int) -> str:
+        passes = requests / self.requests_a_pass
+        if passes < 1:
+            return "no interval"
+        return f"RUN_INTERVAL_SECONDS={math.ceil(span.total_seconds() / passes)}"
+
+
+def read_usage(conn: Connection, sources: Sequence[JsonApi]) -> list[Usage]:
+    """Read what each source used; one that never ran estimates what a pass needs."""
+    by_name = {source.name: source for source in sources}
+    budgets = [source.requests_per_month for source in sources]
+    rows = conn.execute(STATEMENTS["read_usage"], {"sources": [*by_name], "budgets": budgets})
+    return [
+        Usage(
+            source=row.source,
+            budget=row.budget,
+            used=row.used,
+            instant=row.instant,
+            renews_at=row.renews_at,
+            last_at=row.last_at,
+            next_request_at=row.next_request_at,
+            requests_a_pass=int(
+                row.requests_a_pass or by_name[row.source].requests_a_pass(row.listings)
+            ),
+            requests_a_second=None
+            if row.requests_a_second is None
+            else float(row.requests_a_second),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,69 @@
+-- Each statement is a transaction of its own. Times are the server's: one clock for every process.
+
+-- name: take_turn
+-- Count one request and say when the next may go, unless it is too early or the month's are used.
+-- The last SELECT sees the row as it was before, which is what stood in the way. A month that
+-- begins starts at 0; a clock that was set back does not begin an old one again.
+WITH this AS (
+  SELECT now() AS instant, CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date) AS month
+), taken AS (
+  INSERT INTO request_budgets AS b (source, month, requests, next_request_at, updated_at)
+  SELECT :source, month, 1, instant + :gap * interval '1 second', instant FROM this
+  ON CONFLICT (source) DO UPDATE
+  SET month = greatest(b.month, excluded.month),
+    requests = CASE WHEN b.month < excluded.month THEN 1 ELSE b.requests + 1 END,
+    next_request_at = excluded.next_request_at,
+    updated_at = excluded.updated_at
+  WHERE b.next_request_at <= excluded.updated_at
+    AND (b.month < excluded.month OR b.requests < :budget)
+  RETURNING source
+)
+SELECT
+  EXISTS (SELECT FROM taken) AS is_taken,
+  CASE WHEN b.month >= this.month THEN b.requests ELSE 0 END AS used,
+  extract(epoch FROM b.next_request_at - this.instant) AS wait,
+  greatest(b.month, this.month) AS month
+FROM this LEFT JOIN request_budgets AS b ON b.source = :source
+
+-- name: defer
+-- Let nobody ask the source for so many seconds from now.
+UPDATE request_budgets
+SET next_request_at = greatest(next_request_at, now() + :seconds * interval '1 second'),
+  updated_at = now()
+WHERE source = :source
+
+-- name: read_usage
+-- What each source used this month, and what its recent runs say of the time to come: a run's
+-- requests, and how many there were a second over the last day (an hour at least, so that one run
+-- by hand is not taken for a pace).
+WITH this AS (
+  SELECT now() AS instant, CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date) AS month
+)
+SELECT
+  s.source,
+  s.budget,
+  CASE WHEN b.month >= this.month THEN b.requests ELSE 0 END AS used,
+  this.instant,
+  CAST(greatest(b.month, this.month) + interval '1 month' AS timestamp) AT TIME ZONE 'UTC'
+    AS renews_at,
+  b.updated_at AS last_at,
+  b.next_request_at,
+  (
+    SELECT ceil(avg(r.requests)) FROM (
+      SELECT requests FROM runs
+      WHERE source = s.source AND command = 'run' AND outcome = 'succeeded' AND requests > 0
+      ORDER BY id DESC LIMIT 10
+    ) AS r
+  ) AS requests_a_pass,
+  (
+    SELECT sum(r.requests)
+      / greatest(extract(epoch FROM this.instant - min(r.started_at)), 3600)
+    FROM runs AS r
+    WHERE r.source = s.source AND r.requests > 0
+      AND r.started_at > this.instant - interval '1 day'
+  ) AS requests_a_second,
+  (SELECT count(*) FROM listings AS l WHERE l.source = s.source) AS listings
+FROM unnest(CAST(:sources AS text[]), CAST(:budgets AS bigint[])) AS s (source, budget)
+CROSS JOIN this
+LEFT JOIN request_budgets AS b ON b.source = s.source
+ORDER BY s.source

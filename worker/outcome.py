@@ -1,0 +1,183 @@
+"""How a run that came to its end is judged: what it found beside what its source normally gives.
+
+Pure functions. What each source is expected to give is declared in `shared/expectations.py`, what
+its recent runs gave is in the database (`runs.read_normal`). A run that broke off is judged by what
+it broke off with; those reasons are in the README's "When something breaks".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from statistics import median
+
+from shared.expectations import Expectations
+
+TOO_MANY_REJECTS = "too_many_rejects"
+EMPTY_ANSWER = "empty_answer"
+FEWER_RECORDS = "fewer_records"
+MORE_REJECTS = "more_rejects"
+FROZEN = "frozen"
+
+REASONS = {
+    TOO_MANY_REJECTS: "failed",
+    EMPTY_ANSWER: "failed",
+    FEWER_RECORDS: "partial",
+    MORE_REJECTS: "partial",
+    FROZEN: "partial",
+}
+"""Every reason given here, and the outcome that it makes. Codes are stable: monitors match them."""
+
+RECENT_RUNS = 20
+"""How many of a source's last good runs say what is normal."""
+
+FEWEST_RECENT_RUNS = 3
+"""With fewer good runs than this, there is no normal share of rejects yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended. `reason` is a stable code, `error` a sentence for a person."""
+
+    outcome: str
+    reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run brought: its records, of them the refused and the new ones, and the snapshot's.
+
+    `seen` counts the records of pages that were answered 304 too: those are known, and unchanged.
+    `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
+    None where the source sends none.
+    """
+
+    seen: int
+    new: int
+    rejected: int
+    snapshot: int | None
+
+    def after(self, seen: int, new: int, rejected: int) -> "Found":
+        """Add what runs brought that broke off, and that this one went on from."""
+        return Found(self.seen + seen, self.new + new, self.rejected + rejected, self.snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """What the source gave before. `unchanged_for`: since when it brought next to nothing new."""
+
+    snapshot: int | None = None
+    reject_shares: Sequence[Decimal] = ()
+    unchanged_for: timedelta | None = None
+    last_reason: str | None = None
+
+
+def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> Ending:
+    """Say whether what a source's own run brought is what it should have brought."""
+    return (
+        _too_many_rejects(source, expects, found)
+        or _nothing_since_rejects(source, found, normal)
+        or _empty_answer(source, found, normal)
+        or _fewer_records(source, expects, found, normal)
+        or _more_rejects(source, expects, found, normal)
+        or _frozen(source, expects, found, normal)
+        or Ending("succeeded")
+    )
+
+
+def weigh_import(source: str, expects: Expectations, found: Found) -> Ending:
+    """Say whether saved pages were what they were said to be; they have no normal size or age."""
+    return (
+        _too_many_rejects(source, expects, found)
+        or _empty_answer(source, found, Normal())
+        or Ending("succeeded")
+    )
+
+
+def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Ending | None:
+    if found.rejected <= expects.max_reject_share * found.seen:
+        return None
+    return _ending(
+        TOO_MANY_REJECTS,
+        f"{source}: {found.rejected} of {found.seen} records were rejected, more "
+        f"than {expects.max_reject_share:.0%}; see `worker rejects list`",
+    )
+
+
+def _nothing_since_rejects(source: str, found: Found, normal: Normal) -> Ending | None:
+    """Files are not read again: their rejects stay in the way until somebody looked at them."""
+    if found.snapshot is not None or found.seen or normal.last_reason != TOO_MANY_REJECTS:
+        return None
+    return _ending(
+        TOO_MANY_REJECTS,
+        f"{source}: nothing new since too many records were rejected; see `worker "
+        f"rejects list`, and `worker checkpoint clear {source}` to read it again",
+    )
+
+
+def _empty_answer(source: str, found: Found, normal: Normal) -> Ending | None:
+    if found.snapshot is None or found.snapshot > 0:
+        return None
+    expected = f" where about {normal.snapshot} were expected" if normal.snapshot else ""
+    return _ending(
+        EMPTY_ANSWER,
+        f"{source}: the answer holds no record{expected}; look at what the source answers. "
+        "What is stored stays as it is, and the next run asks again",
+    )
+
+
+def _fewer_records(
+    source: str, expects: Expectations, found: Found, normal: Normal
+) -> Ending | None:
+    share = expects.min_snapshot_share
+    if found.snapshot is None or share is None or not normal.snapshot:
+        return None
+    if found.snapshot >= share * normal.snapshot:
+        return None
+    return _ending(
+        FEWER_RECORDS,
+        f"{source}: {found.snapshot} records where about {normal.snapshot} were expected, less "
+        f"than {share:.0%}; the source may be answering in part. If it really has no more, accept "
+        f"it with `worker checkpoint clear {source}`",
+    )
+
+
+def _more_rejects(
+    source: str, expects: Expectations, found: Found, normal: Normal
+) -> Ending | None:
+    if expects.max_reject_rise is None or len(normal.reject_shares) < FEWEST_RECENT_RUNS:
+        return None
+    # A run that went on with a snapshot saw the rest of it only: its rejects are few of the whole.
+    of = max(found.seen, found.snapshot or 0)
+    usual = Decimal(median(normal.reject_shares))
+    if found.rejected <= (usual + expects.max_reject_rise) * of:
+        return None
+    return _ending(
+        MORE_REJECTS,
+        f"{source}: {found.rejected} of {of} records were rejected ({found.rejected / of:.1%}) "
+        f"where {usual:.1%} are in its recent runs; see `worker rejects list`. If that is how the "
+        f"source is now, accept it with `worker checkpoint clear {source}`",
+    )
+
+
+def _frozen(source: str, expects: Expectations, found: Found, normal: Normal) -> Ending | None:
+    longest, unchanged_for = expects.max_unchanged_for, normal.unchanged_for
+    if longest is None or unchanged_for is None or unchanged_for <= longest:
+        return None
+    if found.new and found.new >= expects.min_new_share * found.seen:
+        return None
+    return _ending(
+        FROZEN,
+        f"{source}: {found.new} of {found.seen} records are new, and next to none were for "
+        f"{_minutes(unchanged_for)} where some are expected every {_minutes(longest)}; the source "
+        "seems to repeat an old answer: compare it with the provider's own site and status page",
+    )
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{span.total_seconds() / 60:.0f} min"
+
+
+def _ending(reason: str, error: str) -> Ending:
+    return Ending(REASONS[reason], reason, error)

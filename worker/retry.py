@@ -1,0 +1,169 @@
+"""Reading refused records again, by the schema of today.
+
+They go the way of every record: checked, and loaded in batches of a run of their own, the command
+of which is `retry`. The source's cursor stays where it is. What passes is resolved in the
+transaction that loads it; what is refused once more counts as seen once more, with the reasons of
+now.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, select
+from sqlalchemy.exc import DBAPIError
+
+from shared.db import is_away, reachable, refusal
+from shared.errors import InjectedFailureError
+from shared.records import Observation, RawRecord, Reject
+from shared.tables import rejects
+from worker import runs, staging, store
+from worker.check import check
+from worker.locks import locked
+from worker.outcome import Ending
+from worker.pipeline import Options, Result
+from worker.sources.base import Source
+from worker.store import Batch, Counts
+
+log = structlog.get_logger(__name__)
+
+NO_NUMBERS = {"requests": 0, "retries": 0, "pages_not_modified": 0, "records_known": 0}
+
+
+def has_reason(part: str) -> ColumnElement[bool]:
+    """Whether the text is a part of one of a reject's reasons."""
+    reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
+    return select(reason.c.value).where(func.strpos(reason.c.value, part) > 0).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which open rejects to read again: those with the ids, or all; `reason` is part of one."""
+
+    ids: Sequence[int] = ()
+    reason: str | None = None
+
+    def of(self, stmt: Select[Any], source: str) -> Select[Any]:
+        """Narrow a SELECT to the open rejects of a source that are wanted."""
+        stmt = stmt.where(rejects.c.source == source, rejects.c.resolved_at.is_(None))
+        if self.ids:
+            stmt = stmt.where(rejects.c.id.in_(self.ids))
+        if self.reason:
+            stmt = stmt.where(has_reason(self.reason))
+        return stmt
+
+
+@dataclass(slots=True)
+class Checked:
+    """A stretch of rejects, read again."""
+
+    ids: list[int] = field(default_factory=list)
+    observed: list[tuple[RawRecord, Observation]] = field(default_factory=list)
+    refused: list[Reject] = field(default_factory=list)
+
+    def batch(self) -> Batch:
+        return Batch(
+            staging.stage(self.observed),
+            len(self.observed),
+            self.refused,
+            cursor=None,
+            moves_cursor=False,
+            retried=self.ids,
+        )
+
+
+def retry(engine: Engine, source: Source, wanted: Wanted, options: Options) -> Result:
+    """Read a source's open rejects again, and load those that pass.
+
+    Killed half-way, the batches before are loaded and resolved, and the others are still open.
+
+    Raises:
+        LockedError: a worker is at this source; nothing was done.
+        DatabaseUnavailableError: the database went away; what was committed is resolved.
+        DatabaseRefusedError: the run could not be opened or closed: a timeout, a full disk.
+    """
+    name = source.name
+    with reachable(), locked(engine, name) as conn:
+        with conn.begin():
+            runs.close_interrupted_runs(conn, name)
+            cursor = runs.read_checkpoint(conn, name).cursor
+            run_id = runs.start_run(conn, name, "retry", cursor)
+            store.create_staging(conn, name)
+        counts = Counts()
+        ending = Ending("succeeded")
+        try:
+            for stretch in _stretches(conn, source, wanted, options):
+                if options.stop.is_set():
+                    ending = Ending("partial", "stopped", "stopped after the batch in flight")
+                    break
+                at = options.faults.of_batch(name, counts.fetched + len(stretch.ids))
+                counts += store.load_batch(conn, name, run_id, stretch.batch(), at)
+                options.progress(counts.fetched)
+        except InjectedFailureError as exc:
+            ending = Ending("failed", "injected_failure", str(exc))
+        except DBAPIError as exc:
+            if is_away(exc):
+                raise
+            refused = refusal(exc)
+            ending = Ending("failed", refused.code, f"{name}: {refused}")
+        except Exception as exc:
+            log.exception("a mistake in this program; please report it")
+            ending = Ending("failed", "internal", f"{name}: {exc!r}")
+        with conn.begin():
+            runs.finish_run(conn, name, run_id, ending, NO_NUMBERS, snapshot_ends=False)
+        log.info(
+            "rejects read again",
+            source=name,
+            run_id=run_id,
+            outcome=ending.outcome,
+            resolved=counts.fetched - counts.rejected,
+            rejected=counts.rejected,
+        )
+    return Result(name, run_id, ending, counts)
+
+
+def rehearse(engine: Engine, source: Source, wanted: Wanted, options: Options) -> tuple[int, int]:
+    """Count the rejects that would be read again, and those that would pass; change nothing."""
+    read = passed = 0
+    with reachable(), engine.connect() as conn:
+        for stretch in _stretches(conn, source, wanted, options):
+            read += len(stretch.ids)
+            passed += len(stretch.observed)
+    return read, passed
+
+
+def _stretches(
+    conn: Connection, source: Source, wanted: Wanted, options: Options
+) -> Iterator[Checked]:
+    """Yield the rejects in the order of their ids, a batch of them at a time."""
+    after = 0
+    columns = (rejects.c.id, rejects.c.payload, rejects.c.position, rejects.c.reasons)
+    while True:
+        stmt = wanted.of(select(*columns, rejects.c.external_id), source.name)
+        stmt = stmt.where(rejects.c.id > after).order_by(rejects.c.id).limit(options.batch_size)
+        with conn.begin():
+            rows = conn.execute(stmt).all()
+        if not rows:
+            return
+        yield _check(source, rows, options.clock())
+        after = rows[-1].id
+
+
+def _check(source: Source, rows: Sequence[Row[Any]], now: datetime) -> Checked:
+    checked = Checked()
+    for row in rows:
+        payload = bytes(row.payload)
+        checked.ids.append(row.id)
+        record = source.kept(payload, row.position)
+        if record is None:  # nothing new can be said of it
+            unread = RawRecord(payload, row.position, None)
+            checked.refused.append(Reject(unread, row.reasons, row.external_id))
+            continue
+        said = check(source, record, now)
+        if isinstance(said, Reject):
+            checked.refused.append(said)
+        else:
+            checked.observed.append((record, said))
+    return checked
