@@ -13,10 +13,12 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Text,
+    Values,
     case,
     column,
     extract,
     func,
+    literal,
     or_,
     select,
     table,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 
 from api.keyset import Position, Sort, stretches_after
 from shared.records import VALUES
-from shared.tables import assets, checkpoints, listings, runs
+from shared.tables import RAW, assets, checkpoints, listings, runs
 
 ASSET_COLUMNS = (
     "slug",
@@ -62,6 +64,9 @@ COUNTS = ("fetched", "new", "unchanged", "rejected")
 
 RECENT_RUNS = 100
 """How many of a source's last runs its averages are made of."""
+
+USUAL_RUNS = 20
+"""How many of a source's last good runs say how long one takes."""
 
 alembic_version = table("alembic_version", column("version_num", Text))
 
@@ -179,9 +184,7 @@ def read_sources(conn: Connection, sources: Sequence[str]) -> list[dict[str, Any
     Everything is found through keys and the runs' index, whatever the length of the history: a run
     at work is a source's newest, since there is one worker at a source.
     """
-    known = values(column("source", Text), column("place", Integer), name="known").data(
-        [(source, place) for place, source in enumerate(sources)]
-    )
+    known = _known(sources)
     parts = {
         "newest_run": _newest_run(known, true(), "newest_run"),
         "last_run": _newest_run(known, runs.c.outcome != "running", "last_run"),
@@ -195,6 +198,79 @@ def read_sources(conn: Connection, sources: Sequence[str]) -> list[dict[str, Any
     columns = [c.label(f"{name}.{c.name}") for name, part in parts.items() for c in part.c]
     stmt = select(known.c.source, func.now().label("now"), *columns).select_from(joined)
     return [_source(row) for row in conn.execute(stmt.order_by(known.c.place)).mappings()]
+
+
+def read_loading(conn: Connection, sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Return for each source what its own runs, and the data, say of how fresh it is.
+
+    An import is somebody's hand, and says nothing of the source. A run that was told to stop is
+    neither good nor bad. Everything is found through keys, whatever the length of the history.
+    """
+    known = _known(sources)
+    own, judged = runs.c.command == "run", runs.c.reason.is_distinct_from("stopped")
+    last_run = _newest_run(known, own & judged & (runs.c.outcome != "running"), "last_run")
+    last_good = _newest_run(known, own & (runs.c.outcome == "succeeded"), "last_good")
+    first_bad = (
+        select(runs.c.started_at)
+        .where(
+            runs.c.source == known.c.source,
+            runs.c.id > func.coalesce(last_good.c.id, 0),
+            own & judged & runs.c.outcome.in_(["partial", "failed"]),
+        )
+        .order_by(runs.c.id)
+        .limit(1)
+        .lateral("first_bad")
+    )
+    took = (
+        select((runs.c.finished_at - runs.c.started_at).label("took"))
+        .where(runs.c.source == known.c.source, own & (runs.c.outcome == "succeeded"))
+        .order_by(runs.c.id.desc())
+        .limit(USUAL_RUNS)
+        .correlate(known)
+        .subquery("recent")
+    )
+    # The median: a run that the machine slept through says nothing of the next.
+    usual = select(func.percentile_cont(0.5).within_group(took.c.took).label("took")).lateral(
+        "usual"
+    )
+    newest = union_all(
+        *(
+            select(literal(source).label("source"), func.max(RAW[source].c.observed_at).label("at"))
+            for source in sources
+        )
+    ).subquery("newest")
+    joined: FromClause = known
+    for part in (last_run, last_good, first_bad, usual):
+        joined = joined.outerjoin(part, true())
+    stmt = (
+        select(
+            known.c.source,
+            func.now().label("now"),
+            *(c.label(f"last_run.{c.name}") for c in last_run.c),
+            last_good.c.finished_at.label("last_success_at"),
+            usual.c.took.label("usually_takes"),
+            first_bad.c.started_at.label("failing_since"),
+            newest.c.at.label("observed_at"),
+        )
+        .select_from(joined.join(newest, newest.c.source == known.c.source))
+        .order_by(known.c.place)
+    )
+    return [_loading(row) for row in conn.execute(stmt).mappings()]
+
+
+def _loading(row: RowMapping) -> dict[str, Any]:
+    flat = {label: value for label, value in row.items() if "." not in label}
+    last_run = {
+        label.removeprefix("last_run."): value for label, value in row.items() if "." in label
+    }
+    last_run["records"] = _records(last_run)
+    return {**flat, "last_run": last_run if last_run["id"] is not None else None}
+
+
+def _known(sources: Sequence[str]) -> Values:
+    return values(column("source", Text), column("place", Integer), name="known").data(
+        [(source, place) for place, source in enumerate(sources)]
+    )
 
 
 def _source(row: RowMapping) -> dict[str, Any]:

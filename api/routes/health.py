@@ -1,8 +1,6 @@
 """`/health`: the state of database and loading; is this process alive, and can it serve."""
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
@@ -11,6 +9,7 @@ from api import queries
 from api.answers import document
 from api.contract import documented
 from api.db import read
+from api.freshness import assess
 from api.parameters import QueryString
 from api.problems import SchemaNotReadyError, problem
 from api.schemas import HealthSchema, LiveSchema, ReadySchema
@@ -18,23 +17,24 @@ from shared.tables import SCHEMA_REVISION
 
 bp = Blueprint("health", __name__)
 
-MISSED_INTERVALS = 3
-"""How many of its turns a source may miss before it is reported as late."""
-
 
 @bp.get("/health")
 @documented(HealthSchema(), problems=(503,))
 def health() -> Response:
-    """Report on the database and on each source's loading.
+    """Report on the database and on each source: how its runs end, and how fresh its data is.
 
-    `status` is `pass`, `warn` while a source is in trouble, and `fail` (503) without a database.
+    `status` is that of the source that does worst: `pass`, `warn` or `fail`, all with HTTP 200, for
+    the API serves what it has. Without a database it is `fail`, with 503. A monitor that watches
+    the data reads `status`; one that watches this service asks `/health/ready`.
     """
     QueryString().load(request.args)
     settings = current_app.extensions["settings"]
     with read() as conn:
-        sources = queries.read_sources(conn, settings.sources)
+        state = queries.read_sources(conn, settings.sources)
+        loading = queries.read_loading(conn, settings.sources)
     interval = timedelta(seconds=settings.run_interval_seconds)
-    return document(HealthSchema(), assess([assess_source(each, interval) for each in sources]))
+    sources = [{**of_all, **of_own} for of_all, of_own in zip(state, loading, strict=True)]
+    return document(HealthSchema(), assess(sources, interval))
 
 
 @bp.get("/health/live")
@@ -64,31 +64,3 @@ def ready() -> Response:
 def unavailable(exc: ServiceUnavailable) -> Response:
     """Answer with the problem, and with the state as far as it is known."""
     return problem(exc, data={"status": "fail", "database": {"status": "fail"}, "sources": []})
-
-
-def assess(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sum up the sources: the whole passes when each of them does."""
-    passes = all(source["status"] == "pass" for source in sources)
-    return {
-        "status": "pass" if passes else "warn",
-        "database": {"status": "pass"},
-        "sources": sources,
-    }
-
-
-def assess_source(source: Mapping[str, Any], interval: timedelta) -> dict[str, Any]:
-    """Add to what is known of a source a status, and why it is not `pass`."""
-    last, good_until = source["last_run"], None
-    if source["last_success_at"]:
-        good_until = source["last_success_at"] + MISSED_INTERVALS * interval
-    if last is None:
-        status, detail = "warn", "no run has finished yet"
-    elif last["outcome"] == "failed":
-        status, detail = "fail", f"the last run failed: {last['reason']}"
-    elif last["outcome"] == "partial":
-        status, detail = "warn", f"the last run was partial: {last['reason']}"
-    elif good_until is None or good_until < source["now"]:
-        status, detail = "warn", f"no run has succeeded in {MISSED_INTERVALS} intervals"
-    else:
-        status, detail = "pass", None
-    return {**source, "status": status, "detail": detail}

@@ -1,17 +1,19 @@
 """`/health` and `/stats`: what is said of the database and of each source's loading."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
-from api.routes.health import assess_source
-from shared.tables import SCHEMA_REVISION
+from api.freshness import assess, assess_source
+from shared.expectations import EXPECTATIONS
+from shared.tables import RAW, SCHEMA_REVISION
 from tests.fakes.api import NOON, add_asset, add_checkpoint, add_listing, add_run, api_on
 from worker.migrate import alembic_config
 
-INTERVAL = timedelta(minutes=5)
+MINUTE = timedelta(minutes=1)
+TURN = 5 * MINUTE
 RECORDS = {
     "records_fetched": 10,
     "records_new": 5,
@@ -26,35 +28,104 @@ def client(reader_url):
         yield client
 
 
-def source(**parts):
-    known = {"last_run": {"outcome": "succeeded"}, "last_success_at": NOON, "now": NOON}
-    return {**known, **parts}
+GOOD, PARTIAL, FAILED = (
+    {"outcome": "succeeded"},
+    {"outcome": "partial", "reason": "frozen"},
+    {"outcome": "failed", "reason": "http_503"},
+)
+
+
+def assessed(name="coingecko", turn=TURN, **parts):
+    """Judge a source at NOON that does well but for these parts, times in minutes before."""
+    known = {"last_run": GOOD, "last_success_at": 1, "failing_since": None, "observed_at": 2}
+    parts = {**known, **parts}
+    for each in ("last_success_at", "failing_since", "observed_at"):
+        if parts[each] is not None:
+            parts[each] = NOON - parts[each] * MINUTE
+    return assess_source({"now": NOON, **parts}, EXPECTATIONS[name], turn)
 
 
 @pytest.mark.parametrize(
-    ("parts", "status", "detail"),
+    ("parts", "status", "reason", "since"),
     [
-        ({}, "pass", None),
-        ({"now": NOON + 3 * INTERVAL}, "pass", None),
-        ({"now": NOON + 4 * INTERVAL}, "warn", "no run has succeeded in 3 intervals"),
-        ({"last_success_at": None}, "warn", "no run has succeeded in 3 intervals"),
-        ({"last_run": None}, "warn", "no run has finished yet"),
+        ({}, "pass", None, None),
+        ({"last_success_at": 15, "observed_at": 15}, "pass", None, None),
+        ({"last_success_at": 16}, "warn", "late", 1),
+        ({"last_success_at": 60}, "warn", "late", 45),
+        ({"last_success_at": 61}, "fail", "late", 46),
+        ({"observed_at": 16}, "warn", "outdated", 1),
+        ({"observed_at": 61}, "fail", "outdated", 46),
+        ({"observed_at": None}, "pass", None, None),
+        ({"observed_at": -9}, "pass", None, None),
+        ({"last_run": None, "last_success_at": None}, "warn", "no_run", None),
+        ({"last_run": FAILED, "failing_since": 4}, "warn", "http_503", 4),
+        ({"last_run": FAILED, "failing_since": 15}, "warn", "http_503", 15),
+        ({"last_run": FAILED, "failing_since": 16}, "fail", "http_503", 16),
         (
-            {"last_run": {"outcome": "partial", "reason": "too_few"}},
+            {"last_run": FAILED, "failing_since": 9, "last_success_at": None},
             "warn",
-            "the last run was partial: too_few",
+            "http_503",
+            9,
         ),
         (
-            {"last_run": {"outcome": "failed", "reason": "http_503"}},
+            {"last_run": FAILED, "failing_since": 16, "last_success_at": None},
             "fail",
-            "the last run failed: http_503",
+            "http_503",
+            16,
+        ),
+        ({"last_run": PARTIAL, "failing_since": 4}, "warn", "frozen", 4),
+        ({"last_run": PARTIAL, "failing_since": 50, "last_success_at": 55}, "warn", "frozen", 50),
+        ({"last_run": PARTIAL, "failing_since": 58, "last_success_at": 63}, "fail", "frozen", 58),
+        (
+            {"last_run": PARTIAL, "failing_since": 61, "last_success_at": None},
+            "fail",
+            "frozen",
+            61,
         ),
     ],
 )
-def test_a_source_is_judged_by_its_last_run_and_its_age(parts, status, detail):
-    assessed = assess_source(source(**parts), INTERVAL)
+def test_a_source_is_judged_by_its_last_run_and_by_the_age_of_its_data(
+    parts, status, reason, since
+):
+    told = assessed(**parts)
 
-    assert (assessed["status"], assessed["detail"]) == (status, detail)
+    assert (told["status"], told["reason"]) == (status, reason)
+    assert told["since"] == (NOON - since * MINUTE if since else None)
+    assert (told["detail"] is None) == (status == "pass")
+
+
+def test_the_detail_names_every_trouble_and_the_target():
+    told = assessed(last_run=FAILED, failing_since=20, last_success_at=25, observed_at=26)
+
+    assert told["detail"] == (
+        "the last run failed: http_503; "
+        "no run has succeeded since 2026-01-31 11:35:00Z, and 15 min old is the target; "
+        "the source's newest data is of 2026-01-31 11:34:00Z, and 15 min old is the target"
+    )
+
+
+def test_the_target_is_never_shorter_than_three_turns():
+    hourly = 60 * MINUTE
+    told = assessed(turn=hourly, last_success_at=179, observed_at=179)
+
+    assert told["status"] == "pass"
+    assert told["expected"]["freshness_target_seconds"] == 3 * 3600
+    assert assessed(turn=hourly, last_success_at=181)["reason"] == "late"
+
+
+def test_files_may_be_old_but_must_be_looked_at():
+    assert assessed("csv", observed_at=1_000_000)["status"] == "pass"
+    assert assessed("csv", last_success_at=16)["reason"] == "late"
+
+
+def test_the_time_that_runs_take_lengthens_the_turn():
+    each = {"now": NOON, "last_run": GOOD, "last_success_at": NOON - 30 * MINUTE}
+    each |= {"observed_at": NOON, "failing_since": None}
+    slow = {**each, "source": "coingecko", "usually_takes": 14 * MINUTE}
+    quick = {**each, "source": "coinpaprika", "usually_takes": None}
+
+    assert assess([slow, quick], 5 * MINUTE)["status"] == "pass"
+    assert assess([quick], 5 * MINUTE)["status"] == "warn"
 
 
 def test_all_is_well_when_every_source_is(client, engine):
@@ -76,26 +147,107 @@ def test_all_is_well_when_every_source_is(client, engine):
     ]
 
 
-def test_trouble_at_one_source_is_a_warning_with_its_reason(engine, reader_url):
+def test_the_whole_does_as_well_as_the_source_that_does_worst(engine, reader_url):
     with engine.begin() as conn:
+        now = conn.scalar(select(func.now()))
+        add_run(conn, "coinpaprika", started_at=now, finished_at=now)
+        add_run(conn, outcome="failed", reason="long over", started_at=NOON - timedelta(days=1))
         add_run(conn)
-        failed = add_run(conn, outcome="failed", reason="http_503", error="secret stuff")
+        first = add_run(conn, outcome="failed", reason="http_503", error="secret stuff")
+        failed = add_run(
+            conn, outcome="failed", reason="timeout", started_at=NOON + timedelta(minutes=5)
+        )
         running = add_run(conn, outcome="running")
         add_checkpoint(conn, failed, last_success_at=NOON, last_failure_at=NOON.replace(minute=5))
 
-    with api_on(reader_url, SOURCES="coingecko") as client:
+    with api_on(reader_url, SOURCES="coingecko,coinpaprika") as client:
         response = client.get("/health")
 
     assert response.status_code == 200
-    assert response.json["data"]["status"] == "warn"
-    [coingecko] = response.json["data"]["sources"]
+    assert response.json["data"]["status"] == "fail"
+    coingecko, coinpaprika = response.json["data"]["sources"]
+    assert coinpaprika["status"] == "pass"
     assert coingecko["status"] == "fail"
-    assert coingecko["detail"] == "the last run failed: http_503"
+    assert coingecko["reason"] == "timeout"
+    assert coingecko["detail"].startswith(
+        "the last run failed: timeout; no run has succeeded since"
+    )
+    assert coingecko["since"] == "2026-01-31T12:00:00Z", f"of run {first}, the first to fail"
     assert coingecko["last_run"]["id"] == failed
-    assert coingecko["last_success_at"] == "2026-01-31T12:00:00Z"
+    assert coingecko["last_success_at"] == "2026-01-31T12:00:02.500000Z"
     assert coingecko["last_failure_at"] == "2026-01-31T12:05:00Z"
     assert coingecko["running"] == {"id": running, "started_at": "2026-01-31T12:00:00Z"}
     assert "secret" not in response.text
+
+
+def test_imports_and_runs_told_to_stop_say_nothing_of_a_source(engine, reader_url):
+    with engine.begin() as conn:
+        now = conn.scalar(select(func.now()))
+        good = add_run(conn, started_at=now, finished_at=now)
+        add_run(
+            conn,
+            outcome="failed",
+            reason="not_json",
+            command="import",
+            started_at=now,
+            finished_at=now,
+        )
+        add_run(conn, outcome="partial", reason="stopped", started_at=now, finished_at=now)
+        add_run(conn, "csv", outcome="failed", reason="no_file", finished_at=now)
+        add_run(conn, "csv", command="import", started_at=now, finished_at=now)
+
+    with api_on(reader_url, SOURCES="coingecko,csv") as client:
+        coingecko, csv = client.get("/health").json["data"]["sources"]
+
+    assert (coingecko["status"], coingecko["last_run"]["id"]) == ("pass", good)
+    assert (csv["status"], csv["reason"], csv["last_success_at"]) == ("fail", "no_file", None)
+
+
+def test_a_source_that_answers_with_old_data_is_outdated(engine, reader_url):
+    raw = RAW["coingecko"]
+    with engine.begin() as conn:
+        now = conn.scalar(select(func.now()))
+        run = add_run(conn, started_at=now, finished_at=now)
+        values = {"run_id": run, "external_id": "a", "payload_hash": b"h", "payload": {}}
+        for age in (timedelta(days=9), timedelta(days=7)):
+            conn.execute(insert(raw).values(observed_at=now - age, **values))
+
+    with api_on(reader_url, SOURCES="coingecko") as client:
+        [coingecko] = client.get("/health").json["data"]["sources"]
+
+    assert (coingecko["status"], coingecko["reason"]) == ("fail", "outdated")
+    assert datetime.fromisoformat(coingecko["observed_at"]) == now - timedelta(days=7)
+    assert datetime.fromisoformat(coingecko["since"]) > now - timedelta(days=7)
+
+
+def test_a_run_that_the_machine_slept_through_does_not_lengthen_the_target(engine, reader_url):
+    with engine.begin() as conn:
+        for _ in range(2):
+            add_run(conn, finished_at=NOON + timedelta(minutes=10))
+        add_run(conn, finished_at=NOON + timedelta(days=3))
+
+    with api_on(reader_url, SOURCES="coingecko") as client:
+        [coingecko] = client.get("/health").json["data"]["sources"]
+
+    assert coingecko["expected"]["freshness_target_seconds"] == 3 * (300 + 600)
+
+
+def test_what_is_expected_of_a_source_is_shown(client):
+    csv, coinpaprika, _ = client.get("/health").json["data"]["sources"]
+
+    # A run takes no time here, so a turn is the interval of 300 s.
+    assert coinpaprika["expected"] == {
+        "freshness_target_seconds": 1200,
+        "fresh_for_seconds": 1200,
+        "min_snapshot_share": 0.9,
+        "max_reject_share": 0.1,
+        "max_reject_rise": 0.02,
+        "max_unchanged_seconds": 1800,
+        "min_new_share": 0.01,
+    }
+    assert csv["expected"]["freshness_target_seconds"] == 900
+    assert csv["expected"]["fresh_for_seconds"] is None
+    assert csv["expected"]["max_unchanged_seconds"] is None
 
 
 def test_live_needs_no_database(reader_url):

@@ -1,0 +1,92 @@
+"""How a source's loading does: `pass`, `warn` or `fail`, why, and since when."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.expectations import EXPECTATIONS, LONG_OVERDUE, Expectations
+
+WORSE = ("pass", "warn", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong with a source. `reason` is a stable code."""
+
+    status: str
+    reason: str
+    detail: str
+    since: datetime | None
+
+
+def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[str, Any]:
+    """Judge each source, and the whole by the one that does worst.
+
+    A source has its turn once in an interval and the time that all of them usually take.
+    """
+    turn = interval + sum((each["usually_takes"] or timedelta(0) for each in sources), timedelta())
+    assessed = [assess_source(each, EXPECTATIONS[each["source"]], turn) for each in sources]
+    return {
+        "status": _worst(each["status"] for each in assessed),
+        "database": {"status": "pass"},
+        "sources": assessed,
+    }
+
+
+def assess_source(
+    source: Mapping[str, Any], expects: Expectations, turn: timedelta
+) -> dict[str, Any]:
+    """Add to what is known of a source its status, why it is not `pass`, and since when.
+
+    The reason is the first trouble's: a source that is down has old data too.
+    """
+    target = expects.target(turn)
+    troubles = list(_troubles(source, expects, target))
+    first = troubles[0] if troubles else None
+    return {
+        **source,
+        "status": _worst(trouble.status for trouble in troubles),
+        "reason": first and first.reason,
+        "detail": "; ".join(trouble.detail for trouble in troubles) or None,
+        "since": first and first.since,
+        "expected": {"freshness_target_seconds": int(target.total_seconds()), **expects.dump()},
+    }
+
+
+def _worst(statuses: Iterator[str]) -> str:
+    return max(statuses, key=WORSE.index, default="pass")
+
+
+def _troubles(
+    source: Mapping[str, Any], expects: Expectations, target: timedelta
+) -> Iterator[Trouble]:
+    """Find what is wrong: the last run, the age of the last good one, the age of the data."""
+    last, now = source["last_run"], source["now"]
+    if last is None:
+        yield Trouble("warn", "no_run", "no run has finished yet", None)
+        return
+    good_at, failing_since = source["last_success_at"], source["failing_since"]
+    if last["outcome"] != "succeeded":
+        was = "failed" if last["outcome"] == "failed" else "was partial"
+        lasts = last["outcome"] == "failed" and now - failing_since > target
+        status = "fail" if lasts else "warn"
+        detail = f"the last run {was}: {last['reason']}"
+        yield Trouble(status, last["reason"], detail, failing_since)
+    if now - (good_at or failing_since) > target:
+        said = f"no run has succeeded since {_time(good_at)}" if good_at else "no run has succeeded"
+        yield _overdue("late", said, now, good_at or failing_since, target)
+    observed_at = source["observed_at"]
+    if expects.fresh_for is not None and observed_at and now - observed_at > target:
+        said = f"the source's newest data is of {_time(observed_at)}"
+        yield _overdue("outdated", said, now, observed_at, target)
+
+
+def _overdue(reason: str, said: str, now: datetime, since: datetime, target: timedelta) -> Trouble:
+    status = "fail" if now - since > LONG_OVERDUE * target else "warn"
+    detail = f"{said}, and {target.total_seconds() / 60:.0f} min old is the target"
+    return Trouble(status, reason, detail, since + target)
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
