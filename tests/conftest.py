@@ -1,6 +1,7 @@
 """What all tests share: one embedded PostgreSQL, a database for each test, markers by folder."""
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
@@ -18,6 +20,15 @@ TESTS = Path(__file__).parent
 FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults"}
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 TEMPLATE = "test_template"
+
+# The same inputs in every run of `make test`; HYPOTHESIS_PROFILE=thorough looks for new ones.
+hypothesis_settings.register_profile(
+    "default", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=100
+)
+hypothesis_settings.register_profile(
+    "thorough", database=None, deadline=None, print_blob=True, max_examples=2000
+)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

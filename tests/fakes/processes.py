@@ -24,6 +24,8 @@ def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> d
             "COINPAPRIKA_BASE_URL": upstream.coinpaprika_url,
             "COINGECKO_REQUESTS_PER_MINUTE": ANY_RATE,
             "COINPAPRIKA_REQUESTS_PER_MINUTE": ANY_RATE,
+            "COINGECKO_REQUESTS_PER_MONTH": ANY_RATE,
+            "COINPAPRIKA_REQUESTS_PER_MONTH": ANY_RATE,
         }
         if upstream
         else {}

@@ -16,8 +16,9 @@ import socket
 import struct
 import sys
 import threading
+import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -45,16 +46,22 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer. A `body` of None is what the real thing would have said."""
+    """One answer. A `body` of None is what the real thing would have said, if need be `edited`.
+
+    One that is edited has no `ETag`: the next is asked for in full.
+    """
 
     status: int = 200
     body: bytes | None = None
+    edited: Callable[[bytes], bytes] | None = None
     repeat: int = 1
     content_type: str | None = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     gzip: bool = False
     declared_length: int | None = None
+    lengthless: bool = False
     cut_at: int | None = None
+    stalls: bool = False
     resets: bool = False
     trickles: bool = False
     after: threading.Event | None = None
@@ -114,6 +121,16 @@ def truncated(at: int = 100) -> Answer:
     return Answer(cut_at=at)
 
 
+def edited(edit: Callable[[bytes], bytes]) -> Answer:
+    """Answer with what the real thing would have said, changed."""
+    return Answer(edited=edit)
+
+
+def stalled(at: int = 100) -> Answer:
+    """Declare the whole length, send so many bytes, and say no more."""
+    return Answer(cut_at=at, stalls=True)
+
+
 def short_by(count: int) -> Answer:
     """Declare a length that is too small: the rest of the body is never read."""
     return Answer(declared_length=-count)
@@ -125,12 +142,15 @@ def redirect(location: str) -> Answer:
 
 def gzip_bomb(size: int) -> Answer:
     """A small body that unpacks to this many bytes."""
-    packed = gzip_codec.compress(b"[" + b" " * size + b"]", 1)
+    packer = zlib.compressobj(1, wbits=31)
+    parts = (b"[", *[b" " * MIB] * (size // MIB), b"]")
+    packed = b"".join(map(packer.compress, parts)) + packer.flush()
     return Answer(body=packed, headers={"Content-Encoding": "gzip"})
 
 
-def huge(mebibytes: int) -> Answer:
-    return Answer(body=b" " * MIB, repeat=mebibytes)
+def huge(mebibytes: int, *, lengthless: bool = False) -> Answer:
+    """A large body, whose length is declared or only shows at its end."""
+    return Answer(body=b" " * MIB, repeat=mebibytes, lengthless=lengthless)
 
 
 def deep(levels: int) -> Answer:
@@ -331,6 +351,9 @@ class _Handler(BaseHTTPRequestHandler):
                 body=said.body,
                 headers={**said.headers, **answer.headers},
             )
+            if answer.edited:
+                plain = {k: v for k, v in answer.headers.items() if k != "ETag"}
+                answer = replace(answer, body=answer.edited(answer.body or b""), headers=plain)
         while answer.after and not answer.after.wait(0.05) and not upstream.closing.is_set():
             pass
         if answer.late_by:
@@ -358,8 +381,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Type"] = answer.content_type
         if answer.gzip:
             headers["Content-Encoding"] = "gzip"
-        headers["Content-Length"] = str(length if declared is None else declared)
-        if declared is not None or answer.cut_at is not None:
+        if not answer.lengthless:
+            headers["Content-Length"] = str(length if declared is None else declared)
+        if answer.lengthless or declared is not None or answer.cut_at is not None:
             headers["Connection"] = "close"
             self.close_connection = True
         self.send_response_only(answer.status)
@@ -368,6 +392,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if answer.status != HTTPStatus.NOT_MODIFIED:
             self._write(content[: answer.cut_at], answer)
+        if answer.stalls:
+            self.server.upstream.closing.wait(60)
 
     def _write(self, content: bytes, answer: Answer) -> None:
         if not answer.trickles:

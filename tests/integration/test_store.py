@@ -120,8 +120,9 @@ def test_no_digit_is_lost_between_the_payload_and_the_asset(engine: Engine):
 
 
 def test_a_batch_that_fails_before_its_commit_leaves_nothing(engine: Engine):
-    def fail() -> None:
-        raise ZeroDivisionError
+    def fail(point: str) -> None:
+        if point == "before_commit":
+            raise ZeroDivisionError
 
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)

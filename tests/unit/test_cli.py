@@ -35,16 +35,29 @@ def test_every_command_has_help_and_so_has_every_option(path):
             assert option.help, option.name
 
 
+@pytest.mark.parametrize("arguments", [["drift", "ack"], ["drift", "ack", "1", "--all"]])
+def test_drift_is_acknowledged_by_id_or_all_of_it(arguments: list[str]):
+    refused = CliRunner().invoke(main, arguments)
+
+    assert refused.exit_code == 2
+    assert "name the drift by its IDs, or say --all" in refused.output
+
+
 def test_the_commands_are_those_that_are_documented():
     assert {" ".join(path) for path in commands(main)} == {
         "checkpoint",
         "checkpoint clear",
         "checkpoint show",
+        "drift",
+        "drift ack",
+        "drift list",
         "import",
         "local",
         "migrate",
         "rejects",
         "rejects list",
+        "rejects retry",
+        "rejects show",
         "reprocess",
         "run",
         "runs",

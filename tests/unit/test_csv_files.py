@@ -572,10 +572,26 @@ def test_a_last_row_that_turns_out_to_have_been_half_is_read_again_in_full(tmp_p
     assert (observe(half).price_usd, observe(whole).price_usd) == (12, Decimal("12345.6"))
 
 
-def test_a_last_row_that_cannot_be_whole_never_becomes_a_reject(tmp_path):
+def test_a_last_row_that_cannot_be_whole_never_becomes_a_reject_and_is_spoken_of(tmp_path):
     reader = Reader(write(tmp_path / "p.csv", HEADER, BITCOIN, "ethereum,ETH", end=""))
 
-    assert [reader.names(), reader.names(), reader.names()] == [["bitcoin"], [], []]
+    assert reader.names() == ["bitcoin"]
+    for _ in range(2):
+        with pytest.raises(SourceError, match="line 3: its last row is not whole") as no:
+            reader.names()
+        assert no.value.code == "unfinished_row"
+
+
+def test_an_emptied_file_is_refused_once_it_has_settled(tmp_path):
+    path = write(tmp_path / "p.csv", HEADER, BITCOIN)
+    reader = Reader(path)
+    assert reader.names() == ["bitcoin"]
+    path.write_bytes(b"")
+
+    assert reader.names() == []
+    for _ in range(2):
+        with pytest.raises(SourceError, match="is empty"):
+            reader.names()
 
 
 def test_at_an_import_the_end_of_the_file_is_the_end_of_the_row(tmp_path):

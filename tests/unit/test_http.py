@@ -13,8 +13,9 @@ import structlog
 
 from shared.errors import RetryableError, SourceError
 from tests.fakes import upstream as says
+from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Answer, Upstream
-from worker.http import DEFAULT_LIMITS, Http, Limits, Pace
+from worker.http import DEFAULT_LIMITS, Http, Limits
 from worker.sources.base import Request
 
 FAST = 6_000_000
@@ -55,7 +56,7 @@ def stop() -> threading.Event:
 
 @pytest.fixture
 def http(clock: Clock, stop: threading.Event) -> Iterator[Http]:
-    with Http("coingecko", FAST, stop, clock=clock, wait=clock.wait) as made:
+    with Http("coingecko", MemoryTurns(FAST, clock), stop, clock=clock, wait=clock.wait) as made:
         clock.pauses.clear()
         yield made
 
@@ -366,7 +367,9 @@ def test_a_silent_source_times_out(upstream, stop, clock, markets):
     limits = Limits(read=0.1, attempts=2)
 
     with (
-        Http("coingecko", FAST, stop, limits, clock=clock, wait=clock.wait) as http,
+        Http(
+            "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
+        ) as http,
         pytest.raises(RetryableError, match=r"timed out \(2 attempts\)") as no,
     ):
         http(markets)
@@ -379,7 +382,7 @@ def test_a_trickle_has_an_end_although_no_read_ever_times_out(upstream, stop, ma
     limits = Limits(answer=0.2, attempts=1)
 
     with (
-        Http("coingecko", FAST, stop, limits) as http,
+        Http("coingecko", MemoryTurns(FAST), stop, limits) as http,
         pytest.raises(RetryableError, match=r"not complete after 0.2 s") as no,
     ):
         http(markets)
@@ -404,7 +407,9 @@ def test_a_gzip_bomb_is_stopped_at_the_limit_of_what_it_unpacks_to(upstream, sto
     tracemalloc.start()
     try:
         with (
-            Http("coingecko", FAST, stop, limits, clock=clock, wait=clock.wait) as http,
+            Http(
+                "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
+            ) as http,
             pytest.raises(SourceError) as no,
         ):
             http(markets)
@@ -421,7 +426,9 @@ def test_a_body_of_exactly_the_limit_is_taken(upstream, stop, clock, markets):
     upstream.always(says.body(BODY))
     limits = Limits(body_bytes=len(BODY))
 
-    with Http("coingecko", FAST, stop, limits, clock=clock, wait=clock.wait) as http:
+    with Http(
+        "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
+    ) as http:
         assert http(markets).body == BODY
 
 
@@ -496,7 +503,7 @@ def test_a_url_is_shown_without_a_login_or_a_key(upstream, http):
 
 
 def test_requests_keep_an_even_distance(stop, clock, markets):
-    with Http("coingecko", 5, stop, clock=clock, wait=clock.wait) as http:
+    with Http("coingecko", MemoryTurns(5, clock), stop, clock=clock, wait=clock.wait) as http:
         http(markets)
         http(markets)
         clock.now += 7
@@ -511,20 +518,59 @@ def test_requests_keep_an_even_distance(stop, clock, markets):
 def test_a_retry_takes_its_turn_like_any_request(upstream, stop, clock, markets):
     upstream.answers(says.status(500))
 
-    with Http("coingecko", 5, stop, clock=clock, wait=clock.wait) as http:
+    with Http("coingecko", MemoryTurns(5, clock), stop, clock=clock, wait=clock.wait) as http:
         http(markets)
 
     assert sum(clock.pauses) == pytest.approx(12)
 
 
-def test_turns_are_taken_in_order_even_by_two_at_once(clock):
-    pace = Pace(60, clock)
+def test_a_pause_that_the_source_asked_for_is_passed_on_to_its_turns(
+    upstream, stop, clock, markets
+):
+    upstream.answers(says.rate_limited(seconds=119)).then(says.status(503, Retry_After="7"))
+    turns = MemoryTurns(FAST, clock)
 
-    assert [pace.take_turn() for _ in range(3)] == [0, 1, 2]
+    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+        http(markets)
+
+    assert turns.deferred == [119, 7]
+
+
+def test_a_turn_that_is_further_off_than_a_run_waits_is_not_waited_for(
+    upstream, stop, clock, markets
+):
+    turns = MemoryTurns(FAST, clock)
+    turns.defer(181)
+
+    with (
+        Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
+        pytest.raises(RetryableError, match=r"not asked.* 181 s more.* try again after 2") as no,
+    ):
+        http(markets)
+
+    assert no.value.code == "rate_limited"
+    assert not upstream.asked
+    assert clock.pauses == []
+    assert http.requests == 0
+
+
+def test_a_turn_that_was_put_off_during_the_wait_is_waited_for_again(stop, clock, markets):
+    turns = MemoryTurns(5, clock)
+
+    def wait(seconds: float) -> None:
+        if not clock.pauses:
+            turns.defer(100)  # another process was told to wait
+        clock.wait(seconds)
+
+    with Http("coingecko", turns, stop, clock=clock, wait=wait) as http:
+        http(markets)
+        http(markets)
+
+    assert clock.pauses == [12, 88]
 
 
 def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
-    with Http("coingecko", 0.001, stop) as http:
+    with Http("coingecko", MemoryTurns(1), stop) as http:
         http(markets)
         threading.Timer(0.05, stop.set).start()
 
@@ -535,10 +581,25 @@ def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
     assert len(upstream.asked) == 1
 
 
+def test_once_told_to_stop_no_turn_is_taken_for_what_is_not_sent(upstream, stop, clock, markets):
+    turns = MemoryTurns(5, clock)
+    stop.set()
+
+    with (
+        Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
+        pytest.raises(RetryableError) as no,
+    ):
+        http(markets)
+
+    assert no.value.code == "stopped"
+    assert not upstream.asked
+    assert turns.take() == 0
+
+
 def test_a_stop_ends_the_wait_before_the_next_attempt(upstream, stop, markets):
     upstream.always(says.rate_limited(seconds=100))
 
-    with Http("coingecko", FAST, stop) as http:
+    with Http("coingecko", MemoryTurns(FAST), stop) as http:
         threading.Timer(0.05, stop.set).start()
         with pytest.raises(RetryableError) as no:
             http(markets)
@@ -549,7 +610,7 @@ def test_a_stop_ends_the_wait_before_the_next_attempt(upstream, stop, markets):
 def test_a_stop_ends_the_reading_of_a_slow_body(upstream, stop, markets):
     upstream.always(says.trickle())
 
-    with Http("coingecko", FAST, stop) as http:
+    with Http("coingecko", MemoryTurns(FAST), stop) as http:
         threading.Timer(0.1, stop.set).start()
         with pytest.raises(RetryableError) as no:
             http(markets)

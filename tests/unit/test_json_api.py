@@ -13,6 +13,7 @@ from shared.errors import SourceError
 from shared.records import Page
 from shared.settings import Settings
 from tests.fakes import upstream as says
+from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Answer, Upstream
 from worker.http import Http
 from worker.sources.coingecko import Coingecko
@@ -31,7 +32,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def http() -> Iterator[Http]:
-    with Http("coingecko", 6_000_000, threading.Event()) as made:
+    with Http("coingecko", MemoryTurns(6_000_000), threading.Event()) as made:
         yield made
 
 
@@ -171,6 +172,8 @@ def test_a_source_that_sends_the_same_page_for_ever_is_left(upstream, coingecko,
     pages = coingecko.pages(http, None, {})
     next(pages)
 
+    back = next(pages)
+    assert (back.records, back.next_cursor) == ([], None)
     with pytest.raises(SourceError, match="page 2 has the same records as page 1") as no:
         next(pages)
 
@@ -183,6 +186,7 @@ def test_prices_that_move_do_not_hide_that_the_pages_go_round(upstream, coingeck
     upstream.market.tick()
     coins = upstream.market.markets("id_asc")[:250]
     upstream.always(says.body(b"[" + b",".join(map(upstream.market.market, coins)) + b"]"))
+    next(pages)
 
     with pytest.raises(SourceError, match="page 3 has the same records as page 1"):
         next(pages)

@@ -1,9 +1,17 @@
 import threading
 
-from shared.errors import DatabaseUnavailableError, LockedError
+import pytest
+
+from shared.errors import (
+    ConfigurationError,
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    LockedError,
+    SchemaVersionError,
+)
 from worker.loop import run_forever, run_once
+from worker.outcome import Ending
 from worker.pipeline import Result
-from worker.runs import Ending
 from worker.store import Counts
 
 
@@ -86,3 +94,54 @@ def test_a_database_that_is_back_is_asked_at_the_interval_again():
     run_forever(one_pass, 300, stop)
 
     assert stop.waits == [1, 300, 1, 300]
+
+
+def test_a_run_that_the_database_refuses_to_record_is_exit_code_1_and_does_not_stop_the_others():
+    asked = []
+
+    def run_source(name: str) -> Result:
+        asked.append(name)
+        if name == "a":
+            raise DatabaseRefusedError("database: no space left on device", code="disk_full")
+        return result(name)
+
+    done = run_once(["a", "b"], run_source, threading.Event())
+
+    assert asked == ["a", "b"]
+    assert [refused.code for refused in done.refused] == ["disk_full"]
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("error", [ConfigurationError, SchemaVersionError])
+def test_what_should_not_have_been_started_ends_the_loop_at_its_first_pass(error: type[Exception]):
+    passes = iter([DatabaseUnavailableError("database: connection refused"), error("wrong")])
+
+    def one_pass() -> None:
+        raise next(passes)
+
+    with pytest.raises(error, match="wrong"):
+        run_forever(one_pass, 300, Stop(after=9))
+
+
+def test_no_failing_pass_ends_a_loop_that_has_made_one():
+    stop = Stop(after=8)
+    passes = iter(
+        [
+            None,
+            SchemaVersionError("the database's schema is at revision '0003'"),
+            SchemaVersionError("the database's schema is at revision '0003'"),
+            None,
+            DatabaseRefusedError("database: no space left on device", code="disk_full"),
+            ConfigurationError("CSV_PATH: no such folder"),
+            ZeroDivisionError(),
+            None,
+        ]
+    )
+
+    def one_pass() -> None:
+        if (error := next(passes)) is not None:
+            raise error
+
+    run_forever(one_pass, 300, stop)
+
+    assert stop.waits == [300, 1, 2, 300, 300, 1, 300, 300]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.settings import Settings
+from shared.settings import Fault, Settings
 
 
 def settings(**environ: str) -> Settings:
@@ -40,6 +40,10 @@ def test_a_database_url_is_taken_as_people_write_it(scheme):
         ("COINGECKO_API_KEY", "secret", "COINGECKO_PLAN: is not set"),
         ("COINGECKO_BASE_URL", "example", "COINGECKO_BASE_URL: "),
         ("FAIL_AFTER_N_RECORDS", "-3", "FAIL_AFTER_N_RECORDS: "),
+        ("FAULT", "after_lunch", "FAULT: 'after_lunch': expected one of before_copy, after_raw, "),
+        ("FAULT", "after_raw:0", "FAULT: 'after_raw:0': expected the number of a batch, as in "),
+        ("FAULT", "after_raw:²", "FAULT: 'after_raw:²': expected the number of a batch, as in "),
+        ("ENVIRONMENT", "prod", "ENVIRONMENT: "),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: "),
         ("API_PORT", "70000", "API_PORT: "),
     ],
@@ -55,6 +59,21 @@ def test_a_wrong_variable_is_named_with_what_was_expected_and_no_secret(name, va
 def test_every_wrong_variable_is_named_at_once():
     with pytest.raises(ConfigurationError, match=r"BATCH_SIZE.*API_PORT"):
         settings(BATCH_SIZE="0", API_PORT="0")
+
+
+def test_a_fault_is_a_point_and_the_batch_that_it_is_for():
+    assert settings(FAULT="after_raw").fault == Fault("after_raw", 1)
+    assert settings(FAULT="after_raw:12").fault == Fault("after_raw", 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("FAULT", "after_raw"), ("FAIL_AFTER_N_RECORDS", "10")]
+)
+def test_nothing_fails_on_purpose_in_production(name, value):
+    settings(ENVIRONMENT="staging", **{name: value})
+
+    with pytest.raises(ConfigurationError, match=f"^{name}: refused where ENVIRONMENT is"):
+        settings(ENVIRONMENT="production", **{name: value})
 
 
 def test_an_empty_variable_is_an_unset_one():

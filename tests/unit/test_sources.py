@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from marshmallow import Schema, ValidationError
 
+from shared.expectations import EXPECTATIONS
 from shared.records import VALUES, Cursor, Observation, Page, RawRecord
 from shared.settings import SOURCES, Settings
 from shared.tables import RAW
@@ -78,13 +79,13 @@ def test_a_source_is_known_by_one_name_everywhere(name):
 
 
 def test_every_name_that_can_be_configured_is_a_source():
-    assert set(REGISTRY) == set(SOURCES)
+    assert set(REGISTRY) == set(SOURCES) == set(EXPECTATIONS)
 
 
 def test_a_source_declares_what_is_normal_for_it(source):
     assert isinstance(source.schema, Schema)
-    assert 0 < source.max_reject_share < 1
-    assert 0 <= source.min_snapshot_share <= 1
+    assert 0 < source.expects.max_reject_share < 1
+    assert (source.expects.min_snapshot_share is not None) == source.is_snapshot
     assert source.max_clock_ahead > timedelta(0)
     assert isinstance(source.is_snapshot, bool)
 

@@ -1,0 +1,250 @@
+"""What a database must hold after any loads, worked out in memory, apart from the program's SQL.
+
+Nothing here is told the order in which records came: only which there are.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby
+from typing import Any
+
+VALUES = ("price_usd", "market_cap_usd", "volume_24h_usd", "circulating_supply")
+"""The values that the records here vary; the others are always unknown."""
+
+Key = tuple[str, str]
+"""A listing: its source and external id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One record: what it says, and how it is spelled. Two spellings are the same record."""
+
+    source: str
+    external_id: str
+    symbol: str
+    name: str
+    minute: int
+    price: str
+    cap: str = "1000"
+    volume: str = "10"
+    supply: str = "0"
+    spelling: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.source, self.external_id
+
+    @property
+    def observed_at(self) -> datetime:
+        return datetime(2025, 3, 1, 10, tzinfo=UTC) + timedelta(minutes=self.minute)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The record as its source writes it, each number as the text that it is."""
+        at = self.observed_at.isoformat()
+        if self.source == "csv":
+            namespace, _, own_id = self.external_id.rpartition(":")
+            row = {
+                "id": own_id,
+                "symbol": self.symbol,
+                "name": self.name,
+                "price_usd": self.price.replace("null", ""),
+                "market_cap_usd": self.cap.replace("null", ""),
+                "volume_24h_usd": self.volume.replace("null", ""),
+                "circulating_supply": self.supply.replace("null", ""),
+                "last_updated": at,
+            }
+            return {"row": row, "declared": {"namespace": namespace}} if namespace else {"row": row}
+        said: dict[str, Any] = {
+            "id": self.external_id,
+            "symbol": self.symbol,
+            "name": self.name,
+            "last_updated": at,
+            "circulating_supply": Number(self.supply),
+            "total_supply": None,
+            "max_supply": None,
+        }
+        price, cap, volume = Number(self.price), Number(self.cap), Number(self.volume)
+        if self.source == "coingecko":
+            return {**said, "current_price": price, "market_cap": cap, "total_volume": volume}
+        quote = {"price": price, "market_cap": cap, "volume_24h": volume}
+        return {**said, "quotes": {"USD": quote}}
+
+    @property
+    def payload(self) -> bytes:
+        members = list(self.document.items())
+        if self.spelling % 2:
+            members.reverse()
+        space = "\n\t" if self.spelling > 1 else ""
+        return write(dict(members), f",{space}", f":{space}").encode()
+
+    @property
+    def payload_hash(self) -> bytes:
+        return hashlib.sha256(jsonb(self.document).encode()).digest()[:16]
+
+    @property
+    def values(self) -> tuple[Decimal | None, ...]:
+        """The values, with 0 as unknown where the source means that by it."""
+        zero_is_known = {"price_usd", "volume_24h_usd"}
+        if self.source == "coinpaprika":
+            zero_is_known = {"volume_24h_usd"}
+        texts = zip(VALUES, (self.price, self.cap, self.volume, self.supply), strict=True)
+        return tuple(
+            None if text == "null" or (not Decimal(text) and name not in zero_is_known)
+            else Decimal(text)
+            for name, text in texts
+        )  # fmt: skip
+
+
+class Number(str):
+    """A number in JSON, as the text that it is."""
+
+    __slots__ = ()
+
+
+def write(node: Any, comma: str, colon: str) -> str:
+    """Write JSON, members in the order in which they stand."""
+    if isinstance(node, dict):
+        members = (
+            f"{json.dumps(key)}{colon}{write(value, comma, colon)}" for key, value in node.items()
+        )
+        return "{" + comma.join(members) + "}"
+    return str(node) if isinstance(node, Number) else json.dumps(node, ensure_ascii=False)
+
+
+def jsonb(node: Any) -> str:
+    """Write JSON as Postgres writes JSONB: shorter names first, and then by their bytes."""
+    if isinstance(node, dict):
+        names = sorted(node, key=lambda name: (len(name.encode()), name.encode()))
+        return "{" + ", ".join(f"{json.dumps(name)}: {jsonb(node[name])}" for name in names) + "}"
+    if isinstance(node, Number):
+        return "null" if node == "null" else f"{Decimal(node):f}"
+    return json.dumps(node, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """How an asset must read. `origins` are the listings its values come from."""
+
+    symbol: str
+    name: str
+    values: tuple[Decimal | None, ...]
+    origins: tuple[Key | None, ...]
+    observed_at: datetime
+    source_count: int
+    spread: Decimal | None
+
+
+@dataclass(slots=True)
+class Model:
+    """What was committed."""
+
+    records: set[Told] = field(default_factory=set)
+    refused: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    cursors: dict[str, Mapping[str, int] | None] = field(default_factory=dict)
+
+    def load(
+        self,
+        source: str,
+        records: Iterable[Told],
+        refused: Iterable[bytes],
+        cursor: Mapping[str, int],
+    ) -> None:
+        """Take in one batch that was committed."""
+        received, rejects = list(records), list(refused)
+        known = len(self.records)
+        self.records |= {replace(told, spelling=0) for told in received}
+        new = len(self.records) - known
+        self.refused.update((source, payload) for payload in rejects)
+        self.counts.setdefault(source, Counter()).update(
+            batches=1,
+            fetched=len(received) + len(rejects),
+            new=new,
+            unchanged=len(received) - new,
+            rejected=len(rejects),
+        )
+        self.cursors[source] = cursor
+
+    def newest(self) -> dict[Key, Told]:
+        """What each listing says: its newest record; of one instant, the one of greater hash."""
+        found: dict[Key, Told] = {}
+        for told in self.records:
+            other = found.setdefault(told.key, told)
+            if (told.observed_at, told.payload_hash) > (other.observed_at, other.payload_hash):
+                found[told.key] = told
+        return found
+
+    def clusters(self) -> list[list[Told]]:
+        """Which listings are one asset, each list in the order of source and external id."""
+        linked: list[list[Told]] = []
+        by_label = sorted(self.newest().values(), key=lambda told: (labels(told), told.key))
+        for (symbol, name), group in groupby(by_label, key=labels):
+            members = list(group)
+            namesakes = Counter(map(origin, members))
+            together = [m for m in members if namesakes[origin(m)] == 1 and symbol and name]
+            linked += [[member] for member in members if member not in together]
+            if together:
+                linked.append(together)
+        return linked
+
+    def assets(self) -> dict[frozenset[Key], Asset]:
+        return {
+            frozenset(told.key for told in cluster): unify(cluster) for cluster in self.clusters()
+        }
+
+
+def labels(told: Told) -> tuple[str, str]:
+    """Symbol and name as they are compared."""
+    symbol, name = (
+        " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        for label in (told.symbol, told.name)
+    )
+    return symbol, name
+
+
+def origin(told: Told) -> tuple[str, str]:
+    """The source, or a CSV file's namespace: under each, one symbol and name are one asset."""
+    is_named = told.source == "csv" and ":" in told.external_id
+    return told.source, told.external_id.split(":")[0] if is_named else ""
+
+
+def unify(cluster: list[Told]) -> Asset:
+    """Take each value from whoever told it last; of one instant, from the first by source."""
+    late_first = sorted(cluster, key=lambda told: told.key)
+    late_first.sort(key=lambda told: told.observed_at, reverse=True)
+    values: list[Decimal | None] = []
+    origins: list[Key | None] = []
+    for at in range(len(VALUES)):
+        teller = next((told for told in late_first if told.values[at] is not None), None)
+        values.append(teller.values[at] if teller else None)
+        origins.append(teller.key if teller else None)
+    newest = late_first[0].observed_at
+    prices = [
+        told.values[0]
+        for told in cluster
+        if told.values[0] is not None and told.observed_at > newest - timedelta(hours=1)
+    ]
+    first = min(cluster, key=lambda told: told.key)
+    return Asset(
+        first.symbol.strip().upper(),
+        first.name.strip(),
+        tuple(values),
+        tuple(origins),
+        newest,
+        len({told.source for told in cluster}),
+        spread(prices),
+    )
+
+
+def spread(prices: list[Decimal]) -> Decimal | None:
+    if len(prices) < 2 or not min(prices):
+        return None
+    low, high = min(prices), max(prices)
+    return ((high - low) * 100 / low).quantize(Decimal("0.000001"), ROUND_HALF_UP)

@@ -1,0 +1,94 @@
+"""Runs of one source in this process, with limits and a world of a test's own."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, Row, create_engine, select, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from shared.tables import checkpoints, runs
+from tests.fakes.turns import MemoryTurns
+from tests.fakes.upstream import Upstream
+from worker import pipeline
+from worker.http import Http, Limits
+from worker.pipeline import Options, Result
+from worker.sources.coingecko import Coingecko
+from worker.sources.coinpaprika import Coinpaprika
+from worker.sources.json_api import JsonApi
+from worker.verify import Report, verify
+
+QUICK = Limits(backoff=0.001, longest_backoff=0.001, attempts=3)
+ANY_RATE = 1_000_000_000
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def database_copy(maintenance: Engine, server: URL, template: str) -> Iterator[URL]:
+    """Give a copy of a database, for one `with` block."""
+    name = f"copy_{next(_numbers)}"
+    with maintenance.connect() as conn:
+        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield server.set(database=name)
+    with maintenance.connect() as conn:
+        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def engine_on(url: URL) -> Iterator[Engine]:
+    engine = create_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+def adapter(name: str, upstream: Upstream, api_key: str | None = None) -> JsonApi:
+    """Make a source that asks this upstream."""
+    if name == "coingecko":
+        return Coingecko(
+            base_url=upstream.coingecko_url,
+            requests_per_minute=ANY_RATE,
+            api_key=api_key,
+            plan="demo" if api_key else None,
+        )
+    return Coinpaprika(
+        base_url=upstream.coinpaprika_url, requests_per_minute=ANY_RATE, api_key=api_key
+    )
+
+
+@dataclass
+class Runner:
+    """Runs one source; `pauses` lists the seconds that it would have waited, and did not."""
+
+    engine: Engine
+    upstream: Upstream
+    name: str
+    batch_size: int = 100
+    pauses: list[float] = field(default_factory=list)
+
+    def run(self, limits: Limits = QUICK) -> Result:
+        source = adapter(self.name, self.upstream)
+        turns = MemoryTurns(ANY_RATE, clock=lambda: float(next(_numbers)))
+        stop = threading.Event()
+        with Http(self.name, turns, stop, limits, wait=self.pauses.append) as fetch:
+            return pipeline.run(self.engine, source, fetch, Options(self.batch_size))
+
+    def checkpoint(self) -> Row:
+        return self._read(select(checkpoints).where(checkpoints.c.source == self.name))
+
+    def last_run(self) -> Row:
+        newest = runs.c.id.desc()
+        return self._read(select(runs).where(runs.c.source == self.name).order_by(newest).limit(1))
+
+    def sound(self) -> Report:
+        """Say what the database holds, in which nothing is damaged."""
+        report = verify(self.engine)
+        assert report.findings == ()
+        return report
+
+    def _read(self, stmt) -> Row:
+        conn: Connection
+        with self.engine.connect() as conn:
+            return conn.execute(stmt).one()

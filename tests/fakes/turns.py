@@ -1,0 +1,25 @@
+"""A source's turns without a database: what the tests of one GET need of `worker.budget`."""
+
+import time
+from collections.abc import Callable
+
+
+class MemoryTurns:
+    """Turns, evenly spaced by this clock; `deferred` lists every pause that was asked for."""
+
+    def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.deferred: list[float] = []
+        self._gap = 60 / per_minute
+        self._clock = clock
+        self._next = clock()
+
+    def take(self) -> float:
+        now = self._clock()
+        if now < self._next:
+            return self._next - now
+        self._next = now + self._gap
+        return 0
+
+    def defer(self, seconds: float) -> None:
+        self.deferred.append(seconds)
+        self._next = max(self._next, self._clock() + seconds)

@@ -1,0 +1,91 @@
+"""All three sources of one made-up market, and databases to load it into."""
+
+import itertools
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tests.fakes.processes import environ, run_worker
+from tests.fakes.sheet import write_sheet
+from tests.fakes.upstream import Upstream
+from worker.verify import Report, verify
+
+_numbers = itertools.count(1)
+
+
+class World:
+    """The two upstreams and the CSV file, all of the same market.
+
+    At first the market lacks a third of its coins. Once it has moved on they are there, between
+    the others, and every figure is another: a batch then has records to insert and to update. The
+    name of every sixtieth coin is empty, which makes its records rejects: too few to be noted.
+    """
+
+    def __init__(self, upstream: Upstream, server: URL, maintenance: Engine, folder: Path) -> None:
+        self.upstream = upstream
+        self.folder = folder
+        self.sheet = folder / "market.csv"
+        self.batch_size = 40
+        self._server = server
+        self._maintenance = maintenance
+        self._coins = upstream.market.coins
+        for coin in self._coins[::60]:
+            coin.name = ""
+        upstream.market.coins = [coin for coin in self._coins if coin.number % 3]
+        write_sheet(self.sheet, upstream.market)
+
+    def move_on(self) -> None:
+        """Let five minutes pass in every source."""
+        self.upstream.market.coins = self._coins
+        self.upstream.market.tick()
+        write_sheet(self.sheet, self.upstream.market)
+
+    def environ(self, url: URL, **settings: object) -> dict[str, str]:
+        """Make the environment of a worker that reads this world."""
+        here = {"CSV_PATH": self.sheet, "BATCH_SIZE": self.batch_size}
+        return environ(url, self.upstream, **{**here, **settings})
+
+    def run(self, url: URL, arguments: str = "", **settings: object) -> int:
+        """Run `worker run --once` to its end; return 0 where it succeeded, -9 where it was killed.
+
+        Raises:
+            AssertionError: it ended otherwise.
+        """
+        ran = run_worker(f"run --once {arguments}", self.environ(url, **settings), self.folder)
+        assert ran.returncode in {0, -signal.SIGKILL}, ran.stdout + ran.stderr
+        return ran.returncode
+
+    @contextmanager
+    def database(self, template: str, name: str | None = None) -> Iterator[URL]:
+        """Give a copy of a database, for one `with` block."""
+        name = name or f"world_{next(_numbers)}"
+        with self._maintenance.connect() as conn:
+            conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        yield self._server.set(database=name)
+        with self._maintenance.connect() as conn:
+            conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def connected(url: URL) -> Iterator[Engine]:
+    """Give an engine on a database, for one `with` block."""
+    engine = create_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+def sound(url: URL) -> Report:
+    """Say what a database holds, in which nothing is damaged.
+
+    Raises:
+        AssertionError: something is.
+    """
+    with connected(url) as engine:
+        report = verify(engine)
+    assert report.findings == ()
+    return report

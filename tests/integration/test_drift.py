@@ -1,0 +1,418 @@
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, Row, func, insert, select
+
+from shared.errors import SourceError
+from shared.records import Page
+from shared.tables import RAW, drift, runs, shapes
+from tests.fakes.batches import COINGECKO, CSV, market, row, ticker
+from worker import pipeline
+from worker.differences import FEWEST_RECORDS
+from worker.pipeline import Options, Result
+from worker.shapes import MOST_PATHS
+from worker.sources.base import Source
+from worker.sources.coingecko import Coingecko
+from worker.sources.coinpaprika import Coinpaprika
+from worker.sources.json_records import split_records
+
+COINS = 20
+
+Documents = list[dict[str, Any]]
+
+
+def markets(minute: int = 0, **fields: Any) -> Documents:
+    """CoinGecko's coins at one moment, with further fields; a function is told the number."""
+    return [
+        json.loads(market(f"coin-{n}", f"c{n}", f"Coin {n}", n, at=at(minute)))
+        | {key: value(n) if callable(value) else value for key, value in fields.items()}
+        for n in range(1, COINS + 1)
+    ]
+
+
+def tickers(minute: int = 0, **fields: Any) -> Documents:
+    """CoinPaprika's coins at one moment, with further fields."""
+    return [
+        json.loads(ticker(f"c{n}-coin", f"C{n}", f"Coin {n}", n, at=at(minute))) | fields
+        for n in range(1, COINS + 1)
+    ]
+
+
+def at(minute: int) -> str:
+    return f"2026-01-02T12:{minute:02}:00.000Z"
+
+
+def without(documents: Documents, name: str) -> Documents:
+    return [{key: each[key] for key in each if key != name} for each in documents]
+
+
+class Saying(Source):
+    """A source whose runs are told what they read."""
+
+    says: Documents
+
+    def pages(self, *_: object) -> Iterator[Page]:
+        yield page(self, self.says)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SayingCoingecko(Saying, Coingecko):
+    says: Documents
+
+
+@dataclass(frozen=True, kw_only=True)
+class SayingCoinpaprika(Saying, Coinpaprika):
+    says: Documents
+
+
+def page(source: Source, documents: Documents) -> Page:
+    body = json.dumps(documents).encode()
+    return Page(split_records(body, source.name, "page 1"), None, None)
+
+
+def run(engine: Engine, *reads: Documents, paprika: bool = False) -> Result:
+    """Make a run of each, and return the last."""
+    kind = SayingCoinpaprika if paprika else SayingCoingecko
+    for says in reads:
+        source = kind(base_url="", requests_per_minute=1, says=says)
+        result = pipeline.run(engine, source, None, Options(batch_size=7))
+    return result
+
+
+def load_file(engine: Engine, source: Source, documents: Documents) -> Result:
+    return pipeline.load_saved(
+        engine, source, lambda: iter([page(source, documents)]), Options(batch_size=7)
+    )
+
+
+def ledger(engine: Engine, **only: Any) -> list[Row[Any]]:
+    stmt = select(drift).filter_by(**only).order_by(drift.c.path, drift.c.kind)
+    with engine.connect() as conn:
+        return list(conn.execute(stmt))
+
+
+def found(engine: Engine) -> list[tuple[str, str, bool]]:
+    """Path, kind, and whether it is acknowledged, of all that is in the ledger."""
+    return [(d.path, d.kind, d.acknowledged_at is not None) for d in ledger(engine)]
+
+
+def test_the_shapes_of_coinpaprika_of_2022_and_of_2026(engine: Engine):
+    quote = {"price": 1, "market_cap": 2, "volume_24h": 3}
+    of_2022 = tickers(rank=1, circulating_supply=5, quotes={"USD": quote})
+    of_2026 = tickers(1, rank=1, quotes={"USD": quote})
+
+    assert run(engine, of_2022, paprika=True).succeeded
+    assert found(engine) == []
+
+    assert run(engine, of_2026, paprika=True).succeeded
+    (gone,) = ledger(engine)
+    assert (gone.path, gone.kind, gone.detail) == (
+        "circulating_supply",
+        "vanished",
+        {"from": ["number"]},
+    )
+    assert (gone.records, gone.share, gone.first_run_id, gone.last_run_id) == (COINS, 1, 2, 2)
+    assert gone.acknowledged_at is not None  # as it is declared: that it left is known
+
+
+def test_a_field_that_the_schema_names_and_no_record_has_is_missing_from_the_first_run_on(
+    engine: Engine,
+):
+    run(engine, tickers(), tickers(1), paprika=True)
+
+    (missing,) = ledger(engine)
+    assert (missing.path, missing.kind) == ("circulating_supply", "missing")
+    assert missing.detail == {"required": False}
+    assert (missing.first_run_id, missing.last_run_id) == (1, 2)
+
+
+def test_the_shapes_of_coingecko_of_2021_and_of_2026_as_files(engine: Engine):
+    of_2021 = markets(ath=9, roi=None, price_change_percentage_1y_in_currency=240.7)
+    of_2026 = markets(
+        5,
+        ath=9,
+        roi={"times": 42.7, "currency": "btc"},
+        price_change_percentage_1h_in_currency=-0.1,
+        price_change_percentage_7d_in_currency=2.9,
+    )
+
+    assert load_file(engine, COINGECKO, of_2021).succeeded
+    assert load_file(engine, COINGECKO, of_2026).succeeded
+
+    assert found(engine) == [
+        ("price_change_percentage_1h_in_currency", "appeared", False),
+        ("price_change_percentage_1y_in_currency", "vanished", False),
+        ("price_change_percentage_7d_in_currency", "appeared", False),
+        ("roi.currency", "appeared", False),
+        ("roi.times", "appeared", False),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["appeared", "vanished"])
+def test_an_example_is_a_raw_record_that_is_stored(engine: Engine, kind: str):
+    run(engine, markets(old=1), markets(1, new=1))
+
+    (difference,) = ledger(engine, kind=kind)
+    example = difference.example
+    raw = RAW["coingecko"].c
+    with engine.connect() as conn:
+        payload = conn.scalar(
+            select(raw.payload).where(
+                raw.external_id == example["external_id"],
+                raw.observed_at == func.cast(example["observed_at"], raw.observed_at.type),
+                raw.payload_hash == bytes.fromhex(example["payload_hash"]),
+            )
+        )
+
+    assert payload is not None
+    assert difference.path in payload
+
+
+def test_every_record_counts_the_refused_too(engine: Engine):
+    refused = {"id": "odd", "only_here": True}
+    result = run(engine, [*markets(rank=lambda n: n if n % 2 else None), refused])
+
+    assert result.counts.rejected == 1
+    with engine.connect() as conn:
+        rows = conn.execute(select(shapes.c.path, shapes.c.type, shapes.c.records)).all()
+    counted = {(row.path, row.type): row.records for row in rows}
+    assert counted["", "object"] == result.counts.fetched == COINS + 1
+    assert counted["rank", "number"] == counted["rank", "null"] == COINS / 2
+    assert counted["only_here", "boolean"] == 1
+    assert counted["id", "string"] == COINS + 1
+
+
+def test_a_field_that_changed_its_type_says_so_once_it_is_more_than_some_odd_records(
+    engine: Engine,
+):
+    run(engine, markets(rank=1), markets(1, rank="1"), markets(2, rank="2"))
+
+    (changed,) = ledger(engine)
+    assert (changed.path, changed.kind) == ("rank", "changed_type")
+    assert changed.detail == {"from": ["number"], "to": ["string"]}
+    assert (changed.first_run_id, changed.last_run_id, changed.records) == (2, 3, COINS)
+
+
+def test_what_is_acknowledged_stays_quiet_until_it_differs_anew(engine: Engine):
+    run(engine, markets(rank=1), markets(1, rank="1"))
+    with engine.begin() as conn:
+        conn.execute(drift.update().values(acknowledged_at=func.now()))
+
+    run(engine, markets(2, rank="1"))
+    assert found(engine) == [("rank", "changed_type", True)]
+
+    run(engine, markets(3, rank=True))
+    assert found(engine) == [("rank", "changed_type", False)]
+
+
+def test_a_field_that_vanishes_again_is_to_be_acknowledged_again(engine: Engine):
+    run(engine, markets(rank=1), markets(1))
+    assert found(engine) == [("rank", "vanished", False)]
+    with engine.begin() as conn:
+        conn.execute(drift.update().values(acknowledged_at=func.now()))
+
+    run(engine, markets(2))
+    assert found(engine) == [("rank", "vanished", True)]
+    run(engine, markets(3, rank=1))
+    assert found(engine) == [("rank", "vanished", True)]
+    run(engine, markets(4))
+    assert found(engine) == [("rank", "vanished", False)]
+
+
+def test_a_field_that_leaves_little_by_little_vanishes_once_half_of_it_is_gone(engine: Engine):
+    half = markets(1)
+    for each in half[: COINS // 4]:
+        each["rank"] = 1
+
+    run(engine, markets(rank=1), half, markets(2))
+
+    (gone,) = ledger(engine)
+    assert (gone.path, gone.kind, gone.first_run_id, gone.last_run_id) == ("rank", "vanished", 2, 3)
+
+
+def test_a_field_that_turned_null_says_in_how_many_records(engine: Engine):
+    run(engine, markets(rank=1), markets(1, rank=lambda n: None if n <= 5 else n))
+
+    (null,) = ledger(engine)
+    assert (null.path, null.kind, null.detail["all"]) == ("rank", "became_null", False)
+    assert (null.records, float(null.share)) == (5, 0.25)
+
+
+def test_nulls_that_were_there_before_are_no_drift_until_there_is_nothing_else(engine: Engine):
+    def some(n: int) -> int | None:
+        return None if n <= 5 else n
+
+    run(engine, markets(rank=some), markets(1, rank=some))
+    assert found(engine) == []
+
+    run(engine, markets(2, rank=None))
+    (null,) = ledger(engine)
+    assert (null.kind, null.detail["all"]) == ("became_null", True)
+
+
+def test_a_price_that_turns_null_fails_the_run_until_it_is_acknowledged(engine: Engine):
+    run(engine, markets())
+
+    for minute in (1, 2):
+        failed = run(engine, markets(minute, current_price=None))
+        assert (failed.ending.outcome, failed.ending.reason) == ("failed", "drift")
+        assert "'current_price' became null in 100% of the records" in (failed.ending.error or "")
+        assert failed.counts.new == COINS
+
+    with engine.begin() as conn:
+        assert conn.execute(select(runs.c.reason).where(runs.c.id == 3)).scalar() == "drift"
+        conn.execute(drift.update().values(acknowledged_at=func.now()))
+    assert run(engine, markets(3, current_price=None)).succeeded
+
+    run(engine, markets(4))
+    assert run(engine, markets(5, current_price=None)).ending.reason == "drift"
+
+
+def test_a_run_that_failed_of_something_else_keeps_its_reason(engine: Engine):
+    run(engine, markets())
+
+    failed = run(engine, markets(1, current_price="1.5"))
+
+    assert failed.ending.reason == "too_many_rejects"
+    assert ("current_price", "unexpected", False) in found(engine)
+    assert ("current_price", "changed_type", False) in found(engine)
+
+
+def test_what_the_schema_does_not_take_is_unexpected_from_the_first_run_on(engine: Engine):
+    run(engine, markets(name=lambda n: None if n == 1 else f"Coin {n}"))
+
+    (unexpected,) = ledger(engine)
+    assert (unexpected.path, unexpected.kind) == ("name", "unexpected")
+    assert unexpected.detail == {"expected": "string", "to": ["null"]}
+    assert unexpected.records == 1
+
+
+def test_a_renamed_field_is_told_from_others_by_what_the_same_listings_say(engine: Engine):
+    old = markets(market_cap_rank=lambda n: n, rank_of_fees=lambda n: 1000 + n)
+    new = markets(1, cap_rank=lambda n: n, market_cap_rate=0.5, rank_of_fees=lambda n: 1000 + n)
+
+    run(engine, old, new)
+
+    (renamed,) = ledger(engine, kind="renamed")
+    assert renamed.path == "market_cap_rank"
+    assert renamed.detail["to"] == "cap_rank"
+    assert renamed.detail["value"] == 1
+    assert renamed.detail["confidence"] > 0.8
+
+    run(engine, [each | {"last_updated": at(2)} for each in new])
+    (still,) = ledger(engine, kind="renamed")
+    assert (still.detail, still.last_run_id) == (renamed.detail, 3)
+
+
+def test_what_is_inside_something_that_came_or_went_came_or_went_with_it(engine: Engine):
+    run(engine, markets(old={"a": {"b": 1}}), markets(1, new={"c": {"d": 1}}))
+
+    assert found(engine) == [("new", "appeared", False), ("old", "vanished", False)]
+
+
+def test_a_run_with_few_records_says_nothing_and_its_shapes_count(engine: Engine):
+    few = FEWEST_RECORDS - 1
+    run(engine, markets(old=1), markets(1, new=1)[:few])
+    assert found(engine) == []
+
+    run(engine, markets(2, old=1, new=1))
+    (new,) = ledger(engine)
+    assert (new.path, new.kind, new.first_run_id, new.last_run_id) == ("new", "appeared", 2, 3)
+
+
+def test_a_file_imported_beside_the_sources_own_runs_says_what_is_new_and_not_what_is_absent(
+    engine: Engine,
+):
+    run(engine, markets(rank=1))
+    load_file(engine, COINGECKO, markets(1, rank=1))
+    load_file(engine, COINGECKO, markets(2, other=1))
+    assert found(engine) == [("other", "appeared", False)]
+
+    run(engine, markets(3, rank=1))
+    assert found(engine) == [("other", "appeared", False)]
+
+
+def test_a_run_that_goes_on_with_the_rest_of_a_snapshot_says_nothing_of_what_is_absent(
+    engine: Engine,
+):
+    @dataclass(frozen=True, kw_only=True)
+    class InPages(SayingCoingecko):
+        first: int
+
+        def pages(self, *_: object) -> Iterator[Page]:
+            yield Page([], None, None, not_modified=True, known_count=self.first)
+            yield page(self, self.says[self.first :])
+
+    run(engine, markets(rank=lambda n: None if n > COINS - FEWEST_RECORDS else n))
+    rest = InPages(
+        base_url="", requests_per_minute=1, says=markets(1), first=COINS - FEWEST_RECORDS
+    )
+    assert pipeline.run(engine, rest, None, Options()).counts.fetched == FEWEST_RECORDS
+    assert found(engine) == []
+
+
+def test_runs_from_before_shapes_were_counted_are_not_what_is_normal(engine: Engine):
+    with engine.begin() as conn:
+        conn.execute(
+            insert(runs).values(
+                source="coingecko",
+                command="run",
+                outcome="succeeded",
+                host="h",
+                pid=1,
+                records_fetched=20,
+                records_new=20,
+            )
+        )
+
+    run(engine, markets(rank=1))
+
+    assert found(engine) == []
+
+
+def test_a_first_run_that_broke_off_is_not_what_is_normal(engine: Engine):
+    @dataclass(frozen=True, kw_only=True)
+    class BreakingOff(SayingCoingecko):
+        def pages(self, *_: object) -> Iterator[Page]:
+            yield page(self, self.says)
+            raise SourceError("page 2: cut off", code="not_json")
+
+    source = BreakingOff(base_url="", requests_per_minute=1, says=markets())
+    assert not pipeline.run(engine, source, None, Options()).succeeded
+
+    run(engine, markets(1, rank=1))
+
+    assert found(engine) == []
+
+
+def test_an_object_whose_names_are_data_does_not_fill_the_ledger(engine: Engine):
+    def by_day(n: int) -> dict[str, int]:
+        return {f"{n}-{day}": day for day in range(150)}
+
+    run(engine, markets(), markets(1, by_day=by_day), markets(2, by_day=by_day))
+
+    assert [(d.path, d.kind) for d in ledger(engine)] == [("by_day", "appeared")]
+    with engine.connect() as conn:
+        assert conn.scalar(select(func.count()).select_from(shapes)) < MOST_PATHS + 30
+
+
+def test_the_headers_of_csv_files_are_their_shape(engine: Engine):
+    rows = [json.loads(row(f"coin-{n}", price=str(n))) for n in range(COINS)]
+    later = [json.loads(row(f"coin-{n}", price=str(n))) for n in range(COINS)]
+    for each in later:
+        each["row"]["close_usd"] = each["row"].pop("price_usd")
+        each["row"]["note"] = ""
+        each["declared"] = {"columns": {"price_usd": "close_usd"}}
+
+    load_file(engine, CSV, rows)
+    load_file(engine, CSV, later)
+
+    assert [(path, kind) for path, kind, _ in found(engine)] == [
+        ("close_usd", "appeared"),
+        ("note", "appeared"),
+        ("price_usd", "renamed"),
+        ("price_usd", "vanished"),
+    ]

@@ -1,0 +1,221 @@
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine, Row, select, text
+from sqlalchemy.engine import URL
+
+from shared.records import RawRecord, Reject
+from shared.tables import checkpoints, rejects, runs
+from tests.fakes.batches import COINGECKO, CSV, load, market, open_run, row
+from worker import store
+from worker.cli import main
+from worker.pipeline import Options
+from worker.retry import Wanted, retry
+from worker.store import Batch
+from worker.verify import verify
+
+AHEAD = datetime.now(UTC) + timedelta(hours=2)
+FUTURE = AHEAD.isoformat()
+LATER = Options(clock=lambda: AHEAD, batch_size=2)
+NOW = Options(batch_size=2)
+
+
+def refuse(engine: Engine, source: object, payload: bytes, reason: str = "of an old schema") -> int:
+    """Store a reject as an older schema may have left it; return its id."""
+    refused = Reject(RawRecord(payload, "page 1, record 1", None), [reason], "an-id")
+    with engine.connect() as conn:
+        run_id = open_run(conn, source)
+        store.load_batch(conn, source.name, run_id, Batch(b"", 0, [refused], cursor=None))
+        return conn.scalar(select(rejects.c.id).order_by(rejects.c.id.desc()))
+
+
+def stored(engine: Engine) -> list[Row]:
+    with engine.connect() as conn:
+        return conn.execute(select(rejects).order_by(rejects.c.id)).all()
+
+
+def worker(url: URL, *arguments: object) -> Result:
+    env = {"DATABASE_URL": url.render_as_string(hide_password=False), "BATCH_SIZE": "2"}
+    return CliRunner(env=env).invoke(main, ["rejects", *map(str, arguments)])
+
+
+def test_what_passes_now_is_loaded_and_resolved_and_the_rest_says_why_not(engine: Engine):
+    ahead = [market(f"coin-{n}", "c", f"Coin {n}", at=FUTURE) for n in range(5)]
+    load(engine, COINGECKO, *ahead, market("nameless", "x", ""))
+
+    result = retry(engine, COINGECKO, Wanted(), LATER)
+
+    assert result.ending.outcome == "succeeded"
+    assert (result.counts.fetched, result.counts.new, result.counts.rejected) == (6, 5, 1)
+    *resolved, still_open = stored(engine)
+    assert all(reject.resolved_at and reject.times_seen == 1 for reject in resolved)
+    assert (still_open.external_id, still_open.resolved_at) == ("nameless", None)
+    assert (still_open.times_seen, still_open.last_run_id) == (2, result.run_id)
+    report = verify(engine, [COINGECKO])
+    assert report.findings == ()
+    assert report.counted["raw_coingecko"] == report.counted["assets"] == 5
+
+
+def test_a_second_retry_reads_only_what_is_still_open(engine: Engine):
+    load(engine, COINGECKO, market("a", "a", "A", at=FUTURE), market("nameless", "x", ""))
+    retry(engine, COINGECKO, Wanted(), LATER)
+
+    again = retry(engine, COINGECKO, Wanted(), LATER)
+
+    assert (again.counts.fetched, again.counts.rejected) == (1, 1)
+    assert stored(engine)[1].times_seen == 3
+    assert verify(engine).findings == ()
+
+
+def test_a_retry_leaves_the_cursor_and_is_a_run_of_its_own(engine: Engine):
+    with engine.connect() as conn:
+        run_id = open_run(conn, COINGECKO)
+        refused = Reject(RawRecord(market("a", "a", "A"), "page 1", None), ["old"], "a")
+        batch = Batch(b"", 0, [refused], cursor={"page": 7}, snapshot_progress=3)
+        store.load_batch(conn, "coingecko", run_id, batch)
+
+    result = retry(engine, COINGECKO, Wanted(), NOW)
+
+    with engine.connect() as conn:
+        checkpoint = conn.execute(select(checkpoints)).one()
+        run = conn.execute(select(runs).where(runs.c.id == result.run_id)).one()
+    assert (checkpoint.cursor, checkpoint.snapshot_progress) == ({"page": 7}, 3)
+    assert (run.command, run.outcome, run.cursor_after) == ("retry", "succeeded", {"page": 7})
+
+
+def test_a_resolved_record_that_is_refused_again_is_open_again(engine: Engine):
+    payload = market("a", "a", "A", at=FUTURE)
+    load(engine, COINGECKO, payload)
+    retry(engine, COINGECKO, Wanted(), LATER)
+
+    load(engine, COINGECKO, payload)
+
+    (reject,) = stored(engine)
+    assert (reject.resolved_at, reject.times_seen) == (None, 2)
+    retried = retry(engine, COINGECKO, Wanted(), LATER)
+    assert (retried.counts.new, retried.counts.unchanged) == (0, 1)
+    assert stored(engine)[0].resolved_at is not None
+    assert verify(engine).findings == ()
+
+
+def test_a_record_refused_once_more_has_the_reasons_of_today(engine: Engine):
+    refuse(engine, COINGECKO, market("nameless", "x", ""), "a reason of an old schema")
+
+    retry(engine, COINGECKO, Wanted(), NOW)
+
+    (reject,) = stored(engine)
+    assert reject.reasons == ["name: empty, or longer than 300 characters"]
+
+
+def test_rows_of_csv_files_are_read_again_and_lines_that_are_no_rows_keep_their_reason(
+    engine: Engine,
+):
+    refuse(engine, CSV, row("a", "A", "Aaa"))
+    refuse(engine, CSV, b"half,a line\n", "2 cells under 5 headers")
+    refuse(engine, CSV, row("b", "B", "Bbb", "1,234"))
+
+    result = retry(engine, CSV, Wanted(), NOW)
+
+    assert (result.counts.new, result.counts.rejected) == (1, 2)
+    loaded, line, unclear = stored(engine)
+    assert loaded.resolved_at is not None
+    assert line.reasons == ["2 cells under 5 headers"]
+    assert line.resolved_at is unclear.resolved_at is None
+    assert "may be a decimal mark or not" in unclear.reasons[0]
+    assert verify(engine, [CSV]).findings == ()
+
+
+@pytest.mark.parametrize("what", [("2",), ("--reason", "old reason"), ("--source", "csv")])
+def test_retry_reads_only_what_is_asked_for(engine: Engine, database_url: URL, what: tuple):
+    refuse(engine, COINGECKO, market("a", "a", "A"))
+    refuse(engine, CSV, row("b", "B", "Bbb"), "an old reason")
+
+    ran = worker(database_url, "retry", *what)
+
+    assert ran.exit_code == 0, ran.output
+    assert "csv: run 3 succeeded: 1 fetched = 1 new + 0 unchanged + 0 rejected" in ran.stdout
+    assert [reject.resolved_at is None for reject in stored(engine)] == [True, False]
+
+
+def test_a_dry_run_counts_and_changes_nothing(engine: Engine, database_url: URL):
+    for number in range(3):
+        refuse(engine, COINGECKO, market(f"coin-{number}", "a", "A"))
+    refuse(engine, COINGECKO, market("nameless", "x", ""))
+    before = verify(engine).fingerprint, stored(engine)
+
+    ran = worker(database_url, "retry", "--dry-run")
+
+    assert ran.stdout == "coingecko: 4 rejects to read again, 3 of them would pass\n"
+    assert (verify(engine).fingerprint, stored(engine)) == before
+
+
+def test_retry_names_an_id_that_there_is_not_and_reads_nothing(engine: Engine, database_url: URL):
+    reject = refuse(engine, COINGECKO, market("a", "a", "A"))
+
+    ran = worker(database_url, "retry", reject, 99)
+
+    assert ran.exit_code == 1
+    assert "no reject has the id 99" in ran.output
+    assert stored(engine)[0].resolved_at is None
+
+
+def test_a_retry_that_refuses_again_prints_the_reasons(engine: Engine, database_url: URL):
+    refuse(engine, COINGECKO, market("nameless", "x", ""))
+
+    ran = worker(database_url, "retry")
+
+    assert "1 fetched = 0 new + 0 unchanged + 1 rejected" in ran.stdout
+    assert "name: empty, or longer than 300 characters" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"a":\xff\x00\r\n}', b'{"id": "\xc3\xa9"}\r\n', b"", bytes(range(256))]
+)
+def test_a_payload_comes_back_byte_for_byte(engine: Engine, database_url: URL, payload: bytes):
+    reject = refuse(engine, COINGECKO, payload)
+
+    shown = json.loads(worker(database_url, "show", reject, "--json").stdout)
+    decoded = {"utf-8": str.encode, "base64": base64.b64decode}[shown["payload_encoding"]]
+
+    assert worker(database_url, "show", reject, "--payload").stdout_bytes == payload
+    assert decoded(shown["payload"]) == payload
+    assert shown["reasons"] == ["of an old schema"]
+
+
+def test_show_of_an_id_that_there_is_not_is_a_sentence(database_url: URL):
+    ran = worker(database_url, "show", 7)
+
+    assert ran.exit_code == 1
+    assert "reject 7: there is none" in ran.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ((), ["a", "c"]),
+        (("--resolved",), ["b"]),
+        (("--all",), ["a", "b", "c"]),
+        (("--source", "csv"), ["c"]),
+        (("--reason", "second"), []),
+        (("--all", "--reason", "second"), ["b"]),
+        (("--run", "1"), ["a"]),
+        (("--all", "--limit", "1", "--run", "2"), ["b"]),
+    ],
+)
+def test_the_list_is_filtered_and_counts_what_it_shows(
+    engine: Engine, database_url: URL, arguments: tuple[str, ...], found: list[str]
+):
+    refuse(engine, COINGECKO, b"a", "first")
+    refuse(engine, COINGECKO, b"b", "second")
+    refuse(engine, CSV, b"c", "third")
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE rejects SET resolved_at = now() WHERE id = 2"))
+    names = {1: "a", 2: "b", 3: "c"}
+
+    listed = json.loads(worker(database_url, "list", "--json", *arguments).stdout)
+
+    assert sorted(names[reject["id"]] for reject in listed["rejects"]) == found
+    assert sum(count["records"] for count in listed["counts"]) == len(found)

@@ -1,0 +1,52 @@
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.db import REFUSALS
+from worker.http_failures import CODES
+from worker.outcome import REASONS
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+ENDING_REASON = 1
+
+
+def section(heading: str) -> str:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def literals(node: ast.expr | None) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from literals(node.body)
+        yield from literals(node.orelse)
+
+
+def reason_codes() -> set[str]:
+    """Every reason code that stands in the code as a literal."""
+    found = {*CODES.values(), *REASONS, *(code for code, _ in REFUSALS.values()), "http_5xx"}
+    for path in [*(PROJECT / "worker").rglob("*.py"), *(PROJECT / "shared").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                for keyword in node.keywords:
+                    if keyword.arg == "code" or (keyword.arg == "reason" and ends_a_run(node)):
+                        found.update(literals(keyword.value))
+                if ends_a_run(node) and len(node.args) > ENDING_REASON:
+                    found.update(literals(node.args[ENDING_REASON]))
+    return {code for code in found if re.fullmatch(r"[a-z0-9_]+", code)}
+
+
+def ends_a_run(call: ast.Call) -> bool:
+    function = call.func
+    named = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+    return named in {"Ending", "values"}
+
+
+def test_every_reason_code_stands_in_the_page_on_what_breaks():
+    said = set(re.findall(r"`([a-z0-9_]+)`", section("When something breaks")))
+    codes = reason_codes()
+
+    assert {"paging_loop", "stopped", "interrupted", "disk_full", "unauthorized"} <= codes
+    assert codes - said == set()
