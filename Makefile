@@ -1,6 +1,6 @@
 # Needs make, and Python 3.11 or newer with its venv module. Everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run install up down logs test bench check lint types imports fmt clean
+.PHONY: help run install up down logs test soak bench check lint types imports fmt clean
 
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PINS := pyproject.toml constraints.txt
@@ -25,6 +25,9 @@ logs: ## Follow what the containers say
 
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
 	@.venv/bin/python -m pytest $(or $(T),--numprocesses=auto --maxprocesses=4)
+
+soak: .venv/.tests ## Kill workers at random for SECONDS=600, with SEED=1; ends with 1 where anything was lost or doubled
+	@.venv/bin/python -m tests.faults.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt
 	@.venv/bin/python -m tests.bench.ingest

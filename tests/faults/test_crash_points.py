@@ -1,0 +1,108 @@
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import URL
+
+from shared.settings import CRASH_POINTS, SOURCES
+from shared.tables import checkpoints, runs
+from tests.fakes.processes import environ, run_worker
+from tests.fakes.upstream import Upstream
+from tests.fakes.world import World, connected, sound
+from worker.verify import Report
+
+COINS = 240
+KILLED_BATCH = 3
+LOADED = "crash_points_loaded"
+"""A database into which every source was loaded once, before the market moved."""
+
+
+@pytest.fixture(scope="module")
+def world(server, maintenance_engine, template_database, tmp_path_factory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with Upstream(assets=COINS) as upstream:
+        world = World(upstream, server.url, maintenance_engine, folder)
+        with world.database(template_database, LOADED) as url:
+            assert world.run(url) == 0
+            world.move_on()
+            yield world
+
+
+@pytest.fixture(scope="module")
+def unbroken(world: World) -> dict[str, Report]:
+    """What each source makes of the loaded database in one run that nothing disturbs."""
+    reports = {}
+    for source in SOURCES:
+        with world.database(LOADED) as url:
+            assert world.run(url, f"--source {source}") == 0
+            reports[source] = sound(url)
+            assert reports[source].counted["rejects"]
+    return reports
+
+
+def committed(url: URL, source: str) -> tuple[int, int]:
+    """How many batches and records the source's checkpoint has seen."""
+    columns = checkpoints.c
+    with connected(url) as engine, engine.connect() as conn:
+        stmt = select(columns.batches, columns.records_fetched).where(columns.source == source)
+        return tuple(conn.execute(stmt).one())
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
+    world: World, unbroken: dict[str, Report], source: str, point: str
+):
+    with world.database(LOADED) as url:
+        batches, records = committed(url, source)
+
+        killed = world.run(url, f"--source {source}", FAULT=f"{point}:{KILLED_BATCH}")
+
+        landed = KILLED_BATCH if point == "after_commit" else KILLED_BATCH - 1
+        assert killed == -signal.SIGKILL
+        assert committed(url, source) == (batches + landed, records + landed * world.batch_size)
+        sound(url)
+
+        assert world.run(url, f"--source {source}") == 0
+
+        assert sound(url) == unbroken[source]
+        with connected(url) as engine, engine.connect() as conn:
+            stmt = select(runs.c.outcome, runs.c.reason).where(runs.c.source == source)
+            ended = conn.execute(stmt.order_by(runs.c.id)).all()
+        assert ended == [("succeeded", None), ("failed", "interrupted"), ("succeeded", None)]
+
+
+def test_a_batch_with_nothing_new_passes_the_points_of_what_it_does_alone(
+    world: World, unbroken: dict[str, Report]
+):
+    with world.database(LOADED) as url:
+        assert world.run(url, "--source coingecko") == 0
+
+        skipped = ["after_listings", "after_observations", "after_assets"]
+        for point in skipped:
+            assert world.run(url, "--source coingecko", FAULT=point) == 0
+        for point in sorted(set(CRASH_POINTS) - set(skipped)):
+            assert world.run(url, "--source coingecko", FAULT=point) == -signal.SIGKILL
+
+        assert sound(url) == unbroken["coingecko"]
+
+
+def test_in_production_the_worker_does_not_start_with_a_fault(database_url: URL, tmp_path: Path):
+    for name, value in (("FAULT", "after_raw"), ("FAIL_AFTER_N_RECORDS", "1")):
+        env = environ(database_url, ENVIRONMENT="production", **{name: value})
+
+        ran = run_worker("run --once --source csv", env, tmp_path)
+
+        assert ran.returncode == 2
+        assert f"Error: {name}: refused where ENVIRONMENT is 'production'" in ran.stderr
+
+
+def test_an_unknown_point_is_answered_with_those_that_there_are(database_url: URL, tmp_path: Path):
+    env = environ(database_url, FAULT="after_lunch")
+
+    ran = run_worker("run --once --source csv", env, tmp_path)
+
+    assert ran.returncode == 2
+    assert f"FAULT: 'after_lunch': expected one of {', '.join(CRASH_POINTS)}" in ran.stderr

@@ -1,0 +1,58 @@
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+
+from tests.fakes.upstream import Upstream
+from tests.fakes.world import World, sound
+from tests.faults.soak import COINS, WHOLE, Kills
+from worker.verify import Report
+
+SEEDS = range(4)
+STATES = 3
+"""States of the market that each database is to hold, one after the other."""
+
+KILLS_IN_A_ROUND = 17
+"""4 seeds, with 3 states each: 204 kills."""
+
+
+@pytest.fixture(scope="module")
+def worlds(server, maintenance_engine, tmp_path_factory):
+    """Give worlds that are all the same."""
+
+    @contextmanager
+    def world() -> Iterator[World]:
+        folder = tmp_path_factory.mktemp("world")
+        with Upstream(assets=COINS) as upstream:
+            world = World(upstream, server.url, maintenance_engine, folder)
+            yield world
+
+    return world
+
+
+@pytest.fixture(scope="module")
+def unbroken(worlds, template_database) -> Sequence[Report]:
+    """What a database holds after each state, loaded by one run that nothing disturbed."""
+    reports = []
+    with worlds() as world, world.database(template_database) as url:
+        for _ in range(STATES):
+            assert world.run(url, BATCH_SIZE=WHOLE) == 0
+            reports.append(sound(url))
+            world.move_on()
+    return reports
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_workers_killed_at_random_moments_lose_nothing_and_double_nothing(
+    worlds, unbroken: Sequence[Report], template_database: str, seed: int
+):
+    with worlds() as world, world.database(template_database) as url:
+        kills = Kills(world, url, Random(seed))
+        for state in range(STATES):
+            assert kills.round(KILLS_IN_A_ROUND) == unbroken[state]
+            world.move_on()
+
+        assert kills.hits >= STATES * KILLS_IN_A_ROUND
+        assert kills.together
+        assert kills.midway()

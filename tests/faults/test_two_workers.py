@@ -1,0 +1,106 @@
+import re
+import socket
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.engine import URL
+
+from shared.errors import LockedError
+from shared.tables import runs
+from tests.fakes.processes import environ
+from tests.fakes.upstream import Answer, Upstream
+from tests.fakes.warm import WarmWorker
+from worker.locks import locked
+from worker.verify import verify
+
+ROUNDS = 50
+COINS = 30
+
+
+def wait_for_the_first(workers: list[WarmWorker]) -> WarmWorker:
+    """Return the first of the workers that has ended."""
+    give_up = time.monotonic() + 60
+    while not (ended := [worker for worker in workers if worker.poll() is not None]):
+        assert time.monotonic() < give_up, "neither of two workers gives way"
+        time.sleep(0.005)
+    return ended[0]
+
+
+def wait_until_free(engine: Engine, source: str) -> None:
+    """Return once nobody has the source; that a statement gives up after 30 s is too late."""
+    give_up = time.monotonic() + 20
+    while True:
+        try:
+            with locked(engine, source):
+                return
+        except LockedError:
+            assert time.monotonic() < give_up, "the lock of a dead worker stays"
+
+
+def test_of_two_workers_started_together_one_works_and_the_other_names_it(
+    engine: Engine, database_url: URL, tmp_path: Path
+):
+    """The answer waits until one has given way, so that they always meet.
+
+    Every other time the one that works is killed, and the source is free for the next two.
+    """
+    command = "run --once --source coingecko"
+    with Upstream(assets=COINS) as upstream:
+        env = environ(database_url, upstream)
+        for number in range(ROUNDS):
+            release = threading.Event()
+            upstream.answers(Answer(after=release))
+            workers = [WarmWorker(command, env, tmp_path) for _ in range(2)]
+
+            second = wait_for_the_first(workers)
+            upstream.wait_until_asked(number + 1)
+            (holder,) = (worker for worker in workers if worker is not second)
+            assert holder.poll() is None
+            refused = second.said.read_text()
+            assert second.wait() == 3, refused
+            with engine.connect() as conn:
+                run_id = conn.scalar(select(func.max(runs.c.id)))
+            # Its run, or where that is not open yet its session.
+            host = re.escape(socket.gethostname())
+            run = rf"run {run_id} on host '{host}' \(pid {holder.pid}\)"
+            named = rf"coingecko: locked by worker ({run}|{host}:{holder.pid}) since "
+            assert re.search(named, refused), refused
+
+            if number % 2:
+                holder.kill()
+                assert holder.wait() == -9
+                wait_until_free(engine, "coingecko")
+                release.set()
+            else:
+                release.set()
+                assert holder.wait() == 0, holder.said.read_text()
+
+    with engine.connect() as conn:
+        outcomes = conn.scalars(select(runs.c.outcome).order_by(runs.c.id)).all()
+    assert len(upstream.asked) == ROUNDS
+    assert outcomes == ["succeeded", "failed"] * (ROUNDS // 2 - 1) + ["succeeded", "running"]
+    assert not verify(engine).findings
+
+
+def test_a_worker_killed_while_its_statement_waits_frees_the_source_before_that_ends(
+    engine: Engine, database_url: URL, tmp_path: Path
+):
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with Upstream(assets=COINS) as upstream, engine.connect() as blocker:
+        env = environ(database_url, upstream)
+        blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
+        holder = WarmWorker("run --once --source coinpaprika", env, tmp_path)
+        upstream.wait_until_asked(1)
+        give_up = time.monotonic() + 60
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            while not conn.exec_driver_sql(waiting).scalar():
+                assert time.monotonic() < give_up, "the batch does not come to the lock"
+                time.sleep(0.005)
+
+        holder.kill()
+        assert holder.wait() == -9
+
+        wait_until_free(engine, "coinpaprika")
+        blocker.rollback()
