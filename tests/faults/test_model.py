@@ -1,0 +1,295 @@
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Connection, Engine, create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from shared.errors import InjectedFailureError
+from shared.tables import RAW, assets, checkpoints, listings, metadata, observations, rejects
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
+from tests.fakes.model import VALUES, Asset, Key, Model, Told
+from worker import runs, store
+from worker.reprocess import reprocess
+from worker.verify import verify
+
+SOURCES = {source.name: source for source in (COINGECKO, COINPAPRIKA, CSV)}
+POINTS = (
+    *("before_copy", "after_raw", "after_listings", "after_observations", "after_assets"),
+    *("before_checkpoint", "before_commit", "after_commit"),
+)
+IDS = {
+    "coingecko": ("btc", "eth", "wbtc"),
+    "coinpaprika": ("btc", "eth", "x:btc"),
+    "csv": ("btc", "a:btc", "a:eth", "b:btc"),
+}
+SYMBOLS = ("btc", "BTC", "\uff42\uff54\uff43", "eth", "")
+NAMES = ("Bitcoin", " bitcoin ", "Bit  Coin", "BIT\u00a0COIN", "Ether")
+MINUTES = (0, 1, 59, 60, 61, 120)
+PRICES = ("1", "1.50", "1.5", "0", "null", "8.69e-05", "3", "32797.104559839122")
+REFUSED = (
+    b'{"id": "btc"}',
+    b"[1]",
+    b'{"id": "btc", "name": "\\u0000"}',
+    b'{"price": NaN}',
+    b'{ "id": "btc" }',
+)
+
+usual = st.sampled_from(("1000", "null", "0", "9007199254740993"))
+seldom = st.sampled_from((0, 0, 0, 1, 2, 3))
+
+
+def records(source: str) -> st.SearchStrategy[Told]:
+    """Records of a small world, in which ids, names and instants meet again and again."""
+    return st.builds(
+        Told,
+        source=st.just(source),
+        external_id=st.sampled_from(IDS[source]),
+        symbol=st.sampled_from(SYMBOLS),
+        name=st.sampled_from(NAMES),
+        minute=st.sampled_from(MINUTES),
+        price=st.sampled_from(PRICES),
+        cap=usual,
+        volume=st.sampled_from(("10", "0", "null")),
+        supply=usual,
+        spelling=seldom,
+    )
+
+
+sources = st.sampled_from(sorted(SOURCES))
+
+
+@pytest.fixture(scope="module")
+def world(server, maintenance_engine, template_database) -> Iterator[Engine]:
+    """A database for all generated histories; each empties it."""
+    with maintenance_engine.connect() as conn:
+        conn.execute(text(f"CREATE DATABASE model TEMPLATE {template_database}"))
+    engine = create_engine(server.url.set(database="model"), poolclass=NullPool)
+    yield engine
+    engine.dispose()
+    with maintenance_engine.connect() as conn:
+        conn.execute(text("DROP DATABASE model WITH (FORCE)"))
+
+
+def empty(engine: Engine) -> None:
+    with engine.begin() as conn:
+        for table in reversed(metadata.sorted_tables):
+            conn.execute(table.delete())
+
+
+def cut(engine: Engine, pid: int) -> None:
+    """End a session from the server's side, and wait until it is gone."""
+    with engine.connect() as conn:
+        assert conn.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid}).scalar()
+
+
+class Loading(RuleBasedStateMachine):
+    """Batches, crashes and rebuilds in any order, beside the model."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+        self.model = Model()
+        self.loaded: dict[str, list[Told]] = {name: [] for name in SOURCES}
+        self.sessions: dict[str, tuple[Connection, int]] = {}
+        self.batches = 0
+        empty(engine)
+
+    def session(self, source: str) -> tuple[Connection, int]:
+        """A run of the source, open until its connection is lost."""
+        if source not in self.sessions:
+            conn = self.engine.connect()
+            self.sessions[source] = conn, open_run(conn, SOURCES[source])
+        return self.sessions[source]
+
+    def lose(self, source: str) -> None:
+        conn, _ = self.sessions.pop(source)
+        conn.close()
+
+    def load(self, source, told, refused, point=None, is_cut=False) -> None:
+        """Load one batch; at `point` it fails, or its connection is lost."""
+        conn, run_id = self.session(source)
+        self.batches += 1
+        cursor = {"batch": self.batches}
+        payloads = [*(each.payload for each in told), *refused]
+        loading = batch(SOURCES[source], *payloads, cursor=cursor)
+        assert (loading.observed, len(loading.rejects)) == (len(told), len(refused))
+
+        pid = conn.connection.dbapi_connection.info.backend_pid
+
+        def at(reached: str) -> None:
+            if reached == point and is_cut:
+                cut(self.engine, pid)
+            elif reached == point:
+                raise InjectedFailureError(point)
+
+        try:
+            store.load_batch(conn, source, run_id, loading, at)
+        except (InjectedFailureError, DBAPIError):
+            assert point is not None
+            self.lose(source)
+            if point != "after_commit":
+                return
+        else:
+            if is_cut:
+                self.lose(source)
+        self.model.load(source, told, refused, cursor)
+        self.loaded[source] += told
+
+    @rule(data=st.data(), source=sources)
+    def load_batches(self, data, source):
+        """Load what a page holds, cut into batches."""
+        told = data.draw(st.lists(records(source), max_size=8))
+        refused = data.draw(st.lists(st.sampled_from(REFUSED), max_size=2))
+        size = data.draw(st.integers(1, 8))
+        self.load(source, told[:size], refused)
+        if told[size:]:
+            self.load(source, told[size:], [])
+
+    @rule(data=st.data(), source=sources, point=st.sampled_from(POINTS), is_cut=st.booleans())
+    def load_and_break(self, data, source, point, is_cut):
+        """Break a batch off; half of the time it is loaded again, as the next run would."""
+        told = data.draw(st.lists(records(source), min_size=1, max_size=6))
+        refused = data.draw(st.lists(st.sampled_from(REFUSED), max_size=1))
+        self.load(source, told, refused, point, is_cut)
+        if data.draw(st.booleans()):
+            self.load(source, told, refused)
+
+    @precondition(lambda self: any(self.loaded.values()))
+    @rule(data=st.data())
+    def load_again(self, data):
+        """Load some of what is known in another order and spelling, and clear the checkpoint."""
+        source = data.draw(st.sampled_from([name for name in SOURCES if self.loaded[name]]))
+        told = data.draw(st.lists(st.sampled_from(self.loaded[source]), max_size=6))
+        if runs.clear_checkpoint(self.engine, source):
+            self.model.cursors[source] = None
+        self.load(source, told, [])
+
+    @precondition(lambda self: any(self.loaded.values()))
+    @rule(data=st.data())
+    def rebuild(self, data):
+        """Reprocess from raw: nothing may change."""
+        source = data.draw(st.sampled_from([name for name in SOURCES if self.loaded[name]]))
+        reprocess(self.engine, SOURCES[source])
+
+    def teardown(self):
+        """Compare what is stored with the model, and with one load of all in order."""
+        for source in tuple(self.sessions):
+            self.lose(source)
+        with self.engine.connect() as conn:
+            assert_same(conn, self.model)
+        report = verify(self.engine, tuple(SOURCES.values()))
+        assert report.findings == ()
+
+        empty(self.engine)
+        for name in sorted(SOURCES):
+            told = sorted(
+                (each for each in self.model.records if each.source == name),
+                key=lambda each: (each.external_id, each.minute, each.payload),
+            )
+            refused = sorted(payload for source, payload in self.model.refused if source == name)
+            self.load(name, told, refused)
+        for source in tuple(self.sessions):
+            self.lose(source)
+        assert verify(self.engine).fingerprint == report.fingerprint
+
+
+def assert_same(conn: Connection, model: Model) -> None:
+    for name, raw in RAW.items():
+        stored = conn.execute(select(raw.c.external_id, raw.c.observed_at, raw.c.payload_hash))
+        assert Counter(
+            (row.external_id, row.observed_at, bytes(row.payload_hash)) for row in stored
+        ) == Counter(
+            (told.external_id, told.observed_at, told.payload_hash)
+            for told in model.records
+            if told.source == name
+        )
+    stored = conn.execute(
+        select(listings.c.source, listings.c.external_id, observations).join(
+            observations, observations.c.listing_id == listings.c.id
+        )
+    )
+    assert Counter(
+        (row.source, row.external_id, row.observed_at, bytes(row.payload_hash), values(row))
+        for row in stored
+    ) == Counter(
+        (*told.key, told.observed_at, told.payload_hash, told.values) for told in model.records
+    )
+    assert read_listings(conn) == {
+        key: (told.symbol.strip(), told.name.strip(), told.observed_at, told.payload_hash,
+              told.values, "symbol_and_name" if len(cluster) > 1 else "own")
+        for cluster in model.clusters()
+        for told in cluster
+        for key in (told.key,)
+    }  # fmt: skip
+    assert read_assets(conn) == model.assets()
+    kept = conn.execute(select(rejects.c.source, rejects.c.payload, rejects.c.times_seen))
+    assert {(row.source, bytes(row.payload)): row.times_seen for row in kept} == model.refused
+    stands = conn.execute(select(checkpoints)).all()
+    assert {row.source: row.cursor for row in stands} == model.cursors
+    assert {
+        row.source: Counter(
+            batches=row.batches,
+            fetched=row.records_fetched,
+            new=row.records_new,
+            unchanged=row.records_unchanged,
+            rejected=row.records_rejected,
+        )
+        for row in stands
+    } == model.counts
+
+
+def values(row):
+    return tuple(getattr(row, name) for name in VALUES)
+
+
+def read_listings(conn: Connection) -> dict[Key, tuple]:
+    return {
+        (row.source, row.external_id): (
+            *(row.symbol, row.name, row.observed_at, bytes(row.payload_hash)),
+            *(values(row), row.match_method),
+        )
+        for row in conn.execute(select(listings))
+    }
+
+
+def read_assets(conn: Connection) -> dict[frozenset[Key], Asset]:
+    members: dict[int, set[Key]] = {}
+    keys: dict[int | None, Key | None] = {None: None}
+    for row in conn.execute(select(listings)):
+        keys[row.id] = (row.source, row.external_id)
+        members.setdefault(row.asset_id, set()).add((row.source, row.external_id))
+    return {
+        frozenset(members[row.id]): Asset(
+            row.symbol,
+            row.name,
+            values(row),
+            tuple(keys[getattr(row, f"{name}_listing_id")] for name in VALUES),
+            row.observed_at,
+            row.source_count,
+            row.price_spread_percent,
+        )
+        for row in conn.execute(select(assets))
+    }
+
+
+def test_any_history_of_batches_crashes_and_rebuilds_leaves_what_the_records_say(world: Engine):
+    is_default = settings.get_current_profile_name() == "default"
+    # To make a failure small takes minutes, more than a test is given: that is for `thorough`.
+    phases = [Phase.generate] if is_default else [Phase.generate, Phase.shrink]
+
+    run_state_machine_as_test(
+        lambda: Loading(world),
+        settings=settings(
+            max_examples=15 if is_default else 500, stateful_step_count=12, phases=phases
+        ),
+    )
