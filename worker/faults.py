@@ -4,8 +4,12 @@ import os
 import signal
 from collections.abc import Callable
 
+import structlog
+
 from shared.errors import InjectedFailureError
 from shared.settings import Fault
+
+log = structlog.get_logger(__name__)
 
 At = Callable[[str], None]
 """Told each point of a batch as the batch comes to it; `CRASH_POINTS` are their names."""
@@ -48,4 +52,5 @@ class Faults:
             return
         self._batches_there += 1
         if self._batches_there == self._fault.batch:
+            log.warning("killed on purpose (FAULT)", point=point, batch=self._fault.batch)
             os.kill(os.getpid(), signal.SIGKILL)

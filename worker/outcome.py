@@ -101,7 +101,8 @@ def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Endin
     return _ending(
         TOO_MANY_REJECTS,
         f"{source}: {found.rejected} of {found.seen} records were rejected, more "
-        f"than {expects.max_reject_share:.0%}; see `worker rejects list`",
+        f"than {expects.max_reject_share:.0%}; see `worker rejects list`, and `worker drift list` "
+        "for what changed at the source",
     )
 
 

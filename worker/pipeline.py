@@ -178,7 +178,8 @@ class _Run:
             runs.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
-        tell = log.info if ending.outcome == "succeeded" else log.error
+        is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
+        tell = log.info if is_well else log.error
         tell(
             "run finished",
             outcome=ending.outcome,

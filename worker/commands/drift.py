@@ -62,6 +62,8 @@ def drift_ack(settings: Settings, ids: tuple[int, ...], everything: bool, dry_ru
             conn.commit()
     for row in done:
         click.echo(f"drift {row.id}: {row.source}: {row.path!r} {row.kind}")
-    for unknown in sorted(set(ids) - {row.id for row in done}):
-        click.echo(f"drift {unknown}: nothing to acknowledge")
     click.echo(f"{len(done)} {'would be ' if dry_run else ''}acknowledged")
+    unknown = sorted(set(ids) - {row.id for row in done})
+    if unknown:
+        told = ", ".join(map(str, unknown))
+        raise click.ClickException(f"drift {told}: nothing to acknowledge; see `worker drift list`")
