@@ -24,7 +24,7 @@ logs: ## Follow what the containers say
 	@docker compose logs --follow --tail=100
 
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
-	@.venv/bin/python -m pytest $(or $(T),--numprocesses=auto --maxprocesses=4)
+	@.venv/bin/python -m pytest $(or $(T),--numprocesses=auto --maxprocesses=4 --dist=worksteal)
 
 soak: .venv/.tests ## Kill workers at random for SECONDS=600, with SEED=1; ends with 1 where anything was lost or doubled
 	@.venv/bin/python -m tests.faults.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
