@@ -7,10 +7,8 @@ compares in the transaction that closes it, from what is stored: runs that were 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from typing import Any
 
-import msgspec
 import structlog
 from sqlalchemy import Connection, Row, TextClause, column, func, select, update
 
@@ -28,13 +26,11 @@ from worker.differences import (
     expected_paths,
     find_renamed,
 )
-from worker.outcome import REASONS, Ending
+from worker.outcome import DRIFT, WEIGHED, Ending
+from worker.raw import decode
 from worker.shapes import Shape, ShapeCounter
 from worker.sources.base import Policy, Source
 from worker.statements import read_statements, source_parts
-
-REASON = "drift"
-"""Why a run failed, where a field that is declared to fail it differs."""
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
     source: read_statements("drift.sql", **source_parts(source)) for source in RAW
@@ -47,8 +43,6 @@ MOST_SAID = 10
 """Differences that one log line names; the ledger has them all."""
 
 log = structlog.get_logger(__name__)
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def shape_counter(conn: Connection, source: Source) -> ShapeCounter:
@@ -96,7 +90,7 @@ def judge(
         "source": name,
         "run_id": run_id,
         "fewest": FEWEST_RECORDS,
-        "weighed": [*REASONS, REASON],
+        "weighed": WEIGHED,
     }
     normal = conn.execute(statements["read_setting"], asked).one()
     setting = Setting(
@@ -142,7 +136,7 @@ def weigh(source: str, judged: Judged, ending: Ending) -> Ending:
     said = "; ".join(_say(each) for each in judged.fail[:MOST_SAID])
     return Ending(
         "failed",
-        REASON,
+        DRIFT,
         f"{source}: {said}; the records are stored. See `worker drift list`; if that is how the "
         "source is now, accept it with `worker drift ack ID`",
     )
@@ -191,7 +185,7 @@ def _read_before_and_after(
 
 
 def _by_path(source: Source, payload: str) -> dict[str, Any]:
-    received = source.received(_decode(payload))
+    received = source.received(decode(payload))
     values: dict[str, Any] = {}
 
     def walk(node: Any, path: str) -> None:

@@ -28,6 +28,12 @@ REASONS = {
 }
 """Every reason given here, and the outcome that it makes. Codes are stable: monitors match them."""
 
+DRIFT = "drift"
+"""Why a run failed, where a field that is declared to fail it differs."""
+
+WEIGHED = [*REASONS, DRIFT]
+"""The reasons of runs that came to their end, and were weighed; any other one broke off."""
+
 RECENT_RUNS = 20
 """How many of a source's last good runs say what is normal."""
 

@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 STRETCH = 5000
 """Raw records that are read at once."""
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+decode = msgspec.json.Decoder(float_hook=Decimal).decode
+"""Reads a payload with every digit, as it was read when it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def observe_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any]
     observed: list[tuple[Row[Any], Observation]] = []
     for row in rows:
         try:
-            observed.append((row, source.observe(_decode(row.payload))))
+            observed.append((row, source.observe(decode(row.payload))))
         except ValidationError as exc:
             log.warning(
                 "a raw record is none by the schema of today",

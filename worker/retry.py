@@ -29,8 +29,6 @@ from worker.store import Batch, Counts
 
 log = structlog.get_logger(__name__)
 
-NO_NUMBERS = {"requests": 0, "retries": 0, "pages_not_modified": 0, "records_known": 0}
-
 
 def has_reason(part: str) -> ColumnElement[bool]:
     """Whether the text is a part of one of a reject's reasons."""
@@ -112,7 +110,7 @@ def retry(engine: Engine, source: Source, wanted: Wanted, options: Options) -> R
             log.exception("a mistake in this program; please report it")
             ending = Ending("failed", "internal", f"{name}: {exc!r}")
         with conn.begin():
-            runs.finish_run(conn, name, run_id, ending, NO_NUMBERS, snapshot_ends=False)
+            runs.finish_run(conn, name, run_id, ending, {}, snapshot_ends=False)
         log.info(
             "rejects read again",
             source=name,

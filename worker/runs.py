@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Numeric,
+    ScalarSelect,
     cast,
     func,
     insert,
@@ -26,7 +27,7 @@ from shared.db import reachable
 from shared.records import Cursor
 from shared.tables import checkpoints, rejects, runs
 from worker.locks import locked
-from worker.outcome import REASONS, RECENT_RUNS, Ending, Normal
+from worker.outcome import RECENT_RUNS, WEIGHED, Ending, Normal
 from worker.store import Counts
 
 SNAPSHOT_DECLINE = Decimal("0.99")
@@ -176,7 +177,7 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
 
 def _is_weighed() -> ColumnElement[bool]:
     """Whether a run came to its end, and what it brought was weighed; not one that broke off."""
-    return or_(runs.c.outcome == "succeeded", runs.c.reason.in_([*REASONS, "drift"]))
+    return or_(runs.c.outcome == "succeeded", runs.c.reason.in_(WEIGHED))
 
 
 def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
@@ -190,8 +191,12 @@ def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
 
 
 def _is_since_cleared(source: str) -> ColumnElement[bool]:
-    cleared = select(checkpoints.c.cleared_at).where(checkpoints.c.source == source)
-    return runs.c.started_at > func.coalesce(cleared.scalar_subquery(), text("'-infinity'"))
+    return runs.c.started_at > func.coalesce(_cleared_at(source), text("'-infinity'"))
+
+
+def _cleared_at(source: str) -> ScalarSelect[Any]:
+    stmt = select(checkpoints.c.cleared_at).where(checkpoints.c.source == source)
+    return stmt.scalar_subquery()
 
 
 def read_normal(
@@ -205,9 +210,6 @@ def read_normal(
     """
     seen = runs.c.records_fetched + runs.c.records_known
     own = (runs.c.source == source, runs.c.command == "run")
-    cleared_at = (
-        select(checkpoints.c.cleared_at).where(checkpoints.c.source == source).scalar_subquery()
-    )
     shares = (
         select(cast(runs.c.records_rejected, Numeric) / seen)
         .where(
@@ -233,7 +235,7 @@ def read_normal(
         .limit(1)
         .scalar_subquery()
     )
-    since = func.greatest(func.coalesce(newest, first), cleared_at)
+    since = func.greatest(func.coalesce(newest, first), _cleared_at(source))
     is_open = (rejects.c.source == source, rejects.c.resolved_at.is_(None))
     has_rejects = conn.scalar(select(rejects.c.id).where(*is_open).limit(1)) is not None
     return Normal(
