@@ -2,13 +2,9 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, Row, create_engine, select, text
-from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Engine, Row, select
 
 from shared.tables import checkpoints, runs
 from tests.fakes.turns import MemoryTurns
@@ -24,24 +20,6 @@ from worker.verify import Report, verify
 QUICK = Limits(backoff=0.001, longest_backoff=0.001, attempts=3)
 ANY_RATE = 1_000_000_000
 _numbers = itertools.count(1)
-
-
-@contextmanager
-def database_copy(maintenance: Engine, server: URL, template: str) -> Iterator[URL]:
-    """Give a copy of a database, for one `with` block."""
-    name = f"copy_{next(_numbers)}"
-    with maintenance.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield server.set(database=name)
-    with maintenance.connect() as conn:
-        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@contextmanager
-def engine_on(url: URL) -> Iterator[Engine]:
-    engine = create_engine(url, poolclass=NullPool)
-    yield engine
-    engine.dispose()
 
 
 def adapter(name: str, upstream: Upstream, api_key: str | None = None) -> JsonApi:

@@ -1,21 +1,18 @@
 """All three sources of one made-up market, and databases to load it into."""
 
-import itertools
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
 
+from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.sheet import write_sheet
 from tests.fakes.upstream import Upstream
 from worker.verify import Report, verify
-
-_numbers = itertools.count(1)
 
 
 class World:
@@ -63,20 +60,8 @@ class World:
     @contextmanager
     def database(self, template: str, name: str | None = None) -> Iterator[URL]:
         """Give a copy of a database, for one `with` block."""
-        name = name or f"world_{next(_numbers)}"
-        with self._maintenance.connect() as conn:
-            conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        yield self._server.set(database=name)
-        with self._maintenance.connect() as conn:
-            conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@contextmanager
-def connected(url: URL) -> Iterator[Engine]:
-    """Give an engine on a database, for one `with` block."""
-    engine = create_engine(url, poolclass=NullPool)
-    yield engine
-    engine.dispose()
+        with database_copy(self._maintenance, self._server, template, name) as url:
+            yield url
 
 
 def sound(url: URL) -> Report:
@@ -85,7 +70,7 @@ def sound(url: URL) -> Report:
     Raises:
         AssertionError: something is.
     """
-    with connected(url) as engine:
+    with engine_on(url) as engine:
         report = verify(engine)
     assert report.findings == ()
     return report

@@ -24,9 +24,10 @@ from sqlalchemy.pool import NullPool
 from shared.embedded import EmbeddedPostgres
 from shared.settings import SOURCES
 from shared.tables import runs
+from tests.fakes.databases import engine_on
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
-from tests.fakes.world import World, connected, sound
+from tests.fakes.world import World, sound
 from worker.migrate import upgrade
 from worker.verify import Report
 
@@ -62,7 +63,7 @@ class Kills:
     def round(self, kills: int) -> Report:
         """Kill at least so many workers at the market as it is, then load it to its end."""
         until = self.hits + kills
-        with connected(self.url) as engine:
+        with engine_on(self.url) as engine:
             while self.hits < until:
                 self._kill_some(engine, self.dice.sample(SOURCES, self.dice.choice((1, 2, 2))))
         assert self.world.run(self.url, BATCH_SIZE=WHOLE) == 0
@@ -71,7 +72,7 @@ class Kills:
     def midway(self) -> int:
         """Count the killed runs that had committed some batches, and had not come to their end."""
         stmt = select(func.count()).where(runs.c.reason == "interrupted", runs.c.batches > 0)
-        with connected(self.url) as engine, engine.connect() as conn:
+        with engine_on(self.url) as engine, engine.connect() as conn:
             return conn.execute(stmt).scalar_one()
 
     def _kill_some(self, engine: Engine, sources: Sequence[str]) -> None:

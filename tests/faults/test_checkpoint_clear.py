@@ -7,9 +7,10 @@ from sqlalchemy.engine import URL
 
 from shared.settings import SOURCES
 from shared.tables import checkpoints, runs
+from tests.fakes.databases import engine_on
 from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.world import World, connected, sound
+from tests.fakes.world import World, sound
 
 COINS = 240
 
@@ -17,7 +18,7 @@ COINS = 240
 def clear(world: World, url: URL, source: str) -> None:
     cleared = run_worker(f"checkpoint clear {source}", world.environ(url), world.folder)
     assert cleared.returncode == 0, cleared.stderr
-    with connected(url) as engine, engine.connect() as conn:
+    with engine_on(url) as engine, engine.connect() as conn:
         stmt = select(checkpoints.c.cursor).where(checkpoints.c.source == source)
         assert conn.scalar(stmt) is None
 
@@ -40,7 +41,7 @@ def test_a_checkpoint_can_be_cleared_at_any_time_and_nothing_is_written_twice(
             assert world.run(url, arguments) == 0
             again = sound(url)
 
-            with connected(url) as engine, engine.connect() as conn:
+            with engine_on(url) as engine, engine.connect() as conn:
                 stmt = select(runs.c.records_fetched, runs.c.records_new).order_by(runs.c.id)
                 killed, resumed, reread = conn.execute(stmt).all()
 

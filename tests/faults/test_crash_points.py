@@ -8,9 +8,10 @@ from sqlalchemy.engine import URL
 
 from shared.settings import CRASH_POINTS, SOURCES
 from shared.tables import checkpoints, runs
+from tests.fakes.databases import engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.world import World, connected, sound
+from tests.fakes.world import World, sound
 from worker.verify import Report
 
 COINS = 240
@@ -45,7 +46,7 @@ def unbroken(world: World) -> dict[str, Report]:
 def committed(url: URL, source: str) -> tuple[int, int]:
     """How many batches and records the source's checkpoint has seen."""
     columns = checkpoints.c
-    with connected(url) as engine, engine.connect() as conn:
+    with engine_on(url) as engine, engine.connect() as conn:
         stmt = select(columns.batches, columns.records_fetched).where(columns.source == source)
         return tuple(conn.execute(stmt).one())
 
@@ -68,7 +69,7 @@ def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
         assert world.run(url, f"--source {source}") == 0
 
         assert sound(url) == unbroken[source]
-        with connected(url) as engine, engine.connect() as conn:
+        with engine_on(url) as engine, engine.connect() as conn:
             stmt = select(runs.c.outcome, runs.c.reason).where(runs.c.source == source)
             ended = conn.execute(stmt.order_by(runs.c.id)).all()
         assert ended == [("succeeded", None), ("failed", "interrupted"), ("succeeded", None)]

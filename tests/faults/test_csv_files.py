@@ -9,8 +9,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from shared.tables import listings, observations, rejects
+from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.runner import database_copy, engine_on
 from worker import pipeline
 from worker.pipeline import Options, Result
 from worker.sources.csv import CsvFiles

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from shared.embedded import EmbeddedPostgres
 from shared.server_home import ServerHome, find_home
 from shared.tables import SCHEMA_REVISION, checkpoints, runs
+from tests.fakes.databases import database_copy, report_of_an_unbroken_run
 from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.relay import Cut, Relay
 from tests.fakes.upstream import Upstream, held
@@ -43,18 +44,9 @@ SECONDS = 30
 @pytest.fixture(scope="module")
 def unbroken(server, maintenance_engine, template_database, tmp_path_factory) -> Report:
     """What a database holds after one run of every source that nothing disturbed."""
-    with maintenance_engine.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE unbroken TEMPLATE {template_database}"))
-    url = server.url.set(database="unbroken")
-    with Upstream(assets=SIZE) as upstream:
-        ran = run_worker("run --once", environ(url, upstream), tmp_path_factory.mktemp("unbroken"))
-    assert ran.returncode == 0, ran.stderr
-    engine = create_engine(url, poolclass=NullPool)
-    report = verify(engine)
-    engine.dispose()
-    with maintenance_engine.connect() as conn:
-        conn.execute(text("DROP DATABASE unbroken"))
-    return report
+    folder = tmp_path_factory.mktemp("unbroken")
+    with database_copy(maintenance_engine, server.url, template_database) as url:
+        return report_of_an_unbroken_run(url, SIZE, folder)
 
 
 class Loop:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from shared.tables import checkpoints, runs
+from tests.fakes.databases import database_copy, report_of_an_unbroken_run
 from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.upstream import Answer, Upstream, real
 from worker.verify import Report, verify
@@ -19,20 +20,9 @@ SIZE = 1100
 @pytest.fixture(scope="module")
 def unbroken(server, maintenance_engine, template_database, tmp_path_factory) -> Report:
     """What a database holds after one run of every source that nothing disturbed."""
-    from sqlalchemy import create_engine, text  # noqa: PLC0415
-
-    with maintenance_engine.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE unbroken TEMPLATE {template_database}"))
-    url = server.url.set(database="unbroken")
-    with Upstream(assets=SIZE) as upstream:
-        ran = run_worker("run --once", environ(url, upstream), tmp_path_factory.mktemp("unbroken"))
-    assert ran.returncode == 0, ran.stderr
-    engine = create_engine(url)
-    report = verify(engine)
-    engine.dispose()
-    with maintenance_engine.connect() as conn:
-        conn.execute(text("DROP DATABASE unbroken"))
-    return report
+    folder = tmp_path_factory.mktemp("unbroken")
+    with database_copy(maintenance_engine, server.url, template_database) as url:
+        return report_of_an_unbroken_run(url, SIZE, folder)
 
 
 def assert_same(engine: Engine, unbroken: Report) -> None:

@@ -13,8 +13,9 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from shared.tables import rejects, runs
+from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import PROJECT, environ, run_worker
-from tests.fakes.runner import QUICK, Runner, database_copy, engine_on
+from tests.fakes.runner import QUICK, Runner
 from tests.fakes.upstream import (
     MIB,
     Answer,

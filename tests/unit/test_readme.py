@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.db import REFUSALS
 from worker.http_failures import CODES
-from worker.outcome import REASONS
+from worker.outcome import WEIGHED
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ENDING_REASON = 1
@@ -26,7 +26,7 @@ def literals(node: ast.expr | None) -> Iterator[str]:
 
 def reason_codes() -> set[str]:
     """Every reason code that stands in the code as a literal."""
-    found = {*CODES.values(), *REASONS, *(code for code, _ in REFUSALS.values()), "http_5xx"}
+    found = {*CODES.values(), *WEIGHED, *(code for code, _ in REFUSALS.values()), "http_5xx"}
     for path in [*(PROJECT / "worker").rglob("*.py"), *(PROJECT / "shared").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
