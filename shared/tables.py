@@ -24,6 +24,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -42,12 +43,15 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
+
+CHANGES_CHANNEL = "kasparro_changes"
+"""Where triggers notify whoever listens of each commit that a reader can see."""
 
 READER_ROLE = "kasparro_reader"
 """The group role that may SELECT and nothing else; the API's login is a member of it."""
@@ -76,6 +80,12 @@ def _values() -> list[Column[object]]:
     return [Column(name, Numeric) for name in VALUES]
 
 
+def _search_text() -> Column[object]:
+    """Name, symbol and slug in lower case, each on a line: a search compares bytes, once a row."""
+    labels = "lower(name) || chr(10) || lower(symbol) || chr(10) || lower(slug)"
+    return Column("search_text", Key, Computed(labels, persisted=True))
+
+
 def _raw_table(source: str) -> Table:
     """The raw records of one source, as received; appended to, never changed."""
     return Table(
@@ -102,6 +112,9 @@ observations = Table(
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),
     PrimaryKeyConstraint("listing_id", "observed_at", "payload_hash"),
+    # What one run observed. Runs follow each other in the table as they were written, so that a
+    # range of pages says where each is; a B-tree entry for each row would cost ten times as much.
+    Index(None, "run_id", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
 )
 
 asset_version = Sequence("asset_version", metadata=metadata)
@@ -118,6 +131,7 @@ assets = Table(
     *(Column(f"{name}_listing_id", Integer) for name in VALUES),
     _time("observed_at", nullable=True),
     Column("source_count", SmallInteger, nullable=False, server_default="0"),
+    Column("sources", ARRAY(Text), nullable=False, server_default="{}"),
     Column("price_spread_percent", Numeric),
     Column(
         "version",
@@ -128,13 +142,59 @@ assets = Table(
     ),
     _time("created_at", now=True),
     _time("updated_at", now=True),
+    _search_text(),
     Index(
         "ix_assets_market_cap_usd_id",
         text("market_cap_usd DESC NULLS LAST"),
         text("id"),
     ),
     Index(None, "symbol"),
+    Index(None, "version"),
 )
+
+removed_assets = Table(
+    "removed_assets",
+    metadata,
+    Column("asset_id", Integer, primary_key=True, autoincrement=False),
+    Column("slug", Key, nullable=False),
+    Column("version", BigInteger, nullable=False, index=True),
+    _time("removed_at"),
+)
+"""What a trigger keeps of each deleted asset; its version is of the same sequence as theirs."""
+
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("version", BigInteger, nullable=False),
+    _time("changed_at", nullable=True),
+    Column("known_from", BigInteger, nullable=False),
+    _time("pruned_at", now=True),
+)
+"""One row, kept by triggers: the newest version of all assets, removed ones too, and its time; and
+the oldest version at which `asset_history` can still say how all of them were, and when it was
+last looked through for what is older than an hour."""
+
+asset_history = Table(
+    "asset_history",
+    metadata,
+    Column("id", Integer, nullable=False, autoincrement=False),
+    Column("slug", Key, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    *_values(),
+    _time("observed_at", nullable=True),
+    Column("source_count", SmallInteger, nullable=False),
+    Column("sources", ARRAY(Text), nullable=False),
+    Column("price_spread_percent", Numeric),
+    Column("version", BigInteger, nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    _search_text(),
+    Column("replaced_by", BigInteger, primary_key=True, autoincrement=False),
+    _time("replaced_at"),
+)
+"""Assets as they were before a change, kept by a trigger: with `assets` they say how all of them
+were at any version of the last hour."""
 
 listings = Table(
     "listings",
@@ -185,6 +245,9 @@ runs = Table(
     Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
     Column("records_known", BigInteger, nullable=False, server_default="0"),
+    Column("phase_seconds", JSONB, nullable=False, server_default="{}"),
+    Column("prices_compared", BigInteger, nullable=False, server_default="0"),
+    Column("prices_jumped", BigInteger, nullable=False, server_default="0"),
     CheckConstraint(
         "records_fetched = records_new + records_unchanged + records_rejected", name="counts_add_up"
     ),
@@ -237,6 +300,7 @@ rejects = Table(
     _time("last_seen_at", now=True),
     _time("resolved_at", nullable=True),
     UniqueConstraint("source", "payload_hash"),
+    Index("ix_rejects_open", "source", "id", postgresql_where=text("resolved_at IS NULL")),
 )
 
 drift = Table(
@@ -300,3 +364,16 @@ identity_events = Table(
     Column("evidence", JSONB, nullable=False),
     Index(None, "listing_id"),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("key_hash", LargeBinary, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    _time("created_at", now=True),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+)
+"""Who may ask the API where it wants a key: the SHA-256 of a random key, never the key."""

@@ -37,7 +37,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS newest (
   is_new boolean NOT NULL,
   is_newer boolean NOT NULL,
   old_symbol_key text,
-  old_name_key text
+  old_name_key text,
+  old_price_usd numeric
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   external_id text,
@@ -78,7 +79,8 @@ SELECT DISTINCT ON (f.external_id)
        l.id IS NULL,
        l.id IS NULL OR :rebuild
          OR (l.observed_at, l.payload_hash) < (f.observed_at, f.payload_hash),
-       l.symbol_key, l.name_key
+       l.symbol_key, l.name_key,
+       CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END
 FROM fresh AS f
 LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
@@ -136,6 +138,7 @@ FROM fresh AS f JOIN newest AS n USING (external_id)
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
 -- 1 and 1.0 are equal, and do not read the same: so those are compared as text too.
+-- The clock, not the transaction's start: under the identity lock times then rise as versions do.
 -- Concerned are the assets of the batch's listings, and those between which listings `moved`.
 WITH touched AS (
   SELECT asset_id FROM newest WHERE is_newer UNION SELECT unnest(CAST(:moved AS integer[]))
@@ -143,14 +146,16 @@ WITH touched AS (
 unified AS ({unified_of_touched})
 UPDATE assets AS a
 SET symbol = u.symbol, name = u.name, {set_unified},
-    observed_at = u.observed_at, source_count = u.source_count,
+    observed_at = u.observed_at, source_count = u.source_count, sources = u.sources,
     price_spread_percent = u.price_spread_percent,
-    version = nextval('asset_version'), updated_at = now()
+    version = nextval('asset_version'), updated_at = clock_timestamp()
 FROM unified AS u
 WHERE a.id = u.asset_id
-  AND ((a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.price_spread_percent)
+  AND ((a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
+        a.price_spread_percent)
        IS DISTINCT FROM
-       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
+       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
+        u.price_spread_percent)
        OR ROW({a_unified})::text <> ROW({u_unified})::text)
 
 -- name: resolve_rejects
@@ -173,12 +178,23 @@ SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.rea
     times_seen = r.times_seen + excluded.times_seen, resolved_at = NULL
 
 -- name: count_batch
+-- A price jumped that is more than twice, or less than half, what the listing's was before: the
+-- newest record of each listing is compared, where the listing had a price of an earlier instant.
 UPDATE runs
 SET batches = batches + 1,
+    phase_seconds = CAST(:phase_seconds AS jsonb),
+    prices_compared = prices_compared + prices.compared,
+    prices_jumped = prices_jumped + prices.jumped,
     records_fetched = records_fetched + :fetched,
     records_new = records_new + :new,
     records_unchanged = records_unchanged + :unchanged,
     records_rejected = records_rejected + :rejected
+FROM (
+  SELECT count(*) AS compared,
+         count(*) FILTER (WHERE price_usd > 2 * old_price_usd OR 2 * price_usd < old_price_usd)
+           AS jumped
+  FROM newest WHERE old_price_usd > 0 AND price_usd > 0
+) AS prices
 WHERE id = :run_id
 
 -- name: move_checkpoint

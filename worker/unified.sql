@@ -10,7 +10,7 @@ WITH dated AS (
   WINDOW of_asset AS (PARTITION BY l.asset_id)
 )
 SELECT asset_id, upper(symbol) AS symbol, name, {only_values}, observed_at,
-       1::smallint AS source_count, NULL::numeric AS price_spread_percent
+       1::smallint AS source_count, ARRAY[source]::text[] AS sources, NULL::numeric AS price_spread_percent
 FROM dated WHERE size = 1
 UNION ALL
 SELECT asset_id,
@@ -19,6 +19,7 @@ SELECT asset_id,
        {latest_values},
        max(observed_at),
        count(DISTINCT source)::smallint,
+       array_agg(DISTINCT source ORDER BY source)::text[],
        CASE WHEN count(late_price) > 1 AND min(late_price) > 0
             THEN round((max(late_price) - min(late_price)) * 100 / min(late_price), 6) END
 FROM (

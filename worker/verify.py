@@ -30,6 +30,8 @@ OVERALL = (
     "rejects_are_sound",
     "runs_are_closed",
     "versions_were_drawn",
+    "changes_are_told",
+    "history_is_unbroken",
     "observations_have_listings",
     "listings_show_their_newest",
     "links_follow_the_rule",

@@ -55,6 +55,32 @@ SELECT 'asset ' || slug AS what,
        format('has version %s, of %s that were given', version, last_value) AS why
 FROM assets, asset_version WHERE version > last_value
 
+-- name: changes_are_told
+-- What a mirror goes by: the newest version of all, and which assets are gone. It may be of an asset
+-- that was gone again in the same transaction.
+SELECT 'the dataset' AS what,
+       format('is said to be at version %s, and is at %s', d.version, newest.version) AS why
+FROM (SELECT coalesce(max(version), 0) AS version
+      FROM (SELECT version FROM assets UNION ALL SELECT version FROM removed_assets) AS each) AS newest
+LEFT JOIN dataset AS d ON true
+WHERE coalesce(d.version, -1) < newest.version
+UNION ALL
+SELECT 'asset ' || a.slug, 'is there, and is said to be removed'
+FROM removed_assets AS r JOIN assets AS a ON a.id = r.asset_id
+
+-- name: history_is_unbroken
+-- What an asset was ends where what came after it begins.
+WITH later AS (
+  SELECT id, version FROM assets
+  UNION ALL SELECT id, version FROM asset_history
+  UNION ALL SELECT asset_id, version FROM removed_assets
+)
+SELECT 'asset ' || h.slug AS what,
+       format('was replaced by version %s, which is none of its', h.replaced_by) AS why
+FROM asset_history AS h
+WHERE NOT EXISTS (
+  SELECT FROM later AS l WHERE l.id = h.id AND l.version = h.replaced_by AND l.version > h.version)
+
 -- name: assets_have_listings
 SELECT 'asset ' || a.slug AS what, 'no listing is this asset' AS why
 FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
@@ -62,9 +88,11 @@ FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 -- name: assets_show_their_listings
 SELECT 'asset ' || a.slug AS what, 'shows other values than its listings give' AS why
 FROM assets AS a JOIN ({unified_of_all}) AS u ON u.asset_id = a.id
-WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.price_spread_percent)
+WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
+       a.price_spread_percent)
       IS DISTINCT FROM
-      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.price_spread_percent)
+      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
+       u.price_spread_percent)
 
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
@@ -118,10 +146,16 @@ WHERE r.external_id IS NULL OR r.run_id <> o.run_id
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
-       format('counted %s new records, stored %s', r.records_new, coalesce(n.stored, 0)) AS why
+       CASE WHEN r.records_new <> coalesce(n.stored, 0)
+            THEN format('counted %s new records, stored %s', r.records_new, coalesce(n.stored, 0))
+            ELSE format('compared %s prices of %s new records, of which %s jumped',
+                        r.prices_compared, r.records_new, r.prices_jumped) END AS why
 FROM runs AS r
 LEFT JOIN (SELECT run_id, count(*) AS stored FROM {raw} GROUP BY run_id) AS n ON n.run_id = r.id
-WHERE r.source = '{source}' AND r.records_new <> coalesce(n.stored, 0)
+WHERE r.source = '{source}'
+  AND (r.records_new <> coalesce(n.stored, 0)
+       OR NOT (0 <= r.prices_jumped AND r.prices_jumped <= r.prices_compared
+               AND r.prices_compared <= r.records_new))
 
 -- name: observations_say_what_raw_says
 -- Of the raw records in `fresh`, read anew.

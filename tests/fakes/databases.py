@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from shared.tables import metadata
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
 from worker.verify import Report, verify
@@ -35,6 +36,13 @@ def engine_on(url: URL) -> Iterator[Engine]:
     engine = create_engine(url, poolclass=NullPool)
     yield engine
     engine.dispose()
+
+
+def empty(engine: Engine) -> None:
+    """Take everything out of a database, as if nothing had ever been loaded."""
+    names = ", ".join(table for table in metadata.tables if table != "dataset")
+    with engine.begin() as conn:
+        conn.execute(text(f"TRUNCATE {names}"))
 
 
 def report_of_an_unbroken_run(url: URL, assets: int, folder: Path) -> Report:

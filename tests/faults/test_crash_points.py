@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 
 from shared.settings import CRASH_POINTS, SOURCES
@@ -32,15 +32,33 @@ def world(server, maintenance_engine, template_database, tmp_path_factory) -> It
 
 
 @pytest.fixture(scope="module")
-def unbroken(world: World) -> dict[str, Report]:
-    """What each source makes of the loaded database in one run that nothing disturbs."""
-    reports = {}
+def unbroken(world: World) -> tuple[dict[str, Report], dict[str, int]]:
+    """What each source makes of the loaded database in one run that nothing disturbs.
+
+    And how many prices its runs compared then.
+    """
+    reports, compared = {}, {}
     for source in SOURCES:
         with world.database(LOADED) as url:
             assert world.run(url, f"--source {source}") == 0
             reports[source] = sound(url)
             assert reports[source].counted["rejects"]
-    return reports
+            compared[source] = prices_compared(url, source)
+            assert compared[source] > COINS / 2
+    return reports, compared
+
+
+def prices_compared(url: URL, source: str) -> int:
+    """How many prices the runs of a source compared with older ones."""
+    stmt = select(func.sum(runs.c.prices_compared)).where(runs.c.source == source)
+    with engine_on(url) as engine, engine.connect() as conn:
+        return conn.scalar(stmt)
+
+
+def phases_of_runs(url: URL, source: str) -> list[dict[str, float]]:
+    stmt = select(runs.c.phase_seconds).where(runs.c.source == source).order_by(runs.c.id)
+    with engine_on(url) as engine, engine.connect() as conn:
+        return list(conn.scalars(stmt))
 
 
 def committed(url: URL, source: str) -> tuple[int, int]:
@@ -54,8 +72,9 @@ def committed(url: URL, source: str) -> tuple[int, int]:
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("point", CRASH_POINTS)
 def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
-    world: World, unbroken: dict[str, Report], source: str, point: str
+    world: World, unbroken: tuple[dict[str, Report], dict[str, int]], source: str, point: str
 ):
+    reports, compared = unbroken
     with world.database(LOADED) as url:
         batches, records = committed(url, source)
 
@@ -65,10 +84,12 @@ def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
         assert killed == -signal.SIGKILL
         assert committed(url, source) == (batches + landed, records + landed * world.batch_size)
         sound(url)
+        assert phases_of_runs(url, source)[-1]["check"] > 0  # as of the last batch that landed
 
         assert world.run(url, f"--source {source}") == 0
 
-        assert sound(url) == unbroken[source]
+        assert sound(url) == reports[source]
+        assert prices_compared(url, source) == compared[source]
         with engine_on(url) as engine, engine.connect() as conn:
             stmt = select(runs.c.outcome, runs.c.reason).where(runs.c.source == source)
             ended = conn.execute(stmt.order_by(runs.c.id)).all()
@@ -76,7 +97,7 @@ def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
 
 
 def test_a_batch_with_nothing_new_passes_the_points_of_what_it_does_alone(
-    world: World, unbroken: dict[str, Report]
+    world: World, unbroken: tuple[dict[str, Report], dict[str, int]]
 ):
     with world.database(LOADED) as url:
         assert world.run(url, "--source coingecko") == 0
@@ -87,7 +108,7 @@ def test_a_batch_with_nothing_new_passes_the_points_of_what_it_does_alone(
         for point in sorted(set(CRASH_POINTS) - set(skipped)):
             assert world.run(url, "--source coingecko", FAULT=point) == -signal.SIGKILL
 
-        assert sound(url) == unbroken["coingecko"]
+        assert sound(url) == unbroken[0]["coingecko"]
 
 
 def test_in_production_the_worker_does_not_start_with_a_fault(database_url: URL, tmp_path: Path):

@@ -252,7 +252,7 @@ def test_cut_off_at_a_commit_one_pass_exits_with_1_and_the_next_completes(
     assert "Traceback" not in broken.stderr
     assert whole.returncode == 0, whole.stderr
     committed = 1 + LANDED[cut]
-    assert f'"batches": {committed}, "records": {125 * committed}' in whole.stderr
+    assert f'"batches":{committed},"records":{125 * committed}' in whole.stderr
     assert_each_once(engine, "coingecko")
     assert_same(engine, unbroken)
 

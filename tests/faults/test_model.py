@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from shared.errors import InjectedFailureError
-from shared.tables import RAW, assets, checkpoints, listings, metadata, observations, rejects
+from shared.tables import RAW, assets, checkpoints, listings, observations, rejects
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
+from tests.fakes.databases import empty
 from tests.fakes.model import VALUES, Asset, Key, Model, Told
 from worker import runs, store
 from worker.reprocess import reprocess
@@ -78,12 +79,6 @@ def world(server, maintenance_engine, template_database) -> Iterator[Engine]:
     engine.dispose()
     with maintenance_engine.connect() as conn:
         conn.execute(text("DROP DATABASE model WITH (FORCE)"))
-
-
-def empty(engine: Engine) -> None:
-    with engine.begin() as conn:
-        for table in reversed(metadata.sorted_tables):
-            conn.execute(table.delete())
 
 
 def cut(engine: Engine, pid: int) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from sqlalchemy import Engine, Row, Text, func, select, text
+from sqlalchemy import Engine, Row, Text, func, select
 
 from shared.tables import RAW, assets, listings, observations, rejects
 from tests.fakes.batches import (
@@ -20,6 +20,7 @@ from tests.fakes.batches import (
     market,
     ticker,
 )
+from tests.fakes.databases import empty
 from worker.sources.base import Source
 from worker.verify import Report, verify
 
@@ -46,12 +47,6 @@ def the_asset(engine: Engine) -> Row:
 def refused(engine: Engine) -> Sequence[Row]:
     with engine.connect() as conn:
         return conn.execute(select(rejects).order_by(rejects.c.position)).all()
-
-
-def empty(engine: Engine) -> None:
-    names = ", ".join(table.name for table in [*RAW.values(), observations, listings, assets])
-    with engine.begin() as conn:
-        conn.execute(text(f"TRUNCATE {names}, rejects, checkpoints, runs"))
 
 
 def one(price: object = 1, at: str = NOON, **fields: object) -> bytes:

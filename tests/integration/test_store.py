@@ -21,6 +21,7 @@ from tests.fakes.batches import (
     open_run,
     ticker,
 )
+from tests.fakes.databases import empty
 from worker import store
 from worker.locks import locked, worker_name
 from worker.store import Counts
@@ -82,12 +83,6 @@ def test_of_two_revisions_of_one_instant_the_same_wins_in_any_order(
     load(engine, COINGECKO, first)
 
     assert (price(engine), verify(engine).fingerprint) == forwards
-
-
-def empty(engine: Engine) -> None:
-    names = ", ".join(table.name for table in [*RAW.values(), observations, listings, assets])
-    with engine.begin() as conn:
-        conn.execute(text(f"TRUNCATE {names}, rejects, checkpoints, runs"))
 
 
 def test_any_order_of_records_and_batches_gives_the_same_content(engine: Engine):

@@ -91,6 +91,10 @@ NAMED = {
         "UPDATE runs SET records_fetched = 7, records_new = 7 WHERE source = 'coinpaprika'",
         "runs_stored_what_they_counted (coinpaprika)",
     ),
+    "a run of which more prices jumped than were compared": (
+        "UPDATE runs SET prices_jumped = prices_compared + 1 WHERE source = 'coingecko'",
+        "runs_stored_what_they_counted (coingecko)",
+    ),
     "a checkpoint that counts otherwise": (
         "UPDATE checkpoints SET records_fetched = 99 WHERE source = 'coingecko'",
         "checkpoints_add_up",
@@ -163,6 +167,7 @@ ROWS = {
     "a payload that was changed": "coingecko:ethereum",
     "a raw record that is gone": "coingecko:ethereum",
     "a run whose counts don't match what it stored": "run 4",
+    "a run of which more prices jumped than were compared": "run 1: compared 0",
     "a run whose counters were changed alike": "coingecko",
     "a checkpoint that counts otherwise": "coingecko",
     "a checkpoint that counts other batches": "coinpaprika",
