@@ -65,9 +65,10 @@ class Turns(Protocol):
 class Http:
     """A source's way to the network; `worker.sources.base.Fetch` is what it promises.
 
-    It keeps the connection. `requests` and `retries` count up from 0. Each request, a retry too,
-    takes one of the source's turns first. Once the `stop` event is set it ends every wait, and
-    raises `RetryableError` with the code `stopped`.
+    It keeps the connection. `requests`, `retries` and the seconds that it `waited`, for turns and
+    between attempts, count up from 0. Each request, a retry too, takes one of the source's turns
+    first. Once the `stop` event is set it ends every wait, and raises `RetryableError` with the
+    code `stopped`. `told` is called after each request with its answer's status, or None.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Http:
     ) -> None:
         self.requests = 0
         self.retries = 0
+        self.waited = 0.0
+        self.told: Callable[[int | None], object] = lambda status: None  # noqa: ARG005
         self._source = source
         self._turns = turns
         self._stop = stop
@@ -138,6 +141,7 @@ class Http:
         self.requests += 1
         headers = {**request.headers, **({"If-None-Match": validator} if validator else {})}
         deadline = self._clock() + self._limits.answer
+        status = None
         try:
             with self._session.get(
                 request.url,
@@ -147,6 +151,7 @@ class Http:
                 stream=True,
                 allow_redirects=False,
             ) as answer:
+                status = answer.status_code
                 return self._take(answer, deadline, failures)
         except RetryableError as exc:
             if exc.retry_after:
@@ -156,6 +161,8 @@ class Http:
             failure = failures.raised(exc)
             # What requests raises for a bad header quotes the header.
             raise failure from (exc if isinstance(failure, RetryableError) else None)
+        finally:
+            self.told(status)
 
     def _wait_for_turn(self, failures: Failures) -> None:
         """Return once a turn is taken; where it is further off than a run waits, raise.
@@ -221,7 +228,9 @@ class Http:
 
     def _sleep(self, seconds: float, failures: Failures) -> None:
         if seconds > 0:
+            started = self._clock()
             self._wait(seconds)
+            self.waited += self._clock() - started
         if self._stop.is_set():
             raise failures.stopped()
 

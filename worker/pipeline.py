@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from worker.check import check
 from worker.faults import Faults
 from worker.locks import locked
 from worker.outcome import Ending, Found, weigh, weigh_import
+from worker.phases import Phases
 from worker.runs import Checkpoint
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
@@ -41,6 +43,7 @@ class CountingFetch(Fetch, Protocol):
 
     requests: int
     retries: int
+    waited: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Options:
     faults: Faults = field(default_factory=Faults)
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = lambda fetched: None  # noqa: ARG005
+    loaded: Callable[[str, Counts, float], object] = lambda *_: None
+    """Told of each batch that is committed: its source, its counts, the seconds that it took."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -83,11 +88,12 @@ def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Op
             checkpoint knows: the next run goes on from there, and closes this run's row.
         DatabaseRefusedError: the run could not be opened or closed: a timeout, a full disk.
     """
+    own = _Run(engine, source, options, "run", fetch)
 
     def pages(checkpoint: Checkpoint) -> Iterator[Page]:
-        return source.pages(fetch or _no_network, checkpoint.cursor, checkpoint.validators)
+        return source.pages(own.ask, checkpoint.cursor, checkpoint.validators)
 
-    return _Run(engine, source, options, "run", fetch).execute(pages)
+    return own.execute(pages)
 
 
 def load_saved(
@@ -95,10 +101,6 @@ def load_saved(
 ) -> Result:
     """Load saved pages as if the source had just sent them; its cursor stays where it is."""
     return _Run(engine, source, options, "import", None).execute(lambda _: pages())
-
-
-def _no_network(request: Request, validator: str | None = None) -> Response:  # noqa: ARG001
-    raise ConfigurationError(f"{request.url}: asked for by a source that reads files")
 
 
 class _Run:
@@ -120,6 +122,7 @@ class _Run:
         self.is_import = command == "import"
         self.asked_before = self._asked()
         self.counts = Counts()
+        self.phases = Phases()
         self.read = 0
         self.pages_not_modified = 0
         self.known = 0
@@ -164,6 +167,7 @@ class _Run:
             "retries": self._asked()[1] - self.asked_before[1],
             "pages_not_modified": self.pages_not_modified,
             "records_known": self.known,
+            "phase_seconds": self.phases.taken(),
         }
         with conn.begin():
             if self.is_read:
@@ -192,6 +196,17 @@ class _Run:
         )
         return ending
 
+    def ask(self, request: Request, validator: str | None = None) -> Response:
+        """Fetch, and count what of it was waiting and what fetching."""
+        if self.fetch is None:
+            raise ConfigurationError(f"{request.url}: asked for by a source that reads files")
+        with self.phases.timing("fetch", apart_from=["wait"]):
+            before = self.fetch.waited
+            try:
+                return self.fetch(request, validator)
+            finally:
+                self.phases.add("wait", self.fetch.waited - before)
+
     def _asked(self) -> tuple[int, int]:
         """How many requests and retries the fetch counts, over all its runs."""
         return (self.fetch.requests, self.fetch.retries) if self.fetch else (0, 0)
@@ -200,10 +215,10 @@ class _Run:
         """Load every page, and say how that ended."""
         try:
             with _Loader(conn, self) as loader:
-                for page in pages:
+                for page in self.phases.each("check", pages, apart_from=["wait", "fetch"]):
                     if self.options.stop.is_set():
                         return Ending("partial", "stopped", "stopped after the batch in flight")
-                    for batch in self._batches(page):
+                    for batch in self.phases.each("check", self._batches(page)):
                         loader.load(batch)
         except (SourceError, RetryableError) as exc:
             outcome = "partial" if exc.code in {"stopped", "unfinished_row"} else "failed"
@@ -297,7 +312,10 @@ class _Run:
     def load(self, conn: Connection, batch: Batch, read: int) -> Counts:
         """Load one batch, unless it is to fail on purpose."""
         at = self.options.faults.of_batch(self.source.name, read)
-        return store.load_batch(conn, self.source.name, self.run_id, batch, at)
+        started = time.monotonic()
+        counts = store.load_batch(conn, self.source.name, self.run_id, batch, at, self.phases)
+        self.options.loaded(self.source.name, counts, time.monotonic() - started)
+        return counts
 
 
 SWITCH_INTERVAL = 0.0005

@@ -23,6 +23,7 @@ from worker import runs, staging, store
 from worker.check import check
 from worker.locks import locked
 from worker.outcome import Ending
+from worker.phases import Phases
 from worker.pipeline import Options, Result
 from worker.sources.base import Source
 from worker.store import Batch, Counts
@@ -89,15 +90,15 @@ def retry(engine: Engine, source: Source, wanted: Wanted, options: Options) -> R
             cursor = runs.read_checkpoint(conn, name).cursor
             run_id = runs.start_run(conn, name, "retry", cursor)
             store.create_staging(conn, name)
-        counts = Counts()
+        counts, phases = Counts(), Phases()
         ending = Ending("succeeded")
         try:
-            for stretch in _stretches(conn, source, wanted, options):
+            for stretch in phases.each("check", _stretches(conn, source, wanted, options)):
                 if options.stop.is_set():
                     ending = Ending("partial", "stopped", "stopped after the batch in flight")
                     break
                 at = options.faults.of_batch(name, counts.fetched + len(stretch.ids))
-                counts += store.load_batch(conn, name, run_id, stretch.batch(), at)
+                counts += store.load_batch(conn, name, run_id, stretch.batch(), at, phases)
                 options.progress(counts.fetched)
         except InjectedFailureError as exc:
             ending = Ending("failed", "injected_failure", str(exc))
@@ -110,7 +111,8 @@ def retry(engine: Engine, source: Source, wanted: Wanted, options: Options) -> R
             log.exception("a mistake in this program; please report it")
             ending = Ending("failed", "internal", f"{name}: {exc!r}")
         with conn.begin():
-            runs.finish_run(conn, name, run_id, ending, {}, snapshot_ends=False)
+            numbers = {"phase_seconds": phases.taken()}
+            runs.finish_run(conn, name, run_id, ending, numbers, snapshot_ends=False)
         log.info(
             "rejects read again",
             source=name,

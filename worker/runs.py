@@ -74,15 +74,15 @@ def finish_run(
     source: str,
     run_id: int,
     ending: Ending,
-    numbers: Mapping[str, int],
+    numbers: Mapping[str, Any],
     *,
     snapshot_ends: bool,
 ) -> None:
     """Close the run row and note its end at the checkpoint.
 
-    `numbers` are the run's requests, retries, pages_not_modified and records_known. With
-    `snapshot_ends`, the snapshot under way is whole: its count is what the next one is compared
-    with.
+    `numbers` are the run's requests, retries, pages_not_modified, records_known and phase_seconds.
+    With `snapshot_ends`, the snapshot under way is whole: its count is what the next one is
+    compared with.
     """
     succeeded = ending.outcome == "succeeded"
     checkpoint = read_checkpoint(conn, source)

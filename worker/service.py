@@ -1,6 +1,7 @@
 """The worker put together: settings, database, sources and what runs them."""
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from worker.budget import Budget, Usage, read_usage
 from worker.faults import Faults
 from worker.http import Http
 from worker.locks import worker_name
+from worker.metrics import Metrics
 from worker.migrate import require_schema
 from worker.pipeline import Options, Progress, Result
 from worker.retry import Wanted
@@ -50,6 +52,7 @@ class Worker:
         self.settings = settings
         self.url = url
         self.stop = threading.Event()
+        self.metrics = Metrics()
         self.engine: Engine = writer_engine(url, worker_name())
         self.faults = Faults(settings.fail_after_n_records, settings.fault)
 
@@ -69,8 +72,10 @@ class Worker:
     def run(self, name: str, progress: Progress | None = None) -> Result:
         """Run a source once; `pipeline.run` says what that raises."""
         source = self.source(name)
-        with self._network(source) as fetch:
-            return pipeline.run(self.engine, source, fetch, self._options(progress))
+        with self.metrics.running(name), self._network(source) as fetch:
+            result = pipeline.run(self.engine, source, fetch, self._options(progress))
+        self.metrics.ended(name, result.ending)
+        return result
 
     def read_usage(self, names: Sequence[str] = SOURCES) -> list[Usage]:
         """Read what the sources that are asked over the network used of the month's budget."""
@@ -132,12 +137,17 @@ class Worker:
             Budget(self.engine, source) as budget,
             Http(source.name, budget, self.stop) as fetch,
         ):
-            yield fetch
+            fetch.told = functools.partial(self.metrics.answered, source.name)
+            try:
+                yield fetch
+            finally:
+                self.metrics.asked(source.name, fetch)
 
     def _options(self, progress: Progress | None) -> Options:
         options = Options(
             batch_size=self.settings.batch_size,
             faults=self.faults,
             stop=self.stop,
+            loaded=self.metrics.loaded,
         )
         return dataclasses.replace(options, progress=progress) if progress else options

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, TextClause
@@ -11,6 +12,7 @@ from shared.tables import RAW
 from worker import drift, identity, staging
 from worker.faults import At, go_on
 from worker.locks import lock_identity
+from worker.phases import Phases
 from worker.shapes import Shape
 from worker.statements import read_statements, source_parts
 
@@ -72,32 +74,44 @@ def load_batch(
     run_id: int,
     batch: Batch,
     at: At = go_on,
+    phases: Phases | None = None,
 ) -> Counts:
     """Load a batch in one transaction, with its counts and its checkpoint, and commit.
+
+    What the run's `phases` took so far is noted at the run.
 
     Idempotent in what it stores: the same batch again is unchanged, and only counted. A failure at
     any point before the COMMIT, in `at` too, leaves nothing of it.
     """
-    with conn.begin():
-        new = load_rows(conn, source, run_id, batch.rows, at) if batch.observed else 0
-        if batch.retried:
-            conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
-        if batch.rejects:
-            staging.copy_rejects(conn, batch.rejects)
-            rejected = {"source": source, "run_id": run_id}
-            conn.execute(STATEMENTS[source]["insert_rejects"], rejected)
+    phases = phases or Phases()
+    with ExitStack() as until_committed, conn.begin():
+        with phases.timing("load"):
+            new = _load(conn, source, run_id, batch, at)
+        until_committed.enter_context(phases.timing("commit"))
         counts = Counts(
             batch.fetched,
             new,
             batch.observed - new,
             len(batch.rejects),
         )
-        drift.count_shapes(conn, source, run_id, batch.shapes)
         at("before_checkpoint")
-        _move_checkpoint(conn, source, run_id, batch, counts)
+        _move_checkpoint(conn, source, run_id, batch, counts, phases)
         at("before_commit")
     at("after_commit")
     return counts
+
+
+def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> int:
+    """Load all that the batch holds; return how many records were new."""
+    new = load_rows(conn, source, run_id, batch.rows, at) if batch.observed else 0
+    if batch.retried:
+        conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
+    if batch.rejects:
+        staging.copy_rejects(conn, batch.rejects)
+        rejected = {"source": source, "run_id": run_id}
+        conn.execute(STATEMENTS[source]["insert_rejects"], rejected)
+    drift.count_shapes(conn, source, run_id, batch.shapes)
+    return new
 
 
 def load_rows(conn: Connection, source: str, run_id: int, rows: bytes, at: At = go_on) -> int:
@@ -147,7 +161,7 @@ def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
 
 
 def _move_checkpoint(
-    conn: Connection, source: str, run_id: int, batch: Batch, counts: Counts
+    conn: Connection, source: str, run_id: int, batch: Batch, counts: Counts, phases: Phases
 ) -> None:
     statements = STATEMENTS[source]
     numbers = {
@@ -157,7 +171,8 @@ def _move_checkpoint(
         "unchanged": counts.unchanged,
         "rejected": counts.rejected,
     }
-    conn.execute(statements["count_batch"], numbers)
+    taken = json.dumps(phases.taken())
+    conn.execute(statements["count_batch"], {**numbers, "phase_seconds": taken})
     conn.execute(
         statements["move_checkpoint"],
         {
