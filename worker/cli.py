@@ -5,7 +5,7 @@ Exit codes: 0 done; 1 a source failed, or `verify` found damage; 2 wrong usage o
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +13,10 @@ import click
 
 from shared.db import reachable
 from shared.logs import configure_logs
+from shared.phases import PHASES
 from shared.settings import SOURCES, Settings
 from worker import local, loop, report
+from worker.commands.api_keys import api_keys
 from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker, stop_on_signals
 from worker.commands.checkpoint import checkpoint
 from worker.commands.drift import drift
@@ -112,8 +114,10 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.warn_of_budgets(sources)
                 budgets_were_looked_at = True
             loop.run_once(sources, worker.run, worker.stop)
+            worker.metrics.passed()
 
-        loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
+        with worker.metrics.served(settings.metrics_host, settings.metrics_port):
+            loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
 
 
 @main.command("import")
@@ -204,7 +208,7 @@ def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> N
         show_json(rows)
         return
     show_table(
-        rows,
+        [SimpleNamespace(**row._asdict(), took=_phases(row.phase_seconds)) for row in rows],
         id="run",
         source="source",
         command="command",
@@ -216,7 +220,13 @@ def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> N
         records_new="new",
         records_unchanged="unchanged",
         records_rejected="rejected",
+        took="took, in s",
     )
+
+
+def _phases(seconds: Mapping[str, float]) -> str | None:
+    """Say what each phase of a run took, in their order, where it took any time."""
+    return ", ".join(f"{name} {seconds[name]:.1f}" for name in PHASES if seconds.get(name)) or None
 
 
 @main.command("local")
@@ -281,5 +291,6 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
 
 
 main.add_command(checkpoint)
+main.add_command(api_keys)
 main.add_command(rejects)
 main.add_command(drift)
