@@ -1,5 +1,6 @@
 """The configuration: read once from the environment, checked whole, handed down."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -42,6 +43,14 @@ CRASH_POINTS = (
 
 ENVIRONMENTS = ("development", "test", "staging", "production")
 
+PUBLIC_RATE_LIMIT = "1200/minute"
+"""What each client of the API may ask where others than this machine can reach it, unless told."""
+
+RATE_LIMIT = re.compile("off|[1-9][0-9]{0,8}/(second|minute|hour|day)")
+ORIGIN = re.compile(
+    r"\*|https?://[a-z0-9._-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -77,6 +86,14 @@ class Settings:
     log_format: str | None
     api_host: str
     api_port: int
+    metrics_host: str
+    metrics_port: int | None
+    api_cache_mb: int
+    api_rate_limit: str | None
+    api_rate_limit_storage: str | None
+    api_keys_required: bool
+    api_trusted_proxies: int
+    api_cors_origins: tuple[str, ...]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
@@ -103,6 +120,14 @@ class Settings:
     def replace(self, **changes: Any) -> "Settings":
         """Return these settings with the changes that are not None."""
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _sentences(reasons: Any) -> list[str]:
@@ -195,6 +220,34 @@ class _Environment(Schema):
     api_port = fields.Integer(
         data_key="API_PORT", load_default=8000, validate=validate.Range(1, 65_535)
     )
+    metrics_host = fields.String(data_key="METRICS_HOST", load_default="127.0.0.1")
+    metrics_port = fields.Integer(
+        data_key="METRICS_PORT", load_default=None, validate=validate.Range(1, 65_535)
+    )
+    api_cache_mb = fields.Integer(
+        data_key="API_CACHE_MB", load_default=32, validate=validate.Range(0, 100_000)
+    )
+    api_rate_limit = fields.String(
+        data_key="API_RATE_LIMIT",
+        load_default=None,
+        validate=validate.Regexp(
+            re.compile(f"(?:{RATE_LIMIT.pattern})$"),
+            error=f"expected off, or a number of requests as in {PUBLIC_RATE_LIMIT}; "
+            "a second, minute, hour or day",
+        ),
+    )
+    api_rate_limit_storage = fields.String(
+        data_key="API_RATE_LIMIT_STORAGE",
+        load_default=None,
+        validate=validate.Regexp(r"redis(s|\+unix)?://", error="expected redis://host:port/number"),
+    )
+    api_keys_required = fields.Boolean(data_key="API_KEYS_REQUIRED", load_default=False)
+    api_trusted_proxies = fields.Integer(
+        data_key="API_TRUSTED_PROXIES", load_default=0, validate=validate.Range(0, 10)
+    )
+    api_cors_origins = fields.Method(
+        data_key="API_CORS_ORIGINS", deserialize="split_origins", load_default=()
+    )
 
     @pre_load
     def upper_log_level(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:
@@ -210,6 +263,15 @@ class _Environment(Schema):
             raise ValidationError(f"{value!r}: expected some of {','.join(SOURCES)}")
         return names
 
+    def split_origins(self, value: str) -> tuple[str, ...]:
+        origins = tuple(origin.strip().lower() for origin in value.split(",") if origin.strip())
+        wrong = [origin for origin in origins if not ORIGIN.fullmatch(origin)]
+        if wrong or not origins or ("*" in origins and len(origins) > 1):
+            raise ValidationError(
+                f"{value!r}: expected *, or origins as in https://app.example.com,http://localhost:3000"
+            )
+        return origins
+
     def read_fault(self, value: str) -> Fault:
         point, _, batch = value.partition(":")
         if point not in CRASH_POINTS:
@@ -217,6 +279,15 @@ class _Environment(Schema):
         if batch and not re.fullmatch("[1-9][0-9]*", batch, re.ASCII):
             raise ValidationError(f"{value!r}: expected the number of a batch, as in {point}:3")
         return Fault(point, int(batch or 1))
+
+    @post_load
+    def whoever_can_be_reached_is_limited(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if loaded["api_rate_limit"] is None:
+            alone = is_loopback(loaded["api_host"]) and not loaded["api_trusted_proxies"]
+            loaded["api_rate_limit"] = None if alone else PUBLIC_RATE_LIMIT
+        elif loaded["api_rate_limit"] == "off":
+            loaded["api_rate_limit"] = None
+        return loaded
 
     @post_load
     def nothing_fails_on_purpose_in_production(

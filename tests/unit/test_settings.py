@@ -17,6 +17,7 @@ def test_an_empty_environment_gives_the_declared_defaults():
     assert defaults.sources == ("csv", "coinpaprika", "coingecko")
     assert (defaults.batch_size, defaults.run_interval_seconds) == (1000, 300)
     assert Path(defaults.csv_path).is_file()
+    assert (defaults.metrics_host, defaults.metrics_port) == ("127.0.0.1", None)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
@@ -46,6 +47,17 @@ def test_a_database_url_is_taken_as_people_write_it(scheme):
         ("ENVIRONMENT", "prod", "ENVIRONMENT: "),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: "),
         ("API_PORT", "70000", "API_PORT: "),
+        ("METRICS_PORT", "0", "METRICS_PORT: "),
+        ("API_RATE_LIMIT", "many", "API_RATE_LIMIT: expected off, or a number of requests as in "),
+        ("API_RATE_LIMIT", "0/minute", "API_RATE_LIMIT: "),
+        ("API_RATE_LIMIT", "5/minute;1/second", "API_RATE_LIMIT: "),
+        ("API_RATE_LIMIT_STORAGE", "secret", "API_RATE_LIMIT_STORAGE: expected redis://"),
+        ("API_KEYS_REQUIRED", "perhaps", "API_KEYS_REQUIRED: "),
+        ("API_TRUSTED_PROXIES", "-1", "API_TRUSTED_PROXIES: "),
+        ("API_CORS_ORIGINS", "example.com", "API_CORS_ORIGINS: 'example.com': expected *, or "),
+        ("API_CORS_ORIGINS", "https://a.test/", "API_CORS_ORIGINS: "),
+        ("API_CORS_ORIGINS", "*,https://a.test", "API_CORS_ORIGINS: "),
+        ("API_CORS_ORIGINS", "null", "API_CORS_ORIGINS: "),
     ],
 )
 def test_a_wrong_variable_is_named_with_what_was_expected_and_no_secret(name, value, words):
@@ -87,3 +99,30 @@ def test_the_environment_wins_over_the_dotenv_file(tmp_path: Path):
     read = Settings.from_env({"BATCH_SIZE": "20"}, dotenv)
 
     assert (read.batch_size, read.api_port) == (20, 9000)
+
+
+@pytest.mark.parametrize(
+    ("environ", "limit"),
+    [
+        ({}, None),
+        ({"API_HOST": "127.0.0.1"}, None),
+        ({"API_HOST": "::1"}, None),
+        ({"API_HOST": "localhost"}, None),
+        ({"API_HOST": "0.0.0.0"}, "1200/minute"),
+        ({"API_HOST": "::"}, "1200/minute"),
+        ({"API_HOST": "api.internal"}, "1200/minute"),
+        ({"API_HOST": "127.0.0.1", "API_TRUSTED_PROXIES": "1"}, "1200/minute"),
+        ({"API_HOST": "0.0.0.0", "API_RATE_LIMIT": "off"}, None),
+        ({"API_RATE_LIMIT": "5/second"}, "5/second"),
+    ],
+)
+def test_clients_are_limited_where_others_can_reach_the_api_unless_told(environ, limit):
+    assert settings(**environ).api_rate_limit == limit
+
+
+def test_origins_are_a_list_in_lower_case():
+    read = settings(API_CORS_ORIGINS="https://App.example.com, http://localhost:3000")
+
+    assert read.api_cors_origins == ("https://app.example.com", "http://localhost:3000")
+    assert settings(API_CORS_ORIGINS="*").api_cors_origins == ("*",)
+    assert settings().api_cors_origins == ()
