@@ -29,8 +29,9 @@ test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (
 soak: .venv/.tests ## Kill workers at random for SECONDS=600, with SEED=1; ends with 1 where anything was lost or doubled
 	@.venv/bin/python -m tests.faults.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
-bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt
+bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, and the API beside bare Flask and FastAPI
 	@.venv/bin/python -m tests.bench.ingest
+	@.venv/bin/python -m tests.bench.api
 
 check: lint types imports test ## Everything that CI runs, but for the containers
 
@@ -79,12 +80,18 @@ clean: ## Remove what was installed and built; the data in .local stays
 	@.venv/bin/python $(PIP) --editable '.[local,dev]'
 	@touch .venv/.runs $@
 
-# dlt is measured in an environment of its own: the program does without its packages.
+# Programs that read the API in tests/clients; without them these tests are skipped.
+.venv/.clients: $(PINS) | .venv/.tests
+	@echo "installing the clients that the API is tried with (once)"
+	@.venv/bin/python $(PIP) --editable '.[local,dev,clients]'
+	@touch $@
+
+# dlt and FastAPI are measured in an environment of their own: the program does without their packages.
 .local/bench-venv/.runs: $(PINS) | .venv/bin/pip
 	@echo "installing the packages that the benchmark compares with (once)"
 	@mkdir -p .local
 	@.venv/bin/python -m venv .local/bench-venv
-	@.local/bench-venv/bin/python $(PIP) 'dlt[postgres]'
+	@.local/bench-venv/bin/python $(PIP) 'dlt[postgres]' fastapi sqlalchemy 'uvicorn[standard]'
 	@touch $@
 
 # Passwords have no default: where there is none yet, it is random and stays on this machine.
