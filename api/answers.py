@@ -9,7 +9,7 @@ from flask import Response, g, request
 from marshmallow import Schema
 
 from api.access import latency_ms, request_id
-from api.schemas import DECIMALS
+from api.schemas.fields import DECIMALS
 
 
 def document(
@@ -35,13 +35,21 @@ def json_response(body: Any, status: int = 200) -> Response:
 
 
 def link(response: Response, **targets: Mapping[str, Any] | None) -> Response:
-    """Add `Link` headers (RFC 8288): this route with other parameters, by relation.
+    """Add `Link` headers (RFC 8288): this route with other parameters, by relation."""
+    for value in links(**targets):
+        response.headers.add("Link", value)
+    return response
 
-    The references are relative, so that they hold behind any proxy; None leaves a relation out.
+
+def links(**targets: Mapping[str, Any] | None) -> list[str]:
+    """Write the values of `Link` headers; None leaves a relation out.
+
+    The references are relative, so that they hold behind any proxy.
     """
+    values = []
     for relation, parameters in targets.items():
         if parameters is not None:
             query = urlencode(parameters, safe=",")
             target = f"{request.script_root}{request.path}" + (f"?{query}" if query else "")
-            response.headers.add("Link", f'<{target}>; rel="{relation}"')
-    return response
+            values.append(f'<{target}>; rel="{relation}"')
+    return values

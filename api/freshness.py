@@ -25,13 +25,27 @@ def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[st
 
     A source has its turn once in an interval and the time that all of them usually take.
     """
-    turn = interval + sum((each["usually_takes"] or timedelta(0) for each in sources), timedelta())
+    turn = _turn(sources, interval)
     assessed = [assess_source(each, EXPECTATIONS[each["source"]], turn) for each in sources]
     return {
         "status": _worst(each["status"] for each in assessed),
         "database": {"status": "pass"},
         "sources": assessed,
     }
+
+
+def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Iterator[str]:
+    """Name the sources whose data is older than its target, or that never had a good run."""
+    turn = _turn(sources, interval)
+    for source in sources:
+        expects = EXPECTATIONS[source["source"]]
+        reasons = {each.reason for each in _troubles(source, expects, expects.target(turn))}
+        if source["last_success_at"] is None or reasons & {"late", "outdated"}:
+            yield source["source"]
+
+
+def _turn(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> timedelta:
+    return interval + sum((each["usually_takes"] or timedelta(0) for each in sources), timedelta())
 
 
 def assess_source(

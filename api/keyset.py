@@ -4,8 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, collate, func, or_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    and_,
+    bindparam,
+    collate,
+    func,
+    or_,
+)
 
+from api.columns import KINDS, NULLABLE_COLUMNS
 from shared.tables import assets
 
 LONGEST_KEY = 200
@@ -13,11 +23,11 @@ LONGEST_KEY = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Sort:
-    """The column that assets are ordered by; nulls come last, and ties are broken by id."""
+class SortKey:
+    """One column that assets are ordered by."""
 
-    column: str = "market_cap_usd"
-    descending: bool = True
+    column: str
+    descending: bool = False
 
     def __str__(self) -> str:
         return f"-{self.column}" if self.descending else self.column
@@ -25,49 +35,89 @@ class Sort:
     @property
     def kind(self) -> type:
         """The Python type of the column's values."""
-        return assets.c[self.column].type.python_type
+        return KINDS[self.column]
 
-    @property
-    def key(self) -> ColumnElement[Any]:
-        """What Postgres compares: text by code point, whatever the database's collation."""
+    def of(self, rows: FromClause) -> ColumnElement[Any]:
+        """Say what Postgres compares: text by code point, whatever the database's collation."""
         if self.kind is str:
-            return collate(func.left(assets.c[self.column], LONGEST_KEY), "C")
-        return assets.c[self.column]
+            return collate(func.left(rows.c[self.column], LONGEST_KEY), "C")
+        return rows.c[self.column]
 
-    def order(self, columns: Any) -> list[ColumnElement[Any]]:
-        """Order rows that have the columns `key` and `id`, and `rank` where there is a search."""
-        key = columns.key.desc() if self.descending else columns.key.asc()
-        ranks = [columns.rank] if "rank" in columns else []
-        return [*ranks, key.nulls_last(), columns.id]
+
+Sort = tuple[SortKey, ...]
+"""What assets are ordered by, the first key first; nulls come last, and ties are broken by id."""
+
+BY_MARKET_CAP: Sort = (SortKey("market_cap_usd", descending=True),)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A row's place: its sort key, its id, and how well it matched a search (0 without one)."""
+    """A row's place: its sort keys, its id, and how well it matched a search (0 without one)."""
 
-    key: Any
+    keys: tuple[Any, ...]
     id: int
     rank: int = 0
 
+    @property
+    def nulls(self) -> tuple[bool, ...]:
+        """Which keys are null: what follows is asked for in other words then."""
+        return tuple(key is None for key in self.keys)
+
+    def bind(self) -> dict[str, Any]:
+        """Give the values of the parameters that `stretches_after` leaves open."""
+        keys = {f"after_{place}": key for place, key in enumerate(self.keys)}
+        return {**keys, "after_id": self.id, "after_rank": self.rank}
+
+
+def order(sort: Sort, columns: Any) -> list[ColumnElement[Any]]:
+    """Order rows that have `id` and the columns `key_0`, `key_1` …, and `rank` with a search."""
+    ranks = [columns.rank] if "rank" in columns else []
+    keys = [columns[f"key_{place}"] for place in range(len(sort))]
+    directed = [
+        (key.desc() if each.descending else key.asc()).nulls_last()
+        for key, each in zip(keys, sort, strict=True)
+    ]
+    return [*ranks, *directed, columns.id]
+
 
 def stretches_after(
-    sort: Sort, position: Position, rank: ColumnElement[int] | None = None
+    sort: Sort,
+    nulls: Sequence[bool],
+    rows: FromClause,
+    rank: ColumnElement[int] | None = None,
 ) -> Sequence[ColumnElement[bool]]:
-    """Return conditions that no two rows share, and that together are all after the position.
+    """Return conditions that no two rows share, and that together are all after a position.
 
-    Without a search each is one range of an index on (key, id), so that Postgres starts to read at
-    the position, however deep it is.
+    `nulls` says which of its keys are null; its values are left open (`Position.bind`). Without a
+    search, for one key each is one range of an index on (key, id), so that Postgres starts to read
+    at the position, however deep it is.
     """
-    further_id = assets.c.id > position.id
-    if position.key is None:
-        stretches = [and_(sort.key.is_(None), further_id)]
-    else:
-        down = sort.descending
-        beyond = sort.key < position.key if down else sort.key > position.key
-        here_or_beyond = sort.key <= position.key if down else sort.key >= position.key
-        stretches = [and_(here_or_beyond, or_(beyond, further_id))]
-        if assets.c[sort.column].nullable:
-            stretches.append(sort.key.is_(None))
+    stretches: list[ColumnElement[bool]] = []
+    same: list[ColumnElement[bool]] = []
+    further_id = rows.c.id > bindparam("after_id")
+    for place, (each, null) in enumerate(zip(sort, nulls, strict=True)):
+        key, last = each.of(rows), place == len(sort) - 1
+        here = _bind(place, each)
+        if null:
+            # nothing lies beyond a null: what follows has it too
+            same.append(key.is_(None))
+            if last:
+                stretches.append(and_(*same, further_id))
+            continue
+        beyond = key < here if each.descending else key > here
+        if last:
+            here_or_beyond = key <= here if each.descending else key >= here
+            stretches.append(and_(*same, here_or_beyond, or_(beyond, further_id)))
+        else:
+            stretches.append(and_(*same, beyond))
+        if each.column in NULLABLE_COLUMNS:
+            stretches.append(and_(*same, key.is_(None)))
+        same.append(key == here)
     if rank is None:
         return stretches
-    return [or_(rank > position.rank, and_(rank == position.rank, or_(*stretches)))]
+    worse, alike = rank > bindparam("after_rank"), rank == bindparam("after_rank")
+    return [or_(worse, and_(alike, or_(*stretches)))]
+
+
+def _bind(place: int, key: SortKey) -> BindParameter[Any]:
+    return bindparam(f"after_{place}", type_=assets.c[key.column].type)

@@ -1,59 +1,143 @@
-"""`/data`: assets, paged, filtered and sorted; and one asset with all that is known of it."""
+"""`/data`: assets, paged, filtered and sorted, or all of them; and one with all that is known."""
 
+from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Response, request
+import msgspec
+from flask import Blueprint, Response, current_app, request
 
-from api import cursors, queries
-from api.answers import document, link
+from api import cursors, export
+from api.answers import links
 from api.contract import documented
 from api.db import read
-from api.parameters import AssetParameters, AssetsParameters
+from api.formats import CSV, NDJSON, choose_format, content_type, join_lines
+from api.kept import Answer, kept
+from api.negotiation import JSON
+from api.parameters import read_query
+from api.parameters.assets import (
+    AssetParameters,
+    AssetsParameters,
+    ExportParameters,
+    cursor_digest,
+)
+from api.parquet import PARQUET, require_parquet
 from api.problems import AssetNotFoundError
-from api.schemas import AssetDetailSchema, AssetSchema
+from api.queries.asset import find_asset
+from api.queries.assets import AssetPage, find_assets
+from api.schemas.assets import AssetDetailSchema, AssetSchema
+from api.schemas.fields import DECIMALS
 
 bp = Blueprint("data", __name__)
 
+ASSETS, ASSET, EXPORT = AssetsParameters(), AssetParameters(), ExportParameters()
+DETAIL = AssetDetailSchema()
+
+CSV_EXAMPLE = 'slug,symbol,price_usd\r\n"bitcoin","BTC",16610.346\r\n'
+NDJSON_EXAMPLE = '{"slug":"bitcoin","symbol":"BTC","price_usd":16610.346}\n'
+
 
 @bp.get("/data")
-@documented(AssetSchema(many=True), AssetsParameters, problems=(503,), paged=True)
+@documented(
+    AssetSchema(many=True),
+    AssetsParameters,
+    problems=(410, 503),
+    paged=True,
+    media={JSON: None, CSV: CSV_EXAMPLE, NDJSON: NDJSON_EXAMPLE},
+    conditional=True,
+)
 def assets() -> Response:
     """List assets.
 
-    Paged by `cursor` (follow `meta.next_cursor`, or the `Link` header, with the same parameters)
-    or, near the beginning, by `page`.
+    Paged by `cursor` (follow `meta.next_cursor`, or the `Link` header, with the same parameters):
+    then all pages show the assets as they were when the first was asked for, each once, whatever is
+    loaded meanwhile. Or, near the beginning, by `page`.
     """
-    query = AssetsParameters().load(request.args)
+    return kept(list_assets)
+
+
+def list_assets() -> Answer:
+    """Find the page of assets that this request asks for."""
+    query = read_query(ASSETS, request.query_string)
+    media = choose_format(query["format"], "json", "csv", "ndjson")
+    wanted = replace(query["wanted"], csv=media == CSV)
+    totals = current_app.extensions["totals"]
     with read() as conn:
-        page = queries.find_assets(
-            conn, query["filters"], query["sort"], query["page_size"], query["start"]
-        )
-    next_cursor = cursors.encode(page.end, query["digest"]) if page.end else None
-    response = document(
-        AssetSchema(many=True),
-        page.rows,
-        decimals=query["decimals"],
-        total=page.total,
-        page_size=query["page_size"],
-        next_cursor=next_cursor,
+        page = find_assets(conn, wanted, query["page_size"], query["start"], totals)
+    next_cursor = cursors.encode(page.end, page.walk, cursor_digest(wanted)) if page.end else None
+    return Answer(
+        data=join_lines(media, page.lines, wanted.columns, bom=wanted.bom),
+        meta=_members(
+            count=len(page.lines),
+            total=page.walk.total,
+            page_size=query["page_size"],
+            next_cursor=next_cursor,
+        ),
+        varies=_members(version=page.version),
+        rows=len(page.lines),
+        changed_at=page.changed_at,
+        media=content_type(media),
+        headers=(
+            *(("Link", value) for value in _links(next_cursor)),
+            *(_counts(page) if media != JSON else ()),
+        ),
     )
-    further = _parameters(cursor=next_cursor) if next_cursor else None
-    return link(response, first=_parameters(), next=further)
+
+
+def _members(**members: Any) -> bytes:
+    """Write members of a JSON object, without its braces."""
+    return msgspec.json.encode(members)[1:-1]
+
+
+def _links(next_cursor: str | None) -> list[str]:
+    return links(first=_parameters(), next=_parameters(cursor=next_cursor) if next_cursor else None)
 
 
 def _parameters(**changed: str) -> dict[str, Any]:
     """Return this request's parameters with others for the place where its page starts."""
-    kept = {k: v for k, v in request.args.items() if k not in {"cursor", "page"}}
-    return {**kept, **changed}
+    kept_ones = {k: v for k, v in request.args.items() if k not in {"cursor", "page"}}
+    return {**kept_ones, **changed}
+
+
+def _counts(page: AssetPage) -> list[tuple[str, str]]:
+    return [("X-Total-Count", str(page.walk.total)), ("X-Data-Version", str(page.version))]
+
+
+@bp.get("/data/export")
+@documented(
+    None,
+    ExportParameters,
+    problems=(503,),
+    media={CSV: CSV_EXAMPLE, NDJSON: NDJSON_EXAMPLE, PARQUET: None},
+    conditional=True,
+)
+def whole() -> Response:
+    """Export every asset that passes the filters as one file, from one moment of the database.
+
+    Its headers say beforehand what a complete file is: `X-Total-Count` rows, `Content-Length`
+    bytes, and in `Repr-Digest` (RFC 9530) the SHA-256 of them.
+    """
+    query = read_query(EXPORT, request.query_string)
+    media = choose_format(query["format"], "csv", "ndjson", "parquet")
+    if media == PARQUET:
+        require_parquet()
+    return export.send(replace(query["wanted"], csv=media == CSV), media)
 
 
 @bp.get("/data/<asset>")
-@documented(AssetDetailSchema(), AssetParameters, problems=(404, 503))
+@documented(AssetDetailSchema(), AssetParameters, problems=(404, 503), conditional=True)
 def asset(asset: str) -> Response:
     """Show one asset: its values, where each comes from, and every source's listing of it."""
-    query = AssetParameters().load(request.args)
+    return kept(lambda: show_asset(asset))
+
+
+def show_asset(slug: str) -> Answer:
+    """Find all that is known of one asset."""
+    query = read_query(ASSET, request.query_string)
     with read() as conn:
-        found = queries.find_asset(conn, asset)
-    if found is None:
-        raise AssetNotFoundError(f"no asset {asset!r}; /data?q={{text}} searches for one")
-    return document(AssetDetailSchema(), found, decimals=query["decimals"])
+        found = find_asset(conn, slug)
+    if found.asset is None:
+        raise AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
+    with DECIMALS(query["decimals"]):
+        data = msgspec.json.encode(DETAIL.dump(found.asset))
+    # Without a time of its last change: a listing of it may change, and no asset.
+    return Answer(data, b"", 1, None, varies=_members(version=found.version))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.engine import URL
 
 from api import create_app
@@ -18,11 +18,19 @@ from shared.tables import assets, checkpoints, listings, runs
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+class WholeAnswers(FlaskClient):
+    """A client that reads every answer to its end, as a server sends it, and closes it."""
+
+    def open(self, *args, buffered: bool = True, **options):
+        return super().open(*args, buffered=buffered, **options)
+
+
 @contextlib.contextmanager
 def api_on(url: URL, **environ: str) -> Iterator[FlaskClient]:
     """A client of the application on one database; every connection is closed after."""
     environ = {"API_DATABASE_URL": url.render_as_string(hide_password=False), **environ}
     app = create_app(Settings.from_env(environ))
+    app.test_client_class = WholeAnswers
     try:
         yield app.test_client()
     finally:
@@ -72,7 +80,14 @@ def add_listing(conn: Connection, asset_id: int, source: str, external_id: str, 
         "match_evidence": {},
         **columns,
     }
-    return conn.execute(insert(listings).values(row).returning(listings.c.id)).scalar_one()
+    listing_id = conn.execute(insert(listings).values(row).returning(listings.c.id)).scalar_one()
+    theirs = select(func.array_agg(listings.c.source.distinct())).where(
+        listings.c.asset_id == asset_id
+    )
+    conn.execute(
+        update(assets).where(assets.c.id == asset_id).values(sources=theirs.scalar_subquery())
+    )
+    return listing_id
 
 
 def take_values_from(conn: Connection, asset_id: int, **listing_ids: int) -> None:

@@ -6,13 +6,7 @@ from decimal import Decimal
 import pytest
 
 from shared.records import VALUES
-from tests.fakes.api import NOON, add_asset, add_listing, api_on, take_values_from
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url) as client:
-        yield client
+from tests.fakes.api import NOON, add_asset, add_listing, take_values_from
 
 
 @pytest.fixture
@@ -49,7 +43,7 @@ def test_each_value_says_where_it_comes_from(client):
     assert asset["provenance"]["price_usd"] == {
         "source": "coingecko",
         "external_id": "bitcoin",
-        "observed_at": "2026-01-31T12:00:00Z",
+        "observed_at": "2026-01-31T12:00:00.000000Z",
         "payload_hash": hashlib.sha256(b"bitcoin").digest()[:16].hex(),
         "run_id": 7,
     }

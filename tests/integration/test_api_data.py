@@ -8,24 +8,12 @@ from urllib.parse import urljoin
 
 import pytest
 
-from api.queries import ASSET_COLUMNS
+from api.columns import ASSET_COLUMNS
 from shared.records import VALUES
-from tests.fakes.api import NOON, add_asset, add_listing, api_on
+from tests.fakes.api import NOON, add_asset, add_listing
 
 NUMBERS = (*VALUES, "price_spread_percent")
 TIES = [None, Decimal(0), Decimal("1E-30"), Decimal(1), Decimal("1.0"), Decimal("1E+40"), None]
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url) as client:
-        yield client
-
-
-@pytest.fixture
-def conn(engine):
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        yield conn
 
 
 def walk(client, **query):
@@ -173,10 +161,9 @@ def test_numbers_keep_every_digit_in_plain_notation(client, conn):
 def test_times_are_utc_and_say_so(client, conn):
     add_asset(conn, "bitcoin", observed_at=NOON.replace(microsecond=120))
 
-    asset = client.get("/data").json["data"][0]
-
-    assert asset["observed_at"] == "2026-01-31T12:00:00.000120Z"
-    assert asset["updated_at"].endswith("Z")
+    for asset in (client.get("/data").json["data"][0], client.get("/data/bitcoin").json["data"]):
+        assert asset["observed_at"] == "2026-01-31T12:00:00.000120Z"
+        assert asset["updated_at"].endswith("Z")
 
 
 def test_symbols_are_found_in_any_case(client, conn):

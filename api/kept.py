@@ -1,0 +1,161 @@
+"""Answers that are kept while the data stays what it is, and told apart by an `ETag`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from flask import Response, current_app, g, request
+from werkzeug.http import http_date
+
+from api.access import latency_ms, note_cache, request_id
+from api.cache import Cache
+from api.compression import Zipped, is_wanted
+from api.negotiation import JSON
+from api.staleness import Stale, stale_sources
+from api.watch import Watch
+from shared.settings import Settings
+
+SETTLED_SECONDS = 60
+"""How long the data must have been what it is for a time, in whole seconds, to tell it from what it
+was before (RFC 9110, 8.8.2.2)."""
+
+MOST_FRESH_SECONDS = 60
+
+LONGEST_KEY = 2000
+"""Of how many characters a request may be whose answer is kept; `Answer.size` counts so many."""
+
+WORTH_ZIPPING = 1000
+"""From how many bytes on a body is compressed."""
+
+TURNS_OF_FRESHNESS = 20
+"""Into how many parts the worker's interval is cut: clients may keep an answer for one of them."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What an answer says, but for what differs from one request to the next."""
+
+    data: bytes
+    """The member `data` of a JSON answer; the whole of one in another format."""
+    meta: bytes
+    """Further members of `meta`, as JSON without braces; for JSON alone."""
+    rows: int
+    changed_at: float | None
+    """When the data last changed, in seconds since 1970; None where nothing can be said of it."""
+    media: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    varies: bytes = b""
+    """A part of `meta` that tells nobody that the answer is another."""
+    tag: str = field(init=False)
+    _zipped: Zipped | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        told = b"\0".join([self.media.encode(), self.data, self.meta])
+        self.tag = blake2b(told, digest_size=10).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Say how many bytes it takes, with its compressed form."""
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return 2 * (len(self.data) + len(self.meta) + headers) + LONGEST_KEY
+
+    def parts(self, stale: Stale) -> tuple[bytes, bytes]:
+        """Return its body: what stays the same, and what is of this request."""
+        if self.media != JSON:
+            return self.data, b""
+        return b'{"data":' + self.data, b',"meta":{"request_id":"%b","api_latency_ms":%b,%b}}' % (
+            request_id().encode(),
+            str(latency_ms()).encode(),
+            b",".join(filter(None, [self.meta, self.varies, b'"stale_sources":' + stale.json])),
+        )
+
+    def zipped(self, begin: bytes) -> Zipped:
+        if self._zipped is None:
+            self._zipped = Zipped(begin)
+        return self._zipped
+
+
+def kept(make: Callable[[], Answer]) -> Response:
+    """Answer with what was made for the same request since the data last changed, or make it.
+
+    304 where the client has it already. What the client gets is never older than the last commit
+    but one: a change drops everything that was kept, moments after it was committed.
+    """
+    answer = _find(make)
+    stale = stale_sources()
+    headers = _headers(answer, stale)
+    if _client_has(answer, headers):
+        g.rows = 0
+        return Response(status=304, headers=headers)
+    g.rows = answer.rows
+    begin, end = answer.parts(stale)
+    if is_wanted() and len(begin) > WORTH_ZIPPING:
+        headers.append(("Content-Encoding", "gzip"))
+        body = answer.zipped(begin).finish(end)
+    else:
+        body = begin + end
+    return Response(body, headers=headers, content_type=answer.media)
+
+
+def _find(make: Callable[[], Answer]) -> Answer:
+    extensions = current_app.extensions
+    cache: Cache | None = extensions["cache"]
+    watch: Watch = extensions["database"].watch
+    mark = watch.mark() if cache is not None else None
+    if cache is None or mark is None:
+        note_cache(hit=False)
+        return make()
+    key = (
+        request.script_root,
+        request.path,
+        request.query_string,
+        request.headers.get("Accept"),
+    )
+    found: Answer | None = cache.get(key, mark)
+    note_cache(hit=found is not None)
+    if found is None:
+        found = make()
+        if sum(len(part or "") for part in key) <= LONGEST_KEY:
+            cache.keep(key, mark, found)
+    return found
+
+
+def _headers(answer: Answer, stale: Stale) -> list[tuple[str, str]]:
+    headers = [
+        ("ETag", f'W/"{answer.tag}{stale.tag}"'),
+        ("Cache-Control", cache_control()),
+        ("Vary", "Accept, Accept-Encoding"),
+        *answer.headers,
+    ]
+    if answer.changed_at is not None:
+        # A second early while the time cannot tell this from the commit before.
+        early = 0 if _is_settled(answer.changed_at) else 1
+        headers.append(("Last-Modified", http_date(int(answer.changed_at) - early)))
+    if stale.names and answer.media != JSON:
+        headers.append(("X-Stale-Sources", ", ".join(stale.names)))
+    return headers
+
+
+def cache_control() -> str:
+    """Say how long clients may keep an answer: a twentieth of the time between two loads."""
+    settings: Settings = current_app.extensions["settings"]
+    seconds = min(settings.run_interval_seconds // TURNS_OF_FRESHNESS, MOST_FRESH_SECONDS)
+    whose = "private" if settings.api_keys_required else "public"
+    return f"{whose}, max-age={seconds}, must-revalidate"
+
+
+def _client_has(answer: Answer, headers: list[tuple[str, str]]) -> bool:
+    """Whether the condition of the request says so; a time counts only without an `ETag`."""
+    etag = headers[0][1]
+    given = request.headers.get("If-None-Match")
+    if given is not None:
+        return given == etag or request.if_none_match.contains_weak(etag[3:-1])
+    since = request.if_modified_since
+    if since is None or answer.changed_at is None or not _is_settled(answer.changed_at):
+        return False
+    return int(answer.changed_at) <= since.timestamp()
+
+
+def _is_settled(changed_at: float) -> bool:
+    return time.time() - changed_at > SETTLED_SECONDS

@@ -1,0 +1,68 @@
+"""What the parameters of assets hold: columns to sort by, bounds, versions, times."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from api.columns import ASSET_COLUMNS
+from api.keyset import Sort, SortKey
+from api.parameters import Count, nearest
+
+MOST_SORT_KEYS = 4
+
+DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+
+class SortField(fields.Field[Sort]):
+    """Columns of an asset, each with a minus sign before it for descending order."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Sort:  # noqa: ARG002
+        keys = tuple(self._read(part.strip()) for part in value.split(","))
+        columns = [key.column for key in keys]
+        if len(set(columns)) < len(columns):
+            raise ValidationError("a column is named twice")
+        if len(keys) > MOST_SORT_KEYS:
+            raise ValidationError(f"{len(keys)} columns; at most {MOST_SORT_KEYS}")
+        return keys
+
+    def _read(self, part: str) -> SortKey:
+        column = part.removeprefix("-")
+        if column not in ASSET_COLUMNS:
+            raise ValidationError(f"no column {column!r}; {nearest(column, ASSET_COLUMNS)}")
+        return SortKey(column, descending=part.startswith("-"))
+
+
+class Bound(fields.Field[Decimal]):
+    """A number, as JSON writes one: every digit of it counts."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:  # noqa: ARG002
+        if not DECIMAL.fullmatch(value):
+            raise ValidationError(f"not a number: {value[:80]!r}; expected one as in 0.05 or 1e9")
+        return Decimal(value)
+
+
+class Version(Count):
+    """A version of the data."""
+
+    digits = 18
+
+
+class Since(fields.Field[datetime]):
+    """A time with its zone (RFC 3339)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
+        expected = "expected a time as in 2026-01-31T12:00:00Z"
+        try:
+            # a plus sign that was not written as %2B arrives as a space
+            moment = datetime.fromisoformat(re.sub(r" (?=\d\d:\d\d$)", "+", value))
+        except ValueError as exc:
+            raise ValidationError(f"not a time: {value[:80]!r}; {expected}") from exc
+        if moment.tzinfo is None:
+            raise ValidationError(f"{value[:80]!r} has no zone; {expected}")
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as exc:
+            raise ValidationError(f"{value[:80]!r} is out of range; {expected}") from exc

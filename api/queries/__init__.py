@@ -1,0 +1,1 @@
+"""What the API asks: one function per question, one SELECT each."""

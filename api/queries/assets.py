@@ -1,0 +1,274 @@
+"""The question which assets there are: a page of them, or all, as lines that Postgres wrote.
+
+Statements are made once for each form of a request (which filters, which order, which format); only
+their values differ from one request to the next.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    extract,
+    func,
+    select,
+    true,
+    union_all,
+)
+
+from api.cache import Recent
+from api.columns import ASSET_COLUMNS, KINDS, csv_line, json_members
+from api.cursors import Walk
+from api.keyset import BY_MARKET_CAP, Position, Sort, order, stretches_after
+from api.problems import CursorExpiredError, DataBehindError
+from api.queries.filters import Filters, Shape
+from api.queries.statements import Statement
+from shared.tables import asset_history, assets, dataset
+
+READ = ("id", *ASSET_COLUMNS, "sources", "search_text")
+"""The columns that a statement reads from."""
+
+STREAMED_ROWS = 1000
+"""How many rows of an export are fetched at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which assets a request wants, in which order, which columns of them, written how."""
+
+    filters: Filters = field(default_factory=Filters)
+    sort: Sort = BY_MARKET_CAP
+    columns: tuple[str, ...] = ASSET_COLUMNS
+    csv: bool = False
+    strings: bool = False
+    bom: bool = False
+    """Whether CSV begins with a byte order mark."""
+
+    @property
+    def form(self) -> "Form":
+        return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What decides on a statement's text."""
+
+    shape: Shape
+    sort: Sort
+    columns: tuple[str, ...]
+    csv: bool
+    strings: bool
+    after: tuple[bool, ...] | None = None
+    """For a page that starts after a position: which of its keys are null."""
+    as_of: bool = False
+    """Whether assets are shown as they were at a version, not as they are."""
+    counts: bool = False
+    """Whether the assets on all pages are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPage:
+    """A page of assets as lines; `end` is where the next one starts, None on the last page."""
+
+    lines: Sequence[str]
+    end: Position | None
+    walk: Walk
+    version: int
+    """Of the data that is shown: the walk's, and for a page that begins one the newest."""
+    changed_at: float | None
+    """When the data last changed, in seconds since 1970; None while there is none."""
+    known_from: int
+    """The oldest version at which it is known how all assets were."""
+
+
+NEWEST = select(dataset.c.version, extract("epoch", dataset.c.changed_at).label("changed_at"))
+
+
+def find_assets(
+    conn: Connection,
+    wanted: Wanted,
+    page_size: int,
+    start: tuple[Position, Walk] | int,
+    totals: Recent[tuple[int, int]],
+) -> AssetPage:
+    """Return a page of the assets that pass the filters, from one snapshot.
+
+    It starts after a number of rows, and begins a walk; or after a position in a walk, and shows
+    the assets as they were at the walk's version, of the last hour. `totals` has for filters a
+    version of the data and how many assets passed there; they are counted where it has none of
+    this version.
+
+    Raises:
+        CursorExpiredError: how assets were at the walk's version is not known any more.
+        DataBehindError: or not yet, on this server.
+    """
+    form, given = wanted.form, {**wanted.filters.bind(), "first": page_size + 1, "skipped": 0}
+    if isinstance(start, int):
+        given["skipped"] = start
+        known = totals.get(wanted.filters)
+        page = _read(conn, replace(form, counts=known is None), given, page_size)
+        if known is None or known[0] != page.version:
+            if known is not None:
+                page = _read(conn, replace(form, counts=True), given, page_size)
+            totals.keep(wanted.filters, (page.version, page.walk.total))
+            return page
+        return replace(page, walk=replace(page.walk, total=known[1]))
+    position, walk = start
+    form = replace(form, after=position.nulls)
+    given |= {**position.bind(), "version": walk.version}
+    page = _read(conn, form, given, page_size)
+    if page.version != walk.version:
+        page = _read(conn, replace(form, as_of=True), given, page_size)
+        if walk.version < page.known_from:
+            raise CursorExpiredError
+        if walk.version > page.version:
+            raise DataBehindError
+    return replace(page, walk=walk, version=walk.version)
+
+
+def stream_assets(conn: Connection, wanted: Wanted) -> Iterator[list[str]]:
+    """Give every asset that passes the filters as a line, some at a time as the server sends them.
+
+    It needs a transaction: the rows stay on the server until they are asked for.
+    """
+    for part in _whole(wanted.form).stream(conn, wanted.filters.bind(), STREAMED_ROWS):
+        yield [line for (line,) in part]
+
+
+def stream_rows(conn: Connection, wanted: Wanted) -> Iterator[Sequence[Row[Any]]]:
+    """Give every asset that passes the filters as a row whose decimals are text, as above."""
+    return _rows(wanted.form).stream(conn, wanted.filters.bind(), STREAMED_ROWS)
+
+
+def read_version(conn: Connection) -> tuple[int, float | None]:
+    """Return the version of the data, and when it last changed in seconds since 1970."""
+    version, changed_at = conn.execute(NEWEST).one()
+    return version, None if changed_at is None else float(changed_at)
+
+
+def _read(conn: Connection, form: Form, given: dict[str, Any], page_size: int) -> AssetPage:
+    rows = _page(form).execute(conn, given)
+    first = rows[0]
+    shown = [row for row in rows[:page_size] if row.id is not None]
+    last = shown[-1] if len(rows) > page_size else None
+    version, changed_at, known_from, total = first.state.split(" ")
+    return AssetPage(
+        lines=[row.line for row in shown],
+        end=_position(last, len(form.sort)) if last else None,
+        walk=Walk(int(version), int(total)),
+        version=int(version),
+        changed_at=float(changed_at) if changed_at else None,
+        known_from=int(known_from),
+    )
+
+
+def _position(row: Row[Any], keys: int) -> Position:
+    rank = row.rank if "rank" in row._fields else 0
+    return Position(tuple(getattr(row, f"key_{place}") for place in range(keys)), row.id, rank)
+
+
+@lru_cache(maxsize=256)
+def _page(form: Form) -> Statement:
+    """Make the statement of a page. Its first row has the state of the data, though it be empty."""
+    rows = _as_of() if form.as_of else assets
+    found = _found(form, rows)
+    page = found[0] if len(found) == 1 else _ordered(union_all(*found), form.sort)
+    limit, offset = bindparam("first", type_=Integer), bindparam("skipped", type_=Integer)
+    shown = page.limit(limit).offset(offset).subquery("page")
+    line = _line(form, shown)
+    total: Any = 0
+    if form.counts:
+        everything = select(func.count()).select_from(rows).where(*form.shape.conditions(rows))
+        total = everything.scalar_subquery()
+    changed_at = extract("epoch", dataset.c.changed_at)
+    state = func.concat(dataset.c.version, " ", changed_at, " ", dataset.c.known_from, " ", total)
+    stmt = select(
+        shown.c.id,
+        _written(form, line).label("line"),
+        *(shown.c[f"key_{place}"].cast(Text) for place in range(len(form.sort))),
+        *([shown.c.rank] if form.shape.q else []),
+        state.label("state"),
+    ).select_from(dataset.outerjoin(shown, true()).outerjoin(line, true()))
+    return Statement(stmt.order_by(*order(form.sort, shown.c)))
+
+
+@lru_cache(maxsize=64)
+def _whole(form: Form) -> Statement:
+    [found] = _found(form, assets, limited=False)
+    rows = found.subquery("found")
+    line = _line(form, rows)
+    stmt = select(_written(form, line).label("line")).select_from(rows.join(line, true()))
+    return Statement(stmt.order_by(*order(form.sort, rows.c)))
+
+
+@lru_cache(maxsize=64)
+def _rows(form: Form) -> Statement:
+    [found] = _found(form, assets, limited=False)
+    rows = found.subquery("found")
+    columns = [
+        rows.c[name].cast(Text) if KINDS[name] is Decimal else rows.c[name] for name in form.columns
+    ]
+    return Statement(select(*columns).order_by(*order(form.sort, rows.c)))
+
+
+def _found(form: Form, rows: FromClause, *, limited: bool = True) -> list[Select[Any]]:
+    """Select the rows that pass, in parts that no two share.
+
+    Each part is by itself ordered and cut short, so that each is read from its place in an index.
+    """
+    rank = form.shape.rank(rows)
+    columns = [*(rows.c[name] for name in READ)]
+    columns += [each.of(rows).label(f"key_{place}") for place, each in enumerate(form.sort)]
+    if rank is not None:
+        columns.append(rank.label("rank"))
+    stretches: Sequence[ColumnElement[bool]] = [true()]
+    if form.after is not None:
+        stretches = stretches_after(form.sort, form.after, rows, rank)
+    parts = [select(*columns).where(*form.shape.conditions(rows), each) for each in stretches]
+    if not limited:
+        return parts
+    if len(parts) == 1:
+        return [part.order_by(*order(form.sort, part.selected_columns)) for part in parts]
+    enough = bindparam("first", type_=Integer) + bindparam("skipped", type_=Integer)
+    return [_ordered(part, form.sort).limit(enough) for part in parts]
+
+
+def _ordered(rows: Select[Any] | CompoundSelect[Any], sort: Sort) -> Select[Any]:
+    found = rows.subquery()
+    return select(found).order_by(*order(sort, found.c))
+
+
+def _as_of() -> FromClause:
+    """Select the assets as they were at a version of the last hour."""
+    version = bindparam("version", type_=BigInteger)
+    return union_all(
+        select(*(assets.c[name] for name in READ)).where(assets.c.version <= version),
+        select(*(asset_history.c[name] for name in READ)).where(
+            asset_history.c.version <= version, asset_history.c.replaced_by > version
+        ),
+    ).subquery("as_of")
+
+
+def _written(form: Form, line: Any) -> ColumnElement[str]:
+    if form.csv:
+        written: ColumnElement[str] = line.c.line
+        return written
+    return func.row_to_json(line.table_valued()).cast(Text)
+
+
+def _line(form: Form, rows: FromClause) -> Any:
+    if form.csv:
+        return select(csv_line(rows, form.columns).label("line")).correlate(rows).lateral("shown")
+    return json_members(rows, form.columns, strings=form.strings).lateral("shown")

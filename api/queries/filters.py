@@ -1,0 +1,126 @@
+"""Which assets a request wants, and the conditions that say so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import MAX_PREC, Context, Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Text,
+    any_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from shared.tables import assets
+
+EXACT = Context(prec=MAX_PREC)
+"""Python's own context rounds to 28 digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which assets: all conditions must hold, each for any of its values."""
+
+    symbols: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    q: str | None = None
+    has: tuple[str, ...] = ()
+    updated_since: datetime | None = None
+    ranges: tuple[tuple[str, Decimal], ...] = ()
+    """Bounds by name, `min_price_usd` or `max_price_usd`; what is equal to one is within."""
+
+    @property
+    def shape(self) -> "Shape":
+        return Shape(
+            symbols=bool(self.symbols),
+            sources=bool(self.sources),
+            q=self.q is not None,
+            updated_since=self.updated_since is not None,
+            has=self.has,
+            ranges=tuple(name for name, _ in self.ranges),
+        )
+
+    def bind(self) -> dict[str, Any]:
+        """Give the values that the shape's conditions leave open."""
+        return {
+            "symbols": list(self.symbols),
+            "sources": list(self.sources),
+            "q": _escape_like(self.q or ""),
+            "updated_since": self.updated_since,
+            **dict(self.ranges),
+        }
+
+    def dump(self) -> Mapping[str, Any]:
+        """Show them in JSON's terms, equal where they ask for the same."""
+        return {
+            "symbols": sorted(each.upper() if each.isascii() else each for each in self.symbols),
+            "sources": sorted(self.sources),
+            "q": self.q,
+            "has": sorted(self.has),
+            "updated_since": self.updated_since and self.updated_since.timestamp(),
+            "ranges": sorted((name, str(EXACT.normalize(bound))) for name, bound in self.ranges),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Which conditions there are, without their values."""
+
+    symbols: bool
+    sources: bool
+    q: bool
+    updated_since: bool
+    has: tuple[str, ...]
+    ranges: tuple[str, ...]
+
+    def conditions(self, rows: FromClause) -> list[ColumnElement[bool]]:
+        """Say which rows pass."""
+        conditions: list[ColumnElement[bool]] = []
+        if self.symbols:
+            # An asset's symbol is stored in capitals, as Postgres makes them.
+            each = func.unnest(bindparam("symbols", type_=ARRAY(Text))).column_valued("each")
+            capitals = func.array(select(func.upper(each)).scalar_subquery(), type_=ARRAY(Text))
+            conditions.append(rows.c.symbol == any_(capitals))
+        if self.sources:
+            conditions.append(rows.c.sources.overlap(bindparam("sources", type_=ARRAY(Text))))
+        if self.q:
+            conditions.append(rows.c.search_text.like(literal("%") + _lowered() + literal("%")))
+            # A line break parts the labels in that column, and is not looked for.
+            conditions.append(func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0)
+        if self.updated_since:
+            since = bindparam("updated_since", type_=DateTime(timezone=True))
+            conditions.append(rows.c.updated_at >= since)
+        conditions += [rows.c[name].is_not(None) for name in self.has]
+        for name in self.ranges:
+            column = rows.c[name[len("min_") :]]
+            bound = bindparam(name, type_=assets.c.price_usd.type)
+            conditions.append(column >= bound if name.startswith("min_") else column <= bound)
+        return conditions
+
+    def rank(self, rows: FromClause) -> ColumnElement[int] | None:
+        """Put what begins with the search before what only contains it."""
+        if not self.q:
+            return None
+        text = rows.c.search_text
+        begins = text.like(_lowered() + literal("%"))
+        a_line_begins = text.like(literal("%") + func.chr(10) + _lowered() + literal("%"))
+        return case((or_(begins, a_line_begins), 0), else_=1)
+
+
+def _lowered() -> ColumnElement[str]:
+    return func.lower(bindparam("q", type_=Text))
+
+
+def _escape_like(q: str) -> str:
+    r"""Take `%`, `_` and `\` for what they are."""
+    return q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,101 @@
+"""Assets and their listings."""
+
+from marshmallow import Schema, fields
+
+from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant
+from shared.records import VALUES
+from shared.settings import SOURCES
+
+
+class ValuesSchema(Schema):
+    """What is known of an asset; null is unknown."""
+
+    price_usd = amount(USD, example=16610.346)
+    market_cap_usd = amount(USD, example=319167492366)
+    volume_24h_usd = amount(f"{USD}, over the last 24 hours", example=28350339669.37)
+    circulating_supply = amount(UNITS, example=18741512)
+    total_supply = amount(UNITS, example=19214994)
+    max_supply = amount(UNITS, example=21000000)
+
+
+class LabelsSchema(Schema):
+    """What an asset is called."""
+
+    slug = fields.String(metadata={"description": "Our name for it in URLs", "example": "bitcoin"})
+    symbol = fields.String(
+        metadata={"description": "Its label, not unique and never a key", "example": "BTC"}
+    )
+    name = fields.String(metadata={"example": "Bitcoin"})
+
+
+class AssetSchema(ValuesSchema, LabelsSchema):
+    """One asset across all sources."""
+
+    observed_at = instant("When its newest listing was observed, by the source", nullable=True)
+    source_count = fields.Integer(
+        metadata={"description": "How many sources list it", "example": 3}
+    )
+    price_spread_percent = amount("How far the sources' prices lie apart")
+    version = fields.Integer(
+        metadata={"description": "Rises with every change, in commit order", "example": 510}
+    )
+    created_at = instant("When it was first loaded")
+    updated_at = instant("When its values last changed")
+
+
+class ProvenanceSchema(Schema):
+    """Where a value comes from: a listing, and the raw record and run behind it."""
+
+    source = fields.String(metadata={"enum": list(SOURCES)})
+    external_id = fields.String(
+        metadata={"description": "The source's own id", "example": "btc-bitcoin"}
+    )
+    observed_at = instant("The source's time of the observation")
+    payload_hash = Hex(
+        metadata={
+            "description": "Of the raw record: the first 16 bytes of SHA-256",
+            "example": "c4ad266835460f39356e2cc0bf1615b2",
+        }
+    )
+    run_id = fields.Integer(metadata={"description": "The run that loaded it"})
+
+
+class ListingSchema(ProvenanceSchema, ValuesSchema):
+    """The asset as one source knows it, and why it is taken for this asset."""
+
+    symbol = fields.String(metadata={"example": "BTC"})
+    name = fields.String(metadata={"example": "Bitcoin"})
+    match_method = fields.String(
+        metadata={"description": "How it was matched with the asset", "example": "symbol_and_name"}
+    )
+    match_score = amount("How sure the match is, from 0 to 1", nullable=False, example=0.9)
+    match_evidence = Json(
+        metadata={
+            "description": "What the match rests on",
+            "example": {"name": "bitcoin", "symbol": "btc"},
+        }
+    )
+
+
+class AssetDetailSchema(AssetSchema):
+    """One asset, each source's view of it, and the origin of every value."""
+
+    provenance = fields.Nested(
+        Schema.from_dict(
+            {value: fields.Nested(ProvenanceSchema, allow_none=True) for value in VALUES},
+            name="ProvenanceByValueSchema",
+        ),
+        metadata={"description": "For each value the listing that it is taken from"},
+    )
+    listings = fields.List(fields.Nested(ListingSchema))
+
+
+class AssetChangeSchema(Schema):
+    """A change of one asset: as it is now, or that it is gone."""
+
+    version = fields.Integer(metadata={"description": "The asset's, or of its removal"})
+    slug = fields.String(metadata={"example": "bitcoin"})
+    removed = fields.Boolean(metadata={"description": "Whether it is gone"})
+    asset = fields.Nested(
+        AssetSchema, allow_none=True, metadata={"description": "Null where it is gone"}
+    )

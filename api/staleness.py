@@ -1,0 +1,61 @@
+"""Which sources are stale: said beside the data in every answer that shows some."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+
+import msgspec
+from flask import current_app
+
+from api.db import read
+from api.freshness import find_stale
+from api.queries.sources import read_loading
+from shared.settings import Settings
+
+LASTS_SECONDS = 1.0
+"""How long a judgement holds: what makes a source stale is minutes of silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The stale sources, as the parts of an answer have them."""
+
+    names: tuple[str, ...]
+    json: bytes
+    tag: str
+    """What tells in an `ETag` that they are others than before; nothing while there are none."""
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> "Stale":
+        names = tuple(names)
+        json = msgspec.json.encode(names)
+        return cls(names, json, f"-{blake2b(json, digest_size=4).hexdigest()}" if names else "")
+
+
+class Staleness:
+    """Judges the configured sources at most once a second in each process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sources = settings.sources
+        self._interval = timedelta(seconds=settings.run_interval_seconds)
+        self._judged: tuple[float, Stale] | None = None
+
+    def read(self) -> Stale:
+        """Return the stale ones; `db.read` says what that raises."""
+        now = time.monotonic()
+        judged = self._judged
+        if judged is not None and now < judged[0]:
+            return judged[1]
+        with read() as conn:
+            loading = read_loading(conn, self._sources)
+        stale = Stale.of(find_stale(loading, self._interval))
+        self._judged = (now + LASTS_SECONDS, stale)
+        return stale
+
+
+def stale_sources() -> Stale:
+    """Return the stale sources of this application's database."""
+    staleness: Staleness = current_app.extensions["staleness"]
+    return staleness.read()

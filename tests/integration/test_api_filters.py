@@ -1,0 +1,336 @@
+"""`GET /data`: which assets pass, in which order, and what of them is shown."""
+
+import csv
+import io
+import itertools
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert
+
+from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
+from shared.records import VALUES
+from shared.tables import assets, listings
+from tests.fakes.api import NOON, add_asset, add_listing, api_on
+from tests.fakes.reference import expected, follow, plain, read_assets, slugs
+
+NOTHING_KEPT = {"API_CACHE_MB": "0"}
+LOW = "1.000000000000000000000000000001"
+MIDDLE = "1.000000000000000000000000000002"
+HIGH = "1.000000000000000000000000000003"
+DECIMALS = tuple(name for name in NUMERIC_COLUMNS if name not in {"source_count", "version"})
+
+
+@pytest.fixture
+def client(reader_url):
+    with api_on(reader_url, **NOTHING_KEPT) as client:
+        yield client
+
+
+def find(client, **query):
+    """Walk through all pages, and see that each says how many assets there are."""
+    pages = follow(client, **query)
+    found = slugs(pages)
+    assert {page["meta"]["total"] for page in pages} == {len(found)}
+    return found
+
+
+def refusals(client, **query):
+    answer = client.get("/data", query_string=query)
+    assert answer.status_code == 400
+    return {error["parameter"]: error["detail"] for error in answer.json["errors"]}
+
+
+def test_a_range_counts_every_digit_includes_its_ends_and_leaves_out_the_unknown(client, conn):
+    for slug, value in (("low", LOW), ("middle", MIDDLE), ("high", HIGH), ("unknown", None)):
+        add_asset(conn, slug, **dict.fromkeys(DECIMALS, value and Decimal(value)))
+
+    for column in DECIMALS:
+        check_range(client, f"min_{column}", f"max_{column}")
+
+
+def check_range(client, low, high):
+    assert find(client, **{low: MIDDLE}, sort="slug") == ["high", "middle"]
+    assert find(client, **{high: MIDDLE}, sort="slug") == ["low", "middle"]
+    assert find(client, **{low: MIDDLE, high: MIDDLE}) == ["middle"]
+    assert find(client, **{low: "-9e99"}, sort="slug") == ["high", "low", "middle"]
+    assert find(client, **{low: MIDDLE.replace("2", "21"), high: HIGH}) == ["high"]
+    assert list(refusals(client, **{low: HIGH, high: MIDDLE})) == [low]
+
+
+def test_ranges_of_whole_numbers_take_fractions_for_what_they_are(client, conn):
+    for count in (1, 2, 3):
+        add_asset(conn, f"of-{count}", source_count=count)
+    versions = [row["version"] for row in read_assets(conn)]
+
+    assert find(client, min_source_count="1.5", max_source_count="2.9") == ["of-2"]
+    assert find(client, min_version=str(versions[1]), max_version=f"{versions[1]}.5") == ["of-2"]
+
+
+def test_a_cursor_is_bound_to_every_digit_of_its_ranges(client, conn):
+    for number in range(4):
+        add_asset(conn, f"asset-{number}", price_usd=number + 2)
+
+    page = client.get("/data", query_string={"page_size": 1, "min_price_usd": LOW}).json
+    cursor = page["meta"]["next_cursor"]
+
+    same = {"min_price_usd": f"{LOW}0", "cursor": cursor}
+    assert client.get("/data", query_string=same).status_code == 200
+    assert "cursor" in refusals(client, min_price_usd=MIDDLE, cursor=cursor)
+
+
+OTHERS = (
+    {"symbol": "ss"},
+    {"symbol": "ß,b"},
+    {"symbol": "ß", "source": "csv"},
+    {"symbol": "ß", "q": "a"},
+    {"symbol": "ß", "has": "price_usd"},
+    {"symbol": "ß", "updated_since": "2026-01-01T00:00:00.000000Z"},
+    {"symbol": "ß", "sort": "slug"},
+    {},
+)
+
+
+def test_a_cursor_used_with_another_query_is_refused(client, conn):
+    for number in range(3):
+        add_asset(conn, f"asset-{number}", symbol="ß")
+    page = client.get("/data", query_string={"page_size": 1, "symbol": "ß"}).json
+    cursor = page["meta"]["next_cursor"]
+
+    assert client.get("/data", query_string={"symbol": "ß", "cursor": cursor}).status_code == 200
+    for other in OTHERS:
+        assert list(refusals(client, **other, cursor=cursor)) == ["cursor"]
+
+
+def test_has_leaves_out_what_is_unknown(client, conn):
+    add_asset(conn, "unknown")
+    for column in NULLABLE_COLUMNS:
+        add_asset(conn, column, **{column: NOON if column == "observed_at" else Decimal(0)})
+
+    for column in NULLABLE_COLUMNS:
+        assert find(client, has=column) == [column]
+    assert find(client, has="price_usd,observed_at") == []
+
+
+def test_has_of_what_is_always_known_is_refused_with_a_suggestion(client):
+    assert "did you mean 'price_usd'" in refusals(client, has="price_us")["has"]
+    assert "slug" in refusals(client, has="slug")["has"]
+
+
+def test_updated_since_includes_the_very_microsecond_in_any_zone(client, conn):
+    add_asset(conn, "before", updated_at=NOON.replace(microsecond=120))
+    add_asset(conn, "at", updated_at=NOON.replace(microsecond=121))
+
+    assert find(client, updated_since="2026-01-31T12:00:00.000121Z") == ["at"]
+    assert find(client, updated_since="2026-01-31T14:00:00.000121+02:00") == ["at"]
+    assert find(client, updated_since="2026-01-31T12:00:00.000122Z") == []
+    assert find(client, updated_since="2026-01-31T12:00:00.00012Z", sort="slug") == ["at", "before"]
+
+
+def test_symbols_and_sources_are_lists_and_all_filters_hold_at_once(client, conn):
+    for number, (symbol, source) in enumerate(
+        itertools.product(["BTC", "ETH", "X"], ["csv", "coingecko", "coinpaprika"])
+    ):
+        asset = add_asset(conn, f"{symbol}-{source}".lower(), symbol=symbol, price_usd=number)
+        add_listing(conn, asset, source, f"{number}")
+
+    assert find(
+        client, symbol="btc,eth", source="csv,coingecko", min_price_usd="1", sort="slug"
+    ) == [
+        "btc-coingecko",
+        "eth-coingecko",
+        "eth-csv",
+    ]
+    assert find(client, symbol="btc", source="csv", q="eth") == []
+
+
+def test_a_search_takes_every_character_for_itself(client, conn):
+    names = {
+        "upper": "ÉTHER",
+        "lower": "Éther",
+        "coin": "a🪙b",
+        "percent": "100%",
+        "under": "a_b",
+        "back": "c\\d",
+        "quote": "'it' \"is\"",
+    }
+    for slug, name in names.items():
+        add_asset(conn, slug, name=name, symbol="X")
+
+    found = {
+        "éTHER": ["upper", "lower"],
+        "ether": [],
+        "🪙": ["coin"],
+        "%": ["percent"],
+        "_": ["under"],
+        "\\": ["back"],
+        "'": ["quote"],
+        '"': ["quote"],
+        " ": ["quote"],
+    }
+    assert {q: find(client, q=q) for q in found} == found
+
+
+def test_a_search_does_not_run_over_the_end_of_a_label(client, conn):
+    add_asset(conn, "slug", name="name", symbol="SYM")
+
+    for q in ("e\ns", "name\nsym", "\n", "me\n", "\nsl", "m\r\ns"):
+        answer = client.get("/data", query_string={"q": q})
+        assert answer.status_code == 400 or answer.json["meta"]["total"] == 0, q
+
+
+def test_what_begins_with_a_search_comes_first_on_every_page_then_the_sort_counts(client, conn):
+    for number in range(12):
+        name = f"bit {number}" if number % 3 == 0 else f"a bit {number}"
+        symbol, slug = "BITS" if number % 4 == 1 else "X", "bit" if number == 7 else "asset"
+        add_asset(conn, f"{slug}-{number}", name=name, symbol=symbol, price_usd=number // 2)
+
+    rows = read_assets(conn)
+    for page_size, sort in itertools.product((1, 5, 12), ("-price_usd", "price_usd,-slug")):
+        query = {"q": "Bit", "sort": sort}
+        assert find(client, page_size=page_size, **query) == expected(rows, query)
+
+
+@pytest.mark.parametrize("format_", ["json", "csv", "ndjson"])
+def test_fields_are_shown_in_the_order_that_was_asked_for(client, conn, format_):
+    add_asset(conn, "bitcoin", name="Bitcoin", symbol="BTC", price_usd=Decimal("1.50"))
+
+    columns = ["price_usd", "slug", "market_cap_usd", "name"]
+    answer = client.get(f"/data?fields={','.join(columns)}&format={format_}&sort=-observed_at")
+
+    if format_ == "csv":
+        assert answer.text == 'price_usd,slug,market_cap_usd,name\r\n1.50,"bitcoin",,"Bitcoin"\r\n'
+    elif format_ == "ndjson":
+        line = '{"price_usd":1.50,"slug":"bitcoin","market_cap_usd":null,"name":"Bitcoin"}\n'
+        assert answer.text == line
+    else:
+        assert list(answer.json["data"][0]) == columns
+
+
+def test_one_field_of_a_repeated_list_is_shown_once(client, conn):
+    add_asset(conn, "bitcoin")
+
+    assert client.get("/data?fields=slug,slug").json["data"] == [{"slug": "bitcoin"}]
+    assert client.get("/data?fields=slug&format=csv").text == 'slug\r\n"bitcoin"\r\n'
+
+
+# The whole of it, against the reference.
+
+NUMBERS = [None, "0", "1", "1.0", LOW, MIDDLE, HIGH, "-3", "1E+40", "1E-30"]
+number = st.sampled_from([each and Decimal(each) for each in NUMBERS])
+label = st.text("aAbéÉß%_\\🪙", min_size=1, max_size=4)
+search = st.text("aBé%_", min_size=1, max_size=2)
+moment = st.sampled_from([NOON + timedelta(microseconds=count) for count in range(4)])
+SOURCES = ("coinpaprika", "coingecko", "csv")
+
+some_assets = st.lists(
+    st.fixed_dictionaries(
+        {
+            **dict.fromkeys(DECIMALS, number),
+            "symbol": label.map(lambda text: text.upper() if text.isascii() else text),
+            "name": label,
+            "observed_at": st.none() | moment,
+            "updated_at": moment,
+            "source_count": st.integers(0, 3),
+            "sources": st.sets(st.sampled_from(SOURCES)),
+        }
+    ),
+    min_size=1,
+    max_size=25,
+)
+bounds = st.one_of(
+    st.tuples(
+        st.sampled_from([f"{end}_{name}" for name in DECIMALS for end in ("min", "max")]),
+        st.sampled_from([each for each in NUMBERS if each]),
+    ),
+    st.tuples(
+        st.sampled_from(["min_source_count", "max_source_count"]), st.integers(0, 3).map(str)
+    ),
+)
+sorts = st.lists(
+    st.tuples(st.sampled_from(["", "-"]), st.sampled_from(ASSET_COLUMNS)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda key: key[1],
+).map(lambda keys: ",".join(sign + name for sign, name in keys))
+queries = st.tuples(
+    st.lists(bounds, max_size=2, unique_by=lambda bound: bound[0].split("_", 1)[1]).map(dict),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "sort": sorts,
+            "q": search,
+            "symbol": st.lists(st.sampled_from("abé"), min_size=1).map(",".join),
+            "source": st.lists(st.sampled_from(SOURCES), min_size=1).map(",".join),
+            "has": st.lists(st.sampled_from(NULLABLE_COLUMNS), min_size=1, max_size=2).map(
+                ",".join
+            ),
+            "updated_since": moment.map(lambda at: at.astimezone(UTC).isoformat()),
+        },
+    ),
+).map(lambda parts: {**parts[0], **parts[1]})
+
+
+@given(st.data(), some_assets)
+@settings(
+    max_examples=settings.default.max_examples // 2,
+    phases=[Phase.explicit, Phase.generate],  # to make an example smaller takes many requests
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_it_finds_what_plain_python_finds(client, conn, data, drawn):
+    replace_market(conn, drawn)
+    rows = read_assets(conn)
+
+    for _ in range(3):
+        query = data.draw(queries)
+        page_size = data.draw(st.integers(1, 30))
+        assert find(client, page_size=page_size, **query) == expected(rows, query), query
+
+
+def replace_market(conn, drawn):
+    """Put other assets in the place of those that are there."""
+    conn.execute(delete(listings))
+    conn.execute(delete(assets))
+    rows = [
+        {"slug": f"s{place * 7 % 100:02}", **{k: v for k, v in each.items() if k != "sources"}}
+        for place, each in enumerate(drawn)
+    ]
+    stmt = insert(assets).values(rows).returning(assets.c.id, assets.c.slug)
+    ids = {slug: id_ for id_, slug in conn.execute(stmt)}
+    for row, each in zip(rows, drawn, strict=True):
+        for source in each["sources"]:
+            add_listing(conn, ids[row["slug"]], source, row["slug"])
+
+
+def test_every_format_shows_the_same_values_as_the_rows_have(client, conn):
+    for place in range(9):
+        values = dict.fromkeys(VALUES, NUMBERS[place] and Decimal(NUMBERS[place]))
+        at = None if place == 3 else NOON + timedelta(microseconds=place * 1000)
+        add_asset(conn, f"asset-{place}", observed_at=at, **values)
+    rows = {row["slug"]: row for row in read_assets(conn)}
+    shown = {slug: {name: plain(row[name]) for name in ASSET_COLUMNS} for slug, row in rows.items()}
+
+    page = client.get("/data?decimals=string").json["data"]
+    table = csv.DictReader(io.StringIO(client.get("/data?format=csv").text, newline=""))
+
+    whole = {"source_count", "version"}
+    as_text = [{k: str(v) if k in whole else v for k, v in asset.items()} for asset in page]
+    assert {asset["slug"]: asset for asset in as_text} == shown
+    assert {asset["slug"]: {k: v or None for k, v in asset.items()} for asset in table} == shown
+
+
+def test_times_before_the_epoch_and_far_ahead_are_told(client, conn):
+    add_asset(conn, "old", updated_at=datetime(1, 1, 1, tzinfo=UTC))
+    add_asset(conn, "new", updated_at=datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
+
+    page = client.get("/data?sort=updated_at").json["data"]
+
+    assert [asset["updated_at"] for asset in page] == [
+        "0001-01-01T00:00:00.000000Z",
+        "9999-12-31T23:59:59.999999Z",
+    ]
+    assert find(client, sort="updated_at", page_size=1) == ["old", "new"]
+    assert find(client, updated_since="0001-01-01T00:00:00.000000Z", sort="slug") == ["new", "old"]
