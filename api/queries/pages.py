@@ -1,0 +1,55 @@
+"""Pages of a table's rows by id, the newest first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select, true, union_all
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of rows; `end` is the id below which the next one starts, None on the last page."""
+
+    rows: Sequence[Mapping[Any, Any]]
+    total: int
+    end: int | None
+
+
+def read_page(
+    conn: Connection,
+    table: Table,
+    columns: Sequence[ColumnElement[Any]],
+    conditions: Sequence[Sequence[ColumnElement[bool]]],
+    page_size: int,
+    before: int | None,
+) -> Page:
+    """Return the newest rows below an id, and how many there are on all pages.
+
+    `conditions` are stretches of rows that no two share, such as those of one source each: each is
+    read by itself in the order of the ids, so that an index can give it from its place.
+    """
+    first = page_size + 1  # the one beyond the page tells whether there is another
+    start = [] if before is None else [table.c.id < before]
+    stretches = [
+        select(
+            select(*columns)
+            .where(*stretch, *start)
+            .order_by(table.c.id.desc())
+            .limit(first)
+            .subquery()
+        )
+        for stretch in conditions
+    ]
+    found = union_all(*stretches).subquery()
+    page = select(found).order_by(found.c.id.desc()).limit(first).cte("page")
+    counts = [
+        select(func.count()).select_from(table).where(*stretch).scalar_subquery()
+        for stretch in conditions
+    ]
+    total = select(sum(counts[1:], start=counts[0]).label("total")).cte("counted")
+    joined = total.outerjoin(page, true())
+    stmt = select(total.c.total, page).select_from(joined).order_by(page.c.id.desc())
+    rows = conn.execute(stmt).mappings().all()
+    shown = [row for row in rows if row["id"] is not None][:page_size]
+    return Page(shown, rows[0]["total"], shown[-1]["id"] if len(rows) > page_size else None)

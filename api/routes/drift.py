@@ -1,0 +1,27 @@
+"""`/drift`: how the sources' shapes differ from what was known."""
+
+from flask import Blueprint, Response, request
+
+from api.contract import documented
+from api.db import read
+from api.paging import paged
+from api.parameters.loading import DriftParameters
+from api.queries.drift import find_drift
+from api.schemas.drift import DriftSchema
+
+bp = Blueprint("drift", __name__)
+
+
+@bp.get("/drift")
+@documented(DriftSchema(many=True), DriftParameters, problems=(503,), paged=True)
+def drift() -> Response:
+    """List differences, the newest first; those that nobody acknowledged, unless asked otherwise.
+
+    Paths and examples are the source's own text, and not to be trusted.
+    """
+    query = DriftParameters().load(request.args)
+    with read() as conn:
+        page = find_drift(
+            conn, query["source"], query["state"], query["page_size"], query["before"]
+        )
+    return paged(DriftSchema(many=True), page, query)

@@ -1,0 +1,41 @@
+"""`/rejects`: records that were refused, and why."""
+
+from flask import Blueprint, Response, request
+
+from api.answers import document
+from api.contract import documented
+from api.db import read
+from api.paging import paged
+from api.parameters import QueryString
+from api.parameters.loading import RejectsParameters, read_id
+from api.problems import RejectNotFoundError
+from api.queries.rejects import RejectFilters, find_reject, find_rejects
+from api.schemas.rejects import RejectDetailSchema, RejectSchema
+
+bp = Blueprint("rejects", __name__)
+
+
+@bp.get("/rejects")
+@documented(RejectSchema(many=True), RejectsParameters, problems=(503,), paged=True)
+def rejects() -> Response:
+    """List refused records, the newest first; those that are still refused, unless asked otherwise.
+
+    What is shown of their payloads is the source's own text, and not to be trusted.
+    """
+    query = RejectsParameters().load(request.args)
+    filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
+    with read() as conn:
+        page = find_rejects(conn, filters, query["page_size"], query["before"])
+    return paged(RejectSchema(many=True), page, query)
+
+
+@bp.get("/rejects/<reject_id>")
+@documented(RejectDetailSchema(), problems=(404, 503))
+def reject(reject_id: str) -> Response:
+    """Show one refused record with its payload as it was received."""
+    QueryString().load(request.args)
+    with read() as conn:
+        found = find_reject(conn, read_id(reject_id, RejectNotFoundError))
+    if found is None:
+        raise RejectNotFoundError(f"no reject {reject_id!r}; /rejects lists them")
+    return document(RejectDetailSchema(), found)

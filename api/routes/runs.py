@@ -1,0 +1,118 @@
+"""`/runs`: the executions for each source, what differs between two, and which stand out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, request
+from marshmallow import ValidationError
+
+from api.anomalies import judge, summary_of
+from api.answers import document, link
+from api.comparison import changes_between, find_vanished
+from api.contract import documented
+from api.db import read
+from api.paging import paged
+from api.parameters import QueryString
+from api.parameters.loading import (
+    AnomaliesParameters,
+    CompareParameters,
+    RunsParameters,
+    read_id,
+)
+from api.problems import RunNotFoundError
+from api.queries.anomalies import Examined, measure_run, measure_runs
+from api.queries.comparison import compare_observations
+from api.queries.runs import RunFilters, find_run, find_runs, find_two_runs
+from api.schemas.anomalies import AnomaliesSchema
+from api.schemas.comparison import ComparisonSchema
+from api.schemas.runs import ListedRunSchema, RunDetailSchema
+
+bp = Blueprint("runs", __name__)
+
+
+@bp.get("/runs")
+@documented(ListedRunSchema(many=True), RunsParameters, problems=(503,), paged=True)
+def runs() -> Response:
+    """List runs, the newest first.
+
+    Paged by `cursor`: follow `meta.next_cursor`, or the `Link` header, with the same parameters.
+    """
+    query = RunsParameters().load(request.args)
+    filters = RunFilters(
+        query["source"],
+        query["outcome"],
+        query["command"],
+        query["started_since"],
+        query["started_before"],
+    )
+    with read() as conn:
+        page = find_runs(conn, filters, query["page_size"], query["before"])
+    return paged(ListedRunSchema(many=True), page, query)
+
+
+@bp.get("/runs/<run_id>")
+@documented(RunDetailSchema(), problems=(404, 503))
+def run(run_id: str) -> Response:
+    """Show one run: its counts, rates and times, its checkpoint before and after, what stands out.
+
+    The `Link` header leads to the runs of its source before and after it.
+    """
+    QueryString().load(request.args)
+    with read() as conn:
+        found = find_run(conn, read_id(run_id, RunNotFoundError))
+        measured = measure_run(conn, found["id"]) if found else None
+    if found is None:
+        raise RunNotFoundError(f"no run {run_id!r}; /runs lists them")
+    anomalies = judge(measured) if measured else None
+    response = document(RunDetailSchema(), {**found, "anomalies": anomalies})
+    for relation, other in (("prev", "previous_run_id"), ("next", "next_run_id")):
+        if found[other] is not None:
+            target = f"{request.script_root}/runs/{found[other]}"
+            response.headers.add("Link", f'<{target}>; rel="{relation}"')
+    return response
+
+
+@bp.get("/runs/compare")
+@documented(ComparisonSchema(), CompareParameters, problems=(404, 503))
+def compare() -> Response:
+    """Compare two runs of a source: counts, rates, times, and what they observed differently."""
+    query = CompareParameters().load(request.args)
+    a, b = query["a"], query["b"]
+    with read() as conn:
+        found = find_two_runs(conn, a, b)
+        refuse_unlike(found, a, b)
+        differences = compare_observations(conn, a, b, query["limit"])
+    change = changes_between(found[a], found[b])
+    vanished = find_vanished(found[b]["records"], differences["not_observed_anew"])
+    compared = {"a": found[a], "b": found[b], "change": change, "vanished": vanished, **differences}
+    return document(ComparisonSchema(), compared)
+
+
+def refuse_unlike(found: Mapping[int, Mapping[str, Any]], a: int, b: int) -> None:
+    """Refuse to compare what is not there, or what is of two sources."""
+    for run_id in (a, b):
+        if run_id not in found:
+            raise RunNotFoundError(f"no run {run_id}; /runs lists them")
+    of_a, of_b = found[a]["source"], found[b]["source"]
+    if of_a != of_b:
+        said = f"is a run of {of_b!r}, and a is one of {of_a!r}; expected two of one source"
+        raise ValidationError({"b": [said]})
+
+
+@bp.get("/runs/anomalies")
+@documented(AnomaliesSchema(), AnomaliesParameters, problems=(503,))
+def anomalies() -> Response:
+    """List the runs that stand out against the good runs of their source before them.
+
+    Examined are a source's own runs that came to their end, the newest first, `limit` of them.
+    Each is compared with up to 20 runs before it that succeeded, and with none after it.
+    """
+    query = AnomaliesParameters().load(request.args)
+    wanted = Examined(query["source"], query["since"], query["before"], query["limit"])
+    with read() as conn:
+        measured = measure_runs(conn, wanted)
+    response = document(AnomaliesSchema(), summary_of(measured))
+    if len(measured) < query["limit"]:
+        return response
+    further = {**request.args.to_dict(), "before": measured[-1].run["id"]}
+    return link(response, next=further)
