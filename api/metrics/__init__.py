@@ -1,0 +1,1 @@
+"""What `/metrics` shows, for Prometheus: requests, the database, the loading, the processes."""
