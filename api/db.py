@@ -3,12 +3,12 @@
 import logging
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import msgspec
 import psycopg2
-from flask import current_app
+from flask import current_app, has_request_context, request
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
@@ -16,8 +16,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import ServiceUnavailable
 
 from api.connector import Connector
+from api.metrics.instruments import Instruments
 from api.problems import DatabaseUnavailableError, QueryTimeoutError, SchemaNotReadyError
-from api.watchdog import Watchdog
+from api.timing import timed
+from api.watch import Watch
+from api.watchdog import ClientLeftError, Watchdog
 from shared.embedded import find_reader_url, project_folder
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -77,8 +80,9 @@ class Database:
 
     def __init__(self, find_url: Callable[[], URL], patience: float = PATIENCE_SECONDS) -> None:
         self._find_url = find_url
-        self._watchdog = Watchdog(patience)
+        self.watchdog = Watchdog(patience)
         self._connector = Connector(self._connect)
+        self.watch = Watch(self._connect)
         self.engine = create_engine(
             "postgresql+psycopg2://",
             creator=self._connector,
@@ -95,23 +99,57 @@ class Database:
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """Give a connection of the pool for one `with` block, at most as long as the patience."""
-        with (
-            self.engine.connect() as conn,
-            self._watchdog.watching(conn.connection.fileno()),
-        ):
+        with self.engine.connect() as conn, self._watching(conn):
             yield conn
+
+    @contextmanager
+    def snapshot(self, patience: float) -> Iterator[Connection]:
+        """Give a connection whose statements all see the database at one moment."""
+        with self.engine.connect() as conn, self._watching(conn, patience):
+            yield conn.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def _watching(self, conn: Connection, patience: float | None = None) -> Iterator[None]:
+        """Give up when the patience ends, and when the client of this request leaves.
+
+        Raises:
+            ClientLeftError: it left.
+        """
+        asked = conn.connection.dbapi_connection
+        file, cancel = asked.fileno(), asked.cancel  # type: ignore[union-attr]
+        with ExitStack() as watch:
+            watched = watch.enter_context(
+                self.watchdog.watching(file, patience, client_socket(), cancel)
+            )
+            try:
+                yield
+            except DBAPIError as exc:
+                if watched.client_left:
+                    raise ClientLeftError from exc
+                raise
+            finally:
+                watch.close()  # whoever was not taken for gone by now, never will be
+                if watched.client_left:  # the cancellation may come late, and hit another query
+                    conn.invalidate()
 
     def close(self) -> None:
         """Close every connection, and end the watch over them."""
         self.engine.dispose()
         self._connector.close()
-        self._watchdog.close()
+        self.watchdog.close()
+        self.watch.close()
 
     def _connect(self) -> Any:
         url = self._find_url()
         _, given = self.engine.dialect.create_connect_args(url)
         options = " ".join(filter(None, [given.pop("options", None), READER_OPTIONS]))
         return psycopg2.connect(**{**PARAMETERS, **given}, options=options)
+
+
+def client_socket() -> int | None:
+    """Return the file of the socket that this request came by; None where gunicorn has none."""
+    client = request.environ.get("gunicorn.socket") if has_request_context() else None
+    return client.fileno() if client is not None and client.fileno() >= 0 else None
 
 
 def refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
@@ -126,8 +164,7 @@ def refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -
         raise DisconnectionError("closed by the server")
 
 
-@contextmanager
-def read() -> Iterator[Connection]:
+def read() -> AbstractContextManager[Connection]:
     """Give a read-only connection of this application's pool for one `with` block.
 
     Raises:
@@ -135,9 +172,35 @@ def read() -> Iterator[Connection]:
             long, or the schema is not there.
     """
     database: Database = current_app.extensions["database"]
+    return _reading(database.connect)
+
+
+def snapshot(patience: float) -> AbstractContextManager[Connection]:
+    """Give a read-only connection whose statements all see the database at one moment.
+
+    For one `with` block of at most as many seconds as the patience; each statement has its timeout.
+
+    Raises:
+        ServiceUnavailable: as `read` does.
+    """
+    database: Database = current_app.extensions["database"]
+    return _reading(lambda: database.snapshot(patience))
+
+
+@contextmanager
+def _reading(connect: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
+    """Time and count one use of a connection, and raise as problems what goes wrong with it."""
+    instruments: Instruments = current_app.extensions["instruments"]
+    with timed("db"), instruments.reading() as reading, _problems(), connect() as conn:
+        reading.begins()
+        yield conn
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    """Raise what goes wrong with the database as what it means to a client."""
     try:
-        with database.connect() as conn:
-            yield conn
+        yield
     except PoolTimeoutError as exc:
         raise DatabaseUnavailableError("every connection to the database is in use") from exc
     except DBAPIError as exc:

@@ -2,11 +2,23 @@
 """gunicorn's settings: `gunicorn --config api/gunicorn.conf.py api.wsgi:app`."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from shared.scratch import open_scratch_folder
+
+# Where the workers count together: known before anything of the API, and so prometheus-client, is
+# imported.
+metrics_folder = open_scratch_folder("kasparro-api-metrics")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
+
+# ruff: noqa: E402
+from api.counters import share_counters
 from api.db import POOL_SIZE
+from api.limits import check_storage
+from api.metrics.past import forget
 from api.server import ProblemWorker, StructuredLogger
 from shared.errors import ConfigurationError
 from shared.logs import configure_logs
@@ -14,10 +26,12 @@ from shared.settings import Settings
 
 try:
     settings = Settings.from_env(os.environ, Path(".env"))
+    check_storage(settings)
 except ConfigurationError as exc:
     sys.stderr.write(f"{exc}\n")
     sys.exit(2)  # as the worker ends; a traceback would bury the message
 configure_logs(settings.log_level, settings.log_format)
+share_counters()
 
 bind = f"{settings.api_host}:{settings.api_port}"
 worker_class = ProblemWorker
@@ -27,6 +41,8 @@ graceful_timeout = 20
 timeout = 30
 keepalive = 5
 limit_request_line = 8190
+sendfile = False  # it would wait in a thread until the client has taken the file
+worker_connections = 800  # with the 1024 files that a process may have open by default
 accesslog = None  # the application writes its own
 logger_class = StructuredLogger
 control_socket_disable = True
@@ -41,3 +57,13 @@ if Path("/dev/shm").is_dir():  # noqa: S108  the heartbeat files; the root may b
 def post_fork(server: Any, worker: ProblemWorker) -> None:
     """Let the worker see what the master was told before the worker could listen."""
     worker.heard_by_master = server.SIG_QUEUE
+
+
+def child_exit(server: Any, worker: ProblemWorker) -> None:
+    """Keep what a worker counted, however it ended."""
+    forget(metrics_folder, worker.pid, server.WORKERS)
+
+
+def on_exit(_server: Any) -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(metrics_folder, ignore_errors=True)

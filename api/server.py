@@ -1,22 +1,13 @@
 """gunicorn's worker and log, in this program's formats."""
 
 import signal
-import uuid
 from queue import SimpleQueue
 from typing import Any
 
-import msgspec
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from api.access import HEADERS
-from api.problems import PROBLEM_JSON, problem_document
-
-DETAILS = {
-    400: "not a well-formed HTTP request",
-    414: "the request line is too long",
-    431: "the request's headers are too many or too long",
-}
+from api.connections import PatientWorker
+from api.refusals import refuse
 
 
 class _Heard:
@@ -32,7 +23,7 @@ class _Heard:
         self.said += data
 
 
-class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class ProblemWorker(PatientWorker):
     """A threaded worker that answers broken requests with `application/problem+json`."""
 
     heard_by_master: SimpleQueue[int] | None = None
@@ -53,25 +44,7 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         heard = _Heard()
         super().handle_error(req, heard, addr, exc)
         status = int((heard.said.split(maxsplit=2)[1:2] or [b"500"])[0])
-        client.sendall(broken_request(status))
-
-
-def broken_request(status: int) -> bytes:
-    """Write the whole response to a request that could not be read."""
-    request_id = uuid.uuid4().hex
-    detail = DETAILS.get(status, "the request cannot be answered")
-    document = problem_document(status, detail=detail, request_id=request_id)
-    body = msgspec.json.encode(document)
-    headers = {
-        **HEADERS,
-        "Connection": "close",
-        "Content-Length": str(len(body)),
-        "Content-Type": PROBLEM_JSON,
-        "X-Request-Id": request_id,
-    }
-    lines = [f"HTTP/1.1 {status} {document['title']}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+        client.sendall(refuse(status, addr, self.wsgi.extensions["instruments"]))
 
 
 class StructuredLogger(Logger):  # type: ignore[misc]  # gunicorn has no types

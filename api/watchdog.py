@@ -1,41 +1,85 @@
-"""A limit on how long a query is waited for, even when the server says nothing at all."""
+"""Limits on how long a query is waited for: a silent server's patience, and the client's."""
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psycopg2
+from werkzeug.exceptions import HTTPException
+
+LOOK_SECONDS = 0.25
+"""How often is looked whether a client is still there."""
+
+ENDED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""What a client's socket says when its end was closed, or its end for sending.
+
+The two cannot be told apart before something is sent. Clients of HTTP close both; nginx and Go take
+it so, too. Where the system does not tell (it is Linux that does), a query runs to its end.
+"""
+
+
+class ClientLeftError(HTTPException):
+    """There is nobody left to answer; the status is what nginx's log calls it."""
+
+    code = 499
+    problem = "client_left"
+    description = "the client closed the connection before it was answered"
+
+
+@dataclass(eq=False, slots=True)
+class Watched:
+    """A query under way: when patience with it ends, for whom it is, and how it is cancelled."""
+
+    file: int
+    end: float
+    client: int | None
+    cancel: Callable[[], object] | None
+    client_left: bool = False
 
 
 class Watchdog:
-    """Shuts the socket of a query that outlasts `patience` seconds; the query then breaks off.
+    """Breaks off a query that outlasts `patience` seconds; cancels one that nobody waits for.
 
-    Postgres ends slow statements by itself. This is for a server that cannot: one that was
+    Postgres ends slow statements by itself. The patience is for a server that cannot: one that was
     frozen, or whose host keeps the connection open and does nothing. Without it each of them would
-    hold a thread for good, until none is left to answer.
+    hold a thread for good, until none is left to answer. One thread watches over all queries.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._lock = threading.Lock()
-        self._watched: dict[int, float] = {}
+        self._watched: set[Watched] = set()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
     @contextlib.contextmanager
-    def watching(self, file: int) -> Iterator[None]:
-        """Watch over a connection's socket during one `with` block."""
+    def watching(
+        self,
+        file: int,
+        patience: float | None = None,
+        client: int | None = None,
+        cancel: Callable[[], object] | None = None,
+    ) -> Iterator[Watched]:
+        """Watch over a connection's socket during one `with` block, with a patience of its own.
+
+        When the client's socket is closed at its other end, `cancel` is called, in a thread.
+        """
+        watched = Watched(file, time.monotonic() + (patience or self._patience), client, cancel)
         with self._lock:
-            self._watched[file] = time.monotonic() + self._patience
+            self._watched.add(watched)
             if self._thread is None:  # started where it is needed: threads do not survive a fork
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
         try:
-            yield
+            yield watched
         finally:
             with self._lock:
-                self._watched.pop(file, None)
+                self._watched.discard(watched)
 
     def close(self) -> None:
         self._closed.set()
@@ -43,12 +87,34 @@ class Watchdog:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._closed.wait(min(self._patience / 2, 0.5)):
+        while not self._closed.wait(min(self._patience / 2, LOOK_SECONDS)):
             with self._lock:
                 now = time.monotonic()
-                for file in [each for each, end in self._watched.items() if end < now]:
-                    del self._watched[file]
-                    _shut(file)
+                for watched in [each for each in self._watched if each.end < now]:
+                    self._watched.remove(watched)
+                    _shut(watched.file)
+                for watched in self._watched:
+                    if watched.client is None or watched.cancel is None or watched.client_left:
+                        continue
+                    if _has_ended(watched.client):
+                        watched.client_left = True
+                        _call_aside(watched.cancel)
+
+
+def _has_ended(file: int) -> bool:
+    poll = select.poll()
+    poll.register(file, ENDED)
+    return any(seen & ENDED for _, seen in poll.poll(0))
+
+
+def _call_aside(cancel: Callable[[], object]) -> None:
+    """Cancel a query in a thread of its own: it takes a connection, which a dead host lets hang."""
+
+    def run() -> None:
+        with contextlib.suppress(psycopg2.Error):  # it has ended, or the server has
+            cancel()
+
+    threading.Thread(target=run, name="cancel a query", daemon=True).start()
 
 
 def _shut(file: int) -> None:

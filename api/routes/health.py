@@ -5,14 +5,15 @@ from datetime import timedelta
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
-from api import queries
 from api.answers import document
 from api.contract import documented
 from api.db import read
 from api.freshness import assess
 from api.parameters import QueryString
-from api.problems import SchemaNotReadyError, problem
-from api.schemas import HealthSchema, LiveSchema, ReadySchema
+from api.problems import problem
+from api.queries.sources import read_loading, read_sources
+from api.readiness import check_readiness
+from api.schemas.health import HealthSchema, LiveSchema, ReadySchema
 from shared.tables import SCHEMA_REVISION
 
 bp = Blueprint("health", __name__)
@@ -30,8 +31,8 @@ def health() -> Response:
     QueryString().load(request.args)
     settings = current_app.extensions["settings"]
     with read() as conn:
-        state = queries.read_sources(conn, settings.sources)
-        loading = queries.read_loading(conn, settings.sources)
+        state = read_sources(conn, settings.sources)
+        loading = read_loading(conn, settings.sources)
     interval = timedelta(seconds=settings.run_interval_seconds)
     sources = [{**of_all, **of_own} for of_all, of_own in zip(state, loading, strict=True)]
     return document(HealthSchema(), assess(sources, interval))
@@ -50,14 +51,8 @@ def live() -> Response:
 def ready() -> Response:
     """Say whether this process can serve: with its database, at the schema that it expects."""
     QueryString().load(request.args)
-    with read() as conn:
-        revision = queries.read_schema_revision(conn)
-    if revision != SCHEMA_REVISION:
-        raise SchemaNotReadyError(
-            f"the schema is at revision {revision!r}, expected {SCHEMA_REVISION!r}; "
-            "run `worker migrate`"
-        )
-    return document(ReadySchema(), {"status": "pass", "schema_revision": revision})
+    check_readiness()
+    return document(ReadySchema(), {"status": "pass", "schema_revision": SCHEMA_REVISION})
 
 
 @bp.errorhandler(ServiceUnavailable)

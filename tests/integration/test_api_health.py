@@ -10,6 +10,7 @@ from api.freshness import assess, assess_source
 from shared.expectations import EXPECTATIONS
 from shared.tables import RAW, SCHEMA_REVISION
 from tests.fakes.api import NOON, add_asset, add_checkpoint, add_listing, add_run, api_on
+from tests.fakes.gunicorn import until
 from worker.migrate import alembic_config
 
 MINUTE = timedelta(minutes=1)
@@ -20,12 +21,6 @@ RECORDS = {
     "records_unchanged": 3,
     "records_rejected": 2,
 }
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url) as client:
-        yield client
 
 
 GOOD, PARTIAL, FAILED = (
@@ -155,10 +150,15 @@ def test_the_whole_does_as_well_as_the_source_that_does_worst(engine, reader_url
         add_run(conn)
         first = add_run(conn, outcome="failed", reason="http_503", error="secret stuff")
         failed = add_run(
-            conn, outcome="failed", reason="timeout", started_at=NOON + timedelta(minutes=5)
+            conn,
+            outcome="failed",
+            reason="timeout",
+            started_at=NOON + timedelta(minutes=5),
+            finished_at=NOON + timedelta(minutes=6),
         )
+        add_run(conn, command="import", outcome="failed", reason="drift")
         running = add_run(conn, outcome="running")
-        add_checkpoint(conn, failed, last_success_at=NOON, last_failure_at=NOON.replace(minute=5))
+        add_checkpoint(conn, failed, last_success_at=NOON, last_failure_at=NOON.replace(minute=9))
 
     with api_on(reader_url, SOURCES="coingecko,coinpaprika") as client:
         response = client.get("/health")
@@ -172,11 +172,11 @@ def test_the_whole_does_as_well_as_the_source_that_does_worst(engine, reader_url
     assert coingecko["detail"].startswith(
         "the last run failed: timeout; no run has succeeded since"
     )
-    assert coingecko["since"] == "2026-01-31T12:00:00Z", f"of run {first}, the first to fail"
+    assert coingecko["since"] == "2026-01-31T12:00:00.000000Z", f"of run {first}, the first to fail"
     assert coingecko["last_run"]["id"] == failed
     assert coingecko["last_success_at"] == "2026-01-31T12:00:02.500000Z"
-    assert coingecko["last_failure_at"] == "2026-01-31T12:05:00Z"
-    assert coingecko["running"] == {"id": running, "started_at": "2026-01-31T12:00:00Z"}
+    assert coingecko["last_failure_at"] == "2026-01-31T12:06:00.000000Z", "of a run"
+    assert coingecko["running"] == {"id": running, "started_at": "2026-01-31T12:00:00.000000Z"}
     assert "secret" not in response.text
 
 
@@ -264,9 +264,8 @@ def test_ready_when_the_schema_is_the_one_expected(client, engine):
 
     with engine.begin() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    problem = client.get("/health/ready")
+    problem = until(lambda: (answer := client.get("/health/ready")).status_code == 503 and answer)
 
-    assert problem.status_code == 503
     assert problem.json["code"] == "schema_not_ready"
     assert "'9999'" in problem.json["detail"]
     assert problem.json["data"]["status"] == "fail"
@@ -289,12 +288,22 @@ def test_stats_of_a_source_that_never_ran_are_zero(client):
     stats = client.get("/stats").json["data"]
 
     nothing = {"fetched": 0, "new": 0, "unchanged": 0, "rejected": 0}
-    assert stats["totals"] == {"assets": 0, "listings": 0, "records": nothing}
+    none = {"succeeded": 0, "partial": 0, "failed": 0}
+    common = {
+        "records": nothing,
+        "recent_runs": none,
+        "records_per_second": None,
+        "success_rate": None,
+        "lag_seconds": {"newest_observation": None, "last_success": None},
+        "open_rejects": 0,
+        "open_drift": 0,
+    }
+    assert stats["totals"] == {"assets": 0, "listings": 0, **common}
     assert stats["sources"][0] == {
         "source": "csv",
-        "records": nothing,
-        "recent_runs": {"succeeded": 0, "partial": 0, "failed": 0},
-        "duration_seconds": {"last": None, "average": None},
+        **common,
+        "duration_seconds": {"last": None, "average": None, "median": None},
+        "last_run_phase_seconds": None,
         "last_success_at": None,
         "last_failure_at": None,
         "last_run": None,
@@ -327,28 +336,26 @@ def test_stats_sum_up_what_each_source_has_done(client, engine):
     coingecko = stats["sources"][2]
     assert coingecko["records"] == records
     assert coingecko["recent_runs"] == {"succeeded": 2, "partial": 0, "failed": 1}
-    assert coingecko["duration_seconds"] == {"last": 2.5, "average": 3.333}
+    assert coingecko["duration_seconds"] == {"last": 2.5, "average": 3.333, "median": 2.5}
     assert coingecko["checkpoint"] == {
         "cursor": {"page": 3, "at": 1},
         "run_id": last,
         "batches": 4,
-        "updated_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00.000000Z",
     }
     assert coingecko["last_run"] == {
         "id": last,
         "command": "run",
         "outcome": "succeeded",
         "reason": None,
-        "started_at": "2026-01-31T12:00:00Z",
+        "started_at": "2026-01-31T12:00:00.000000Z",
         "finished_at": "2026-01-31T12:00:02.500000Z",
         "duration_seconds": 2.5,
         "records": records,
     }
-    assert stats["totals"] == {
-        "assets": 1,
-        "listings": 1,
-        "records": {name: 2 * count for name, count in records.items()},
-    }
+    totals = stats["totals"]
+    assert (totals["assets"], totals["listings"]) == (1, 1)
+    assert totals["records"] == {name: 2 * count for name, count in records.items()}
 
 
 def test_averages_are_of_the_last_hundred_runs(client, engine):

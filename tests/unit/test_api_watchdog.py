@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 
 import pytest
 
@@ -40,3 +41,29 @@ def test_a_socket_that_is_no_longer_watched_is_left_alone(pair):
 
 def test_a_watchdog_that_never_watched_is_closed():
     Watchdog(patience=1).close()
+
+
+def test_a_query_is_cancelled_when_its_client_leaves(pair):
+    client, theirs = pair
+    cancelled = threading.Event()
+    ours, _end = socket.socketpair()
+    with contextlib.closing(Watchdog(patience=60)) as watchdog, ours, _end:
+        with watchdog.watching(
+            ours.fileno(), client=client.fileno(), cancel=cancelled.set
+        ) as watched:
+            theirs.close()
+            assert cancelled.wait(60)
+        assert watched.client_left
+
+
+def test_a_query_whose_client_stays_is_not_cancelled_whatever_that_sends(pair):
+    client, theirs = pair
+    silent, _end = socket.socketpair()
+    with contextlib.closing(Watchdog(patience=0.6)) as watchdog, silent, _end:
+        with watchdog.watching(
+            silent.fileno(), client=client.fileno(), cancel=lambda: pytest.fail("cancelled")
+        ) as watched:
+            theirs.sendall(b"GET / HTTP/1.1\r\n")
+            silent.settimeout(60)
+            assert silent.recv(1) == b""  # the patience ended
+        assert not watched.client_left

@@ -1,0 +1,110 @@
+"""What a client has sent so far, and what becomes of one that takes no answer."""
+
+import socket
+import threading
+
+import pytest
+
+from api.client_socket import KEPT_BYTES, Budget, ClientSocket
+from api.heads import GONE, HEAD_BYTES, MORE, WHOLE, judge
+
+LINE = b"GET / HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("received", "verdict"),
+    [
+        (b"", MORE),
+        (b"G", MORE),
+        (LINE, MORE),
+        (LINE + b"Host: x\r\n", MORE),
+        (LINE + b"Host: x\r\n\r", MORE),
+        (LINE + b"Host: x\r\n\r\n", WHOLE),
+        (LINE + b"\r\n", WHOLE),
+        (LINE + b"\r\n" + LINE + b"\r\n", WHOLE),
+        (LINE + b"\r\n" + b"a" * HEAD_BYTES * 2, WHOLE),
+        (b"\r\n\r\n", WHOLE),
+        (b"GET / HTTP/1.1\n\n", 400),
+        (LINE + b"a: b\n\r\n", 400),
+        (b"GET /" + b"a" * HEAD_BYTES, 414),
+        (LINE + b"a: " + b"a" * HEAD_BYTES, 431),
+        (LINE + b"a: " + b"a" * HEAD_BYTES + b"\r\n\r\n", 431),
+    ],
+    ids=range(15),
+)
+def test_a_request_is_whole_with_its_head_and_refused_when_it_cannot_become_one(received, verdict):
+    assert judge(bytearray(received)) == verdict
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    sock = ClientSocket(ours.family, ours.type, ours.proto, fileno=ours.detach(), patience=0.05)
+    with sock, theirs:
+        yield sock, theirs
+
+
+def test_an_answer_that_a_client_is_slow_to_take_is_kept_and_waits_for_nobody(pair):
+    sock, client = pair
+    answer = bytes(range(256)) * (KEPT_BYTES // 256)
+
+    sock.sendall(answer[:100])
+    sock.sendall(answer[100:])
+
+    assert sock.unsent
+    taken = b""
+    while not sock.flush():
+        taken += client.recv(1 << 16)
+    while len(taken) < len(answer):
+        taken += client.recv(1 << 16)
+    assert taken == answer
+
+
+def stream(sock, piece, pieces):
+    for _ in range(pieces):
+        sock.sendall(piece)
+
+
+def test_a_client_that_takes_too_little_of_a_stream_is_taken_for_gone(pair):
+    sock, _client = pair
+
+    with pytest.raises(ConnectionResetError, match="too slow to take its answer"):
+        stream(sock, b"x" * 100_000, pieces=100)
+    assert not sock.unsent
+
+
+def test_a_stream_that_a_client_takes_comes_whole_and_in_order(pair):
+    sock, client = pair
+    sock.patience = 60
+    pieces = [bytes([number]) * 300_000 for number in range(20)]
+    taken = bytearray()
+
+    def take():
+        while data := client.recv(1 << 16):
+            taken.extend(data)
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    for piece in pieces:
+        sock.sendall(piece)
+    while not sock.flush():
+        pass
+    sock.shutdown(socket.SHUT_WR)
+    taking.join()
+
+    assert taken == b"".join(pieces)
+
+
+def test_all_clients_together_are_kept_no_more_than_there_is_memory_for(pair):
+    sock, _client = pair
+    sock.budget = Budget(1000)
+
+    with pytest.raises(ConnectionResetError):
+        sock.sendall(b"x" * KEPT_BYTES)
+    assert not sock.unsent
+    assert sock.budget.take(1000)
+    assert not sock.budget.take(1)
+
+
+def test_what_has_come_so_far_is_told_from_statuses():
+    assert {MORE, WHOLE, GONE}.isdisjoint({400, 408, 413, 414, 431})
