@@ -3,11 +3,35 @@
 from flask import Flask
 
 from api.access import watch_requests
+from api.cache import Cache, Recent
+from api.cors import allow_origins
 from api.db import Database, find_url
+from api.export import Exports
+from api.keys import identify_clients, require_keys
+from api.limits import limit_requests
+from api.metrics.instruments import Instruments
+from api.metrics.registry import gather
+from api.negotiation import refuse_what_is_not_accepted
 from api.openapi import describe
 from api.problems import answer_errors_as_problems
-from api.routes import data, health, index, stats
+from api.proxies import trust_proxies
+from api.readiness import Readiness
+from api.routes import changes, data, docs, drift, health, index, metrics, rejects, runs, stats
+from api.staleness import Staleness
 from shared.settings import Settings
+
+TOTALS = 1000
+"""For how many filters each process knows how many assets pass."""
+
+
+def make_cache(settings: Settings) -> Cache | None:
+    """Make what answers are kept in; None where none may be.
+
+    Of several database servers the one that tells of a change may be ahead of the one that is read.
+    """
+    url = settings.api_database_url
+    several = url is not None and isinstance(url.query.get("host"), tuple)
+    return None if several or not settings.api_cache_mb else Cache(settings.api_cache_mb * 2**20)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -17,9 +41,23 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False  # it redirects, and with HTML
     app.extensions["settings"] = settings
     app.extensions["database"] = Database(find_url(settings))
+    app.extensions["staleness"] = Staleness(settings)
+    app.extensions["readiness"] = Readiness()
+    app.extensions["cache"] = make_cache(settings)
+    app.extensions["totals"] = Recent(TOTALS)
+    app.extensions["exports"] = Exports()
+    app.extensions["instruments"] = instruments = Instruments()
+    instruments.watch(app.extensions["database"].engine)
+    app.extensions["metrics"] = gather(instruments)
     watch_requests(app)
     answer_errors_as_problems(app)
-    for module in (index, data, health, stats):
+    trust_proxies(app, settings.api_trusted_proxies)
+    allow_origins(app, settings.api_cors_origins)
+    identify_clients(app)
+    limit_requests(app, settings)
+    require_keys(app, settings)
+    refuse_what_is_not_accepted(app)
+    for module in (index, docs, data, changes, health, metrics, stats, runs, rejects, drift):
         app.register_blueprint(module.bp)
     app.extensions["openapi"] = describe(app)
     return app

@@ -1,29 +1,69 @@
 """What a route takes and answers, noted beside its view for `/openapi.json`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from marshmallow import Schema
 
+from api.negotiation import JSON
 from api.parameters import QueryString
+from shared.settings import SOURCES
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 META = {
-    "request_id": {"type": "string", "description": "As in the header `X-Request-Id`"},
-    "api_latency_ms": {"type": "number", "description": "Time spent in the API, database included"},
+    "request_id": {
+        "type": "string",
+        "description": "As in the header `X-Request-Id`",
+        "examples": ["be0622023f444736a7ea733eb66f2131"],
+    },
+    "api_latency_ms": {
+        "type": "number",
+        "description": "Time spent in the API, database included",
+        "examples": [4.818],
+    },
 }
-LIST_META = {**META, "count": {"type": "integer", "description": "Entries in `data`"}}
-PAGE_META = {
-    **LIST_META,
-    "total": {"type": "integer", "description": "Assets on all pages, exactly"},
-    "page_size": {"type": "integer"},
+LIST = {"count": {"type": "integer", "description": "Entries in `data`"}}
+PAGE = {
+    "total": {"type": "integer", "description": "Entries on all pages, exactly"},
+    "page_size": {"type": "integer", "examples": [50]},
     "next_cursor": {
         "type": ["string", "null"],
         "description": "The parameter `cursor` of the next page; null on the last",
     },
 }
+FEED = {
+    "page_size": {"type": "integer", "examples": [1000]},
+    "until": {
+        "type": "integer",
+        "description": "The parameter `since` to go on with",
+        "examples": [510],
+    },
+    "more": {"type": "boolean", "description": "There is more already; else come back later"},
+}
+DATA = {
+    "version": {
+        "type": "integer",
+        "description": "The version of the data that is shown",
+        "examples": [510],
+    },
+    "stale_sources": {
+        "type": "array",
+        "description": "The sources whose newest data is older than it should be; see `/health`",
+        "items": {"type": "string", "enum": list(SOURCES)},
+    },
+}
+METAS = {
+    "Meta": META,
+    "ListMeta": {**META, **LIST},
+    "PageMeta": {**META, **LIST, **PAGE},
+    "DataMeta": {**META, **DATA},
+    "DataListMeta": {**META, **LIST, **DATA},
+    "DataPageMeta": {**META, **LIST, **PAGE, **DATA},
+    "DataFeedMeta": {**META, **LIST, **FEED, **DATA},
+}
+"""The members of `meta`, by kind of route; `Data…` are those that show a version of the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +73,9 @@ class Documented:
     answer: Schema | None
     parameters: type[QueryString]
     problems: tuple[int, ...]
-    paged: bool
+    paged: bool | Literal["feed"]
+    media: Mapping[str, str | None]
+    conditional: bool
 
 
 def documented(
@@ -41,15 +83,22 @@ def documented(
     parameters: type[QueryString] = QueryString,
     problems: tuple[int, ...] = (),
     *,
-    paged: bool = False,
+    paged: bool | Literal["feed"] = False,
+    media: Mapping[str, str | None] | None = None,
+    conditional: bool = False,
 ) -> Callable[[View], View]:
     """Note beside a view what its route takes and answers; its docstring is the description.
 
-    Problems that any route may answer (400, 500) need not be named.
+    Problems that any route may answer (400, 406, 500) need not be named. `media` are its formats,
+    with an example for each that is text; without it, it is JSON alone. Where there is one, a
+    request that does not accept it is refused before the view is called; where there are several
+    the view calls `api.negotiation.choose`. A `conditional` route has an `ETag`, and answers 304.
     """
 
     def note(view: View) -> View:
-        view.documented = Documented(answer, parameters, problems, paged)  # type: ignore[attr-defined]
+        view.documented = Documented(  # type: ignore[attr-defined]
+            answer, parameters, problems, paged, media or {JSON: None}, conditional
+        )
         return view
 
     return note

@@ -6,13 +6,12 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import BadRequest, HTTPException, NotFound, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, Gone, HTTPException, NotFound, ServiceUnavailable
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import RequestRedirect
 
 from api.access import request_id
-
-PROBLEM_JSON = "application/problem+json"
+from api.negotiation import PROBLEM_JSON
 
 
 class InvalidParameterError(BadRequest):
@@ -25,11 +24,47 @@ class AssetNotFoundError(NotFound):
     problem = "asset_not_found"
 
 
+class RunNotFoundError(NotFound):
+    problem = "run_not_found"
+
+
+class RejectNotFoundError(NotFound):
+    problem = "reject_not_found"
+
+
+class CursorExpiredError(Gone):
+    """What the cursor's walk shows was replaced longer ago than such things are kept."""
+
+    problem = "cursor_expired"
+
+    def __init__(self) -> None:
+        super().__init__("the walk began too long ago, and assets changed since; start it again")
+
+
 class DatabaseUnavailableError(ServiceUnavailable):
     problem = "database_unavailable"
 
     def __init__(self, description: str = "the database cannot be reached") -> None:
         super().__init__(description, retry_after=1)
+
+
+class ExportsBusyError(ServiceUnavailable):
+    problem = "exports_busy"
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description, retry_after=5)
+
+
+class DataBehindError(ServiceUnavailable):
+    """The cursor is of a later version: of another server, or of before a backup was restored."""
+
+    problem = "data_behind"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server has not the data that the cursor is of; where it stays so, start again",
+            retry_after=1,
+        )
 
 
 class SchemaNotReadyError(ServiceUnavailable):

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, current_app, request
 from api.answers import document, json_response
 from api.contract import documented
 from api.parameters import QueryString
-from api.schemas import RouteSchema
+from api.schemas.index import RouteSchema
 
 bp = Blueprint("index", __name__)
 

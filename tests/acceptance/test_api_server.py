@@ -1,96 +1,24 @@
 """The API as it is run: under gunicorn, with a database that comes and goes."""
 
-import contextlib
+import itertools
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-import requests
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.embedded import EmbeddedPostgres
 from shared.tables import SCHEMA_REVISION
 from tests.fakes.api import add_asset
+from tests.fakes.gunicorn import GIVE_UP, Gunicorn, serving, until
 from worker.migrate import upgrade
 
-PROJECT = Path(__file__).resolve().parents[2]
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-GIVE_UP = 60
-
-
-class Gunicorn:
-    """The API under gunicorn, as its image starts it."""
-
-    def __init__(self, database_url: str, folder: Path, **environ: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / "api.log"
-        command = [sys.executable, "-m", "gunicorn", "--config", f"{PROJECT}/api/gunicorn.conf.py"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "api.wsgi:app"],
-                cwd=folder,
-                stderr=log,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "PYTHONPATH": str(PROJECT),
-                    "API_DATABASE_URL": database_url,
-                    "API_PORT": str(self.port),
-                    **environ,
-                },
-            )
-
-    def get(self, path: str, **options) -> requests.Response:
-        return requests.get(self.url + path, timeout=GIVE_UP, **options)
-
-    def lines(self) -> list[dict]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(GIVE_UP)
-
-    @property
-    def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
-
-
-def until(condition):
-    """Wait for something that is bound to happen; fail when it does not in a long time."""
-    give_up = time.monotonic() + GIVE_UP
-    while time.monotonic() < give_up:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    pytest.fail("waited in vain")
-
-
-def listens(gunicorn: Gunicorn) -> bool:
-    assert gunicorn.process.poll() is None, gunicorn.log.read_text()
-    with contextlib.suppress(requests.ConnectionError):
-        return gunicorn.get("/health/live").ok
-    return False
-
-
-@contextlib.contextmanager
-def serving(database_url, folder, **environ):
-    gunicorn = Gunicorn(database_url.render_as_string(hide_password=False), folder, **environ)
-    try:
-        until(lambda: listens(gunicorn))
-        yield gunicorn
-    finally:
-        if gunicorn.process.poll() is None:
-            assert gunicorn.stop() == 0, gunicorn.log.read_text()
 
 
 def say(port: int, request: bytes) -> tuple[bytes, dict]:
@@ -210,6 +138,73 @@ def test_a_database_that_stops_means_503_and_is_found_again_when_it_is_back(proj
                     assert down.headers["Content-Type"] == "application/problem+json"
                     assert down.json()["code"] == "database_unavailable"
             assert gunicorn.get("/health/live").status_code == 200
+
+
+class Asker(threading.Thread):
+    """A client that asks one thing after the other until it is told to end."""
+
+    def __init__(self, gunicorn, ends):
+        super().__init__()
+        self.gunicorn, self.ends = gunicorn, ends
+        self.answers = []
+
+    def run(self):
+        for path in itertools.cycle(("/data", "/data/bitcoin", "/changes?since=0")):
+            answer = self.gunicorn.get(path)
+            self.answers.append((time.monotonic(), answer))
+            if self.ends.is_set():
+                return
+
+    def statuses_after(self, count):
+        return [answer.status_code for _, answer in self.answers[count:]]
+
+
+def test_a_database_that_comes_and_goes_under_many_clients_means_200_or_503(
+    project, record_property
+):
+    postgres = EmbeddedPostgres(project, options=CARELESS)
+    with postgres.running() as server:
+        upgrade(server.url)
+        owner = create_engine(server.url, poolclass=NullPool)
+        with owner.begin() as conn:
+            add_asset(conn, "bitcoin")
+        reader_url = server.reader_url
+
+    ends = threading.Event()
+    with serving(reader_url, project) as gunicorn:
+        askers = [Asker(gunicorn, ends) for _ in range(8)]
+        for asker in askers:
+            asker.start()
+        try:
+            for _ in range(3):
+                counts = [len(asker.answers) for asker in askers]
+                with postgres.running():
+                    back_at = time.monotonic()
+                    for asker, count in zip(askers, counts, strict=True):
+                        until(lambda of=asker, since=count: 200 in of.statuses_after(since))
+                    first = min(
+                        at
+                        for asker in askers
+                        for at, answer in list(asker.answers)
+                        if at > back_at and answer.ok
+                    )
+                    record_property("seconds_until_the_first_200", first - back_at)
+                    print(f"first 200 after {first - back_at:.3f} s")  # noqa: T201
+                counts = [len(asker.answers) for asker in askers]
+                for asker, count in zip(askers, counts, strict=True):
+                    until(lambda of=asker, since=count: 503 in of.statuses_after(since))
+        finally:
+            ends.set()
+            for asker in askers:
+                asker.join(GIVE_UP)
+
+    assert not any(asker.is_alive() for asker in askers)
+    refused = [answer for asker in askers for _, answer in asker.answers if not answer.ok]
+    assert {answer.status_code for answer in refused} == {503}
+    for answer in refused:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.json()["code"] == "database_unavailable"
 
 
 def test_connections_that_the_server_dropped_are_replaced_unnoticed(engine, gunicorn):

@@ -1,17 +1,15 @@
 """What holds for every route: read-only, documented, answered as documented; errors as problems."""
 
-import json
 import re
 
 import pytest
-from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from sqlalchemy import insert, text
 from sqlalchemy.exc import InternalError, ProgrammingError
 
 from api.db import Database, read
 from shared.records import VALUES
-from shared.tables import assets, runs
+from shared.tables import assets, rejects, runs
 from tests.fakes.api import (
     NOON,
     add_asset,
@@ -21,23 +19,33 @@ from tests.fakes.api import (
     api_on,
     take_values_from,
 )
-
-PATHS = (
-    "/",
-    "/data",
-    "/data/bitcoin",
-    "/health",
-    "/health/live",
-    "/health/ready",
-    "/openapi.json",
-    "/stats",
+from tests.fakes.document import (
+    check_answer,
+    example_url,
+    examples_of,
+    parameters_of,
+    read_document,
+    validate_value,
 )
 
+DOCUMENT = read_document()
+PATHS = tuple(DOCUMENT["paths"])
+URLS = tuple(example_url(DOCUMENT, path) for path in PATHS)
+STATIC_FILES = "docs.static"
+NAMES = (
+    "data_asset",
+    "data_assets",
+    "health_health",
+    "health_live",
+    "health_ready",
+    "index_index",
+    "index_openapi",
+    "stats_stats",
+)
+"""Names of operations, which generated clients use, as they were released."""
 
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url) as client:
-        yield client
+OUR_OWN = ("cursor",)
+"""Parameters whose values a client cannot make up."""
 
 
 @pytest.fixture
@@ -50,6 +58,17 @@ def market(engine):
         take_values_from(conn, asset, **dict.fromkeys(VALUES, listing))
         run = add_run(conn)
         add_run(conn, outcome="running")
+        conn.execute(
+            insert(rejects).values(
+                source="csv",
+                position="line 7",
+                reasons=["price: negative: -1"],
+                payload=b"x,-1",
+                payload_hash=b"x" * 16,
+                first_run_id=run,
+                last_run_id=run,
+            )
+        )
         add_checkpoint(conn, run, cursor={"page": 2}, last_success_at=NOON, last_failure_at=NOON)
 
 
@@ -58,14 +77,16 @@ def test_every_route_only_reads(client):
         assert rule.methods == {"GET", "HEAD"}, rule
 
 
-def test_every_route_is_described_and_was_tried_here(client):
+def test_every_route_is_described(client):
     document = client.get("/openapi.json").json
     routes = {
-        re.sub("<(.*?)>", r"{\1}", rule.rule) for rule in client.application.url_map.iter_rules()
+        re.sub("<(?:.*?:)?(.*?)>", r"{\1}", rule.rule)
+        for rule in client.application.url_map.iter_rules()
+        if rule.endpoint != STATIC_FILES
     }
 
+    assert document == DOCUMENT
     assert set(document["paths"]) == routes
-    assert {path.replace("bitcoin", "{asset}") for path in PATHS} == routes
     assert [route["path"] for route in client.get("/").json["data"]] == sorted(routes)
 
 
@@ -73,86 +94,122 @@ def test_the_description_is_valid_openapi(client):
     validate(client.get("/openapi.json").json)
 
 
-def closed(schema):
-    """Copy a schema so that it refuses members that it does not name."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    copy = {name: closed(each) for name, each in schema.items()}
-    if "properties" in copy and isinstance(copy["properties"], dict):
-        copy["additionalProperties"] = False
-    return copy
+def test_every_operation_parameter_answer_and_problem_has_an_example_that_is_valid():
+    examples = list(examples_of(DOCUMENT))
+
+    assert examples
+    for where, schema, value in examples:
+        assert value not in ("", {}, None), where
+        validate_value(DOCUMENT, schema, value)
 
 
-def check(document, path, response):
-    """Compare an answer with what the document says of its route."""
-    described = document["paths"][path.partition("?")[0].replace("bitcoin", "{asset}")]["get"]
-    [(content_type, content)] = described["responses"][str(response.status_code)]["content"].items()
-    assert response.content_type == content_type
-    schema = {**content["schema"], "components": document["components"]}
-    OAS31Validator(closed(schema)).validate(json.loads(response.data))
-    assert set(described["responses"][str(response.status_code)]["headers"]) <= {
-        *response.headers.keys()
-    }
+def test_every_text_of_an_answer_has_an_example_of_its_own():
+    silent = [
+        f"{name}.{member}"
+        for name, schema in DOCUMENT["components"]["schemas"].items()
+        for member, of in schema["properties"].items()
+        if of.get("type") == "string" and not {"examples", "enum", "format"} & {*of}
+    ]
+
+    assert silent == []
+
+
+def test_operations_keep_their_names():
+    names = [path["get"]["operationId"] for path in DOCUMENT["paths"].values()]
+
+    assert len(names) == len({*names})
+    assert {*NAMES} <= {*names}
+
+
+def test_every_operation_belongs_to_a_resource_that_is_described():
+    described = {tag["name"]: tag["description"] for tag in DOCUMENT["tags"]}
+
+    for path in DOCUMENT["paths"].values():
+        [tag] = path["get"]["tags"]
+        assert described[tag]
+
+
+def test_keys_are_described_as_welcome_and_as_required_where_they_are(reader_url):
+    with api_on(reader_url, API_KEYS_REQUIRED="true") as client:
+        required = client.get("/openapi.json").json
+
+    for path, scope in (("/data", "data"), ("/data/export", "export"), ("/runs", "operations")):
+        keys = [{"bearer": [scope]}, {"header": [scope]}]
+        assert DOCUMENT["paths"][path]["get"]["security"] == [{}, *keys]
+        assert required["paths"][path]["get"]["security"] == keys
+    assert "security" not in required["paths"]["/health/live"]["get"]
+    assert "401" not in required["paths"]["/health/live"]["get"]["responses"]
 
 
 @pytest.mark.usefixtures("market")
-@pytest.mark.parametrize("path", [*PATHS, "/data?decimals=string", "/data/bitcoin?decimals=string"])
+@pytest.mark.parametrize("path", PATHS)
 def test_every_answer_is_as_described(client, path):
-    document = client.get("/openapi.json").json
-
-    response = client.get(path)
+    response = client.get(example_url(DOCUMENT, path))
     assert response.status_code == 200
-    check(document, path, response)
+    check_answer(DOCUMENT, path, response)
 
-    if path in PATHS:
-        refused = client.get(f"{path}?nonsense=1")
-        assert refused.status_code == 400
-        assert refused.json["code"] == "invalid_parameter"
-        assert refused.json["errors"][0]["parameter"] == "nonsense"
-        check(document, path, refused)
+    refused = client.get(example_url(DOCUMENT, path, nonsense=1))
+    assert refused.status_code == 400
+    assert refused.json["code"] == "invalid_parameter"
+    assert refused.json["errors"][0]["parameter"] == "nonsense"
+    check_answer(DOCUMENT, path, refused)
+
+
+@pytest.mark.usefixtures("market")
+@pytest.mark.parametrize("path", PATHS)
+def test_every_documented_parameter_and_choice_is_taken(client, path):
+    for parameter in parameters_of(DOCUMENT, path):
+        name, schema = parameter["name"], parameter["schema"]
+        if parameter["in"] != "query" or name in OUR_OWN:
+            continue
+        for value in [*schema["examples"], *schema.get("enum", [])]:
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            response = client.get(example_url(DOCUMENT, path, **{name: text}))
+            assert response.status_code == 200, (name, text, response.text)
+            check_answer(DOCUMENT, path, response)
 
 
 def test_an_answer_without_anything_loaded_is_as_described(client):
-    document = client.get("/openapi.json").json
-
     for path in PATHS:
-        check(document, path, client.get(path))
+        check_answer(DOCUMENT, path, client.get(example_url(DOCUMENT, path)))
 
 
 def test_an_answer_without_a_database_is_as_described(reader_url):
     with api_on(reader_url.set(database="nowhere")) as client:
-        document = client.get("/openapi.json").json
         for path in PATHS:
-            response = client.get(path)
-            check(document, path, response)
+            response = client.get(example_url(DOCUMENT, path))
+            check_answer(DOCUMENT, path, response)
             if response.status_code == 503:
                 assert response.headers["Retry-After"] == "1"
                 assert response.json["code"] == "database_unavailable"
 
 
-def test_every_documented_parameter_is_taken(client):
-    document = client.get("/openapi.json").json
-    examples = {"sort": "name", "symbol": "BTC", "source": "csv", "decimals": "string"}
-    for path, operations in document["paths"].items():
-        for parameter in operations["get"]["parameters"]:
-            if parameter.get("in") == "query" and parameter["name"] != "cursor":
-                value = examples.get(parameter["name"], "1")
-                response = client.get(
-                    path.replace("{asset}", "x"), query_string={parameter["name"]: value}
-                )
-                assert response.status_code in {200, 404}, (path, parameter["name"])
+@pytest.mark.usefixtures("market")
+@pytest.mark.parametrize("path", PATHS)
+def test_a_format_that_a_route_does_not_have_is_refused(client, path):
+    url = example_url(DOCUMENT, path)
+    available = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]
+
+    refused = client.get(url, headers={"Accept": "image/png, text/*;q=0"})
+    assert refused.status_code == 406
+    assert refused.json["code"] == "not_acceptable"
+    assert next(iter(available)) in refused.json["detail"]
+    check_answer(DOCUMENT, path, refused)
+    for media in available:
+        answer = client.get(url, headers={"Accept": f"image/png, {media};charset=utf-8"})
+        assert (answer.status_code, answer.mimetype) == (200, media)
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    assert client.get(url, headers={"Accept": browser}).status_code == 200
 
 
 @pytest.mark.usefixtures("market")
-@pytest.mark.parametrize("path", [*PATHS, "/nowhere", "/data/nothing", "/data?page=0"])
+@pytest.mark.parametrize("path", [*URLS, "/nowhere", "/data/nothing", "/data?page=0"])
 def test_head_is_get_without_the_body(client, path):
     get, head = client.get(path), client.head(path)
 
     assert head.status_code == get.status_code
     assert head.data == b""
-    changing = {"X-Request-Id", "Content-Length"}
+    changing = {"X-Request-Id", "Content-Length", "Server-Timing", "traceparent"}
     assert {name: value for name, value in head.headers if name not in changing} == {
         name: value for name, value in get.headers if name not in changing
     }
@@ -160,14 +217,14 @@ def test_head_is_get_without_the_body(client, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-@pytest.mark.parametrize("path", PATHS)
-def test_no_other_method_is_allowed(client, method, path):
-    response = client.open(path, method=method)
+def test_no_other_method_is_allowed(client, method):
+    for path in URLS:
+        response = client.open(path, method=method)
 
-    assert response.status_code == 405
-    assert response.content_type == "application/problem+json"
-    assert response.json["code"] == "method_not_allowed"
-    assert {*response.headers["Allow"].split(", ")} == {"GET", "HEAD"}
+        assert response.status_code == 405
+        assert response.content_type == "application/problem+json"
+        assert response.json["code"] == "method_not_allowed"
+        assert {*response.headers["Allow"].split(", ")} == {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize(
@@ -286,7 +343,7 @@ def test_every_request_is_logged_with_its_id_and_rows(client, caplog):
 
 
 def test_answers_are_not_sniffed_framed_or_kept(client):
-    for path in ("/data", "/nowhere"):
+    for path in ("/stats", "/nowhere"):
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"

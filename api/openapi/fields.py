@@ -1,0 +1,81 @@
+"""What the fields of marshmallow schemas are in JSON Schema."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from marshmallow import fields
+
+from api.columns import ASSET_COLUMNS
+from api.parameters import MOST_VALUES, CommaList, Count, NameList, SourceList
+from api.parameters.fields import MOST_SORT_KEYS, Bound, Since, SortField
+from api.schemas.fields import Amount, Hex, Json, Number
+from shared.settings import SOURCES
+
+TYPES: dict[type[fields.Field[Any]], tuple[Any, str | None]] = {
+    Number: ("number", None),
+    Amount: (["number", "string"], None),
+    Hex: ("string", None),
+    Json: (None, None),
+    CommaList: ("array", None),
+    SortField: ("array", None),
+    Bound: ("number", None),
+    Since: ("string", "date-time"),
+}
+
+LISTS = (CommaList, SortField)
+"""Fields that hold several values with commas between them."""
+
+A_VALUE = r"^[^,\x00]*[^,\s\x00][^,\x00]*$"
+"""One of several values: something must be there, and no comma within it."""
+
+SORT_KEYS = [f"{sign}{name}" for name in ASSET_COLUMNS for sign in ("", "-")]
+
+
+def teach(converter: Any) -> None:
+    """Tell apispec of the fields that are our own."""
+    for field, (kind, form) in TYPES.items():
+        converter.map_to_openapi_type(field, kind, form)
+    converter.add_attribute_function(values_of_a_field)
+    converter.add_attribute_function(examples_of_a_field)
+
+
+def values_of_a_field(  # noqa: PLR0911  one for each kind
+    _converter: OpenAPIConverter, field: fields.Field[Any], *, ret: dict[str, Any], **_: Any
+) -> dict[str, Any]:
+    """Add what the values of our own fields look like."""
+    if isinstance(field, SortField):
+        default = [str(key) for key in field.load_default]
+        return {**_several(SORT_KEYS), "maxItems": MOST_SORT_KEYS, "default": default}
+    if isinstance(field, SourceList):
+        return _several(SOURCES)
+    if isinstance(field, NameList):
+        return _several(field.known)
+    if isinstance(field, CommaList):
+        items = {"type": "string", "pattern": A_VALUE}
+        return {"items": items, "minItems": 1, "maxItems": MOST_VALUES}
+    if isinstance(field, Count):
+        return {
+            "minimum": ret.get("minimum", 0),
+            "maximum": ret.get("maximum", 10**field.digits - 1),
+        }
+    if isinstance(field, Amount):
+        return {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+    if isinstance(field, Hex):
+        return {"pattern": "^([0-9a-f]{2})*$"}
+    return {}
+
+
+def _several(names: Iterable[str]) -> dict[str, Any]:
+    items = {"type": "string", "enum": list(names)}
+    return {"items": items, "minItems": 1, "maxItems": MOST_VALUES, "uniqueItems": True}
+
+
+def examples_of_a_field(
+    _converter: OpenAPIConverter, field: fields.Field[Any], *, ret: dict[str, Any], **_: Any
+) -> dict[str, Any]:
+    """Write the example in the list that JSON Schema has for it, and each type once."""
+    ret.pop("example", None)
+    if isinstance(ret.get("type"), list):
+        ret["type"] = list(dict.fromkeys(ret["type"]))
+    return {"examples": [field.metadata["example"]]} if "example" in field.metadata else {}
