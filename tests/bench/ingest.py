@@ -15,7 +15,6 @@ and the median counts, since a machine has other things to do as well. From the 
 """
 
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -30,13 +29,12 @@ from sqlalchemy.pool import NullPool
 
 from shared.embedded import EmbeddedPostgres, RunningServer
 from shared.settings import Settings
-from tests.bench.measure import ROOT, Outcome, run
+from tests.bench.measure import MACHINE, ROOT, Outcome, run, tell, write
 from tests.bench.payloads import write_csv, write_snapshots
 from worker.migrate import upgrade
 
 BATCH_SIZE = Settings.from_env({}).batch_size
 PARTS = ("limit", "ours", "dlt", "csv")
-MACHINE = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
 FEW_ROWS, MANY_ROWS = 20_000, 2_000_000
 
 
@@ -200,16 +198,6 @@ class Bench:
         head = ("", "records", "records/s", "peak MiB", "")
         for title, records, rate, peak, words in (head, *self.table):
             write(f"{title:<26}{records:>11}{rate:>11}{peak:>10}  {words}".rstrip())
-
-
-def tell(words: str) -> None:
-    """Say how far it is."""
-    sys.stderr.write(f"{words}\n")
-
-
-def write(line: str = "") -> None:
-    """Write a line of the result."""
-    sys.stdout.write(f"{line}\n")
 
 
 def main() -> None:

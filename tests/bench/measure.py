@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+MACHINE = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,13 @@ def _peak() -> int:
         return int(words[words.index("VmHWM:") + 1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def tell(words: str) -> None:
+    """Say how far it is."""
+    sys.stderr.write(f"{words}\n")
+
+
+def write(line: str = "") -> None:
+    """Write a line of the result."""
+    sys.stdout.write(f"{line}\n")
