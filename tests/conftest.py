@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from shared.embedded import READER, EmbeddedPostgres, RunningServer
 
 TESTS = Path(__file__).parent
-FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults"}
+FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults", "browser", "clients"}
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 TEMPLATE = "test_template"
 

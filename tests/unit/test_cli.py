@@ -45,6 +45,10 @@ def test_drift_is_acknowledged_by_id_or_all_of_it(arguments: list[str]):
 
 def test_the_commands_are_those_that_are_documented():
     assert {" ".join(path) for path in commands(main)} == {
+        "api-keys",
+        "api-keys create",
+        "api-keys list",
+        "api-keys revoke",
         "checkpoint",
         "checkpoint clear",
         "checkpoint show",
