@@ -161,11 +161,10 @@ def read_version(conn: Connection) -> tuple[int, float | None]:
 def _read(conn: Connection, form: Form, given: dict[str, Any], page_size: int) -> AssetPage:
     rows = _page(form).execute(conn, given)
     first = rows[0]
-    shown = [row for row in rows[:page_size] if row.id is not None]
-    last = shown[-1] if len(rows) > page_size else None
+    last = rows[page_size - 1] if len(rows) > page_size else None
     version, changed_at, known_from, total = first.state.split(" ")
     return AssetPage(
-        lines=[row.line for row in shown],
+        lines=[row[1] for row in rows[:page_size] if row[0] is not None],  # by place: it is faster
         end=_position(last, len(form.sort)) if last else None,
         walk=Walk(int(version), int(total)),
         version=int(version),

@@ -5,14 +5,14 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     FromClause,
-    Integer,
     RowMapping,
     Select,
+    TableValuedAlias,
     Text,
-    Values,
     column,
     extract,
     func,
@@ -20,7 +20,6 @@ from sqlalchemy import (
     select,
     true,
     union_all,
-    values,
 )
 
 from shared.tables import RAW, assets, checkpoints, listings, runs
@@ -138,10 +137,11 @@ def _loading(row: RowMapping) -> dict[str, Any]:
     return {**flat, "last_run": last_run if last_run["id"] is not None else None}
 
 
-def known_sources(sources: Sequence[str]) -> Values:
-    return values(column("source", Text), column("place", Integer), name="known").data(
-        [(source, place) for place, source in enumerate(sources)]
-    )
+def known_sources(sources: Sequence[str]) -> TableValuedAlias:
+    """Make a table of the sources and their places; VALUES would be compiled each time."""
+    names = literal(list(sources), ARRAY(Text))
+    known = func.unnest(names).table_valued(column("source", Text), with_ordinality="place")
+    return known.render_derived(name="known")
 
 
 def _source(row: RowMapping) -> dict[str, Any]:

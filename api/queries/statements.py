@@ -17,7 +17,7 @@ class Statement:
         self._sql = str(compiled)
         self._values = compiled.params
 
-    def execute(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    def execute(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         """Run it with the values of its open parameters; what it has none for is left out."""
         return conn.exec_driver_sql(self._sql, {**self._values, **values}).all()
 
