@@ -24,16 +24,6 @@ HISTORY = 20
 LEAST_HISTORY = 5
 """With fewer earlier runs there is nothing usual yet."""
 
-WEIGHED = (
-    "too_many_rejects",
-    "empty_answer",
-    "fewer_records",
-    "more_rejects",
-    "frozen",
-    "drift",
-)
-"""Reasons of runs that came to their end all the same; with any other a run broke off."""
-
 LEAST_COMPARED = 20
 """With fewer prices compared, the share of those that jumped says nothing."""
 

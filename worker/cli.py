@@ -13,7 +13,7 @@ import click
 
 from shared.db import reachable
 from shared.logs import configure_logs
-from shared.phases import PHASES
+from shared.runs import PHASES
 from shared.settings import SOURCES, Settings
 from worker import local, loop, report
 from worker.commands.api_keys import api_keys

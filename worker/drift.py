@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, TextClause, column, func, select, update
 
+from shared.runs import DRIFT, WEIGHED
 from shared.tables import RAW, drift, shapes
 from worker.differences import (
     APPEARED,
@@ -26,7 +27,7 @@ from worker.differences import (
     expected_paths,
     find_renamed,
 )
-from worker.outcome import DRIFT, WEIGHED, Ending
+from worker.outcome import Ending
 from worker.raw import decode
 from worker.shapes import Shape, ShapeCounter
 from worker.sources.base import Policy, Source
@@ -90,7 +91,7 @@ def judge(
         "source": name,
         "run_id": run_id,
         "fewest": FEWEST_RECORDS,
-        "weighed": WEIGHED,
+        "weighed": list(WEIGHED),
     }
     normal = conn.execute(statements["read_setting"], asked).one()
     setting = Setting(

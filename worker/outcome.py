@@ -12,27 +12,14 @@ from decimal import Decimal
 from statistics import median
 
 from shared.expectations import Expectations
-
-TOO_MANY_REJECTS = "too_many_rejects"
-EMPTY_ANSWER = "empty_answer"
-FEWER_RECORDS = "fewer_records"
-MORE_REJECTS = "more_rejects"
-FROZEN = "frozen"
-
-REASONS = {
-    TOO_MANY_REJECTS: "failed",
-    EMPTY_ANSWER: "failed",
-    FEWER_RECORDS: "partial",
-    MORE_REJECTS: "partial",
-    FROZEN: "partial",
-}
-"""Every reason given here, and the outcome that it makes. Codes are stable: monitors match them."""
-
-DRIFT = "drift"
-"""Why a run failed, where a field that is declared to fail it differs."""
-
-WEIGHED = [*REASONS, DRIFT]
-"""The reasons of runs that came to their end, and were weighed; any other one broke off."""
+from shared.runs import (
+    EMPTY_ANSWER,
+    FEWER_RECORDS,
+    FROZEN,
+    MORE_REJECTS,
+    REASONS,
+    TOO_MANY_REJECTS,
+)
 
 RECENT_RUNS = 20
 """How many of a source's last good runs say what is normal."""

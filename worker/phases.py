@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from shared.phases import PHASES
+from shared.runs import PHASES
 
 Item = TypeVar("Item")
 

@@ -25,9 +25,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db import reachable
 from shared.records import Cursor
+from shared.runs import WEIGHED
 from shared.tables import checkpoints, rejects, runs
 from worker.locks import locked
-from worker.outcome import RECENT_RUNS, WEIGHED, Ending, Normal
+from worker.outcome import RECENT_RUNS, Ending, Normal
 from worker.store import Counts
 
 SNAPSHOT_DECLINE = Decimal("0.99")

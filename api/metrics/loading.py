@@ -14,16 +14,16 @@ from werkzeug.exceptions import ServiceUnavailable
 from api.db import read
 from api.freshness import WORSE, assess
 from api.problems import DatabaseUnavailableError
-from api.queries.monitoring import read_dataset_version, read_open
+from api.queries.assets import read_version
+from api.queries.monitoring import read_open
 from api.queries.schema import read_schema_revision
 from api.queries.sources import read_loading, read_sources, read_totals
+from shared.runs import OUTCOMES
 from shared.settings import SOURCES
 from shared.tables import SCHEMA_REVISION
 
 RESULTS = ("new", "unchanged", "rejected")
 """What becomes of records; the fetched ones are the sum."""
-
-OUTCOMES = ("succeeded", "partial", "failed")
 
 Found = dict[str, dict[str, Any]]
 
@@ -60,7 +60,7 @@ class LoadingCollector(Collector):
             loading = read_loading(conn, settings.sources)
             own = [{**found[each["source"]], **each} for each in loading]
             judged = assess(own, timedelta(seconds=settings.run_interval_seconds))["sources"]
-            yield from _dataset(read_totals(conn), read_dataset_version(conn))
+            yield from _dataset(read_totals(conn), read_version(conn)[0])
             yield from _freshness({each["source"]: each for each in judged})
             yield from _runs(found)
             yield from _open(read_open(conn, SOURCES))

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request
 
@@ -14,7 +14,6 @@ from shared.settings import SOURCES
 
 MOST_VALUES = 250
 """How many values one comma-separated parameter takes."""
-
 
 ALIASES = {
     "limit": "page_size",
@@ -51,6 +50,15 @@ class Count(fields.Integer):
                 f"not a whole number: {value[:40]!r}; expected one of at most {self.digits} digits"
             )
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+def page_size(default: int, most: int, entries: str) -> Count:
+    """Make the parameter that says how many entries a page holds."""
+    return Count(
+        load_default=default,
+        validate=validate.Range(1, most),
+        metadata={"description": f"How many {entries} a page holds."},
+    )
 
 
 class CommaList(fields.Field[list[str]]):

@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, post_load, validate
 from api import cursors
 from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
 from api.keyset import BY_MARKET_CAP, Position
-from api.parameters import CommaList, Count, NameList, QueryString, SourceList
+from api.parameters import CommaList, Count, NameList, QueryString, SourceList, page_size
 from api.parameters.fields import Bound, Since, SortField, Version
 from api.queries.assets import Wanted
 from api.queries.filters import Filters
@@ -175,11 +175,7 @@ class ChosenAssetsParameters(ColumnsParameters):  # type: ignore[misc]
 class AssetsParameters(ChosenAssetsParameters):
     """Parameters of `GET /data`."""
 
-    page_size = Count(
-        load_default=50,
-        validate=validate.Range(1, 1000),
-        metadata={"description": "How many assets a page holds."},
-    )
+    page_size = page_size(50, 1000, "assets")
     cursor = fields.String(
         load_default=None,
         allow_none=False,
@@ -228,11 +224,7 @@ class ChangesParameters(QueryString):
             "change first. 0 is the beginning."
         },
     )
-    page_size = Count(
-        load_default=1000,
-        validate=validate.Range(1, 1000),
-        metadata={"description": "How many changes a page holds."},
-    )
+    page_size = page_size(1000, 1000, "changes")
     decimals = decimals()
     format = format_of("json", "ndjson")
 

@@ -7,10 +7,10 @@ from marshmallow import ValidationError, fields, post_load, validate
 from werkzeug.exceptions import NotFound
 
 from api import cursors
-from api.parameters import Count, NameList, QueryString, SourceList
+from api.parameters import Count, NameList, QueryString, SourceList, page_size
 from api.parameters.fields import Since
+from shared.runs import OUTCOMES
 
-OUTCOMES = ("running", "succeeded", "partial", "failed")
 COMMANDS = ("run", "import", "retry")
 
 
@@ -46,11 +46,7 @@ class OfSources(QueryString):
 class PagedParameters(OfSources):
     """Parameters of lists that are paged by id, the newest first."""
 
-    page_size = Count(
-        load_default=50,
-        validate=validate.Range(1, 200),
-        metadata={"description": "How many entries a page holds."},
-    )
+    page_size = page_size(50, 200, "entries")
     cursor = fields.String(
         load_default=None,
         allow_none=False,
@@ -100,7 +96,7 @@ class RunsParameters(PagedParameters):
 
     outcome = NameList(
         "outcome",
-        OUTCOMES,
+        ("running", *OUTCOMES),
         load_default=(),
         metadata={"description": "Only runs that ended so.", "example": ["partial", "failed"]},
     )

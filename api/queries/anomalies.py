@@ -22,8 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from api.anomalies import HISTORY, LEAST_COMPARED, WEIGHED, Measured
+from api.anomalies import HISTORY, LEAST_COMPARED, Measured
 from api.queries.runs import duration, share
+from shared.runs import WEIGHED
 from shared.tables import checkpoints, runs
 
 SHOWN = ("id", "source", "started_at", "outcome")

@@ -117,14 +117,14 @@ def find_assets(
     form, given = wanted.form, {**wanted.filters.bind(), "first": page_size + 1, "skipped": 0}
     if isinstance(start, int):
         given["skipped"] = start
-        known = totals.get(wanted.filters)
-        page = _read(conn, replace(form, counts=known is None), given, page_size)
-        if known is None or known[0] != page.version:
-            if known is not None:
-                page = _read(conn, replace(form, counts=True), given, page_size)
-            totals.keep(wanted.filters, (page.version, page.walk.total))
-            return page
-        return replace(page, walk=replace(page.walk, total=known[1]))
+        version, total = totals.get(wanted.filters) or (None, 0)
+        if version is not None:
+            page = _read(conn, form, given, page_size)
+            if page.version == version:
+                return replace(page, walk=replace(page.walk, total=total))
+        page = _read(conn, replace(form, counts=True), given, page_size)
+        totals.keep(wanted.filters, (page.version, page.walk.total))
+        return page
     position, walk = start
     form = replace(form, after=position.nulls)
     given |= {**position.bind(), "version": walk.version}
@@ -182,9 +182,14 @@ def _position(row: Row[Any], keys: int) -> Position:
 def _page(form: Form) -> Statement:
     """Make the statement of a page. Its first row has the state of the data, though it be empty."""
     rows = _as_of() if form.as_of else assets
-    found = _found(form, rows)
-    page = found[0] if len(found) == 1 else _ordered(union_all(*found), form.sort)
     limit, offset = bindparam("first", type_=Integer), bindparam("skipped", type_=Integer)
+    parts = _parts(form, rows)
+    if len(parts) == 1:
+        page = parts[0].order_by(*order(form.sort, parts[0].selected_columns))
+    else:
+        # Each part is cut short by itself, so that each is read from its place in an index.
+        enough = [_ordered(part, form.sort).limit(limit + offset) for part in parts]
+        page = _ordered(union_all(*enough), form.sort)
     shown = page.limit(limit).offset(offset).subquery("page")
     line = _line(form, shown)
     total: Any = 0
@@ -205,8 +210,7 @@ def _page(form: Form) -> Statement:
 
 @lru_cache(maxsize=64)
 def _whole(form: Form) -> Statement:
-    [found] = _found(form, assets, limited=False)
-    rows = found.subquery("found")
+    rows = _all(form)
     line = _line(form, rows)
     stmt = select(_written(form, line).label("line")).select_from(rows.join(line, true()))
     return Statement(stmt.order_by(*order(form.sort, rows.c)))
@@ -214,19 +218,20 @@ def _whole(form: Form) -> Statement:
 
 @lru_cache(maxsize=64)
 def _rows(form: Form) -> Statement:
-    [found] = _found(form, assets, limited=False)
-    rows = found.subquery("found")
+    rows = _all(form)
     columns = [
         rows.c[name].cast(Text) if KINDS[name] is Decimal else rows.c[name] for name in form.columns
     ]
     return Statement(select(*columns).order_by(*order(form.sort, rows.c)))
 
 
-def _found(form: Form, rows: FromClause, *, limited: bool = True) -> list[Select[Any]]:
-    """Select the rows that pass, in parts that no two share.
+def _all(form: Form) -> FromClause:
+    [found] = _parts(form, assets)
+    return found.subquery("found")
 
-    Each part is by itself ordered and cut short, so that each is read from its place in an index.
-    """
+
+def _parts(form: Form, rows: FromClause) -> list[Select[Any]]:
+    """Select the rows that pass, in parts that no two share: one, where no position is given."""
     rank = form.shape.rank(rows)
     columns = [*(rows.c[name] for name in READ)]
     columns += [each.of(rows).label(f"key_{place}") for place, each in enumerate(form.sort)]
@@ -235,13 +240,7 @@ def _found(form: Form, rows: FromClause, *, limited: bool = True) -> list[Select
     stretches: Sequence[ColumnElement[bool]] = [true()]
     if form.after is not None:
         stretches = stretches_after(form.sort, form.after, rows, rank)
-    parts = [select(*columns).where(*form.shape.conditions(rows), each) for each in stretches]
-    if not limited:
-        return parts
-    if len(parts) == 1:
-        return [part.order_by(*order(form.sort, part.selected_columns)) for part in parts]
-    enough = bindparam("first", type_=Integer) + bindparam("skipped", type_=Integer)
-    return [_ordered(part, form.sort).limit(enough) for part in parts]
+    return [select(*columns).where(*form.shape.conditions(rows), each) for each in stretches]
 
 
 def _ordered(rows: Select[Any] | CompoundSelect[Any], sort: Sort) -> Select[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Numeric, cast, extract, func, select
 
 from api.queries.pages import Page, read_page
-from shared.phases import PHASES
+from shared.runs import PHASES
 from shared.tables import runs
 
 COUNTS = ("fetched", "new", "unchanged", "rejected", "known")

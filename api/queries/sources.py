@@ -14,7 +14,6 @@ from sqlalchemy import (
     TableValuedAlias,
     Text,
     column,
-    extract,
     func,
     literal,
     select,
@@ -22,6 +21,8 @@ from sqlalchemy import (
     union_all,
 )
 
+from api.queries.runs import duration
+from shared.runs import OUTCOMES
 from shared.tables import RAW, assets, checkpoints, listings, runs
 
 COUNTS = ("fetched", "new", "unchanged", "rejected")
@@ -103,12 +104,7 @@ def _loadings(sources: tuple[str, ...]) -> Select[Any]:
     usual = select(func.percentile_cont(0.5).within_group(took.c.took).label("took")).lateral(
         "usual"
     )
-    newest = union_all(
-        *(
-            select(literal(source).label("source"), func.max(RAW[source].c.observed_at).label("at"))
-            for source in sources
-        )
-    ).subquery("newest")
+    newest = newest_observations(sources)
     joined: FromClause = known
     for part in (last_run, last_good, last_bad, first_bad, usual):
         joined = joined.outerjoin(part, true())
@@ -142,6 +138,16 @@ def known_sources(sources: Sequence[str]) -> TableValuedAlias:
     names = literal(list(sources), ARRAY(Text))
     known = func.unnest(names).table_valued(column("source", Text), with_ordinality="place")
     return known.render_derived(name="known")
+
+
+def newest_observations(sources: Sequence[str]) -> FromClause:
+    """Make a table of the sources and the time `at` which each was observed last, by its clock."""
+    return union_all(
+        *(
+            select(literal(source).label("source"), func.max(RAW[source].c.observed_at).label("at"))
+            for source in sources
+        )
+    ).subquery("newest")
 
 
 def _source(row: RowMapping) -> dict[str, Any]:
@@ -182,7 +188,7 @@ def _newest_run(known: FromClause, condition: ColumnElement[bool], name: str) ->
         select(
             *(runs.c[each] for each in columns),
             *(runs.c[f"records_{each}"] for each in COUNTS),
-            _duration().label("duration_seconds"),
+            duration(runs).label("duration_seconds"),
         )
         .where(runs.c.source == known.c.source, condition)
         .order_by(runs.c.id.desc())
@@ -193,7 +199,7 @@ def _newest_run(known: FromClause, condition: ColumnElement[bool], name: str) ->
 
 def _recent_runs(known: FromClause) -> FromClause:
     newest = (
-        select(runs.c.outcome, _duration().label("duration_seconds"))
+        select(runs.c.outcome, duration(runs).label("duration_seconds"))
         .where(runs.c.source == known.c.source, runs.c.outcome != "running")
         .order_by(runs.c.id.desc())
         .limit(RECENT_RUNS)
@@ -201,16 +207,10 @@ def _recent_runs(known: FromClause) -> FromClause:
         .subquery("newest")
     )
     counts = [
-        func.count().filter(newest.c.outcome == outcome).label(outcome)
-        for outcome in ("succeeded", "partial", "failed")
+        func.count().filter(newest.c.outcome == outcome).label(outcome) for outcome in OUTCOMES
     ]
     average = func.round(func.avg(newest.c.duration_seconds), 3)
     return select(*counts, average.label("average_duration_seconds")).lateral("recent_runs")
-
-
-def _duration() -> ColumnElement[Any]:
-    """Return how long a run took, in seconds, to the millisecond."""
-    return func.round(extract("epoch", runs.c.finished_at - runs.c.started_at), 3)
 
 
 def read_totals(conn: Connection) -> dict[str, Any]:

@@ -14,17 +14,20 @@ from sqlalchemy import (
     cast,
     extract,
     func,
-    literal,
     select,
     true,
-    union_all,
 )
 
 from api.queries.runs import duration, phase_columns, take_phases
-from api.queries.sources import RECENT_RUNS, known_sources, read_sources, read_totals
-from shared.tables import RAW, checkpoints, drift, rejects, runs
-
-OUTCOMES = ("succeeded", "partial", "failed")
+from api.queries.sources import (
+    RECENT_RUNS,
+    known_sources,
+    newest_observations,
+    read_sources,
+    read_totals,
+)
+from shared.runs import OUTCOMES
+from shared.tables import checkpoints, drift, rejects, runs
 
 
 def read_stats(conn: Connection, names: Sequence[str]) -> dict[str, Any]:
@@ -43,12 +46,7 @@ def _read_more(conn: Connection, names: Sequence[str]) -> list[dict[str, Any]]:
     """
     known = known_sources(names)
     recent, last = _recent(known), _last_phases(known)
-    newest = union_all(
-        *(
-            select(literal(name).label("source"), func.max(RAW[name].c.observed_at).label("at"))
-            for name in names
-        )
-    ).subquery("newest")
+    newest = newest_observations(names)
     stmt = (
         select(
             known.c.source,
@@ -60,8 +58,8 @@ def _read_more(conn: Connection, names: Sequence[str]) -> list[dict[str, Any]]:
                     ("last_success", checkpoints.c.last_success_at),
                 )
             ),
-            _open(rejects, known, rejects.c.resolved_at).label("open_rejects"),
-            _open(drift, known, drift.c.acknowledged_at).label("open_drift"),
+            count_open(rejects, known, rejects.c.resolved_at).label("open_rejects"),
+            count_open(drift, known, drift.c.acknowledged_at).label("open_drift"),
             recent,
             last,
         )
@@ -107,7 +105,8 @@ def _last_phases(known: FromClause) -> FromClause:
     )
 
 
-def _open(table: Table, known: FromClause, closed_at: ColumnElement[Any]) -> Any:
+def count_open(table: Table, known: FromClause, closed_at: ColumnElement[Any]) -> Any:
+    """Count a source's rows that nobody has closed yet."""
     return (
         select(func.count())
         .select_from(table)

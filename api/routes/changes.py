@@ -1,6 +1,5 @@
 """`/changes`: what changed since a version of the data, for whoever keeps a copy of it."""
 
-import msgspec
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
@@ -8,7 +7,7 @@ from api.answers import links
 from api.contract import documented
 from api.db import read
 from api.formats import NDJSON, choose_format, content_type, join_lines
-from api.kept import Answer, kept
+from api.kept import Answer, kept, members
 from api.negotiation import JSON
 from api.parameters import read_query
 from api.parameters.assets import ChangesParameters
@@ -57,7 +56,13 @@ def list_changes() -> Answer:
         raise ValidationError({"since": [reason]})
     return Answer(
         data=join_lines(media, page.lines, ()),
-        meta=_meta(page, page_size),
+        meta=members(
+            count=len(page.lines),
+            page_size=page_size,
+            until=page.until,
+            more=page.more,
+            version=page.version,
+        ),
         rows=len(page.lines),
         changed_at=page.changed_at,
         media=content_type(media),
@@ -80,14 +85,3 @@ def _counts(page: ChangePage) -> list[tuple[str, str]]:
         ("X-Until", str(page.until)),
         ("X-More", "true" if page.more else "false"),
     ]
-
-
-def _meta(page: ChangePage, page_size: int) -> bytes:
-    members = {
-        "count": len(page.lines),
-        "page_size": page_size,
-        "until": page.until,
-        "more": page.more,
-        "version": page.version,
-    }
-    return msgspec.json.encode(members)[1:-1]

@@ -11,7 +11,7 @@ from api.answers import links
 from api.contract import documented
 from api.db import read
 from api.formats import CSV, NDJSON, choose_format, content_type, join_lines
-from api.kept import Answer, kept
+from api.kept import Answer, kept, members
 from api.negotiation import JSON
 from api.parameters import read_query
 from api.parameters.assets import (
@@ -66,13 +66,13 @@ def list_assets() -> Answer:
     next_cursor = cursors.encode(page.end, page.walk, cursor_digest(wanted)) if page.end else None
     return Answer(
         data=join_lines(media, page.lines, wanted.columns, bom=wanted.bom),
-        meta=_members(
+        meta=members(
             count=len(page.lines),
             total=page.walk.total,
             page_size=query["page_size"],
             next_cursor=next_cursor,
         ),
-        varies=_members(version=page.version),
+        varies=members(version=page.version),
         rows=len(page.lines),
         changed_at=page.changed_at,
         media=content_type(media),
@@ -81,11 +81,6 @@ def list_assets() -> Answer:
             *(_counts(page) if media != JSON else ()),
         ),
     )
-
-
-def _members(**members: Any) -> bytes:
-    """Write members of a JSON object, without its braces."""
-    return msgspec.json.encode(members)[1:-1]
 
 
 def _links(next_cursor: str | None) -> list[str]:
@@ -140,4 +135,4 @@ def show_asset(slug: str) -> Answer:
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(DETAIL.dump(found.asset))
     # Without a time of its last change: a listing of it may change, and no asset.
-    return Answer(data, b"", 1, None, varies=_members(version=found.version))
+    return Answer(data, b"", 1, None, varies=members(version=found.version))

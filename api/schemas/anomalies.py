@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Number, instant, share
+from shared.runs import OUTCOMES
 from shared.settings import SOURCES
 
 
@@ -12,7 +13,7 @@ class AnomalySchema(Schema):
     run_id = fields.Integer(metadata={"description": "The id of the run", "example": 42})
     source = fields.String(metadata={"enum": list(SOURCES)})
     started_at = instant("When the run started")
-    outcome = fields.String(metadata={"enum": ["succeeded", "partial", "failed"]})
+    outcome = fields.String(metadata={"enum": list(OUTCOMES)})
     rule = fields.String(
         metadata={
             "enum": ["volume", "duration", "rejects", "frozen", "jumping"],

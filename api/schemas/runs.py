@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.anomalies import AnomalySchema
 from api.schemas.fields import Json, instant, seconds, share
-from shared.phases import PHASES
+from shared.runs import OUTCOMES, PHASES
 from shared.settings import SOURCES
 
 RUN_ID = {"description": "The id of the run", "example": 42}
@@ -36,7 +36,7 @@ class RunSchema(Schema):
 
     id = fields.Integer()
     command = fields.String(metadata={"description": "What started it", "example": "run"})
-    outcome = fields.String(metadata={"enum": ["succeeded", "partial", "failed"]})
+    outcome = fields.String(metadata={"enum": list(OUTCOMES)})
     reason = fields.String(
         allow_none=True, metadata={"description": "A stable code, where it did not succeed"}
     )
@@ -76,7 +76,7 @@ class ListedRunSchema(Schema):
     command = fields.String(
         metadata={"description": "What started it: run, import or retry", "example": "run"}
     )
-    outcome = fields.String(metadata={"enum": ["running", "succeeded", "partial", "failed"]})
+    outcome = fields.String(metadata={"enum": ["running", *OUTCOMES]})
     reason = fields.String(
         allow_none=True, metadata={"description": "A stable code, where it did not succeed"}
     )

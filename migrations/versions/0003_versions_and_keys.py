@@ -37,9 +37,7 @@ BEGIN
   INSERT INTO asset_history ({columns}, id, replaced_by, replaced_at)
   SELECT {r_columns}, r.id, t.version, clock_timestamp()
   FROM removed AS r JOIN tombstones AS t ON t.asset_id = r.id;
-  UPDATE dataset AS d SET version = newest.version, changed_at = newest.removed_at
-  FROM (SELECT version, removed_at FROM removed_assets ORDER BY version DESC LIMIT 1) AS newest
-  WHERE newest.version > d.version;
+  PERFORM note_version((SELECT max(version) FROM removed_assets));
   RETURN NULL;
 END
 $$
@@ -62,20 +60,22 @@ BEGIN
     UPDATE dataset SET pruned_at = now(),
       known_from = greatest(known_from, (SELECT max(replaced_by) FROM forgotten));
   END IF;
-  UPDATE dataset AS d SET version = newest.version, changed_at = clock_timestamp()
-  FROM (SELECT max(version) AS version FROM changed) AS newest
-  WHERE newest.version > d.version;
+  PERFORM note_version((SELECT max(version) FROM changed));
   RETURN NULL;
 END
+$$
+"""
+
+CREATE_NOTE_VERSION = """
+CREATE FUNCTION note_version(newest bigint) RETURNS void LANGUAGE sql AS $$
+  UPDATE dataset SET version = newest, changed_at = clock_timestamp() WHERE version < newest
 $$
 """
 
 CREATE_VERSION_RECORDER = """
 CREATE FUNCTION record_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE dataset AS d SET version = newest.version, changed_at = clock_timestamp()
-  FROM (SELECT max(version) AS version FROM changed) AS newest
-  WHERE newest.version > d.version;
+  PERFORM note_version((SELECT max(version) FROM changed));
   RETURN NULL;
 END
 $$
@@ -191,6 +191,7 @@ def upgrade() -> None:
         "columns": ", ".join(COLUMNS),
         "r_columns": ", ".join(f"r.{name}" for name in COLUMNS),
     }
+    op.execute(CREATE_NOTE_VERSION)
     op.execute(CREATE_REMOVAL_RECORDER.format(**names))
     op.execute(
         "CREATE TRIGGER record_removed_assets AFTER DELETE ON assets "
@@ -216,6 +217,7 @@ def downgrade() -> None:
     for recorder in ("record_replaced_assets", "record_removed_assets", "record_version"):
         op.execute(f"DROP TRIGGER {recorder} ON assets")
         op.execute(f"DROP FUNCTION {recorder}()")
+    op.execute("DROP FUNCTION note_version(bigint)")
     for table in WATCHED:
         op.execute(f"DROP TRIGGER notify_readers ON {table}")
     op.execute("DROP FUNCTION notify_readers()")

@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.phases import PHASES
+from shared.runs import PHASES
 from shared.tables import runs
 from tests.fakes.batches import (
     COINGECKO,

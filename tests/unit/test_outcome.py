@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from shared.expectations import EXPECTATIONS, Expectations
-from worker.outcome import REASONS, Ending, Found, Normal, weigh, weigh_import
+from shared.runs import REASONS
+from worker.outcome import Ending, Found, Normal, weigh, weigh_import
 
 EXPECTS = Expectations(
     fresh_for=timedelta(minutes=15),

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.db import REFUSALS
+from shared.runs import WEIGHED
 from worker.http_failures import CODES
-from worker.outcome import WEIGHED
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ENDING_REASON = 1

@@ -1,0 +1,37 @@
+"""What a run can come to, why, and the phases in which its time is counted."""
+
+from collections.abc import Mapping
+
+OUTCOMES = ("succeeded", "partial", "failed")
+"""What a run that is over came to. One that is not is `running`."""
+
+TOO_MANY_REJECTS = "too_many_rejects"
+EMPTY_ANSWER = "empty_answer"
+FEWER_RECORDS = "fewer_records"
+MORE_REJECTS = "more_rejects"
+FROZEN = "frozen"
+
+REASONS = {
+    TOO_MANY_REJECTS: "failed",
+    EMPTY_ANSWER: "failed",
+    FEWER_RECORDS: "partial",
+    MORE_REJECTS: "partial",
+    FROZEN: "partial",
+}
+"""What is found by weighing a run, and the outcome that it makes. Codes are stable: monitors match
+them."""
+
+DRIFT = "drift"
+"""Why a run failed, where a field that is declared to fail it differs."""
+
+WEIGHED = (*REASONS, DRIFT)
+"""The reasons of runs that came to their end, and were weighed; any other one broke off."""
+
+PHASES: Mapping[str, str] = {
+    "wait": "Waiting for a turn by the request budget, and between attempts",
+    "fetch": "Asking the source, and receiving its answers",
+    "check": "Reading, decoding and checking records",
+    "load": "The statements of the batches",
+    "commit": "Moving the checkpoint, and the COMMITs",
+}
+"""Each phase, and what is counted in it. `runs.phase_seconds` holds the seconds by these names."""
