@@ -1,11 +1,14 @@
 """Who may write: one worker for a source, one batch at a time for identity."""
 
 import os
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from shared.errors import LockedError
 
@@ -44,20 +47,24 @@ def worker_name() -> str:
     return f"worker {socket.gethostname()}:{os.getpid()}"
 
 
-LOCK_ATTEMPTS = 10
-"""How often a lock is tried for that was found taken, but by nobody when asked who has it."""
+FREED_WITHIN = 10.0
+"""Seconds a lock is waited for that nobody has any more.
+
+The server needs a moment to see that a killed worker is gone (`client_connection_check_interval`).
+"""
 
 
 @contextmanager
 def locked(engine: Engine, source: str) -> Iterator[Connection]:
     """Open a connection and take the source on it: the lock ends with the session at the latest.
 
+    A worker of this host that was killed does not stand in the way: its lock is waited for.
+
     Raises:
         LockedError: another session has it; the message names that worker.
     """
     with engine.connect() as conn:
-        with conn.begin():
-            _lock_source(conn, source)
+        _lock_source(conn, source)
         yield conn
         # Closing would free it too, but only once the server has noticed.
         with conn.begin():
@@ -66,20 +73,41 @@ def locked(engine: Engine, source: str) -> Iterator[Connection]:
 
 def _lock_source(conn: Connection, source: str) -> None:
     key = {"namespace": LOCK_NAMESPACE, "source": source}
-    for _ in range(LOCK_ATTEMPTS):
-        if conn.scalar(TRY_LOCK_SOURCE, key):
-            return
-        holder = conn.execute(LOCK_HOLDER, key).one_or_none()
-        if holder is not None:
-            break
-    else:
-        raise LockedError(f"{source}: was locked by another worker a moment ago; try again")
-    who = holder.application_name
-    since = holder.backend_start
+    give_up = time.monotonic() + FREED_WITHIN
+    while True:
+        # A transaction each time: within one, `pg_stat_activity` stays as it was first seen.
+        with conn.begin():
+            if conn.scalar(TRY_LOCK_SOURCE, key):
+                return
+            holder = conn.execute(LOCK_HOLDER, key).one_or_none()
+        late = time.monotonic() > give_up
+        if holder is None and late:
+            raise LockedError(f"{source}: was locked by another worker a moment ago; try again")
+        if holder is not None and (late or not _is_gone(holder.application_name)):
+            raise LockedError(f"{source}: locked by {_describe(holder)}; wait for it, or stop it")
+        time.sleep(0.02)
+
+
+def _is_gone(application_name: str) -> bool:
+    """Whether this is the name of a worker of this host whose process has ended."""
+    named = re.fullmatch(rf"worker {re.escape(socket.gethostname())}:(\d+)", application_name)
+    if named is None:
+        return False
+    try:
+        os.kill(int(named[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # It is there, and another user's.
+    return False
+
+
+def _describe(holder: Row[Any]) -> str:
+    who, since = holder.application_name, holder.backend_start
     if holder.run_id is not None:
         who = f"worker run {holder.run_id} on host {holder.host!r} (pid {holder.pid})"
         since = holder.started_at
-    raise LockedError(f"{source}: locked by {who} since {since:%H:%M:%SZ}; wait for it, or stop it")
+    return f"{who} since {since:%H:%M:%SZ}"
 
 
 def lock_identity(conn: Connection) -> None:

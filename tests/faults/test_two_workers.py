@@ -7,7 +7,6 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
-from shared.errors import LockedError
 from shared.tables import runs
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Answer, Upstream
@@ -26,17 +25,6 @@ def wait_for_the_first(workers: list[WarmWorker]) -> WarmWorker:
         assert time.monotonic() < give_up, "neither of two workers gives way"
         time.sleep(0.005)
     return ended[0]
-
-
-def wait_until_free(engine: Engine, source: str) -> None:
-    """Return once nobody has the source; that a statement gives up after 30 s is too late."""
-    give_up = time.monotonic() + 20
-    while True:
-        try:
-            with locked(engine, source):
-                return
-        except LockedError:
-            assert time.monotonic() < give_up, "the lock of a dead worker stays"
 
 
 def test_of_two_workers_started_together_one_works_and_the_other_names_it(
@@ -71,7 +59,8 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
             if number % 2:
                 holder.kill()
                 assert holder.wait() == -9
-                wait_until_free(engine, "coingecko")
+                with locked(engine, "coingecko"):
+                    pass  # The killed one's lock is waited for.
                 release.set()
             else:
                 release.set()
@@ -102,5 +91,6 @@ def test_a_worker_killed_while_its_statement_waits_frees_the_source_before_that_
         holder.kill()
         assert holder.wait() == -9
 
-        wait_until_free(engine, "coinpaprika")
+        with locked(engine, "coinpaprika"):
+            pass  # Its statement still waits, and would for 30 s.
         blocker.rollback()
