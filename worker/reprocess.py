@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row
 
 from shared.db import reachable
-from worker import identity, staging, store
+from worker import staging, store
+from worker.identity import decide
 from worker.locks import lock_identity, locked
 from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
 from worker.sources.base import Source
@@ -114,8 +115,8 @@ class _Reprocess:
             self.conn.execute(
                 self.statements["delete_unobserved_listings"], {"source": self.source.name}
             )
-            identity.touch_every_key(self.conn)
-            identity.resolve(self.conn, None)
+            decide.touch_every_key(self.conn)
+            decide.resolve(self.conn, None)
             self.conn.execute(self.statements["delete_empty_assets"])
             every = self.conn.scalars(self.statements["find_all_assets"]).all()
             store.unify_assets(self.conn, self.source.name, every)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
 from shared.records import VALUES, Observation, RawRecord, Reject
-from worker import identity
+from worker.identity.names import normalise
 
 OBSERVED = ("symbol", "name", "symbol_key", "name_key", *VALUES)
 """The columns of the temporary tables that hold what an observation says."""
@@ -69,8 +69,8 @@ def _cells(o: Observation) -> tuple[object, ...]:
     return (
         o.symbol,
         o.name,
-        identity.normalise(o.symbol),
-        identity.normalise(o.name),
+        normalise(o.symbol),
+        normalise(o.name),
         o.price_usd,
         o.market_cap_usd,
         o.volume_24h_usd,

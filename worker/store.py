@@ -9,8 +9,9 @@ from sqlalchemy import Connection, TextClause
 
 from shared.records import Cursor, Reject
 from shared.tables import RAW
-from worker import drift, identity, staging
+from worker import drift, staging
 from worker.faults import At, go_on
+from worker.identity import decide
 from worker.locks import lock_identity
 from worker.phases import Phases
 from worker.shapes import Shape
@@ -65,7 +66,7 @@ class Counts:
 def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
-    identity.create_touched_keys(conn)
+    decide.create_touched_keys(conn)
 
 
 def load_batch(
@@ -147,7 +148,7 @@ def update_listings(
         conn.execute(statements["insert_assets"])
         conn.execute(statements["insert_listings"], {"source": source})
         conn.execute(statements["update_listings"], {"rebuild": rebuild})
-        return identity.resolve(conn, run_id)
+        return decide.resolve(conn, run_id)
     conn.execute(statements["update_listings"], {"rebuild": rebuild})
     return []
 

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, TextClause
 
 from shared.db import reachable
 from shared.tables import RAW
-from worker import identity, staging, store
+from worker import staging, store
+from worker.identity import decide
 from worker.raw import BEFORE_ALL, observe_raw, read_raw
 from worker.sources.base import Source
 from worker.statements import read_statements, source_parts
@@ -79,7 +80,7 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
         conn.begin() as transaction,
     ):
         findings: list[Finding] = []
-        identity.decide_on_all(conn)
+        decide.decide_on_all(conn)
         for source in RAW:
             statements = _statements(source)
             for check in BY_SOURCE:

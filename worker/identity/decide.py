@@ -4,47 +4,15 @@ For now a listing joins another source's when symbol and normalised name agree a
 both sources; never by symbol alone. `identity.sql` says how; the evidence stays with the listing.
 """
 
-import re
-import unicodedata
-from functools import lru_cache
-
 from sqlalchemy import Connection
 
+from worker.identity.names import slugify
 from worker.statements import read_statements
 
 LINK_SCORE = "0.900"
 """How sure a link by symbol and name is, from 0 to 1; an asset of its own is 1."""
 
-LONGEST_KEY = 300
-LONGEST_SLUG = 100
-
 STATEMENTS = read_statements("identity.sql")
-
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
-
-
-@lru_cache(maxsize=100_000)
-def normalise(label: str) -> str:
-    """Bring a symbol or name to the form in which it is compared.
-
-    Unicode NFKC (UAX #15), case folded, white space of any kind as one space. Words are kept. No
-    more than `LONGEST_KEY` characters count: NFKC can make many of one, and an index holds so many.
-    """
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())[:LONGEST_KEY]
-
-
-def slugify(name: str, external_id: str) -> str:
-    """Make a slug of an asset's name: `Wrapped Bitcoin` is `wrapped-bitcoin`.
-
-    A name without Latin letters or digits leaves it to the external id; one in which that has none
-    either is an `asset`.
-    """
-    for label in (name, external_id):
-        plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
-        slug = _SEPARATORS.sub("-", plain)[:LONGEST_SLUG].strip("-")
-        if slug:
-            return slug
-    return "asset"
 
 
 def resolve(conn: Connection, run_id: int | None) -> list[int]:

@@ -1,0 +1,1 @@
+"""Which asset a listing is."""
