@@ -22,6 +22,7 @@ Sized for 20 000 assets and a full snapshot every 5 minutes: 5 million observati
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -47,7 +48,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -81,8 +82,14 @@ def _values() -> list[Column[object]]:
 
 
 def _search_text() -> Column[object]:
-    """Name, symbol and slug in lower case, each on a line: a search compares bytes, once a row."""
-    labels = "lower(name) || chr(10) || lower(symbol) || chr(10) || lower(slug)"
+    """All that an asset is or was called, in lower case, each on a line.
+
+    A search compares bytes, once a row.
+    """
+    labels = (
+        "lower(name) || chr(10) || lower(symbol) || chr(10) || lower(slug)"
+        " || chr(10) || lower(former_names)"
+    )
     return Column("search_text", Key, Computed(labels, persisted=True))
 
 
@@ -103,12 +110,20 @@ def _raw_table(source: str) -> Table:
 
 RAW = {source: _raw_table(source) for source in ("coinpaprika", "coingecko", "csv")}
 
+RAW_LISTS = {source: _raw_table(source) for source in ("coingecko_coins", "coinpaprika_contracts")}
+"""Of the sources that say which contracts a coin has, and nothing of its price.
+
+Their records have no time of their own: `observed_at` is when the response was fetched, and a
+record that says what the newest one of its external id says is unchanged.
+"""
+
 observations = Table(
     "observations",
     metadata,
     _time("observed_at"),
     Column("listing_id", Integer, nullable=False),
     Column("run_id", Integer, nullable=False),
+    _time("ingested_at", now=True),
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),
     PrimaryKeyConstraint("listing_id", "observed_at", "payload_hash"),
@@ -133,6 +148,8 @@ assets = Table(
     Column("source_count", SmallInteger, nullable=False, server_default="0"),
     Column("sources", ARRAY(Text), nullable=False, server_default="{}"),
     Column("price_spread_percent", Numeric),
+    Column("divergent", Boolean, nullable=False, server_default="false"),
+    Column("former_names", Text, nullable=False, server_default=""),
     Column(
         "version",
         BigInteger,
@@ -186,6 +203,8 @@ asset_history = Table(
     Column("source_count", SmallInteger, nullable=False),
     Column("sources", ARRAY(Text), nullable=False),
     Column("price_spread_percent", Numeric),
+    Column("divergent", Boolean, nullable=False),
+    Column("former_names", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     _time("created_at"),
     _time("updated_at"),
@@ -362,8 +381,82 @@ identity_events = Table(
     Column("to_asset_id", Integer, nullable=False),
     Column("method", Text, nullable=False),
     Column("evidence", JSONB, nullable=False),
+    Column("decided_by", Text),
+    Column("reason", Text),
     Index(None, "listing_id"),
 )
+
+listing_names = Table(
+    "listing_names",
+    metadata,
+    Column("listing_id", Integer, primary_key=True, autoincrement=False),
+    Column("symbol", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    _time("first_observed_at"),
+)
+"""What a listing was ever called, and since when by its source's clock."""
+
+contracts = Table(
+    "contracts",
+    metadata,
+    Column("source", Key, primary_key=True),
+    Column("external_id", Key, primary_key=True),
+    Column("chain", Key, primary_key=True),
+    Column("address", Key, primary_key=True),
+    Index(None, "chain", "address"),
+)
+"""The contracts that a source gives for a listing of its own, which need not be there yet.
+
+`source` is the listing's (`coingecko`, not `coingecko_coins`); chains and addresses are normalised.
+"""
+
+crosswalk = Table(
+    "crosswalk",
+    metadata,
+    Column("source", Key, primary_key=True),
+    Column("external_id", Key, primary_key=True),
+    Column("asset", Key, nullable=False, index=True),
+)
+"""What the files in `data/identity` say: listings of one `asset` are one, of two are two."""
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("source", Key, nullable=False),
+    Column("external_id", Key, nullable=False),
+    Column("other_source", Key, nullable=False),
+    Column("other_external_id", Key, nullable=False),
+    Column("same", Boolean, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _time("decided_at", now=True),
+    _time("revoked_at", nullable=True),
+    Index(None, "source", "external_id"),
+    Index(None, "other_source", "other_external_id"),
+)
+"""What a person decided: that two listings are one asset, or are not. Kept through a reprocess."""
+
+matches = Table(
+    "matches",
+    metadata,
+    Column("listing_id", Integer, primary_key=True, autoincrement=False),
+    Column("other_listing_id", Integer, primary_key=True, autoincrement=False),
+    Column("method", Text, nullable=False),
+    Column("score", Numeric(4, 3), nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("prices", Text, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    _time("decided_at", now=True),
+    CheckConstraint("verdict IN ('linked', 'review')", name="verdict_is_known"),
+    CheckConstraint("prices IN ('agree', 'differ', 'unknown')", name="prices_are_known"),
+    Index(None, "other_listing_id"),
+)
+"""Pairs of listings that may be one asset: linked, or for a person to review.
+
+The first is the lesser by source and external id. `prices` says how their newest prices stood to
+each other when it was decided; where that changes, it is decided anew.
+"""
 
 api_keys = Table(
     "api_keys",

@@ -13,12 +13,16 @@ JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_
 ORDER BY l.id
 
 -- name: rebuild_observations
-INSERT INTO observations AS o (listing_id, observed_at, payload_hash, run_id, {values})
-SELECT n.listing_id, f.observed_at, f.payload_hash, f.run_id, {f_values}
-FROM fresh AS f JOIN newest AS n USING (external_id)
+INSERT INTO observations AS o (listing_id, observed_at, ingested_at, payload_hash, run_id, {values})
+SELECT n.listing_id, f.observed_at, r.ingested_at, f.payload_hash, f.run_id, {f_values}
+FROM fresh AS f
+JOIN newest AS n USING (external_id)
+JOIN {raw} AS r ON r.external_id = f.external_id AND r.observed_at = f.observed_at
+               AND r.payload_hash = f.payload_hash
 ON CONFLICT (listing_id, observed_at, payload_hash) DO UPDATE
-SET run_id = excluded.run_id, {set_excluded}
-WHERE (o.run_id, {o_values}) IS DISTINCT FROM (excluded.run_id, {excluded_values})
+SET run_id = excluded.run_id, ingested_at = excluded.ingested_at, {set_excluded}
+WHERE (o.run_id, o.ingested_at, {o_values})
+      IS DISTINCT FROM (excluded.run_id, excluded.ingested_at, {excluded_values})
 
 -- name: delete_unfounded_observations
 -- Observations that no raw record stands behind.

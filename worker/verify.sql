@@ -138,11 +138,12 @@ WHERE o.listing_id IS NULL
 
 -- name: observations_have_their_raw
 SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
-       'no raw record stands behind it' AS why
+       CASE WHEN r.external_id IS NULL THEN 'no raw record stands behind it'
+            ELSE 'its raw record came with another run, or at another time' END AS why
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
-WHERE r.external_id IS NULL OR r.run_id <> o.run_id
+WHERE r.external_id IS NULL OR (r.run_id, r.ingested_at) <> (o.run_id, o.ingested_at)
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
