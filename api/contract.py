@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from api.negotiation import JSON
 from api.parameters import QueryString
-from shared.settings import SOURCES
+from shared.settings import LISTING_SOURCES
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -51,7 +51,7 @@ DATA = {
     "stale_sources": {
         "type": "array",
         "description": "The sources whose newest data is older than it should be; see `/health`",
-        "items": {"type": "string", "enum": list(SOURCES)},
+        "items": {"type": "string", "enum": list(LISTING_SOURCES)},
     },
 }
 METAS = {

@@ -12,7 +12,7 @@ from flask import current_app
 from api.db import read
 from api.freshness import find_stale
 from api.queries.sources import read_loading
-from shared.settings import Settings
+from shared.settings import LISTING_SOURCES, Settings
 
 LASTS_SECONDS = 1.0
 """How long a judgement holds: what makes a source stale is minutes of silence."""
@@ -38,7 +38,8 @@ class Staleness:
     """Judges the configured sources at most once a second in each process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._sources = settings.sources
+        # Lists of contracts hold none of the values that are shown.
+        self._sources = [each for each in settings.sources if each in LISTING_SOURCES]
         self._interval = timedelta(seconds=settings.run_interval_seconds)
         self._judged: tuple[float, Stale] | None = None
 
@@ -48,8 +49,10 @@ class Staleness:
         judged = self._judged
         if judged is not None and now < judged[0]:
             return judged[1]
-        with read() as conn:
-            loading = read_loading(conn, self._sources)
+        loading = []
+        if self._sources:
+            with read() as conn:
+                loading = read_loading(conn, self._sources)
         stale = Stale.of(find_stale(loading, self._interval))
         self._judged = (now + LASTS_SECONDS, stale)
         return stale

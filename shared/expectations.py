@@ -29,10 +29,13 @@ class Expectations:
     """A source that brought (nearly) nothing new for longer is frozen: `partial`."""
     min_new_share: Decimal = Decimal("0.01")
     """A run with a smaller share of new records brought nearly nothing new."""
+    read_every: timedelta | None = None
+    """The loop leaves out a source whose last good run is younger. None: it has every turn."""
 
     def target(self, turn: timedelta) -> timedelta:
         """Say how old the newest good load may become, where each source has its turn so often."""
-        return max(self.fresh_for or timedelta(0), MISSED_TURNS * turn)
+        seldom = 2 * (self.read_every or timedelta(0))
+        return max(self.fresh_for or timedelta(0), MISSED_TURNS * turn, seldom)
 
     def dump(self) -> dict[str, Any]:
         """Show them in plain numbers: seconds and shares."""
@@ -43,12 +46,23 @@ class Expectations:
             "max_reject_rise": self.max_reject_rise,
             "max_unchanged_seconds": _seconds(self.max_unchanged_for),
             "min_new_share": self.min_new_share,
+            "read_every_seconds": _seconds(self.read_every),
         }
 
 
 def _seconds(span: timedelta | None) -> int | None:
     return None if span is None else int(span.total_seconds())
 
+
+# What contracts a coin has changes slowly, and a list that is the same for weeks is a good one.
+_CONTRACTS = Expectations(
+    fresh_for=None,
+    min_snapshot_share=Decimal("0.90"),
+    max_reject_share=Decimal("0.10"),
+    max_reject_rise=Decimal("0.02"),
+    max_unchanged_for=None,
+    read_every=timedelta(days=1),
+)
 
 EXPECTATIONS: Mapping[str, Expectations] = {
     # Files bring what they bring: no share of rejects, and no pace, is normal for the next one.
@@ -75,4 +89,6 @@ EXPECTATIONS: Mapping[str, Expectations] = {
         max_reject_rise=Decimal("0.02"),
         max_unchanged_for=timedelta(minutes=30),
     ),
+    "coingecko_coins": _CONTRACTS,
+    "coinpaprika_contracts": _CONTRACTS,
 }

@@ -16,13 +16,15 @@ class RawRecord:
 
     `payload` holds the element's own bytes. `document` is what they decode to (floats as
     `Decimal`), or None where they do not decode; `defect` then says why. `position` tells a
-    person where the record stood ("page 3, record 17", "prices.csv, line 120").
+    person where the record stood ("page 3, record 17", "prices.csv, line 120"). `fetched_at` is
+    by our clock, and there where the record has no time of its own.
     """
 
     payload: bytes
     position: str
     document: Mapping[str, Any] | None
     defect: str | None = None
+    fetched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,20 @@ class Observation:
     circulating_supply: Decimal | None = None
     total_supply: Decimal | None = None
     max_supply: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which contracts one raw record says that a coin has.
+
+    `external_id` is the record's own, `coin` the one that the provider's listing has. `observed_at`
+    is when it was fetched. A contract is (chain, address), normalised.
+    """
+
+    external_id: str
+    observed_at: datetime
+    coin: str
+    contracts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

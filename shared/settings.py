@@ -22,8 +22,14 @@ from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
 
-SOURCES = ("csv", "coinpaprika", "coingecko")
-"""Every source by name, in the order in which the loop takes them: what needs no network first."""
+LISTING_SOURCES = ("csv", "coinpaprika", "coingecko")
+"""The sources whose records are of listings: what assets and their values come from."""
+
+SOURCES = (*LISTING_SOURCES, "coingecko_coins", "coinpaprika_contracts")
+"""Every source by name, in the order in which the loop takes them: what needs no network first.
+
+The last say which contracts coins have, once a day.
+"""
 
 SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
 """The sample that ships with the project; what `CSV_PATH` is while it is unset."""

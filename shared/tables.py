@@ -117,6 +117,8 @@ Their records have no time of their own: `observed_at` is when the response was 
 record that says what the newest one of its external id says is unchanged.
 """
 
+EVERY_RAW = {**RAW, **RAW_LISTS}
+
 observations = Table(
     "observations",
     metadata,
@@ -395,6 +397,22 @@ listing_names = Table(
     _time("first_observed_at"),
 )
 """What a listing was ever called, and since when by its source's clock."""
+
+contract_claims = Table(
+    "contract_claims",
+    metadata,
+    Column("source", Key, primary_key=True),
+    Column("external_id", Key, primary_key=True),
+    _time("observed_at"),
+    Column("payload_hash", LargeBinary, nullable=False),
+    Column("coin", Key, nullable=False),
+    Column("contracts", JSONB, nullable=False),
+)
+"""What each record of the sources in `RAW_LISTS` said last, and when it was last seen.
+
+`coin` is the external id of the provider's listing, `contracts` its [chain, address] pairs. The raw
+record of that hash may be older: one that says the same is not stored again.
+"""
 
 contracts = Table(
     "contracts",

@@ -1,4 +1,6 @@
-"""How many requests a source takes, a minute and a month: counted in Postgres, for all processes.
+"""How many requests a provider takes, a minute and a month: counted in Postgres, for all processes.
+
+All feeds of one provider share them; the table names it by its first feed (`coingecko`).
 
 A request is counted, and committed, before it is sent: so a failed one counts, and no kill can
 forget one.
@@ -27,7 +29,7 @@ SOON = 0.001
 
 
 class Budget:
-    """The turns of one source on one database; `worker.http.Turns` is what it promises.
+    """The turns of one source, and of its provider's others, on one database; `worker.http.Turns` is what it promises.
 
     Evenly spaced, without a burst after a rest. The connection is its own, for a turn must not
     wait for a batch to commit, nor go back with it. What the database says against it comes as the
@@ -76,7 +78,7 @@ class Budget:
             connection = self._engine.connect()
             self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         return self._connection.execute(
-            STATEMENTS[statement], {"source": self._source.name, **values}
+            STATEMENTS[statement], {"source": self._source.provider, **values}
         )
 
 
@@ -91,14 +93,16 @@ def _spent(source: JsonApi, used: int, month: date) -> SourceError:
 
 
 def _variable(source: JsonApi) -> str:
-    return f"{source.name.upper()}_REQUESTS_PER_MONTH"
+    return f"{source.provider.upper()}_REQUESTS_PER_MONTH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a source used of the month's budget by an instant, and what its recent runs need.
+    """What a provider used of the month's budget by an instant, and what its recent runs need.
 
-    `requests_a_second` is over the last day; None where nothing was asked.
+    `source` is its feed that has every turn, and `requests_a_pass` what one turn of that needs;
+    `requests_a_day` are for its feeds that are read once a day. `requests_a_second` is over the
+    last day; None where nothing was asked.
     """
 
     source: str
@@ -109,6 +113,7 @@ class Usage:
     last_at: datetime | None
     next_request_at: datetime | None
     requests_a_pass: int
+    requests_a_day: int
     requests_a_second: float | None
 
     @property
@@ -129,18 +134,16 @@ class Usage:
 
     def shortfall(self, interval: float) -> str | None:
         """Say why a pass every `interval` seconds is more than the budget, and what is not."""
-        passes = math.floor(MONTH.total_seconds() / interval)
-        need = passes * self.requests_a_pass
         said = []
+        passes, need = self._needed(MONTH, interval)
         if need > self.budget:
             said.append(
-                f"{passes} passes a month at {self.requests_a_pass} requests each need {need} "
+                f"{passes} passes a month at {self.requests_a_pass} requests each{self._daily()} need {need} "
                 f"requests, the budget is {self.budget}; "
                 f"{self._fitting(MONTH, self.budget)} would fit"
             )
         rest = self.renews_at - self.instant
-        passes = math.floor(rest.total_seconds() / interval)
-        need = passes * self.requests_a_pass
+        passes, need = self._needed(rest, interval)
         if need > self.left:
             said.append(
                 f"until {self.renews_at:%Y-%m-%dT%H:%M:%SZ} {passes} passes need {need} requests, "
@@ -148,33 +151,52 @@ class Usage:
             )
         return f"{self.source}: {'; '.join(said)}" if said else None
 
+    def _needed(self, span: timedelta, interval: float) -> tuple[int, int]:
+        passes = math.floor(span.total_seconds() / interval)
+        return passes, passes * self.requests_a_pass + math.ceil(self._seldom(span))
+
+    def _seldom(self, span: timedelta) -> float:
+        return self.requests_a_day * (span / timedelta(days=1))
+
+    def _daily(self) -> str:
+        return f" and {self.requests_a_day} a day" if self.requests_a_day else ""
+
     def _fitting(self, span: timedelta, requests: int) -> str:
-        passes = requests / self.requests_a_pass
+        passes = (requests - self._seldom(span)) / max(self.requests_a_pass, 1)
         if passes < 1:
             return "no interval"
         return f"RUN_INTERVAL_SECONDS={math.ceil(span.total_seconds() / passes)}"
 
 
 def read_usage(conn: Connection, sources: Sequence[JsonApi]) -> list[Usage]:
-    """Read what each source used; one that never ran estimates what a pass needs."""
+    """Read what each provider of these sources used; a feed that never ran estimates its need."""
     by_name = {source.name: source for source in sources}
-    budgets = [source.requests_per_month for source in sources]
-    rows = conn.execute(STATEMENTS["read_usage"], {"sources": [*by_name], "budgets": budgets})
-    return [
-        Usage(
-            source=row.source,
-            budget=row.budget,
-            used=row.used,
-            instant=row.instant,
-            renews_at=row.renews_at,
-            last_at=row.last_at,
-            next_request_at=row.next_request_at,
-            requests_a_pass=int(
-                row.requests_a_pass or by_name[row.source].requests_a_pass(row.listings)
-            ),
-            requests_a_second=None
-            if row.requests_a_second is None
-            else float(row.requests_a_second),
-        )
+    asked = {
+        "sources": [*by_name],
+        "providers": [source.provider for source in sources],
+        "budgets": [source.requests_per_month for source in sources],
+    }
+    rows = conn.execute(STATEMENTS["read_usage"], asked).all()
+    needed = {
+        row.source: int(row.requests_a_pass or by_name[row.source].requests_a_pass(row.listings))
         for row in rows
-    ]
+    }
+    used = []
+    for provider in dict.fromkeys(row.provider for row in rows):
+        own = [row for row in rows if row.provider == provider]
+        seldom = {row.source for row in own if by_name[row.source].expects.read_every}
+        used.append(
+            Usage(
+                source=provider,
+                budget=own[0].budget,
+                used=own[0].used,
+                instant=own[0].instant,
+                renews_at=own[0].renews_at,
+                last_at=own[0].last_at,
+                next_request_at=own[0].next_request_at,
+                requests_a_pass=sum(needed[row.source] for row in own if row.source not in seldom),
+                requests_a_day=sum(needed[source] for source in seldom),
+                requests_a_second=sum(float(row.requests_a_second or 0) for row in own) or None,
+            )
+        )
+    return used

@@ -33,7 +33,7 @@ SET next_request_at = greatest(next_request_at, now() + :seconds * interval '1 s
 WHERE source = :source
 
 -- name: read_usage
--- What each source used this month, and what its recent runs say of the time to come: a run's
+-- What each source's provider used this month, and what its recent runs say of the time to come: a run's
 -- requests, and how many there were a second over the last day (an hour at least, so that one run
 -- by hand is not taken for a pace).
 WITH this AS (
@@ -41,6 +41,7 @@ WITH this AS (
 )
 SELECT
   s.source,
+  s.provider,
   s.budget,
   CASE WHEN b.month >= this.month THEN b.requests ELSE 0 END AS used,
   this.instant,
@@ -63,7 +64,8 @@ SELECT
       AND r.started_at > this.instant - interval '1 day'
   ) AS requests_a_second,
   (SELECT count(*) FROM listings AS l WHERE l.source = s.source) AS listings
-FROM unnest(CAST(:sources AS text[]), CAST(:budgets AS bigint[])) AS s (source, budget)
+FROM unnest(CAST(:sources AS text[]), CAST(:providers AS text[]), CAST(:budgets AS bigint[]))
+     AS s (source, provider, budget)
 CROSS JOIN this
-LEFT JOIN request_budgets AS b ON b.source = s.source
-ORDER BY s.source
+LEFT JOIN request_budgets AS b ON b.source = s.provider
+ORDER BY s.provider, s.source

@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from shared.records import VALUES, Observation, RawRecord, Reject
+from shared.records import VALUES, Claim, Observation, RawRecord, Reject
 from worker.reasons import flatten, printable
 from worker.sources.base import Source
 
@@ -26,7 +26,7 @@ _MOST_DIGITS = 4_000  # JSONB writes 1e4000 out in digits, and readers refuse lo
 _MOST_DECIMALS = 16_000  # numeric holds 16383
 
 
-def check(source: Source, record: RawRecord, now: datetime) -> Observation | Reject:
+def check(source: Source, record: RawRecord, now: datetime) -> Observation | Claim | Reject:
     """Say what a record means, or why it is refused, with every reason that can be found.
 
     A record whose source time is further ahead of `now` than the source's `max_clock_ahead` is
@@ -36,17 +36,17 @@ def check(source: Source, record: RawRecord, now: datetime) -> Observation | Rej
     may_be_long = _may_hold_a_long_number(record.payload)
     reasons = list(_unstorable(record, may_be_long=may_be_long))
     if reasons or document is None:
-        return Reject(record, reasons or ["not an object"], _external_id(document))
+        return Reject(record, reasons or ["not an object"], _external_id(source, document))
     try:
-        observation = source.observe(document)
+        said = source.read(record)
     except ValidationError as exc:
-        return Reject(record, list(flatten(exc.messages)), _external_id(document))
-    ahead = observation.observed_at - now
+        return Reject(record, list(flatten(exc.messages)), _external_id(source, document))
+    ahead = said.observed_at - now
     if ahead > source.max_clock_ahead:
-        reasons.append(f"observed_at: {observation.observed_at.isoformat()} is in the future")
-    if may_be_long:
-        reasons += _too_exact(observation)
-    return Reject(record, reasons, observation.external_id) if reasons else observation
+        reasons.append(f"observed_at: {said.observed_at.isoformat()} is in the future")
+    if may_be_long and isinstance(said, Observation):
+        reasons += _too_exact(said)
+    return Reject(record, reasons, said.external_id) if reasons else said
 
 
 def _unstorable(record: RawRecord, *, may_be_long: bool) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _is_beyond_jsonb(leaf: object) -> bool:
     return abs(leaf.adjusted()) > _MOST_DIGITS or decimals > _MOST_DECIMALS
 
 
-def _external_id(document: Mapping[str, Any] | None) -> str | None:
+def _external_id(source: Source, document: Mapping[str, Any] | None) -> str | None:
     """Find the id that a refused record carries, for a person to search by."""
-    found = (document or {}).get("id")
+    found = source.id_of(document or {})
     return printable(found[:300]) if isinstance(found, str) else None

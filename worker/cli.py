@@ -80,6 +80,9 @@ def run(
 ) -> None:
     """Read the sources and load what is new, every --interval seconds or --once.
 
+    The lists of contracts (coingecko_coins, coinpaprika_contracts) are read once a day: a pass
+    leaves out one whose last good run is younger. One that --source names with --once is read.
+
     SIGTERM and Ctrl-C end it after the batch in flight.
     """
     settings = ctx.obj.replace(batch_size=batch_size, run_interval_seconds=interval)
@@ -89,7 +92,8 @@ def run(
         return
     with open_worker(settings) as worker, show_progress() as progress:
         stop_on_signals(worker)
-        done = loop.run_once(sources, lambda name: worker.run(name, progress(name)), worker.stop)
+        due = names or worker.due(sources)
+        done = loop.run_once(due, lambda name: worker.run(name, progress(name)), worker.stop)
     for result in done.results:
         show_result(result)
     for error in [*done.locked, *done.refused]:
@@ -113,7 +117,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
             if not budgets_were_looked_at:
                 worker.warn_of_budgets(sources)
                 budgets_were_looked_at = True
-            loop.run_once(sources, worker.run, worker.stop)
+            loop.run_once(worker.due(sources), worker.run, worker.stop)
             worker.metrics.passed()
 
         with worker.metrics.served(settings.metrics_host, settings.metrics_port):
@@ -190,6 +194,7 @@ def status(settings: Settings, as_json: bool) -> None:
         max_reject_rise="above the usual",
         max_unchanged_seconds="nothing new for s",
         min_new_share="new share, least",
+        read_every_seconds="read every s",
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection, Row, TextClause, column, func, select, update
 
 from shared.runs import DRIFT, WEIGHED
-from shared.tables import RAW, drift, shapes
+from shared.tables import EVERY_RAW, drift, shapes
 from worker.differences import (
     APPEARED,
     FEWEST_RECORDS,
@@ -34,7 +34,7 @@ from worker.sources.base import Policy, Source
 from worker.statements import read_statements, source_parts
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
-    source: read_statements("drift.sql", **source_parts(source)) for source in RAW
+    source: read_statements("drift.sql", **source_parts(source)) for source in EVERY_RAW
 }
 
 COMPARED_LISTINGS = 20

@@ -68,16 +68,18 @@ class Http:
     It keeps the connection. `requests`, `retries` and the seconds that it `waited`, for turns and
     between attempts, count up from 0. Each request, a retry too, takes one of the source's turns
     first. Once the `stop` event is set it ends every wait, and raises `RetryableError` with the
-    code `stopped`. `told` is called after each request with its answer's status, or None.
+    code `stopped`. Messages name the settings of the `provider`, by
+    default the source itself. `told` is called after each request with its answer's status, or None.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  keywords, and most for tests
         self,
         source: str,
         turns: Turns,
         stop: threading.Event,
         limits: Limits = DEFAULT_LIMITS,
         *,
+        provider: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Http:
         self.waited = 0.0
         self.told: Callable[[int | None], object] = lambda status: None  # noqa: ARG005
         self._source = source
+        self._provider = provider or source
         self._turns = turns
         self._stop = stop
         self._limits = limits
@@ -115,7 +118,7 @@ class Http:
         self._session.close()
 
     def __call__(self, request: Request, validator: str | None = None) -> Response:
-        failures = Failures(self._source, request)
+        failures = Failures(self._provider, request)
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_another),
             stop=stop_after_attempt(self._limits.attempts),

@@ -37,11 +37,11 @@ class Failures:
         SourceError: `misconfigured`, where the request's URL is none.
     """
 
-    def __init__(self, source: str, request: Request) -> None:
+    def __init__(self, provider: str, request: Request) -> None:
         self._secrets = [value for value in request.headers.values() if value]
-        self._base_url = f"{source.upper()}_BASE_URL"
-        self._api_key = f"{source.upper()}_API_KEY"
-        self._rate = f"{source.upper()}_REQUESTS_PER_MINUTE"
+        self._base_url = f"{provider.upper()}_BASE_URL"
+        self._api_key = f"{provider.upper()}_API_KEY"
+        self._rate = f"{provider.upper()}_REQUESTS_PER_MINUTE"
         try:
             self.host = urlsplit(request.url).hostname or ""
             self.url = shown_url(request)

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,6 +28,7 @@ from shared.settings import Settings
 from worker import report
 from worker.child import Child, EndedByItselfError, adopt_orphans, last_lines, wait_for
 from worker.migrate import ensure_reader_login, upgrade
+from worker.runs import read_due
 
 API_CONFIG = Path(__file__).resolve().parent.parent / "api" / "gunicorn.conf.py"
 
@@ -211,10 +212,11 @@ class Parts:
             return
         with self._engine.connect() as conn:
             assets, newest = report.count_assets(conn), report.read_runs(conn, 1)
+            due = read_due(conn, self._settings.sources)
         self._start()
         self._wait_for_the_api()
         self._introduce(assets)
-        news = News(self._engine, self._settings.sources, newest[0].id if newest else 0)
+        news = News(self._engine, due, newest[0].id if newest else 0)
         while not self._stop.is_set():
             self._check()
             news.tell()
@@ -300,7 +302,7 @@ class Parts:
 class News:
     """What the first pass over the sources comes to, told as it comes."""
 
-    def __init__(self, engine: Engine, sources: tuple[str, ...], newest_run: int) -> None:
+    def __init__(self, engine: Engine, sources: Iterable[str], newest_run: int) -> None:
         self._engine = engine
         self._untold = set(sources)
         self._newest_run = newest_run

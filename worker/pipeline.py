@@ -21,7 +21,7 @@ from shared.errors import (
     RetryableError,
     SourceError,
 )
-from shared.records import Observation, Page, RawRecord, Reject
+from shared.records import Claim, Observation, Page, RawRecord, Reject
 from worker import drift, runs, staging, store
 from worker.check import check
 from worker.faults import Faults
@@ -274,8 +274,8 @@ class _Run:
 
     def _check(
         self, records: Sequence[RawRecord], now: datetime
-    ) -> tuple[list[tuple[RawRecord, Observation]], list[Reject]]:
-        observed: list[tuple[RawRecord, Observation]] = []
+    ) -> tuple[list[tuple[RawRecord, Observation | Claim]], list[Reject]]:
+        observed: list[tuple[RawRecord, Observation | Claim]] = []
         rejects: list[Reject] = []
         for record in records:
             checked = check(self.source, record, now)

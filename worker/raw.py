@@ -12,8 +12,8 @@ from marshmallow import ValidationError
 from sqlalchemy import Connection, Row, select, tuple_
 from sqlalchemy import Text as AsText
 
-from shared.records import Observation
-from shared.tables import RAW
+from shared.records import Claim, Observation, RawRecord
+from shared.tables import EVERY_RAW
 from worker.reasons import flatten
 from worker.sources.base import Source
 
@@ -43,7 +43,7 @@ def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequenc
 
     Each has its key, `run_id`, and the payload as text, with every digit.
     """
-    raw = RAW[source].c
+    raw = EVERY_RAW[source].c
     key = tuple_(raw.observed_at, raw.external_id, raw.payload_hash)
     stmt = (
         select(
@@ -62,10 +62,24 @@ def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequenc
 
 def observe_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:
     """Say what raw records mean. One that is none by today's schema is left out, and logged."""
-    observed: list[tuple[Row[Any], Observation]] = []
+    said = _read_again(source, rows)
+    return [(row, each) for row, each in said if isinstance(each, Observation)]
+
+
+def claim_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Claim]]:
+    """Say what the raw records of a list of contracts mean, as `observe_raw` does."""
+    said = _read_again(source, rows)
+    return [(row, each) for row, each in said if isinstance(each, Claim)]
+
+
+def _read_again(
+    source: Source, rows: Sequence[Row[Any]]
+) -> list[tuple[Row[Any], Observation | Claim]]:
+    said: list[tuple[Row[Any], Observation | Claim]] = []
     for row in rows:
+        record = RawRecord(b"", "", decode(row.payload), fetched_at=row.observed_at)
         try:
-            observed.append((row, source.observe(decode(row.payload))))
+            said.append((row, source.read(record)))
         except ValidationError as exc:
             log.warning(
                 "a raw record is none by the schema of today",
@@ -74,4 +88,4 @@ def observe_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any]
                 observed_at=row.observed_at.isoformat(),
                 reasons=list(flatten(exc.messages)),
             )
-    return observed
+    return said

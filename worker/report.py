@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, func, literal, select
 
 from shared.expectations import EXPECTATIONS
 from shared.settings import SOURCES
-from shared.tables import RAW, assets, checkpoints, listings, rejects, runs
+from shared.tables import EVERY_RAW, assets, checkpoints, listings, rejects, runs
 from worker.budget import Usage
 from worker.retry import Wanted, has_reason
 
@@ -94,7 +94,7 @@ def count_assets(conn: Connection) -> int:
 
 
 def count_raw(conn: Connection, source: str) -> int:
-    return int(conn.scalar(select(func.count()).select_from(RAW[source])) or 0)
+    return int(conn.scalar(select(func.count()).select_from(EVERY_RAW[source])) or 0)
 
 
 def read_runs(conn: Connection, limit: int, source: str | None = None) -> Rows:

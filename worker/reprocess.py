@@ -1,4 +1,4 @@
-"""Rebuild observations, listings and assets from raw records, without fetching.
+"""Rebuild observations, listings, contracts and assets from raw records, without fetching.
 
 In batches, each a transaction of its own; readers go on reading. What comes out is what the same
 records loaded now would give: ids and slugs stay, and a second time changes nothing. A record
@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row
 
 from shared.db import reachable
-from worker import staging, store
+from shared.tables import RAW_LISTS
+from worker import claims, staging, store
 from worker.identity import decide
 from worker.locks import lock_identity, locked
 from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
@@ -42,7 +43,8 @@ def reprocess(
         DatabaseUnavailableError: the database went away.
     """
     with reachable(), locked(engine, source.name) as conn:
-        return _Reprocess(conn, source).execute(progress)
+        kind = _ReprocessClaims if source.name in RAW_LISTS else _Reprocess
+        return kind(conn, source).execute(progress)
 
 
 class _Reprocess:
@@ -58,17 +60,20 @@ class _Reprocess:
             store.create_staging(self.conn, self.source.name)
         read = unreadable = 0
         for rows in self._stretches():
-            readable = self._rebuild_observations(rows)
+            readable = self._rebuild(rows)
             read += len(rows)
             unreadable += len(rows) - readable
             progress(read)
+        self._rebuild_what_follows()
+        return Rebuilt(read, unreadable)
+
+    def _rebuild_what_follows(self) -> None:
         with self.conn.begin():
             self.conn.execute(
                 self.statements["delete_unfounded_observations"], {"source": self.source.name}
             )
         self._rebuild_listings()
         self._rebuild_assets()
-        return Rebuilt(read, unreadable)
 
     def _stretches(self) -> Iterator[Sequence[Row[Any]]]:
         """Yield the raw records, each stretch read in a transaction of its own."""
@@ -81,7 +86,7 @@ class _Reprocess:
             yield rows
             after = rows[-1]
 
-    def _rebuild_observations(self, rows: Sequence[Row[Any]]) -> int:
+    def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
         with self.conn.begin():
             observed = observe_raw(self.source, rows)
             staging.copy_fresh(self.conn, observed)
@@ -120,3 +125,20 @@ class _Reprocess:
             self.conn.execute(self.statements["delete_empty_assets"])
             every = self.conn.scalars(self.statements["find_all_assets"]).all()
             store.unify_assets(self.conn, self.source.name, every)
+
+
+class _ReprocessClaims(_Reprocess):
+    """One rebuild of what a list of contracts says."""
+
+    def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
+        with self.conn.begin():
+            readable = claims.reread(self.conn, self.source, rows)
+            claims.rebuild_claims(self.conn, self.source.name)
+        return readable
+
+    def _rebuild_what_follows(self) -> None:
+        name = self.source.name
+        with self.conn.begin():
+            claims.delete_unfounded_claims(self.conn, name)
+            moved = claims.update_contracts(self.conn, name, None)
+            store.unify_assets(self.conn, name, moved)

@@ -7,7 +7,7 @@ now.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.db import is_away, reachable, refusal
 from shared.errors import InjectedFailureError
-from shared.records import Observation, RawRecord, Reject
+from shared.records import Claim, Observation, RawRecord, Reject
 from shared.tables import rejects
 from worker import runs, staging, store
 from worker.check import check
@@ -59,7 +59,7 @@ class Checked:
     """A stretch of rejects, read again."""
 
     ids: list[int] = field(default_factory=list)
-    observed: list[tuple[RawRecord, Observation]] = field(default_factory=list)
+    observed: list[tuple[RawRecord, Observation | Claim]] = field(default_factory=list)
     refused: list[Reject] = field(default_factory=list)
 
     def batch(self) -> Batch:
@@ -139,7 +139,13 @@ def _stretches(
 ) -> Iterator[Checked]:
     """Yield the rejects in the order of their ids, a batch of them at a time."""
     after = 0
-    columns = (rejects.c.id, rejects.c.payload, rejects.c.position, rejects.c.reasons)
+    columns = (
+        rejects.c.id,
+        rejects.c.payload,
+        rejects.c.position,
+        rejects.c.reasons,
+        rejects.c.last_seen_at,
+    )
     while True:
         stmt = wanted.of(select(*columns, rejects.c.external_id), source.name)
         stmt = stmt.where(rejects.c.id > after).order_by(rejects.c.id).limit(options.batch_size)
@@ -161,7 +167,8 @@ def _check(source: Source, rows: Sequence[Row[Any]], now: datetime) -> Checked:
             unread = RawRecord(payload, row.position, None)
             checked.refused.append(Reject(unread, row.reasons, row.external_id))
             continue
-        said = check(source, record, now)
+        # Where a record has no time of its own, it is of when it came last.
+        said = check(source, replace(record, fetched_at=row.last_seen_at), now)
         if isinstance(said, Reject):
             checked.refused.append(said)
         else:

@@ -2,8 +2,9 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db import reachable
+from shared.expectations import EXPECTATIONS
 from shared.records import Cursor
 from shared.runs import WEIGHED
 from shared.tables import checkpoints, rejects, runs
@@ -36,6 +38,9 @@ SNAPSHOT_DECLINE = Decimal("0.99")
 
 Otherwise a source that answers a little less each time would set its own standard.
 """
+
+AGAIN_AFTER = timedelta(hours=1)
+"""How long a source that is read seldom is left alone after a run that was not good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,45 @@ class Checkpoint:
     snapshot_progress: int = 0
     snapshot_records: int | None = None
     last_reason: str | None = None
+
+
+def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
+    """Return those of the sources that have their turn now, in their order.
+
+    One that is read seldom has none while its last good run is younger than it declares, and not
+    within `AGAIN_AFTER` of one that was not good, unless its checkpoint was cleared since.
+    """
+    own = (runs.c.source, func.max(runs.c.started_at).label("at"))
+    last = select(*own).where(runs.c.command == "run").group_by(runs.c.source).subquery()
+    good = (
+        select(*own)
+        .where(runs.c.command == "run", runs.c.outcome == "succeeded")
+        .group_by(runs.c.source)
+        .subquery()
+    )
+    stmt = (
+        select(
+            last.c.source,
+            (func.now() - last.c.at).label("since_last"),
+            (func.now() - good.c.at).label("since_good"),
+        )
+        .outerjoin(good, good.c.source == last.c.source)
+        .outerjoin(checkpoints, checkpoints.c.source == last.c.source)
+        .where(
+            last.c.source.in_([each for each in sources if EXPECTATIONS[each].read_every]),
+            or_(checkpoints.c.cleared_at.is_(None), checkpoints.c.cleared_at < last.c.at),
+        )
+    )
+    read = {row.source: row for row in conn.execute(stmt)}
+
+    def is_due(source: str) -> bool:
+        row, every = read.get(source), EXPECTATIONS[source].read_every
+        if row is None or every is None:
+            return True
+        is_old = row.since_good is None or row.since_good >= every
+        return is_old and row.since_last >= AGAIN_AFTER
+
+    return [source for source in sources if is_due(source)]
 
 
 def start_run(conn: Connection, source: str, command: str, cursor: Cursor | None) -> int:

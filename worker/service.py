@@ -15,7 +15,7 @@ from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, project_folder
 from shared.records import Page
 from shared.settings import SOURCES, Settings
-from worker import pipeline, retry
+from worker import pipeline, retry, runs
 from worker.budget import Budget, Usage, read_usage
 from worker.faults import Faults
 from worker.http import Http
@@ -77,8 +77,13 @@ class Worker:
         self.metrics.ended(name, result.ending)
         return result
 
+    def due(self, names: Sequence[str]) -> list[str]:
+        """Return those of the sources that have their turn now; see `runs.read_due`."""
+        with reachable(), self.engine.connect() as conn:
+            return runs.read_due(conn, names)
+
     def read_usage(self, names: Sequence[str] = SOURCES) -> list[Usage]:
-        """Read what the sources that are asked over the network used of the month's budget."""
+        """Read what the providers that are asked over the network used of the month's budget."""
         sources = [source for name in names if isinstance(source := self.source(name), JsonApi)]
         with reachable(), self.engine.connect() as conn:
             return read_usage(conn, sources)
@@ -135,7 +140,7 @@ class Worker:
             return
         with (
             Budget(self.engine, source) as budget,
-            Http(source.name, budget, self.stop) as fetch,
+            Http(source.name, budget, self.stop, provider=source.provider) as fetch,
         ):
             fetch.told = functools.partial(self.metrics.answered, source.name)
             try:

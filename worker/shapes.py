@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from shared.records import Observation, RawRecord, Reject
+from shared.records import Claim, Observation, RawRecord, Reject
 from worker.reasons import printable
 
 TYPES = ("object", "array", "string", "number", "boolean", "null")
@@ -64,7 +64,7 @@ class ShapeCounter:
         self._found: dict[Structure, list[Any]] = {}
 
     def add(
-        self, document: Mapping[str, Any], record: RawRecord, checked: Observation | Reject
+        self, document: Mapping[str, Any], record: RawRecord, checked: Observation | Claim | Reject
     ) -> None:
         """Count one record; what it was checked to be is where to find it."""
         structure = _structure(document)
@@ -165,7 +165,7 @@ def _code_or_null(value: Any) -> int:
     return NULL if value == "" else _code(type(value))
 
 
-def _example(record: RawRecord, checked: Observation | Reject) -> dict[str, str | None]:
+def _example(record: RawRecord, checked: Observation | Claim | Reject) -> dict[str, str | None]:
     observed_at = None if isinstance(checked, Reject) else checked.observed_at.isoformat()
     return {
         "external_id": checked.external_id,

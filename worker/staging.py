@@ -9,24 +9,41 @@ import psycopg2
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
-from shared.records import VALUES, Observation, RawRecord, Reject
+from shared.records import VALUES, Claim, Observation, RawRecord, Reject
 from worker.identity.names import normalise
 
 OBSERVED = ("symbol", "name", "symbol_key", "name_key", *VALUES)
 """The columns of the temporary tables that hold what an observation says."""
 
+CLAIMED = ("external_id", "observed_at", "coin", "contracts")
+"""The columns of the temporary tables that hold a claim."""
 
-def stage(observed: Iterable[tuple[RawRecord, Observation]]) -> bytes:
-    """Write checked records as COPY sends them to the `staging` table."""
+
+def stage(checked: Iterable[tuple[RawRecord, Observation | Claim]]) -> bytes:
+    """Write checked records as COPY sends them to the staging table of their kind."""
     return b"".join(
-        _line([o.external_id, o.observed_at.isoformat(), *_cells(o)], record.payload)
-        for record, o in observed
+        _line([said.external_id, said.observed_at.isoformat(), *_said(said)], record.payload)
+        for record, said in checked
     )
 
 
 def copy_staged(conn: Connection, rows: bytes) -> None:
     """Send what `stage` wrote to the `staging` table."""
     _copy(conn, "staging", ("external_id", "observed_at", *OBSERVED, "payload"), rows)
+
+
+def copy_claims(conn: Connection, rows: bytes) -> None:
+    """Send what `stage` wrote of claims to the `staged_claims` table."""
+    _copy(conn, "staged_claims", (*CLAIMED, "payload"), rows)
+
+
+def copy_reread_claims(conn: Connection, rows: Sequence[tuple[Row[Any], Claim]]) -> None:
+    """Send what stored raw records claim to `reread_claims`, under the records' own keys."""
+    lines = [
+        _line([raw.external_id, raw.observed_at.isoformat(), *_said(claim)], _hex(raw.payload_hash))
+        for raw, claim in rows
+    ]
+    _copy(conn, "reread_claims", (*CLAIMED, "payload_hash"), b"".join(lines))
 
 
 def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -> None:
@@ -62,6 +79,12 @@ def copy_rejects(conn: Connection, rejects: Sequence[Reject]) -> None:
     ]
     columns = ("external_id", "position", "reasons", "payload")
     _copy(conn, "staging_rejects", columns, b"".join(lines))
+
+
+def _said(said: Observation | Claim) -> tuple[object, ...]:
+    if isinstance(said, Observation):
+        return _cells(said)
+    return (said.coin, json.dumps(said.contracts, ensure_ascii=False))
 
 
 def _cells(o: Observation) -> tuple[object, ...]:

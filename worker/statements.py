@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import TextClause, text
 
 from shared.records import VALUES
-from shared.tables import RAW
+from shared.tables import EVERY_RAW
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -31,7 +31,7 @@ def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
 
 def source_parts(source: str) -> dict[str, str]:
     """Write what the statements of one source share: its raw table, and `shared_parts`."""
-    return {"raw": RAW[source].name, **shared_parts()}
+    return {"raw": EVERY_RAW[source].name, **shared_parts()}
 
 
 def shared_parts() -> dict[str, str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, TextClause
 
 from shared.records import Cursor, Reject
-from shared.tables import RAW
-from worker import drift, staging
+from shared.tables import EVERY_RAW, RAW_LISTS
+from worker import claims, drift, staging
 from worker.faults import At, go_on
 from worker.identity import decide
 from worker.locks import lock_identity
@@ -18,7 +18,7 @@ from worker.shapes import Shape
 from worker.statements import read_statements, source_parts
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
-    source: read_statements("batch.sql", **source_parts(source)) for source in RAW
+    source: read_statements("batch.sql", **source_parts(source)) for source in EVERY_RAW
 }
 
 
@@ -67,6 +67,8 @@ def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
     decide.create_touched_keys(conn)
+    if source in RAW_LISTS:
+        claims.create_staging(conn, source)
 
 
 def load_batch(
@@ -119,6 +121,14 @@ def load_rows(conn: Connection, source: str, run_id: int, rows: bytes, at: At = 
     """Bring everything from raw records to assets up to date; return how many were new."""
     statements = STATEMENTS[source]
     at("before_copy")
+    if source in RAW_LISTS:
+        new, moved = claims.load_rows(conn, source, run_id, rows, at)
+        for point in ("after_listings", "after_observations"):
+            at(point)
+        if moved:
+            unify_assets(conn, source, moved)
+        at("after_assets")
+        return new
     staging.copy_staged(conn, rows)
     new = conn.execute(statements["insert_raw"], {"run_id": run_id}).rowcount
     at("after_raw")

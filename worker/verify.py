@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, TextClause
 
 from shared.db import reachable
-from shared.tables import RAW
-from worker import staging, store
+from shared.tables import RAW, RAW_LISTS
+from worker import claims, staging, store
 from worker.identity import decide
 from worker.raw import BEFORE_ALL, observe_raw, read_raw
 from worker.sources.base import Source
@@ -23,6 +23,14 @@ BY_SOURCE = (
     "observations_have_their_raw",
     "runs_stored_what_they_counted",
 )
+BY_LIST = (
+    "raw_has_its_hash",
+    "runs_stored_what_they_counted",
+    "claims_have_their_raw",
+    "claims_are_the_newest",
+    "contracts_say_what_was_claimed",
+)
+BY_RAW_LIST = ("claims_say_what_raw_says",)
 BY_RAW = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
 OVERALL = (
     "checkpoints_add_up",
@@ -85,13 +93,19 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
             statements = _statements(source)
             for check in BY_SOURCE:
                 findings += _find(conn, f"{check} ({source})", statements[check])
+        for source in RAW_LISTS:
+            findings += _find_in_list(conn, source)
         for check in OVERALL:
             findings += _find(conn, check, statements[check])
         for reader in sources:
-            findings += _read_anew(conn, reader)
+            if reader.name in RAW_LISTS:
+                findings += _read_list_anew(conn, reader)
+            else:
+                findings += _read_anew(conn, reader)
         counted, fingerprint = _fingerprint(conn)
         transaction.rollback()
-    checks = len(RAW) * len(BY_SOURCE) + len(OVERALL) + len(sources) * len(BY_RAW)
+    checks = len(RAW) * len(BY_SOURCE) + len(RAW_LISTS) * len(BY_LIST) + len(OVERALL)
+    checks += sum(len(BY_RAW_LIST if one.name in RAW_LISTS else BY_RAW) for one in sources)
     return Report(counted, checks, tuple(findings), fingerprint)
 
 
@@ -99,10 +113,46 @@ def _statements(source: str) -> dict[str, TextClause]:
     return read_statements("verify.sql", source=source, **source_parts(source))
 
 
-def _find(conn: Connection, check: str, statement: TextClause) -> list[Finding]:
-    rows = conn.execute(statement).all()
+def _find(
+    conn: Connection, check: str, statement: TextClause, asked: Mapping[str, str] | None = None
+) -> list[Finding]:
+    rows = conn.execute(statement, asked or {}).all()
     shown = tuple(f"{row.what}: {row.why}" for row in rows[:SHOWN])
     return [Finding(check, len(rows), shown)] if rows else []
+
+
+def _find_in_list(conn: Connection, source: str) -> list[Finding]:
+    """Find what is damaged of what a list of contracts says."""
+    store.create_staging(conn, source)
+    claims.find_unsaid_contracts(conn, source)
+    statements = _statements(source) | claims.STATEMENTS[source]
+    listed_by = claims.list_of(source).listed_by
+    asked = {
+        "claims_have_their_raw": {"source": source},
+        "claims_are_the_newest": {"source": source},
+        "contracts_say_what_was_claimed": {"listed_by": listed_by},
+    }
+    return [
+        found
+        for check in BY_LIST
+        for found in _find(conn, f"{check} ({source})", statements[check], asked.get(check))
+    ]
+
+
+def _read_list_anew(conn: Connection, source: Source) -> list[Finding]:
+    """Compare what every raw record of a list says with the claims made of them."""
+    statements = claims.STATEMENTS[source.name]
+    (check,) = BY_RAW_LIST
+    count, shown = 0, []
+    rows = read_raw(conn, source.name, BEFORE_ALL)
+    while rows:
+        claims.reread(conn, source, rows)
+        for found in _find(conn, check, statements[check], {"source": source.name}):
+            count += found.count
+            shown += found.rows
+        conn.execute(statements["empty_reread_claims"])
+        rows = read_raw(conn, source.name, rows[-1])
+    return [Finding(f"{check} ({source.name})", count, tuple(shown[:SHOWN]))] if count else []
 
 
 def _read_anew(conn: Connection, source: Source) -> list[Finding]:
@@ -134,6 +184,11 @@ def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
     for source in RAW:
         statements = _statements(source)
         counted[RAW[source].name] = _digest(conn, statements["fingerprint_raw"], digest)
+    for source in RAW_LISTS:
+        of_list = claims.STATEMENTS[source]
+        counted[RAW_LISTS[source].name] = _digest(conn, of_list["fingerprint_raw"], digest)
+    _digest(conn, of_list["fingerprint_claims"], digest)
+    counted["contracts"] = _digest(conn, of_list["fingerprint_contracts"], digest)
     for table in ("observations", "listings", "assets", "rejects"):
         counted[table] = _digest(conn, statements[f"fingerprint_{table}"], digest)
     return counted, digest.hexdigest()[:32]

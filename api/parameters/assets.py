@@ -8,10 +8,11 @@ from marshmallow import ValidationError, fields, post_load, validate
 from api import cursors
 from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
 from api.keyset import BY_MARKET_CAP, Position
-from api.parameters import CommaList, Count, NameList, QueryString, SourceList, page_size
+from api.parameters import CommaList, Count, NameList, QueryString, page_size
 from api.parameters.fields import Bound, Since, SortField, Version
 from api.queries.assets import Wanted
 from api.queries.filters import Filters
+from shared.settings import LISTING_SOURCES
 
 LAST_PAGE = 100
 """How far `page` goes: each further one costs more than the one before, a cursor's does not."""
@@ -102,7 +103,9 @@ class ChosenAssetsParameters(ColumnsParameters):  # type: ignore[misc]
             "example": ["BTC", "ETH"],
         },
     )
-    source = SourceList(
+    source = NameList(
+        "source",
+        LISTING_SOURCES,
         load_default=(),
         metadata={"description": "Only assets that one of these sources lists."},
     )

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from api.queries.runs import duration
 from shared.runs import OUTCOMES
-from shared.tables import RAW, assets, checkpoints, listings, runs
+from shared.tables import EVERY_RAW, assets, checkpoints, listings, runs
 
 COUNTS = ("fetched", "new", "unchanged", "rejected")
 """What becomes of records; the columns of the tables are named `records_fetched` and so on."""
@@ -144,7 +144,10 @@ def newest_observations(sources: Sequence[str]) -> FromClause:
     """Make a table of the sources and the time `at` which each was observed last, by its clock."""
     return union_all(
         *(
-            select(literal(source).label("source"), func.max(RAW[source].c.observed_at).label("at"))
+            select(
+                literal(source).label("source"),
+                func.max(EVERY_RAW[source].c.observed_at).label("at"),
+            )
             for source in sources
         )
     ).subquery("newest")

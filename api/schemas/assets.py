@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant
 from shared.records import VALUES
-from shared.settings import SOURCES
+from shared.settings import LISTING_SOURCES
 
 
 class ValuesSchema(Schema):
@@ -46,7 +46,7 @@ class AssetSchema(ValuesSchema, LabelsSchema):
 class ProvenanceSchema(Schema):
     """Where a value comes from: a listing, and the raw record and run behind it."""
 
-    source = fields.String(metadata={"enum": list(SOURCES)})
+    source = fields.String(metadata={"enum": list(LISTING_SOURCES)})
     external_id = fields.String(
         metadata={"description": "The source's own id", "example": "btc-bitcoin"}
     )

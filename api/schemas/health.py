@@ -28,6 +28,10 @@ class ExpectedSchema(Schema):
         metadata={"description": "Without new records for longer, a run is `partial`: `frozen`"},
     )
     min_new_share = share("Of a run's records; with fewer it brought nothing new", nullable=False)
+    read_every_seconds = fields.Integer(
+        allow_none=True,
+        metadata={"description": "It is read no more often; null: each time it has its turn"},
+    )
 
 
 class SourceHealthSchema(Schema):

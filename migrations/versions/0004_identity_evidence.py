@@ -93,6 +93,15 @@ def upgrade() -> None:
             ),
         )
     op.create_table(
+        "contract_claims",
+        *(sa.Column(name, KEY, nullable=False) for name in ("source", "external_id")),
+        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("payload_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("coin", KEY, nullable=False),
+        sa.Column("contracts", JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "external_id", name="pk_contract_claims"),
+    )
+    op.create_table(
         "contracts",
         *(
             sa.Column(name, KEY, nullable=False)
@@ -138,7 +147,9 @@ def upgrade() -> None:
         sa.Column("evidence", JSONB(), nullable=False),
         _now("decided_at"),
         sa.CheckConstraint("verdict IN ('linked', 'review')", name="ck_matches_verdict_is_known"),
-        sa.CheckConstraint("prices IN ('agree', 'differ', 'unknown')", name="ck_matches_prices_are_known"),
+        sa.CheckConstraint(
+            "prices IN ('agree', 'differ', 'unknown')", name="ck_matches_prices_are_known"
+        ),
         sa.PrimaryKeyConstraint("listing_id", "other_listing_id", name="pk_matches"),
     )
     op.create_index("ix_matches_other_listing_id", "matches", ["other_listing_id"])
@@ -168,7 +179,8 @@ def upgrade() -> None:
         op.alter_column("asset_history", column, server_default=None)
     _record(COLUMNS)
     for table in (
-        *("raw_coingecko_coins", "raw_coinpaprika_contracts", "contracts"),
+        *("raw_coingecko_coins", "raw_coinpaprika_contracts", "contract_claims"),
+        *("contracts",),
         *("crosswalk", "corrections", "matches", "listing_names"),
     ):
         op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
@@ -200,6 +212,6 @@ def downgrade() -> None:
         op.drop_column("identity_events", column)
     for table in (
         *("listing_names", "matches", "corrections", "crosswalk", "contracts"),
-        *("raw_coinpaprika_contracts", "raw_coingecko_coins"),
+        *("contract_claims", "raw_coinpaprika_contracts", "raw_coingecko_coins"),
     ):
         op.drop_table(table)

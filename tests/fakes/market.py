@@ -19,6 +19,12 @@ FIRST = (
     "Jade",
 )
 SECOND = ("Bridge", "Chain", "Dex", "Field", "Grid", "Layer", "Node", "Pay", "Swap", "Verse")
+PLATFORMS = {
+    "eth-ethereum": "ethereum",
+    "matic-polygon": "polygon-pos",
+    "sol-solana": "solana",
+}
+"""CoinPaprika's names of the platforms that the market's contracts are on, and CoinGecko's."""
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
@@ -34,6 +40,11 @@ class Coin:
     version: int = 0
 
 
+def coin_id(coin: Coin) -> str:
+    """Say what CoinPaprika calls a coin."""
+    return f"{coin.symbol.lower()}-{coin.slug}"
+
+
 class Market:
     """So many coins at one moment; `tick` moves it on."""
 
@@ -41,6 +52,7 @@ class Market:
         self.at = at
         self.seed = seed
         self.coins = [self._coin(number) for number in range(1, size + 1)]
+        self.moved: dict[int, dict[str, str]] = {}
         self._ticks = 0
         self._orders: dict[str, list[Coin]] = {}
         self._rendered: dict[tuple[str, int], tuple[int, bytes]] = {}
@@ -90,6 +102,45 @@ class Market:
     def ticker(self, coin: Coin) -> bytes:
         """One element of CoinPaprika's `/tickers`."""
         return self._once("ticker", coin, self._ticker)
+
+    def contracts(self, coin: Coin) -> dict[str, str]:
+        """The coin's addresses by CoinGecko's platforms; coins of a chain of their own have none.
+
+        `moved` says of single coins what they have instead.
+        """
+        if coin.number in self.moved:
+            return self.moved[coin.number]
+        address = f"0x{coin.number:040X}"
+        if coin.number % 5 == 0:
+            return {}
+        if coin.number % 7 == 0:
+            return {"solana": f"So{coin.number:042d}", "ethereum": address}
+        return {"ethereum": address} if coin.number % 2 else {"polygon-pos": address}
+
+    def listed(self, coin: Coin) -> bytes:
+        """One element of CoinGecko's `/coins/list?include_platform=true`."""
+        platforms = self.contracts(coin) or {"": ""}
+        document = {
+            "id": coin.slug,
+            "symbol": coin.symbol.lower(),
+            "name": coin.name,
+            "platforms": {name: address.lower() for name, address in platforms.items()}
+            if "solana" not in platforms
+            else platforms,
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    def platform(self, name: str) -> list[bytes]:
+        """The elements of CoinPaprika's `/contracts/{platform}`."""
+        kind = "ERC20" if name != "sol-solana" else "SPL"
+        return [
+            json.dumps({"address": address, "id": coin_id(coin), "type": kind, "active": True})
+            .replace(" ", "")
+            .encode()
+            for coin in self.coins
+            for address in [self.contracts(coin).get(PLATFORMS[name], "")]
+            if address
+        ]
 
     def _cap(self, coin: Coin) -> float:
         return (self._price(coin) or 0.0) * (self._supply(coin) or 0.0)
@@ -149,7 +200,7 @@ class Market:
         r = Random(self.seed * 15_485_863 + coin.number * 131 + coin.version).uniform
         p = (price or 0.0) * r(0.999, 1.001)
         document = {
-            "id": f"{coin.symbol.lower()}-{coin.slug}",
+            "id": coin_id(coin),
             "name": coin.name,
             "symbol": coin.symbol,
             "rank": coin.number,

@@ -13,7 +13,9 @@ from worker import pipeline
 from worker.http import Http, Limits
 from worker.pipeline import Options, Result
 from worker.sources.coingecko import Coingecko
+from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika
+from worker.sources.coinpaprika_contracts import CoinpaprikaContracts
 from worker.sources.json_api import JsonApi
 from worker.verify import Report, verify
 
@@ -30,6 +32,17 @@ def adapter(name: str, upstream: Upstream, api_key: str | None = None) -> JsonAp
             requests_per_minute=ANY_RATE,
             api_key=api_key,
             plan="demo" if api_key else None,
+        )
+    if name == "coingecko_coins":
+        return CoingeckoCoins(
+            base_url=upstream.coingecko_url,
+            requests_per_minute=ANY_RATE,
+            api_key=api_key,
+            plan="demo" if api_key else None,
+        )
+    if name == "coinpaprika_contracts":
+        return CoinpaprikaContracts(
+            base_url=upstream.coinpaprika_url, requests_per_minute=ANY_RATE, api_key=api_key
         )
     return Coinpaprika(
         base_url=upstream.coinpaprika_url, requests_per_minute=ANY_RATE, api_key=api_key
@@ -50,7 +63,9 @@ class Runner:
         source = adapter(self.name, self.upstream)
         turns = MemoryTurns(ANY_RATE, clock=lambda: float(next(_numbers)))
         stop = threading.Event()
-        with Http(self.name, turns, stop, limits, wait=self.pauses.append) as fetch:
+        provider = source.provider
+        wait = self.pauses.append
+        with Http(self.name, turns, stop, limits, provider=provider, wait=wait) as fetch:
             return pipeline.run(self.engine, source, fetch, Options(self.batch_size))
 
     def checkpoint(self) -> Row:

@@ -18,7 +18,7 @@ import sys
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.market import Market
+from tests.fakes.market import PLATFORMS, Market
 
 JSON = "application/json; charset=utf-8"
 MIB = 2**20
@@ -109,6 +109,11 @@ def html(code: int = 200) -> Answer:
 
 def empty_list() -> Answer:
     return Answer(body=b"[]")
+
+
+def listed(records: Iterable[bytes]) -> Answer:
+    """Answer with these records as a list."""
+    return Answer(body=b"[" + b",".join(records) + b"]")
 
 
 def body(content: bytes, content_type: str | None = JSON) -> Answer:
@@ -197,6 +202,7 @@ class Upstream:
         self.asked: deque[Asked] = deque(maxlen=100_000)
         self.requires: dict[str, str] = {}
         self.etags = etags
+        self.empty_platforms: list[str] = []
         self.closing = threading.Event()
         self._lock = threading.Condition()
         self._script: deque[Answer] = deque()
@@ -282,8 +288,13 @@ class Upstream:
         if asked.path == "/api/v3/coins/markets":
             answer = self._markets(asked.params)
         elif asked.path == "/v1/tickers":
-            tickers = [self.market.ticker(coin) for coin in self.market.coins]
-            answer = Answer(body=b"[" + b",".join(tickers) + b"]")
+            answer = listed(map(self.market.ticker, self.market.coins))
+        elif asked.path == "/api/v3/coins/list":
+            answer = listed(map(self.market.listed, self.market.coins))
+        elif asked.path == "/v1/contracts":
+            answer = Answer(body=json.dumps([*PLATFORMS, *self.empty_platforms]).encode())
+        elif (name := asked.path.removeprefix("/v1/contracts/")) in PLATFORMS:
+            answer = listed(self.market.platform(name))
         else:
             return status(404, {"error": "not found"})
         if not self.etags or answer.status != HTTPStatus.OK:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
 from shared.expectations import EXPECTATIONS, Expectations
-from shared.records import Cursor, Observation, Page, RawRecord
+from shared.records import Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.json_records import read_record
 
@@ -37,6 +37,7 @@ class Response:
     body: bytes
     etag: str | None = None
     not_modified: bool = False
+    fetched_at: datetime = field(default_factory=lambda: datetime.now(UTC), compare=False)
 
 
 class Fetch(Protocol):
@@ -247,6 +248,14 @@ class Source(ABC):
                 return self.drift_policy[path]
             path = path.rpartition(".")[0]
         return Policy.WARN
+
+    def id_of(self, document: Mapping[str, Any]) -> Any:
+        """Find what stands where a record has its id, whatever it is."""
+        return document.get("id")
+
+    def read(self, record: RawRecord) -> Observation | Claim:
+        """Say what a record that decodes means; raises what `observe` does."""
+        return self.observe(record.document or {})
 
     def observe(self, document: Mapping[str, Any]) -> Observation:
         """Say what one record means.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import SourceError
 from shared.records import Cursor, Page, RawRecord
-from worker.sources.base import Fetch, Request, Source
+from worker.sources.base import Fetch, Request, Response, Source
 from worker.sources.json_records import split_records
 
 
@@ -21,6 +21,11 @@ class JsonApi(Source):
     requests_per_minute: int
     requests_per_month: int
     api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def provider(self) -> str:
+        """Whose requests these are: feeds of one provider share its budget and settings."""
+        return self.name
 
     @abstractmethod
     def request(self, cursor: Cursor | None) -> Request:
@@ -42,6 +47,10 @@ class JsonApi(Source):
         """Number the page for a person, from 1."""
         return int((cursor or {}).get("page", 1))
 
+    def place(self, cursor: Cursor | None) -> str:
+        """Say which page that is."""
+        return f"page {self.page_number(cursor)}"
+
     def pages(
         self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
     ) -> Iterator[Page]:
@@ -53,7 +62,7 @@ class JsonApi(Source):
         """
         seen: dict[bytes, int] = {}
         while True:
-            page = self._page(fetch, cursor, validators)
+            page = self.page(fetch, cursor, validators)
             if loop := self._loop(page, seen):
                 # What the pages before brought is none of theirs: begin anew next time.
                 yield Page([], cursor, None)
@@ -63,35 +72,46 @@ class JsonApi(Source):
                 return
             cursor = page.next_cursor
 
-    def _page(self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]) -> Page:
+    def page(self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]) -> Page:
+        """Ask for the page at the cursor; see `pages`."""
         request = self.request(cursor)
-        where = f"page {self.page_number(cursor)}"
+        where = self.place(cursor)
         key = self.validator_key(cursor)
         known = Validator.parse(validators.get(key))
         response = fetch(request, known.etag if known else None)
         if not response.not_modified:
-            records = self._split(response.body, where)
+            records = self.records(response, cursor, where)
             following = self.next_cursor(cursor, len(records))
             etag = Validator(response.etag, len(records)).dump() if response.etag else None
             return Page(records, cursor, following, validator_key=key, validator=etag)
         if known is None:
             raise SourceError(
                 f"{self.name}: {where}: HTTP 304 to a request without If-None-Match; check"
-                f" {self.name.upper()}_BASE_URL, and what stands between (a proxy, a cache)",
+                f" {self.provider.upper()}_BASE_URL, and what stands between (a proxy, a cache)",
                 code="not_modified_unasked",
             )
         following = self.next_cursor(cursor, known.count)
         return Page([], cursor, following, not_modified=True, known_count=known.count)
 
-    def _split(self, body: bytes, where: str) -> list[RawRecord]:
+    def records(
+        self,
+        response: Response,
+        cursor: Cursor | None,  # noqa: ARG002
+        where: str,
+    ) -> list[RawRecord]:
+        """Cut the answer for the page at the cursor into its records."""
         try:
-            return split_records(body, self.name, where)
+            return split_records(response.body, self.name, where)
         except SourceError as exc:
-            raise SourceError(
-                f"{exc}; check {self.name.upper()}_BASE_URL, and whether the provider changed its"
-                " answer",
-                code=exc.code,
-            ) from exc
+            raise self.unlike_before(str(exc), exc.code) from exc
+
+    def unlike_before(self, what: str, code: str) -> SourceError:
+        """Say of an answer what it is instead of what it should be."""
+        return SourceError(
+            f"{what}; check {self.provider.upper()}_BASE_URL, and whether the provider changed its"
+            " answer",
+            code=code,
+        )
 
     def _loop(self, page: Page, seen: dict[bytes, int]) -> SourceError | None:
         """Tell a page that brings what an earlier one brought: the source ignores the cursor."""
@@ -103,7 +123,7 @@ class JsonApi(Source):
             return None
         return SourceError(
             f"{self.name}: page {number} has the same records as page {earlier}; the source"
-            f" does not page: check {self.name.upper()}_BASE_URL",
+            f" does not page: check {self.provider.upper()}_BASE_URL",
             code="paging_loop",
         )
 

@@ -1,0 +1,170 @@
+-- What the feeds say of a coin's contracts: `contract_claims` holds for each of their records what it
+-- said last and when it was seen last, and `contracts` follows from all of a feed's claims at once.
+-- What arrives is compared by (observed_at, payload_hash), as everywhere: no order of arrival changes
+-- the result. `{raw}` is the feed's raw table.
+
+-- name: create_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_claims (
+  external_id text NOT NULL,
+  observed_at timestamptz NOT NULL,
+  coin text NOT NULL,
+  contracts jsonb NOT NULL,
+  payload jsonb NOT NULL
+) ON COMMIT DELETE ROWS;
+-- What stored raw records say when they are read again.
+CREATE TEMPORARY TABLE IF NOT EXISTS reread_claims (
+  external_id text NOT NULL,
+  observed_at timestamptz NOT NULL,
+  coin text NOT NULL,
+  contracts jsonb NOT NULL,
+  payload_hash bytea NOT NULL
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS changed_contracts (
+  external_id text NOT NULL,
+  chain text NOT NULL,
+  address text NOT NULL,
+  is_gone boolean NOT NULL
+) ON COMMIT DELETE ROWS
+
+-- name: insert_raw
+-- A record that says what its last one says is not stored again; it is only seen again. Returns how
+-- many were new.
+WITH received AS MATERIALIZED (
+  SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
+  FROM (
+    SELECT *, substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16) AS payload_hash
+    FROM staged_claims OFFSET 0
+  ) AS hashed
+), added AS (
+  INSERT INTO {raw} (observed_at, external_id, payload_hash, run_id, payload)
+  SELECT observed_at, external_id, payload_hash, :run_id, payload
+  FROM received AS f
+  WHERE NOT EXISTS (
+      SELECT FROM contract_claims AS c
+      WHERE c.source = :source AND c.external_id = f.external_id
+        AND c.payload_hash = f.payload_hash)
+    AND NOT EXISTS (
+      SELECT FROM {raw} AS r
+      WHERE r.observed_at = f.observed_at AND r.external_id = f.external_id
+        AND r.payload_hash = f.payload_hash)
+  RETURNING 1
+), claimed AS (
+  INSERT INTO contract_claims AS c (source, external_id, observed_at, payload_hash, coin, contracts)
+  SELECT DISTINCT ON (external_id) :source, external_id, observed_at, payload_hash, coin, contracts
+  FROM received ORDER BY external_id, observed_at DESC, payload_hash DESC
+  ON CONFLICT (source, external_id) DO UPDATE
+  SET observed_at = excluded.observed_at, payload_hash = excluded.payload_hash,
+      coin = excluded.coin, contracts = excluded.contracts
+  WHERE (c.observed_at, c.payload_hash) < (excluded.observed_at, excluded.payload_hash)
+)
+SELECT count(*) FROM added
+
+-- name: find_changed_contracts
+-- In which `contracts` is not what the claims say.
+WITH named AS (
+  SELECT c.coin, pair ->> 0 AS chain, pair ->> 1 AS address, c.observed_at,
+         max(c.observed_at) OVER (PARTITION BY pair) AS newest
+  FROM contract_claims AS c CROSS JOIN LATERAL jsonb_array_elements(c.contracts) AS pair
+  WHERE c.source = :source
+), said AS (
+  SELECT DISTINCT coin AS external_id, chain, address FROM named
+  WHERE NOT :newest_claim_wins OR observed_at = newest
+), kept AS (
+  SELECT external_id, chain, address FROM contracts WHERE source = :listed_by
+)
+INSERT INTO changed_contracts
+SELECT external_id, chain, address, false FROM (TABLE said EXCEPT TABLE kept) AS new
+UNION ALL
+SELECT external_id, chain, address, true FROM (TABLE kept EXCEPT TABLE said) AS gone
+
+-- name: apply_changed_contracts
+WITH gone AS (
+  DELETE FROM contracts AS c USING changed_contracts AS d
+  WHERE d.is_gone AND c.source = :listed_by
+    AND (c.external_id, c.chain, c.address) = (d.external_id, d.chain, d.address)
+)
+INSERT INTO contracts (source, external_id, chain, address)
+SELECT :listed_by, external_id, chain, address FROM changed_contracts WHERE NOT is_gone
+
+-- name: touch_keys
+-- The listings whose contracts changed; identity decides on them anew.
+INSERT INTO touched_keys
+SELECT DISTINCT l.symbol_key, l.name_key
+FROM changed_contracts AS d JOIN listings AS l ON l.source = :listed_by
+                                              AND l.external_id = d.external_id
+
+-- name: rebuild_claims
+-- What was seen last stays; what it says is read anew. A claim that is missing is made of the newest.
+INSERT INTO contract_claims AS c (source, external_id, observed_at, payload_hash, coin, contracts)
+SELECT DISTINCT ON (external_id) :source, external_id, observed_at, payload_hash, coin, contracts
+FROM reread_claims AS r
+WHERE NOT EXISTS (
+  SELECT FROM contract_claims AS k
+  WHERE k.source = :source AND k.external_id = r.external_id
+    AND (k.observed_at, k.payload_hash) > (r.observed_at, r.payload_hash)
+    AND k.payload_hash <> r.payload_hash)
+ORDER BY external_id, observed_at DESC, payload_hash DESC
+ON CONFLICT (source, external_id) DO UPDATE
+SET observed_at = greatest(c.observed_at, excluded.observed_at),
+    payload_hash = excluded.payload_hash, coin = excluded.coin, contracts = excluded.contracts
+WHERE (c.payload_hash, c.coin, c.contracts)
+      IS DISTINCT FROM (excluded.payload_hash, excluded.coin, excluded.contracts)
+
+-- name: delete_unfounded_claims
+DELETE FROM contract_claims AS c
+WHERE c.source = :source
+  AND NOT EXISTS (SELECT FROM {raw} AS r WHERE r.external_id = c.external_id
+                    AND r.payload_hash = c.payload_hash AND r.observed_at <= c.observed_at)
+
+-- name: claims_have_their_raw
+SELECT 'claim ' || c.source || ':' || c.external_id AS what,
+       'no raw record stands behind it' AS why
+FROM contract_claims AS c
+WHERE c.source = :source
+  AND NOT EXISTS (SELECT FROM {raw} AS r WHERE r.external_id = c.external_id
+                    AND r.payload_hash = c.payload_hash AND r.observed_at <= c.observed_at)
+
+-- name: claims_are_the_newest
+SELECT DISTINCT 'raw {source}:' || r.external_id || ' at ' || r.observed_at AS what,
+       'is newer than what the claim made of its like says' AS why
+FROM {raw} AS r
+LEFT JOIN contract_claims AS c ON c.source = :source AND c.external_id = r.external_id
+WHERE c.external_id IS NULL
+   OR (c.observed_at, c.payload_hash) < (r.observed_at, r.payload_hash)
+
+-- name: contracts_say_what_was_claimed
+SELECT 'contract of ' || :listed_by || ':' || external_id || ' on ' || chain AS what,
+       CASE WHEN is_gone THEN address || ' is claimed by no record'
+            ELSE address || ' is claimed, and not there' END AS why
+FROM changed_contracts
+
+-- name: empty_changed_contracts
+TRUNCATE changed_contracts
+
+-- name: claims_say_what_raw_says
+-- Of the raw records in `reread_claims`, read anew.
+SELECT 'claim {source}:' || r.external_id AS what, 'says otherwise than its raw record' AS why
+FROM reread_claims AS r
+JOIN contract_claims AS c ON c.source = :source AND c.external_id = r.external_id
+                         AND c.payload_hash = r.payload_hash
+WHERE (c.coin, c.contracts) IS DISTINCT FROM (r.coin, r.contracts)
+
+-- name: empty_reread_claims
+TRUNCATE reread_claims
+
+-- name: fingerprint_raw
+-- When a record was first seen depends on which response came first; what was ever said does not.
+SELECT count(*) AS records,
+       sum(hashtextextended(concat_ws(' ', external_id, payload_hash), 0)::numeric) AS digest
+FROM (SELECT DISTINCT external_id, payload_hash FROM {raw}) AS said
+
+-- name: fingerprint_claims
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(source, external_id, extract(epoch FROM observed_at), payload_hash,
+                                coin, contracts)::text, 0)::numeric) AS digest
+FROM contract_claims
+
+-- name: fingerprint_contracts
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(source, external_id, chain, address)::text, 0)::numeric) AS digest
+FROM contracts

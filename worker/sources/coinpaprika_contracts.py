@@ -1,0 +1,163 @@
+"""CoinPaprika's contracts, platform by platform.
+
+Docs: https://docs.coinpaprika.com/api-reference/contracts (on every plan). `/contracts` lists the
+platforms, `/contracts/{platform}` the contracts on one: its address, the coin's id and a type.
+`active`, which the provider's own command line shows and its API description does not, is read
+where it is there: a contract that is not active is none.
+
+A record does not say its platform, so it is kept as `{"platform": …, "contract": {…}}`. A platform
+is the cursor, and they are walked in the order of their names; one that is listed and has no answer
+of its own (404) has no contracts. A contract that another coin claims in a newer answer is that
+coin's alone; one that is in no answer any more stays what it was.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+from marshmallow import fields
+
+from shared.errors import SourceError
+from shared.records import Claim, Cursor, Page, RawRecord
+from shared.settings import Settings
+from worker.identity.chains import contracts_on, normalise_address
+from worker.sources.base import (
+    MAYBE_EMPTY,
+    NOT_EMPTY,
+    Fetch,
+    Policy,
+    RecordSchema,
+    Request,
+    Response,
+    StrippedString,
+)
+from worker.sources.coinpaprika import Coinpaprika
+from worker.sources.contract_list import ContractList
+
+PLATFORMS = 160
+"""How many platforms there are, roughly, while none was read."""
+
+_read_names = msgspec.json.Decoder(list[str]).decode
+
+
+class ContractSchema(RecordSchema):
+    """One element of `/contracts/{platform}`."""
+
+    coin = StrippedString(data_key="id", required=True, validate=NOT_EMPTY)
+    address = StrippedString(required=True, validate=MAYBE_EMPTY)
+    type = StrippedString(allow_none=True)
+    active = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoinpaprikaContracts(ContractList):
+    name = "coinpaprika_contracts"
+    listed_by = "coinpaprika"
+    newest_claim_wins = True
+    schema: ClassVar = ContractSchema()
+    drift_policy: ClassVar = {
+        "active": Policy.ACCEPT,
+        "id": Policy.FAIL,
+        "address": Policy.FAIL,
+    }
+
+    requests_per_month: int = Coinpaprika.requests_per_month
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "CoinpaprikaContracts":
+        tickers = Coinpaprika.from_settings(settings)
+        return cls(
+            base_url=tickers.base_url,
+            api_key=tickers.api_key,
+            requests_per_minute=tickers.requests_per_minute,
+            requests_per_month=tickers.requests_per_month,
+        )
+
+    def request(self, cursor: Cursor | None) -> Request:
+        """Ask for the contracts of the cursor's platform; without one, for the platforms."""
+        headers = {"Authorization": self.api_key} if self.api_key else {}
+        path = f"/{quote(cursor['platform'], safe='')}" if cursor else ""
+        return Request(self.url(f"/contracts{path}"), {}, headers)
+
+    def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:  # noqa: ARG002
+        return None
+
+    def requests_a_pass(self, records: int) -> int:  # noqa: ARG002
+        return PLATFORMS + 1
+
+    def place(self, cursor: Cursor | None) -> str:
+        return f"platform {cursor['platform']}" if cursor else "platforms"
+
+    def pages(
+        self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
+    ) -> Iterator[Page]:
+        """Ask for the platforms, then for one after the other, from the cursor's on.
+
+        Raises:
+            SourceError: `not_json`, `not_a_list`; and whatever `fetch` raises.
+        """
+        names = self._platforms(fetch)
+        at = [{"platform": name} for name in names if not cursor or name >= cursor["platform"]]
+        if not at:
+            yield Page([], cursor, None)
+            return
+        for here, following in zip(at, [*at[1:], None], strict=True):
+            try:
+                page = self.page(fetch, here, validators)
+            except SourceError as exc:
+                if exc.code != "not_found":
+                    raise
+                page = Page([], here, None)
+            yield replace(page, next_cursor=following)
+
+    def _platforms(self, fetch: Fetch) -> Sequence[str]:
+        response = fetch(self.request(None))
+        try:
+            names = _read_names(response.body)
+        except msgspec.ValidationError as exc:
+            raise self.unlike_before(f"expected a list of platforms ({exc})", "not_a_list") from exc
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise self.unlike_before(f"platforms: not JSON ({exc})", "not_json") from exc
+        return sorted({name.strip() for name in names} - {""})
+
+    def records(self, response: Response, cursor: Cursor | None, where: str) -> list[RawRecord]:
+        own = super().records(response, cursor, where)
+        return [self._on(cursor["platform"], record) for record in own] if cursor else own
+
+    def _on(self, platform: str, record: RawRecord) -> RawRecord:
+        """Put what was received beside the platform that it was asked of."""
+        name = json.dumps(platform, ensure_ascii=False).encode()
+        document = record.document
+        if document is not None:
+            document = {"platform": platform, "contract": document}
+        payload = b'{"platform":' + name + b',"contract":' + record.payload + b"}"
+        return replace(record, payload=payload, document=document)
+
+    def saved_pages(self, path: Path) -> Iterator[Page]:
+        """Yield the page of a file that is named after its platform: `eth-ethereum.json`."""
+        for page in super().saved_pages(path):
+            records = [self._on(path.name.partition(".")[0], record) for record in page.records]
+            yield replace(page, records=records)
+
+    def received(self, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        contract = document.get("contract")
+        return contract if isinstance(contract, dict) else None
+
+    def id_of(self, document: Mapping[str, Any]) -> Any:
+        return (self.received(document) or {}).get("id")
+
+    def claim(self, document: Mapping[str, Any], fetched_at: datetime) -> Claim:
+        loaded = self.schema.load(self.received(document) or {})
+        platform, coin, address = document["platform"], loaded["coin"], loaded["address"]
+        held = {platform: address} if loaded["active"] else {}
+        return Claim(
+            f"{coin}@{platform}:{normalise_address(address)}",
+            fetched_at,
+            coin=coin,
+            contracts=contracts_on(self.listed_by, held),
+        )
