@@ -29,7 +29,7 @@ SOON = 0.001
 
 
 class Budget:
-    """The turns of one source, and of its provider's others, on one database; `worker.http.Turns` is what it promises.
+    """The turns of one provider on one database; `worker.http.Turns` is what it promises.
 
     Evenly spaced, without a burst after a rest. The connection is its own, for a turn must not
     wait for a batch to commit, nor go back with it. What the database says against it comes as the
@@ -138,8 +138,8 @@ class Usage:
         passes, need = self._needed(MONTH, interval)
         if need > self.budget:
             said.append(
-                f"{passes} passes a month at {self.requests_a_pass} requests each{self._daily()} need {need} "
-                f"requests, the budget is {self.budget}; "
+                f"{passes} passes a month at {self.requests_a_pass} requests each{self._daily()} "
+                f"need {need} requests, the budget is {self.budget}; "
                 f"{self._fitting(MONTH, self.budget)} would fit"
             )
         rest = self.renews_at - self.instant

@@ -69,7 +69,8 @@ class Http:
     between attempts, count up from 0. Each request, a retry too, takes one of the source's turns
     first. Once the `stop` event is set it ends every wait, and raises `RetryableError` with the
     code `stopped`. Messages name the settings of the `provider`, by
-    default the source itself. `told` is called after each request with its answer's status, or None.
+    default the source itself. `told` is called after each request with its answer's status, or
+    None.
     """
 
     def __init__(  # noqa: PLR0913  keywords, and most for tests

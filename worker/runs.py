@@ -92,7 +92,7 @@ def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
         if row is None or every is None:
             return True
         is_old = row.since_good is None or row.since_good >= every
-        return is_old and row.since_last >= AGAIN_AFTER
+        return bool(is_old and row.since_last >= AGAIN_AFTER)
 
     return [source for source in sources if is_due(source)]
 

@@ -143,7 +143,8 @@ def _read_list_anew(conn: Connection, source: Source) -> list[Finding]:
     """Compare what every raw record of a list says with the claims made of them."""
     statements = claims.STATEMENTS[source.name]
     (check,) = BY_RAW_LIST
-    count, shown = 0, []
+    count = 0
+    shown: list[str] = []
     rows = read_raw(conn, source.name, BEFORE_ALL)
     while rows:
         claims.reread(conn, source, rows)

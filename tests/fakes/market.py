@@ -124,9 +124,10 @@ class Market:
             "id": coin.slug,
             "symbol": coin.symbol.lower(),
             "name": coin.name,
-            "platforms": {name: address.lower() for name, address in platforms.items()}
-            if "solana" not in platforms
-            else platforms,
+            "platforms": {
+                name: address.lower() if address.startswith("0x") else address
+                for name, address in platforms.items()
+            },
         }
         return json.dumps(document, separators=(",", ":")).encode()
 

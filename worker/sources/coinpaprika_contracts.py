@@ -120,9 +120,13 @@ class CoinpaprikaContracts(ContractList):
         try:
             names = _read_names(response.body)
         except msgspec.ValidationError as exc:
-            raise self.unlike_before(f"expected a list of platforms ({exc})", "not_a_list") from exc
+            raise self.unlike_before(
+                f"{self.name}: expected a list of platforms ({exc})", "not_a_list"
+            ) from exc
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise self.unlike_before(f"platforms: not JSON ({exc})", "not_json") from exc
+            raise self.unlike_before(
+                f"{self.name}: platforms: not JSON ({exc})", "not_json"
+            ) from exc
         return sorted({name.strip() for name in names} - {""})
 
     def records(self, response: Response, cursor: Cursor | None, where: str) -> list[RawRecord]:
