@@ -24,6 +24,8 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
         assert "coinpaprika: run 2 succeeded: 600 fetched = 600 new" in ran.stdout
         assert "coingecko: run 3 succeeded: 600 fetched = 600 new" in ran.stdout
         assert "csv: run 1 succeeded: 100 fetched = 100 new" in ran.stdout
+        assert "coingecko_coins: run 4 succeeded: 600 fetched = 600 new" in ran.stdout
+        assert "coinpaprika_contracts: run 5 succeeded" in ran.stdout
         report = verify(engine)
         assert not report.findings
 
@@ -32,7 +34,7 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
     assert again.returncode == 0
     assert verify(engine).fingerprint == report.fingerprint
     with engine.connect() as conn:
-        repeated = conn.execute(select(runs).where(runs.c.id > 3).order_by(runs.c.id)).all()
+        repeated = conn.execute(select(runs).where(runs.c.id > 5).order_by(runs.c.id)).all()
     assert [(run.source, run.records_new) for run in repeated] == [
         ("csv", 0),
         ("coinpaprika", 0),

@@ -8,6 +8,7 @@ from sqlalchemy import func, insert, select, text
 
 from api.freshness import assess, assess_source
 from shared.expectations import EXPECTATIONS
+from shared.settings import SOURCES
 from shared.tables import RAW, SCHEMA_REVISION
 from tests.fakes.api import NOON, add_asset, add_checkpoint, add_listing, add_run, api_on
 from tests.fakes.gunicorn import until
@@ -126,7 +127,7 @@ def test_the_time_that_runs_take_lengthens_the_turn():
 def test_all_is_well_when_every_source_is(client, engine):
     with engine.begin() as conn:
         now = conn.scalar(select(func.now()))
-        for name in ("coinpaprika", "coingecko", "csv"):
+        for name in SOURCES:
             run = add_run(conn, name, finished_at=now)
             add_checkpoint(conn, run, name, last_success_at=now)
 
@@ -139,6 +140,8 @@ def test_all_is_well_when_every_source_is(client, engine):
         "csv",
         "coinpaprika",
         "coingecko",
+        "coingecko_coins",
+        "coinpaprika_contracts",
     ]
 
 
@@ -233,7 +236,7 @@ def test_a_run_that_the_machine_slept_through_does_not_lengthen_the_target(engin
 
 
 def test_what_is_expected_of_a_source_is_shown(client):
-    csv, coinpaprika, _ = client.get("/health").json["data"]["sources"]
+    csv, coinpaprika, _, coins, _ = client.get("/health").json["data"]["sources"]
 
     # A run takes no time here, so a turn is the interval of 300 s.
     assert coinpaprika["expected"] == {
@@ -244,7 +247,10 @@ def test_what_is_expected_of_a_source_is_shown(client):
         "max_reject_rise": 0.02,
         "max_unchanged_seconds": 1800,
         "min_new_share": 0.01,
+        "read_every_seconds": None,
     }
+    assert coins["expected"]["read_every_seconds"] == 24 * 3600
+    assert coins["expected"]["freshness_target_seconds"] == 48 * 3600
     assert csv["expected"]["freshness_target_seconds"] == 900
     assert csv["expected"]["fresh_for_seconds"] is None
     assert csv["expected"]["max_unchanged_seconds"] is None

@@ -179,5 +179,7 @@ def test_stats_count_what_is_still_refused(client, engine):
         "csv": 1,
         "coinpaprika": 0,
         "coingecko": 1,
+        "coingecko_coins": 0,
+        "coinpaprika_contracts": 0,
     }
     assert told["totals"]["open_rejects"] == 2

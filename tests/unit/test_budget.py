@@ -17,6 +17,7 @@ FRESH = Usage(
     last_at=None,
     next_request_at=None,
     requests_a_pass=69,
+    requests_a_day=0,
     requests_a_second=None,
 )
 

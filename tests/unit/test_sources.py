@@ -18,13 +18,14 @@ import pytest
 from marshmallow import Schema, ValidationError
 
 from shared.expectations import EXPECTATIONS
-from shared.records import VALUES, Cursor, Observation, Page, RawRecord
-from shared.settings import SOURCES, Settings
-from shared.tables import RAW
+from shared.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
+from shared.settings import LISTING_SOURCES, SOURCES, Settings
+from shared.tables import EVERY_RAW, RAW, RAW_LISTS
 from worker.check import check
 from worker.sources import REGISTRY
 from worker.sources.base import Request, Response, Source
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 FORBIDDEN = {"requests", "urllib3", "sqlalchemy", "psycopg2", "structlog", "logging", "time"}
 ODDITIES: tuple[Any, ...] = (
@@ -67,7 +68,9 @@ def pages(source: Source, payload: Path, cursor: Cursor | None) -> Iterator[Page
     def fetch(request: Request, validator: str | None = None) -> Response:
         assert request.url.startswith("https://")
         assert validator is None
-        return Response(payload.read_bytes(), 'W/"1"')
+        if request.url.endswith("/contracts"):
+            return Response(b'["coinpaprika_contracts"]')
+        return Response(payload.read_bytes(), 'W/"1"', fetched_at=NOON)
 
     return source.pages(fetch, cursor, {})
 
@@ -75,7 +78,12 @@ def pages(source: Source, payload: Path, cursor: Cursor | None) -> Iterator[Page
 def test_a_source_is_known_by_one_name_everywhere(name):
     assert REGISTRY[name].name == name
     assert name in SOURCES
-    assert name in RAW
+    assert name in EVERY_RAW
+
+
+def test_the_sources_of_listings_are_those_whose_records_are_observations():
+    assert set(LISTING_SOURCES) == set(RAW)
+    assert set(SOURCES) - set(LISTING_SOURCES) == set(RAW_LISTS)
 
 
 def test_every_name_that_can_be_configured_is_a_source():
@@ -119,16 +127,17 @@ def test_a_source_never_shows_its_key():
         assert "s3cret" not in repr(source.from_settings(settings))
 
 
-def test_every_record_of_the_sample_is_an_observation(source, records):
-    now = datetime(2026, 1, 1, tzinfo=UTC)
+def test_every_record_of_the_sample_says_something(source, records):
+    now = datetime.now(UTC) + timedelta(days=1)
 
     checked = [check(source, record, now) for record in records if record.document]
 
     assert len(records) >= 3
-    assert all(isinstance(each, Observation) for each in checked), checked
+    assert all(isinstance(each, Observation | Claim) for each in checked), checked
     assert len({each.external_id for each in checked}) == len(records)
 
 
+@pytest.mark.parametrize("name", LISTING_SOURCES)
 def test_an_observation_is_typed(source, records):
     for record in records:
         observation = source.observe(record.document)
@@ -138,6 +147,16 @@ def test_an_observation_is_typed(source, records):
         assert any(getattr(observation, value) is not None for value in VALUES)
 
 
+@pytest.mark.parametrize("name", RAW_LISTS)
+def test_a_claim_is_typed(source, records):
+    claims = [source.read(record) for record in records]
+
+    assert all(each.external_id and each.coin == each.coin.strip() != "" for each in claims)
+    assert all(each.observed_at.tzinfo is UTC for each in claims)
+    assert {len(each.contracts) for each in claims} >= {0, 1}
+
+
+@pytest.mark.parametrize("name", LISTING_SOURCES)
 def test_the_sample_shows_a_value_of_every_kind(source, records):
     observations = [source.observe(record.document) for record in records]
 
@@ -153,7 +172,7 @@ def test_what_is_stored_says_what_was_read(source, records):
     for record in records:
         stored = msgspec.json.Decoder(float_hook=Decimal).decode(record.payload)
         assert stored == record.document
-        assert source.observe(stored) == source.observe(record.document)
+        assert said(source, stored) == said(source, record.document)
 
 
 def test_reading_twice_reads_the_same(source, payload, records):
@@ -164,20 +183,25 @@ def test_reading_twice_reads_the_same(source, payload, records):
 
 
 def test_a_field_that_nobody_knew_changes_nothing(source, document):
-    assert source.observe(document | {"a new field": [1]}) == source.observe(document)
+    assert said(source, document | {"a new field": [1]}) == said(source, document)
 
 
 def test_an_empty_document_is_refused_with_reasons(source):
     with pytest.raises(ValidationError) as no:
-        source.observe({})
+        said(source, {})
 
     assert no.value.messages
+
+
+def said(source: Source, document: dict[str, Any]) -> Observation | Claim:
+    """What a document says that was fetched at noon."""
+    return source.read(RawRecord(b"", "", document, fetched_at=NOON))
 
 
 def outcome(source: Source, document: dict[str, Any]) -> Any:
     """The observation, or the reasons for a refusal; anything else is raised."""
     try:
-        return source.observe(document)
+        return said(source, document)
     except ValidationError as refusal:
         return refusal.messages
 
@@ -196,7 +220,7 @@ def test_a_field_that_is_gone_is_an_observation_or_a_refusal(source, document):
 def test_pages_join_up_and_come_to_an_end(source, payload, records):
     read = list(pages(source, payload, None))
 
-    assert read[0].cursor in (None, {"files": {}})
+    assert read[0].cursor in (None, {"files": {}}, {"platform": "coinpaprika_contracts"})
     assert [page.cursor for page in read[1:]] == [page.next_cursor for page in read[:-1]]
     assert [record.document for page in read for record in page.records] == [
         record.document for record in records

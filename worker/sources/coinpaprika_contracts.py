@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 
 from shared.errors import SourceError
 from shared.records import Claim, Cursor, Page, RawRecord
@@ -35,6 +35,7 @@ from worker.sources.base import (
     Request,
     Response,
     StrippedString,
+    brief,
 )
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.contract_list import ContractList
@@ -157,7 +158,9 @@ class CoinpaprikaContracts(ContractList):
 
     def claim(self, document: Mapping[str, Any], fetched_at: datetime) -> Claim:
         loaded = self.schema.load(self.received(document) or {})
-        platform, coin, address = document["platform"], loaded["coin"], loaded["address"]
+        platform, coin, address = document.get("platform"), loaded["coin"], loaded["address"]
+        if not isinstance(platform, str):
+            raise ValidationError({"platform": [f"not a text: {brief(platform)}"]})
         held = {platform: address} if loaded["active"] else {}
         return Claim(
             f"{coin}@{platform}:{normalise_address(address)}",
