@@ -159,9 +159,10 @@ SELECT count(*) AS records,
 FROM (SELECT DISTINCT external_id, payload_hash FROM {raw}) AS said
 
 -- name: fingerprint_claims
+-- When it was seen is our clock's, not the content's.
 SELECT count(*) AS records,
-       sum(hashtextextended(ROW(source, external_id, extract(epoch FROM observed_at), payload_hash,
-                                coin, contracts)::text, 0)::numeric) AS digest
+       sum(hashtextextended(ROW(source, external_id, payload_hash, coin, contracts)::text,
+                            0)::numeric) AS digest
 FROM contract_claims
 
 -- name: fingerprint_contracts

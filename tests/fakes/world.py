@@ -1,4 +1,4 @@
-"""All three sources of one made-up market, and databases to load it into."""
+"""All sources of one made-up market, and databases to load it into."""
 
 import signal
 from collections.abc import Iterator
@@ -8,11 +8,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
+from shared.settings import SOURCES
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.sheet import write_sheet
 from tests.fakes.upstream import Upstream
 from worker.verify import Report, verify
+
+EVERY_SOURCE = " ".join(f"--source {name}" for name in SOURCES)
 
 
 class World:
@@ -50,9 +53,12 @@ class World:
     def run(self, url: URL, arguments: str = "", **settings: object) -> int:
         """Run `worker run --once` to its end; return 0 where it succeeded, -9 where it was killed.
 
+        Without `arguments` it reads every source, those too that it read a moment ago.
+
         Raises:
             AssertionError: it ended otherwise.
         """
+        arguments = arguments or EVERY_SOURCE
         ran = run_worker(f"run --once {arguments}", self.environ(url, **settings), self.folder)
         assert ran.returncode in {0, -signal.SIGKILL}, ran.stdout + ran.stderr
         return ran.returncode

@@ -69,7 +69,10 @@ class ContractList(JsonApi):
             raise ValidationError("when it was fetched is not known")
         claim = self.claim(record.document, record.fetched_at)
         for chain, address in claim.contracts:
-            if len(f"{claim.external_id}{claim.coin}{chain}{address}".encode(errors="replace")) > LONGEST_KEY:
+            if (
+                len(f"{claim.external_id}{claim.coin}{chain}{address}".encode(errors="replace"))
+                > LONGEST_KEY
+            ):
                 raise ValidationError(f"{brief(address)}: an address and ids of too many bytes")
         return claim
 
