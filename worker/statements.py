@@ -8,6 +8,7 @@ from sqlalchemy import TextClause, text
 
 from shared.records import VALUES
 from shared.tables import EVERY_RAW
+from shared.unified import unified_of
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -37,21 +38,6 @@ def source_parts(source: str) -> dict[str, str]:
 def shared_parts() -> dict[str, str]:
     """Write the lists of columns that the statements share."""
     value_and_listing = [name for value in VALUES for name in (value, f"{value}_listing_id")]
-    order = "ORDER BY observed_at DESC, source, external_id"
-    only_values = ", ".join(
-        f"{value}, CASE WHEN {value} IS NOT NULL THEN id END AS {value}_listing_id"
-        for value in VALUES
-    )
-    latest_values = ", ".join(
-        f"(array_agg({column} {order}) FILTER (WHERE {value} IS NOT NULL))[1]"
-        for value in VALUES
-        for column in (value, "id")
-    )
-    unified = _read_texts("unified.sql")["unified"]
-
-    def unified_of(among: str) -> str:
-        return unified.format(only_values=only_values, latest_values=latest_values, among=among)
-
     return {
         "values": ", ".join(VALUES),
         "typed_values": ", ".join(f"{value} numeric" for value in VALUES),
