@@ -27,6 +27,8 @@ class Walk:
     """Of the data: what every page of the walk shows."""
     total: int
     """How many assets it meets."""
+    seen: str | None = None
+    """Of the past: what there was to see when it began, as `queries.past` writes it in JSON."""
 
 
 def digest(query: Mapping[str, Any]) -> str:
@@ -37,7 +39,8 @@ def digest(query: Mapping[str, Any]) -> str:
 
 def encode(position: Position, walk: Walk, query_digest: str) -> str:
     keys = [None if key is None else str(key) for key in position.keys]
-    return pack([query_digest, position.rank, keys, position.id, walk.version, walk.total])
+    seen = [] if walk.seen is None else [json.loads(walk.seen)]
+    return pack([query_digest, position.rank, keys, position.id, walk.version, walk.total, *seen])
 
 
 def decode(cursor: str, query_digest: str, kinds: Sequence[type]) -> tuple[Position, Walk]:
@@ -50,10 +53,10 @@ def decode(cursor: str, query_digest: str, kinds: Sequence[type]) -> tuple[Posit
     if made_for != query_digest:
         raise CursorError("belongs to a query with other filters or another sort")
     try:
-        rank, texts, row_id, version, total = parts
+        rank, texts, row_id, version, total, *seen = parts
         keys = tuple(_read_key(kind, text) for kind, text in zip(kinds, texts, strict=True))
         position = Position(keys, _read_integer(row_id, 2**31), _read_integer(rank, 2))
-        return position, Walk(_read_integer(version), _read_integer(total))
+        return position, Walk(_read_integer(version), _read_integer(total), read_seen(*seen))
     except (ValueError, TypeError, AttributeError, InvalidOperation) as exc:
         raise CursorError("malformed") from exc
 
@@ -79,6 +82,18 @@ def unpack(cursor: str) -> list[Any]:
     if check != _check(packed) or not isinstance(parts, list) or not parts:
         raise CursorError("malformed")
     return parts
+
+
+def read_seen(seen: Mapping[str, str] | None = None) -> str | None:
+    """Write as JSON again which time a cursor holds for each source.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it holds something else.
+    """
+    if seen is None:
+        return None
+    times = {_read_text(source): _read_time(text).isoformat() for source, text in seen.items()}
+    return json.dumps(times, sort_keys=True)
 
 
 def _check(packed: bytes) -> bytes:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from api import cursors
 from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
 from api.keyset import BY_MARKET_CAP, Position
 from api.parameters import CommaList, Count, NameList, QueryString, page_size
 from api.parameters.fields import Bound, Since, SortField, Version
+from api.parameters.moment import MomentParameters
 from api.queries.assets import Wanted
 from api.queries.filters import Filters
 from shared.settings import LISTING_SOURCES
@@ -53,7 +54,7 @@ def byte_order_mark() -> fields.String:
     )
 
 
-class AssetParameters(QueryString):
+class AssetParameters(MomentParameters):
     """Parameters of the route that shows one asset."""
 
     decimals = decimals()
@@ -93,7 +94,7 @@ ColumnsParameters: Any = QueryString.from_dict(
 )
 
 
-class ChosenAssetsParameters(ColumnsParameters):  # type: ignore[misc]
+class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: ignore[misc]
     """Parameters of every route that shows some of the assets."""
 
     symbol = CommaList(
@@ -144,6 +145,17 @@ class ChosenAssetsParameters(ColumnsParameters):  # type: ignore[misc]
     decimals = decimals()
     bom = byte_order_mark()
 
+    @validates_schema
+    def refuse_versions_of_the_past(self, data: dict[str, Any], **_: Any) -> None:
+        """Say of what is not known of the past that it is not."""
+        if data["as_of"] is None:
+            return
+        reason = "as_of shows no versions; ask without it"
+        bounds = [name for name in ("min_version", "max_version") if data[name] is not None]
+        sorted_by = ["sort"] if "version" in {key.column for key in data["sort"]} else []
+        if bounds or sorted_by:
+            raise ValidationError({name: [reason] for name in [*bounds, *sorted_by]})
+
     @post_load
     def read_the_query(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Bring filters, order and columns into the terms of `queries.assets`."""
@@ -171,6 +183,7 @@ class ChosenAssetsParameters(ColumnsParameters):  # type: ignore[misc]
             tuple(loaded["fields"]),
             strings=loaded["decimals"] == "string",
             bom=loaded["bom"] == "true",
+            moment=loaded["moment"],
         )
         return {**loaded, "wanted": wanted}
 
@@ -234,7 +247,11 @@ class ChangesParameters(QueryString):
 
 def cursor_digest(wanted: Wanted) -> str:
     """Bind a cursor to what decides on the rows and their order; page and format may change."""
-    query: Mapping[str, Any] = {**wanted.filters.dump(), "sort": [str(key) for key in wanted.sort]}
+    query: Mapping[str, Any] = {
+        **wanted.filters.dump(),
+        **(wanted.moment.dump() if wanted.moment else {}),
+        "sort": [str(key) for key in wanted.sort],
+    }
     return cursors.digest(query)
 
 

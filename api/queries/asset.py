@@ -4,9 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, bindparam, select
+from sqlalchemy import Connection, Executable, Select, Text, TextClause, bindparam, select, text
 
 from api.columns import ASSET_COLUMNS
+from api.queries.past import (
+    OF_ONE_ASSET,
+    Moment,
+    assets_of_listings_then,
+    listings_then,
+    with_moment,
+)
 from shared.records import VALUES
 from shared.tables import assets, dataset, listings
 
@@ -25,6 +32,10 @@ LISTING_COLUMNS = (
 )
 
 
+READ = (*ASSET_COLUMNS, *(f"{value}_listing_id" for value in VALUES))
+"""What is read of an asset as it was."""
+
+
 def _statement() -> Select[Any]:
     chosen = assets.c.slug == bindparam("slug", type_=Text)
     joined = dataset.outerjoin(assets, chosen).outerjoin(
@@ -33,6 +44,7 @@ def _statement() -> Select[Any]:
     return (
         select(
             dataset.c.version.label("version"),
+            assets.c.id.is_not(None).label("exists"),
             *(assets.c[name].label(f"asset_{name}") for name in ASSET_COLUMNS),
             *(assets.c[f"{value}_listing_id"] for value in VALUES),
             listings.c.id,
@@ -43,7 +55,34 @@ def _statement() -> Select[Any]:
     )
 
 
+PAST = """
+WITH {listings}, a AS ({assets})
+SELECT d.version AS version, e.id IS NOT NULL AS exists, {shown}
+FROM dataset AS d LEFT JOIN assets AS e ON e.slug = :slug
+LEFT JOIN a ON true LEFT JOIN listings_then AS l ON true
+ORDER BY l.source, l.external_id
+"""
+
+
+def _past_statement() -> TextClause:
+    """The same of a time before; the versions of the data are the present ones."""
+    shown = [
+        *(f"a.{name} AS asset_{name}" for name in ASSET_COLUMNS),
+        *(f"a.{value}_listing_id" for value in VALUES),
+        "l.id",
+        *(f"l.{name} AS listing_{name}" for name in LISTING_COLUMNS),
+    ]
+    stmt = PAST.format(
+        listings=listings_then(OF_ONE_ASSET),
+        assets=assets_of_listings_then(READ),
+        shown=", ".join(shown),
+    )
+    return with_moment(text(stmt))
+
+
 ASSET_WITH_LISTINGS = _statement()
+
+PAST_ASSET_WITH_LISTINGS = _past_statement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +91,24 @@ class FoundAsset:
 
     asset: Mapping[str, Any] | None
     version: int
+    exists: bool
+    """Whether there is one now, though there was none at the time that was asked for."""
 
 
-def find_asset(conn: Connection, slug: str) -> FoundAsset:
-    """Find an asset with its listings, and for each value the listing that it comes from."""
+def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> FoundAsset:
+    """Find an asset with its listings, and for each value the listing that it comes from.
+
+    As they were at a moment, where there is one.
+    """
     # Postgres does not take U+0000 in text, and no slug has a line break.
-    rows = conn.execute(ASSET_WITH_LISTINGS, {"slug": slug.replace("\x00", "\n")}).mappings().all()
+    given: dict[str, Any] = {"slug": slug.replace("\x00", "\n")}
+    stmt: Executable = ASSET_WITH_LISTINGS
+    if moment is not None:
+        stmt, given = PAST_ASSET_WITH_LISTINGS, {**given, **moment.bind()}
+    rows = conn.execute(stmt, given).mappings().all()
     first = rows[0]
     if first["asset_slug"] is None:
-        return FoundAsset(None, first["version"])
+        return FoundAsset(None, first["version"], first["exists"])
     by_id = {
         row["id"]: {name: row[f"listing_{name}"] for name in LISTING_COLUMNS}
         for row in rows
@@ -71,4 +119,4 @@ def find_asset(conn: Connection, slug: str) -> FoundAsset:
         "provenance": {value: by_id.get(first[f"{value}_listing_id"]) for value in VALUES},
         "listings": list(by_id.values()),
     }
-    return FoundAsset(asset, first["version"])
+    return FoundAsset(asset, first["version"], exists=True)

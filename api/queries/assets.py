@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     extract,
     func,
+    literal_column,
     select,
     true,
     union_all,
@@ -34,6 +35,7 @@ from api.cursors import Walk
 from api.keyset import BY_MARKET_CAP, Position, Sort, order, stretches_after
 from api.problems import CursorExpiredError, DataBehindError
 from api.queries.filters import Filters, Shape
+from api.queries.past import SEEN, Moment, assets_then
 from api.queries.statements import Statement
 from shared.tables import asset_history, assets, dataset
 
@@ -55,10 +57,17 @@ class Wanted:
     strings: bool = False
     bom: bool = False
     """Whether CSV begins with a byte order mark."""
+    moment: Moment | None = None
+    """As they were when; None for as they are."""
 
     @property
     def form(self) -> "Form":
-        return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings)
+        past = self.moment is not None
+        return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings, past=past)
+
+    def bind(self) -> dict[str, Any]:
+        """Give the values that the form's statements leave open."""
+        return {**self.filters.bind(), **(self.moment.bind() if self.moment else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +81,10 @@ class Form:
     strings: bool
     after: tuple[bool, ...] | None = None
     """For a page that starts after a position: which of its keys are null."""
-    as_of: bool = False
-    """Whether assets are shown as they were at a version, not as they are."""
+    past: bool = False
+    """Whether assets are shown as they were at a time, not as they are."""
+    at_version: bool = False
+    """Whether they are shown as they were at a version of the last hour."""
     counts: bool = False
     """Whether the assets on all pages are counted."""
 
@@ -114,7 +125,9 @@ def find_assets(
         CursorExpiredError: how assets were at the walk's version is not known any more.
         DataBehindError: or not yet, on this server.
     """
-    form, given = wanted.form, {**wanted.filters.bind(), "first": page_size + 1, "skipped": 0}
+    form, given = wanted.form, {**wanted.bind(), "first": page_size + 1, "skipped": 0}
+    if wanted.moment is not None:
+        return _find_past(conn, form, wanted.moment, given, page_size, start)
     if isinstance(start, int):
         given["skipped"] = start
         version, total = totals.get(wanted.filters) or (None, 0)
@@ -130,7 +143,7 @@ def find_assets(
     given |= {**position.bind(), "version": walk.version}
     page = _read(conn, form, given, page_size)
     if page.version != walk.version:
-        page = _read(conn, replace(form, as_of=True), given, page_size)
+        page = _read(conn, replace(form, at_version=True), given, page_size)
         if walk.version < page.known_from:
             raise CursorExpiredError
         if walk.version > page.version:
@@ -138,18 +151,36 @@ def find_assets(
     return replace(page, walk=walk, version=walk.version)
 
 
+def _find_past(
+    conn: Connection,
+    form: Form,
+    moment: Moment,
+    given: dict[str, Any],
+    page_size: int,
+    start: tuple[Position, Walk] | int,
+) -> AssetPage:
+    """Return a page of the assets as they were; those that follow a first one see what it saw."""
+    if isinstance(start, int):
+        page = _read(conn, replace(form, counts=True), {**given, "skipped": start}, page_size)
+        return replace(page, changed_at=None)  # what came late may have changed no present asset
+    position, walk = start
+    given |= {**position.bind(), **moment.bind(walk.seen)}
+    page = _read(conn, replace(form, after=position.nulls), given, page_size)
+    return replace(page, walk=walk, version=walk.version, changed_at=None)
+
+
 def stream_assets(conn: Connection, wanted: Wanted) -> Iterator[list[str]]:
     """Give every asset that passes the filters as a line, some at a time as the server sends them.
 
     It needs a transaction: the rows stay on the server until they are asked for.
     """
-    for part in _whole(wanted.form).stream(conn, wanted.filters.bind(), STREAMED_ROWS):
+    for part in _whole(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS):
         yield [line for (line,) in part]
 
 
 def stream_rows(conn: Connection, wanted: Wanted) -> Iterator[Sequence[Row[Any]]]:
     """Give every asset that passes the filters as a row whose decimals are text, as above."""
-    return _rows(wanted.form).stream(conn, wanted.filters.bind(), STREAMED_ROWS)
+    return _rows(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS)
 
 
 def read_version(conn: Connection) -> tuple[int, float | None]:
@@ -162,11 +193,11 @@ def _read(conn: Connection, form: Form, given: dict[str, Any], page_size: int) -
     rows = _page(form).execute(conn, given)
     first = rows[0]
     last = rows[page_size - 1] if len(rows) > page_size else None
-    version, changed_at, known_from, total = first.state.split(" ")
+    version, changed_at, known_from, total, seen = first.state.split(" ", 4)
     return AssetPage(
         lines=[row[1] for row in rows[:page_size] if row[0] is not None],  # by place: it is faster
         end=_position(last, len(form.sort)) if last else None,
-        walk=Walk(int(version), int(total)),
+        walk=Walk(int(version), int(total), seen or None),
         version=int(version),
         changed_at=float(changed_at) if changed_at else None,
         known_from=int(known_from),
@@ -181,7 +212,7 @@ def _position(row: Row[Any], keys: int) -> Position:
 @lru_cache(maxsize=256)
 def _page(form: Form) -> Statement:
     """Make the statement of a page. Its first row has the state of the data, though it be empty."""
-    rows = _as_of() if form.as_of else assets
+    rows = _rows_of(form)
     limit, offset = bindparam("first", type_=Integer), bindparam("skipped", type_=Integer)
     parts = _parts(form, rows)
     if len(parts) == 1:
@@ -197,7 +228,15 @@ def _page(form: Form) -> Statement:
         everything = select(func.count()).select_from(rows).where(*form.shape.conditions(rows))
         total = everything.scalar_subquery()
     changed_at = extract("epoch", dataset.c.changed_at)
-    state = func.concat(dataset.c.version, " ", changed_at, " ", dataset.c.known_from, " ", total)
+    seen = literal_column(f"coalesce({SEEN}::text, '')") if form.past else ""
+    state = func.concat_ws(
+        " ",
+        dataset.c.version,
+        func.coalesce(changed_at.cast(Text), ""),
+        dataset.c.known_from,
+        total,
+        seen,
+    )
     stmt = select(
         shown.c.id,
         _written(form, line).label("line"),
@@ -226,7 +265,7 @@ def _rows(form: Form) -> Statement:
 
 
 def _all(form: Form) -> FromClause:
-    [found] = _parts(form, assets)
+    [found] = _parts(form, _rows_of(form))
     return found.subquery("found")
 
 
@@ -248,7 +287,13 @@ def _ordered(rows: Select[Any] | CompoundSelect[Any], sort: Sort) -> Select[Any]
     return select(found).order_by(*order(sort, found.c))
 
 
-def _as_of() -> FromClause:
+def _rows_of(form: Form) -> FromClause:
+    if form.past:
+        return assets_then(READ)
+    return _at_version() if form.at_version else assets
+
+
+def _at_version() -> FromClause:
     """Select the assets as they were at a version of the last hour."""
     version = bindparam("version", type_=BigInteger)
     return union_all(
@@ -256,7 +301,7 @@ def _as_of() -> FromClause:
         select(*(asset_history.c[name] for name in READ)).where(
             asset_history.c.version <= version, asset_history.c.replaced_by > version
         ),
-    ).subquery("as_of")
+    ).subquery("at_version")
 
 
 def _written(form: Form, line: Any) -> ColumnElement[str]:

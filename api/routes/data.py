@@ -22,8 +22,8 @@ from api.parameters.assets import (
 )
 from api.parquet import PARQUET, require_parquet
 from api.problems import AssetNotFoundError
-from api.queries.asset import find_asset
-from api.queries.assets import AssetPage, find_assets
+from api.queries.asset import FoundAsset, find_asset
+from api.queries.assets import AssetPage, Wanted, find_assets
 from api.schemas.assets import AssetDetailSchema, AssetSchema
 from api.schemas.fields import DECIMALS
 
@@ -51,6 +51,12 @@ def assets() -> Response:
     Paged by `cursor` (follow `meta.next_cursor`, or the `Link` header, with the same parameters):
     then all pages show the assets as they were when the first was asked for, each once, whatever is
     loaded meanwhile. Or, near the beginning, by `page`.
+
+    With `as_of` it is the list of that time: every asset that was observed by then, those that are
+    delisted since too, its values made by the same rule of each listing's newest observation until
+    then. Names are those of then; which listings an asset has is as it is known now. There are no
+    versions of the past (`version` is null); `updated_at` is when the newest of those observations
+    was loaded.
     """
     return kept(list_assets)
 
@@ -70,9 +76,9 @@ def list_assets() -> Answer:
             count=len(page.lines),
             total=page.walk.total,
             page_size=query["page_size"],
-            next_cursor=next_cursor,
+            **({} if wanted.moment else {"next_cursor": next_cursor}),
         ),
-        varies=members(version=page.version),
+        varies=_varies(wanted, page, next_cursor),
         rows=len(page.lines),
         changed_at=page.changed_at,
         media=content_type(media),
@@ -81,6 +87,12 @@ def list_assets() -> Answer:
             *(_counts(page) if media != JSON else ()),
         ),
     )
+
+
+def _varies(wanted: Wanted, page: AssetPage, next_cursor: str | None) -> bytes:
+    """Say what makes no other answer. A cursor into the past leads on whenever it was given."""
+    past = {"next_cursor": next_cursor} if wanted.moment else {}
+    return members(**past, version=page.version)
 
 
 def _links(next_cursor: str | None) -> list[str]:
@@ -129,10 +141,17 @@ def show_asset(slug: str) -> Answer:
     """Find all that is known of one asset."""
     query = read_query(ASSET, request.query_string)
     with read() as conn:
-        found = find_asset(conn, slug)
+        found = find_asset(conn, slug, query["moment"])
     if found.asset is None:
-        raise AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
+        raise AssetNotFoundError(missing(slug, found))
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(DETAIL.dump(found.asset))
     # Without a time of its last change: a listing of it may change, and no asset.
     return Answer(data, b"", 1, None, varies=members(version=found.version))
+
+
+def missing(slug: str, found: FoundAsset) -> str:
+    """Say why there is nothing to show."""
+    if found.exists:
+        return f"of {slug!r} nothing was observed by then; without as_of it is there"
+    return f"no asset {slug!r}; /data?q={{text}} searches for one"

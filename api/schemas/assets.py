@@ -37,10 +37,16 @@ class AssetSchema(ValuesSchema, LabelsSchema):
     )
     price_spread_percent = amount("How far the sources' prices lie apart")
     version = fields.Integer(
-        metadata={"description": "Rises with every change, in commit order", "example": 510}
+        allow_none=True,
+        metadata={
+            "description": "Rises with every change, in commit order; null with `as_of`",
+            "example": 510,
+        },
     )
     created_at = instant("When it was first loaded")
-    updated_at = instant("When its values last changed")
+    updated_at = instant(
+        "When its values last changed; with `as_of`, when the newest of them was loaded"
+    )
 
 
 class ProvenanceSchema(Schema):

@@ -1,0 +1,175 @@
+"""The assets as they were at a time, worked out from what was observed by then.
+
+Nothing is kept of them: for each listing its newest observation by then is looked up, and what was
+found is unified as the worker does it with the newest of all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    Connection,
+    DateTime,
+    TextClause,
+    bindparam,
+    column,
+    text,
+)
+
+from shared.records import VALUES
+from shared.tables import assets
+from shared.unified import unified_of
+
+LATELY = timedelta(days=1)
+"""How far back is looked first: nearly every listing was observed, and few partitions are read."""
+
+EARLY = timedelta(days=1)
+"""How much earlier than observed, by the source's clock, a record may have come in: the worker
+refuses more. What was not known by a time is so not read through, however much it is."""
+
+SEEN = "(SELECT jsonb_object_agg(source, updated_at) FROM checkpoints)"
+"""When each source's last batch came in. Its batches follow one another, so what came in by then is
+all that there was to see at that moment, and never gets more."""
+
+OBSERVED = ("observed_at", "payload_hash", "run_id", "ingested_at", *VALUES)
+
+_NEWEST = """
+SELECT {observed} FROM observations AS o
+WHERE o.listing_id = l.id AND {window}
+  AND (CAST(:known_at AS timestamptz) IS NULL OR o.ingested_at <= :known_at)
+  AND (CAST(:seen AS jsonb) IS NULL
+       OR o.ingested_at <= coalesce((CAST(:seen AS jsonb) ->> l.source)::timestamptz, '-infinity'))
+ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
+"""
+
+# A listing is called what it was called last, by its source's clock; as it is now where its names
+# are not known that far back.
+_LISTINGS_THEN = """
+lately AS MATERIALIZED (
+  SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
+         l.match_method, l.match_score, l.match_evidence, o.*
+  FROM listings AS l LEFT JOIN LATERAL ({lately}) AS o ON true
+  WHERE {which}
+),
+observed_then AS (
+  SELECT * FROM lately WHERE observed_at IS NOT NULL
+  UNION ALL
+  SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
+         l.match_method, l.match_score, l.match_evidence, o.*
+  FROM lately AS l CROSS JOIN LATERAL ({before}) AS o
+  WHERE l.observed_at IS NULL
+),
+listings_then AS MATERIALIZED (
+  SELECT l.id, l.asset_id, l.source, l.external_id,
+         coalesce(n.symbol, l.symbol) AS symbol, coalesce(n.name, l.name) AS name,
+         l.match_method, l.match_score, l.match_evidence, {l_observed}
+  FROM observed_then AS l LEFT JOIN LATERAL (
+    SELECT n.symbol, n.name FROM listing_names AS n
+    WHERE n.listing_id = l.id AND n.first_observed_at <= :as_of
+    ORDER BY n.first_observed_at DESC, n.symbol, n.name LIMIT 1
+  ) AS n ON true
+)
+"""
+
+_ASSETS_THEN = """
+SELECT {columns}
+FROM ({unified}) AS u JOIN assets AS a ON a.id = u.asset_id
+JOIN (
+  SELECT asset_id, max(ingested_at) AS at FROM listings_then GROUP BY asset_id
+) AS came_in ON came_in.asset_id = a.id
+"""
+
+# An asset is found under every name that it ever had, the present ones too.
+_OF_THE_ASSET = {
+    "id": "a.id",
+    "slug": "a.slug",
+    "version": "NULL::bigint AS version",
+    "created_at": "a.created_at",
+    "updated_at": "came_in.at AS updated_at",
+    "search_text": "lower(u.name) || chr(10) || lower(u.symbol) || chr(10) || a.search_text"
+    " AS search_text",
+}
+
+ALL = "true"
+OF_ONE_ASSET = "l.asset_id = (SELECT id FROM assets WHERE slug = :slug)"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time, and by when what was observed by then must have been known; None is by now."""
+
+    as_of: datetime
+    known_at: datetime | None = None
+
+    def bind(self, seen: str | None = None) -> dict[str, Any]:
+        """Give the values of the parameters that the statements here leave open.
+
+        `seen` is what a walk's first page saw, as `SEEN` says it; its other pages see no more.
+        """
+        as_of = self.as_of
+        if self.known_at is not None:
+            as_of = min(as_of, shifted(self.known_at, EARLY))
+        return {
+            "as_of": as_of,
+            "lately": shifted(as_of, -LATELY),
+            "known_at": self.known_at,
+            "seen": seen,
+        }
+
+    def dump(self) -> Mapping[str, Any]:
+        """Show it in JSON's terms, equal where it is the same."""
+        return {
+            "as_of": self.as_of.timestamp(),
+            "known_at": self.known_at and self.known_at.timestamp(),
+        }
+
+
+def shifted(moment: datetime, by: timedelta) -> datetime:
+    """Add to a time, as far as the calendar goes."""
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
+
+
+def read_seen(conn: Connection) -> str | None:
+    """Return what can be seen at present: when each source's last batch came in."""
+    seen: str | None = conn.scalar(text(f"SELECT {SEEN}::text"))
+    return seen
+
+
+def listings_then(which: str) -> str:
+    """Write CTEs of which the last, `listings_then`, has the chosen listings as they were."""
+    observed = ", ".join(f"o.{name}" for name in OBSERVED)
+    lately = _NEWEST.format(
+        observed=observed, window="o.observed_at <= :as_of AND o.observed_at > :lately"
+    )
+    before = _NEWEST.format(observed=observed, window="o.observed_at <= :lately")
+    return _LISTINGS_THEN.format(
+        lately=lately,
+        before=before,
+        which=which,
+        l_observed=", ".join(f"l.{name}" for name in OBSERVED),
+    )
+
+
+def assets_of_listings_then(read: tuple[str, ...]) -> str:
+    """Write the query for those columns of the assets whose listings `listings_then` has."""
+    columns = ", ".join(_OF_THE_ASSET.get(name, f"u.{name}") for name in read)
+    return _ASSETS_THEN.format(unified=unified_of("listings_then AS l"), columns=columns)
+
+
+def assets_then(read: tuple[str, ...]) -> CTE:
+    """Select those columns of all assets as they were; its parameters `Moment.bind` gives."""
+    stmt = text(f"WITH {listings_then(ALL)} {assets_of_listings_then(read)}")
+    typed = [column(name, assets.c[name].type) for name in read]
+    return with_moment(stmt).columns(*typed).cte("past")
+
+
+def with_moment(stmt: TextClause) -> TextClause:
+    """Declare the parameters that `Moment.bind` gives."""
+    times = [bindparam(name, type_=DateTime(timezone=True)) for name in ("as_of", "lately")]
+    return stmt.bindparams(*times)
