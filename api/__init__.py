@@ -16,7 +16,19 @@ from api.openapi import describe
 from api.problems import answer_errors_as_problems
 from api.proxies import trust_proxies
 from api.readiness import Readiness
-from api.routes import changes, data, docs, drift, health, index, metrics, rejects, runs, stats
+from api.routes import (
+    changes,
+    data,
+    docs,
+    drift,
+    health,
+    history,
+    index,
+    metrics,
+    rejects,
+    runs,
+    stats,
+)
 from api.staleness import Staleness
 from shared.settings import Settings
 
@@ -57,7 +69,19 @@ def create_app(settings: Settings) -> Flask:
     limit_requests(app, settings)
     require_keys(app, settings)
     refuse_what_is_not_accepted(app)
-    for module in (index, docs, data, changes, health, metrics, stats, runs, rejects, drift):
+    for module in (
+        index,
+        docs,
+        data,
+        history,
+        changes,
+        health,
+        metrics,
+        stats,
+        runs,
+        rejects,
+        drift,
+    ):
         app.register_blueprint(module.bp)
     app.extensions["openapi"] = describe(app)
     return app

@@ -4,7 +4,7 @@ The rows of a page go from the database to the client as text that Postgres made
 through Python, and it is faster than any encoder here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -44,38 +44,70 @@ FORMULA = (
 )
 
 
-def json_members(row: FromClause, columns: Sequence[str], *, strings: bool) -> Select[Any]:
-    """Select the members of an asset's object, for `row_to_json` to write.
+def written(
+    row: FromClause,
+    columns: Sequence[str],
+    *,
+    csv: bool,
+    strings: bool,
+    kinds: Mapping[str, type] = KINDS,
+) -> tuple[Any, ColumnElement[str]]:
+    """Write a row as a line of JSON or CSV: what is to be joined with it, and the line."""
+    if csv:
+        cells = select(csv_line(row, columns, kinds).label("line"))
+        shown = cells.correlate(row).lateral("shown")
+        return shown, shown.c.line
+    members = json_members(row, columns, strings=strings, kinds=kinds).lateral("shown")
+    return members, func.row_to_json(members.table_valued()).cast(Text)
+
+
+def json_members(
+    row: FromClause,
+    columns: Sequence[str],
+    *,
+    strings: bool,
+    kinds: Mapping[str, type] = KINDS,
+) -> Select[Any]:
+    """Select the members of a row's object, for `row_to_json` to write.
 
     With `strings` its decimals are strings.
     """
-    members = select(*(_json_member(row, name, strings=strings) for name in columns))
-    return members.correlate(row)
+    members = (_json_member(row.c[name], kinds[name], strings=strings) for name in columns)
+    return select(
+        *(member.label(name) for name, member in zip(columns, members, strict=True))
+    ).correlate(row)
 
 
-def _json_member(row: FromClause, name: str, *, strings: bool) -> ColumnElement[Any]:
-    column = row.c[name]
-    if KINDS[name] is datetime:
-        return instant_text(column).label(name)
-    if strings and KINDS[name] is Decimal:
-        return column.cast(Text).label(name)
+def _json_member(column: ColumnElement[Any], kind: type, *, strings: bool) -> ColumnElement[Any]:
+    if kind is datetime:
+        return instant_text(column)
+    if kind is bytes:
+        return func.encode(column, "hex")
+    if strings and kind is Decimal:
+        return column.cast(Text)
     return column
 
 
-def csv_line(row: FromClause, columns: Sequence[str]) -> ColumnElement[str]:
+def csv_line(
+    row: FromClause, columns: Sequence[str], kinds: Mapping[str, type] = KINDS
+) -> ColumnElement[str]:
     """Write a row as a line of CSV (RFC 4180) without its end; what is unknown is empty."""
     line: ColumnElement[str] | None = None
     for name in columns:
-        cell = _csv_cell(row.c[name], KINDS[name])
+        cell = _csv_cell(row.c[name], kinds[name])
         line = cell if line is None else line + literal(",") + cell
     assert line is not None  # noqa: S101  a request has at least one column
     return line
 
 
 def _csv_cell(column: ColumnElement[Any], kind: type) -> ColumnElement[str]:
+    if kind is list:
+        column, kind = func.array_to_string(column, ";"), str
     if kind is str:
         safe = case((column.regexp_match(FORMULA), literal("'") + column), else_=column)
         return literal('"') + func.replace(safe, '"', '""') + literal('"')
+    if kind is bytes:
+        column = func.encode(column, "hex")
     text = instant_text(column) if kind is datetime else column.cast(Text)
     return func.coalesce(text, "")
 

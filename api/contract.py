@@ -42,6 +42,27 @@ FEED = {
     },
     "more": {"type": "boolean", "description": "There is more already; else come back later"},
 }
+WINDOW = {
+    "page_size": {"type": "integer", "examples": [300]},
+    "interval": {
+        "type": ["string", "null"],
+        "description": "The length of a candle; null where there are observations",
+        "examples": ["1d"],
+    },
+    **{
+        name: {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": f"{said}; null where nothing was ever observed",
+            "examples": ["2026-01-31T12:00:00.000000Z"],
+        }
+        for name, said in (
+            ("start", "Where the window begins, which belongs to it"),
+            ("end", "Where it ends, which does not"),
+        )
+    },
+    "next_cursor": PAGE["next_cursor"],
+}
 DATA = {
     "version": {
         "type": "integer",
@@ -62,6 +83,7 @@ METAS = {
     "DataListMeta": {**META, **LIST, **DATA},
     "DataPageMeta": {**META, **LIST, **PAGE, **DATA},
     "DataFeedMeta": {**META, **LIST, **FEED, **DATA},
+    "DataWindowMeta": {**META, **LIST, **WINDOW, **DATA},
 }
 """The members of `meta`, by kind of route; `Data…` are those that show a version of the data."""
 
@@ -71,33 +93,37 @@ class Documented:
     """What a route takes, and what it answers."""
 
     answer: Schema | None
+    or_else: Schema | None
+    """What the entries of its list are otherwise, by its parameters."""
     parameters: type[QueryString]
     problems: tuple[int, ...]
-    paged: bool | Literal["feed"]
+    paged: bool | Literal["feed", "window"]
     media: Mapping[str, str | None]
     conditional: bool
 
 
 def documented(
-    answer: Schema | None,
+    answer: Schema | tuple[Schema, Schema] | None,
     parameters: type[QueryString] = QueryString,
     problems: tuple[int, ...] = (),
     *,
-    paged: bool | Literal["feed"] = False,
+    paged: bool | Literal["feed", "window"] = False,
     media: Mapping[str, str | None] | None = None,
     conditional: bool = False,
 ) -> Callable[[View], View]:
     """Note beside a view what its route takes and answers; its docstring is the description.
 
+    Of two answers its parameters decide which one the entries of its list are.
     Problems that any route may answer (400, 406, 500) need not be named. `media` are its formats,
     with an example for each that is text; without it, it is JSON alone. Where there is one, a
     request that does not accept it is refused before the view is called; where there are several
     the view calls `api.negotiation.choose`. A `conditional` route has an `ETag`, and answers 304.
     """
+    first, or_else = answer if isinstance(answer, tuple) else (answer, None)
 
     def note(view: View) -> View:
         view.documented = Documented(  # type: ignore[attr-defined]
-            answer, parameters, problems, paged, media or {JSON: None}, conditional
+            first, or_else, parameters, problems, paged, media or {JSON: None}, conditional
         )
         return view
 

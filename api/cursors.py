@@ -39,7 +39,7 @@ def digest(query: Mapping[str, Any]) -> str:
 
 def encode(position: Position, walk: Walk, query_digest: str) -> str:
     keys = [None if key is None else str(key) for key in position.keys]
-    seen = [] if walk.seen is None else [json.loads(walk.seen)]
+    seen = [] if walk.seen is None else [dump_seen(walk.seen)]
     return pack([query_digest, position.rank, keys, position.id, walk.version, walk.total, *seen])
 
 
@@ -84,6 +84,11 @@ def unpack(cursor: str) -> list[Any]:
     return parts
 
 
+def dump_seen(seen: str | None) -> Any:
+    """Turn what there was to see into values for `pack`."""
+    return None if seen is None else json.loads(seen)
+
+
 def read_seen(seen: Mapping[str, str] | None = None) -> str | None:
     """Write as JSON again which time a cursor holds for each source.
 
@@ -92,7 +97,7 @@ def read_seen(seen: Mapping[str, str] | None = None) -> str | None:
     """
     if seen is None:
         return None
-    times = {_read_text(source): _read_time(text).isoformat() for source, text in seen.items()}
+    times = {read_text(source): read_time(text).isoformat() for source, text in seen.items()}
     return json.dumps(times, sort_keys=True)
 
 
@@ -107,7 +112,7 @@ def _read_key(kind: type, text: Any) -> Any:
     return None if text is None else READERS[kind](text)
 
 
-def _read_text(text: str) -> str:
+def read_text(text: str) -> str:
     if "\x00" in text:
         raise ValueError("U+0000")
     text.encode()  # a lone surrogate is a ValueError here, and would be an error in Postgres
@@ -128,7 +133,7 @@ def _read_integer(text: str | int, limit: int = 2**63) -> int:
     return number
 
 
-def _read_time(text: str) -> datetime:
+def read_time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
@@ -136,8 +141,8 @@ def _read_time(text: str) -> datetime:
 
 
 READERS: Mapping[type, Callable[[Any], Any]] = {
-    str: _read_text,
+    str: read_text,
     Decimal: _read_decimal,
     int: _read_integer,
-    datetime: _read_time,
+    datetime: read_time,
 }

@@ -149,7 +149,7 @@ def answers_of(noted: Documented, refusals: Iterable[int]) -> dict[str, Any]:
     headers = {
         **HEADERS,
         **LIMITS,
-        **(LINK if noted.paged is True else LINK_OF_ONE),
+        **(LINK if noted.paged in {True, "window"} else LINK_OF_ONE),
         **(CONDITIONAL if noted.conditional else {}),
     }
     answers: dict[str, Any] = {
@@ -172,10 +172,12 @@ def _content(noted: Documented, media: str, text: str | None) -> dict[str, Any]:
     if noted.answer is None:
         return {"schema": {"type": "object", "examples": [A_DOCUMENT]}}
     item: Any = type(noted.answer)
+    if noted.or_else is not None:
+        item = {"anyOf": [item, type(noted.or_else)]}
     data = {"type": "array", "items": item} if noted.answer.many else item
     kind = "List" if noted.answer.many else ""
     if noted.paged:
-        kind = "Feed" if noted.paged == "feed" else "Page"
+        kind = "Page" if noted.paged is True else noted.paged.title()
     properties = {"data": data, "meta": f"{'Data' if noted.conditional else ''}{kind}Meta"}
     return {"schema": {"type": "object", "required": ["data", "meta"], "properties": properties}}
 

@@ -22,10 +22,9 @@ def time(description: str) -> Since:
     )
 
 
-def known_at() -> Since:
-    return time(
-        "Only what was loaded by then (RFC 3339, with its zone): later corrections are left out."
-    )
+def known_at(more: str = "") -> Since:
+    said = "Only what was loaded by then (RFC 3339, with its zone): later corrections are left out."
+    return time(f"{said} {more}".rstrip())
 
 
 class MomentParameters(QueryString):
@@ -34,20 +33,18 @@ class MomentParameters(QueryString):
     as_of = time(
         "As it was then (RFC 3339, with its zone): by each listing's newest observation until then."
     )
-    known_at = known_at()
+    known_at = known_at("Without `as_of` it is as it was then, too.")
 
     @validates_schema
     def refuse_the_future(self, data: Mapping[str, Any], **_: Any) -> None:
-        """Refuse times that have not come, and `known_at` of no time."""
+        """Refuse times that have not come."""
         refuse_what_is_to_come(data, "as_of", "known_at")
-        if data["known_at"] is not None and data["as_of"] is None:
-            raise ValidationError({"known_at": ["goes with as_of; give both, or neither"]})
 
     @post_load
     def read_the_moment(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Bring the times into the terms of `queries.past`; `read_the_query` runs after it."""
-        moment = Moment(loaded["as_of"], loaded["known_at"]) if loaded["as_of"] else None
-        return {**loaded, "moment": moment}
+        as_of, known_at = loaded["as_of"] or loaded["known_at"], loaded["known_at"]
+        return {**loaded, "moment": Moment(as_of, known_at) if as_of else None}
 
 
 def refuse_what_is_to_come(data: Mapping[str, datetime | None], *names: str) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from api.cache import Recent
-from api.columns import ASSET_COLUMNS, KINDS, csv_line, json_members
+from api.columns import ASSET_COLUMNS, KINDS, written
 from api.cursors import Walk
 from api.keyset import BY_MARKET_CAP, Position, Sort, order, stretches_after
 from api.problems import CursorExpiredError, DataBehindError
@@ -222,7 +222,7 @@ def _page(form: Form) -> Statement:
         enough = [_ordered(part, form.sort).limit(limit + offset) for part in parts]
         page = _ordered(union_all(*enough), form.sort)
     shown = page.limit(limit).offset(offset).subquery("page")
-    line = _line(form, shown)
+    line, text = _written(form, shown)
     total: Any = 0
     if form.counts:
         everything = select(func.count()).select_from(rows).where(*form.shape.conditions(rows))
@@ -239,7 +239,7 @@ def _page(form: Form) -> Statement:
     )
     stmt = select(
         shown.c.id,
-        _written(form, line).label("line"),
+        text.label("line"),
         *(shown.c[f"key_{place}"].cast(Text) for place in range(len(form.sort))),
         *([shown.c.rank] if form.shape.q else []),
         state.label("state"),
@@ -250,8 +250,8 @@ def _page(form: Form) -> Statement:
 @lru_cache(maxsize=64)
 def _whole(form: Form) -> Statement:
     rows = _all(form)
-    line = _line(form, rows)
-    stmt = select(_written(form, line).label("line")).select_from(rows.join(line, true()))
+    line, text = _written(form, rows)
+    stmt = select(text.label("line")).select_from(rows.join(line, true()))
     return Statement(stmt.order_by(*order(form.sort, rows.c)))
 
 
@@ -304,14 +304,5 @@ def _at_version() -> FromClause:
     ).subquery("at_version")
 
 
-def _written(form: Form, line: Any) -> ColumnElement[str]:
-    if form.csv:
-        written: ColumnElement[str] = line.c.line
-        return written
-    return func.row_to_json(line.table_valued()).cast(Text)
-
-
-def _line(form: Form, rows: FromClause) -> Any:
-    if form.csv:
-        return select(csv_line(rows, form.columns).label("line")).correlate(rows).lateral("shown")
-    return json_members(rows, form.columns, strings=form.strings).lateral("shown")
+def _written(form: Form, rows: FromClause) -> tuple[Any, ColumnElement[str]]:
+    return written(rows, form.columns, csv=form.csv, strings=form.strings)

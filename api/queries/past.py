@@ -36,12 +36,15 @@ all that there was to see at that moment, and never gets more."""
 
 OBSERVED = ("observed_at", "payload_hash", "run_id", "ingested_at", *VALUES)
 
+KNOWN = """(CAST(:known_at AS timestamptz) IS NULL OR o.ingested_at <= :known_at)
+  AND (CAST(:seen AS jsonb) IS NULL
+       OR o.ingested_at
+          <= coalesce((CAST(:seen AS jsonb) ->> l.source)::timestamptz, '-infinity'))"""
+"""Whether an observation `o` of a listing `l` was known by then."""
+
 _NEWEST = """
 SELECT {observed} FROM observations AS o
-WHERE o.listing_id = l.id AND {window}
-  AND (CAST(:known_at AS timestamptz) IS NULL OR o.ingested_at <= :known_at)
-  AND (CAST(:seen AS jsonb) IS NULL
-       OR o.ingested_at <= coalesce((CAST(:seen AS jsonb) ->> l.source)::timestamptz, '-infinity'))
+WHERE o.listing_id = l.id AND {window} AND {known}
 ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
 """
 
@@ -145,9 +148,11 @@ def listings_then(which: str) -> str:
     """Write CTEs of which the last, `listings_then`, has the chosen listings as they were."""
     observed = ", ".join(f"o.{name}" for name in OBSERVED)
     lately = _NEWEST.format(
-        observed=observed, window="o.observed_at <= :as_of AND o.observed_at > :lately"
+        observed=observed,
+        window="o.observed_at <= :as_of AND o.observed_at > :lately",
+        known=KNOWN,
     )
-    before = _NEWEST.format(observed=observed, window="o.observed_at <= :lately")
+    before = _NEWEST.format(observed=observed, window="o.observed_at <= :lately", known=KNOWN)
     return _LISTINGS_THEN.format(
         lately=lately,
         before=before,

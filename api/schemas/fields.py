@@ -31,6 +31,11 @@ class Amount(Number):
         return format(value, "f")
 
 
+def utc(moment: datetime) -> str:
+    """Write a time as `Instant` does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 class Instant(fields.AwareDateTime):
     """A time in UTC (RFC 3339) with six digits: `2026-01-31T12:00:00.500000Z`.
 
@@ -39,9 +44,7 @@ class Instant(fields.AwareDateTime):
     """
 
     def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return None if value is None else utc(value)
 
 
 class Hex(fields.Field[bytes]):

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from api import create_app
 from shared.records import VALUES
 from shared.settings import Settings
-from shared.tables import assets, checkpoints, listings, runs
+from shared.tables import assets, checkpoints, listings, observations, runs
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -88,6 +88,19 @@ def add_listing(conn: Connection, asset_id: int, source: str, external_id: str, 
         update(assets).where(assets.c.id == asset_id).values(sources=theirs.scalar_subquery())
     )
     return listing_id
+
+
+def add_observation(conn: Connection, listing_id: int, **columns) -> None:
+    """Insert an observation of a listing, loaded at once."""
+    text = repr(sorted(columns.items()))
+    row = {
+        "listing_id": listing_id,
+        "observed_at": NOON,
+        "run_id": 1,
+        "payload_hash": hashlib.sha256(text.encode()).digest()[:16],
+        **columns,
+    }
+    conn.execute(insert(observations).values({"ingested_at": row["observed_at"], **row}))
 
 
 def take_values_from(conn: Connection, asset_id: int, **listing_ids: int) -> None:

@@ -15,6 +15,7 @@ from tests.fakes.api import (
     add_asset,
     add_checkpoint,
     add_listing,
+    add_observation,
     add_run,
     api_on,
     take_values_from,
@@ -56,6 +57,7 @@ def market(engine):
         asset = add_asset(conn, "bitcoin", observed_at=NOON, **dict.fromkeys(VALUES, 1))
         listing = add_listing(conn, asset, "csv", "a", **dict.fromkeys(VALUES, 1))
         take_values_from(conn, asset, **dict.fromkeys(VALUES, listing))
+        add_observation(conn, listing, observed_at=NOON, **dict.fromkeys(VALUES, 1))
         run = add_run(conn)
         add_run(conn, outcome="running")
         conn.execute(

@@ -1,0 +1,121 @@
+"""`/data/{asset}/history`: what was observed of one asset over a window, or candles of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response, request
+from sqlalchemy import Connection
+
+from api.answers import links
+from api.contract import documented
+from api.db import read
+from api.formats import CSV, NDJSON, choose_format, content_type, join_lines
+from api.intervals import between, shifted
+from api.kept import Answer, kept, members
+from api.negotiation import JSON
+from api.parameters import read_query
+from api.parameters.history import HistoryParameters, Walk, begin
+from api.problems import AssetNotFoundError
+from api.queries.candles import CANDLE, find_candles
+from api.queries.history import Asked, find_listings
+from api.queries.observations import OBSERVATION, Place, find_observations
+from api.schemas.fields import utc
+from api.schemas.history import CandleSchema, ObservationSchema
+
+bp = Blueprint("history", __name__)
+
+HISTORY = HistoryParameters()
+
+CSV_EXAMPLE = (
+    "start,open_usd,high_usd,low_usd,close_usd,sample_count,sources,volume_24h_usd,"
+    "first_observed_at,last_observed_at\r\n2026-01-31T00:00:00.000000Z,16600.1,16700.25,16580,"
+    '16610.346,36,"coingecko;coinpaprika",28350339669.37,2026-01-31T00:01:00.000000Z,'
+    "2026-01-31T23:56:00.000000Z\r\n"
+)
+NDJSON_EXAMPLE = (
+    '{"source":"coingecko","external_id":"bitcoin","price_usd":16610.346,'
+    '"observed_at":"2026-01-31T12:00:00.000000Z"}\n'
+)
+
+
+@bp.get("/data/<asset>/history")
+@documented(
+    (ObservationSchema(many=True), CandleSchema(many=True)),
+    HistoryParameters,
+    problems=(404, 503),
+    paged="window",
+    media={JSON: None, CSV: CSV_EXAMPLE, NDJSON: NDJSON_EXAMPLE},
+    conditional=True,
+)
+def history(asset: str) -> Response:
+    """Show what was observed of one asset over a window, the oldest first.
+
+    Without `interval` that is each observation of its listings, revisions of one instant too. With
+    it, candles: of every observation with a price above 0, whichever listing it is of (`source` and
+    `external_id` choose one). Each interval of the window is there, also where nothing was
+    observed: with `sample_count` 0 and nulls, so that a gap is seen and the places are even. Paged
+    by `cursor`: follow `meta.next_cursor`, or the `Link` header, with the same parameters.
+    """
+    return kept(lambda: list_history(asset))
+
+
+def list_history(slug: str) -> Answer:
+    """Find the page of an asset's history that this request asks for."""
+    query = read_query(HISTORY, request.query_string)
+    media = choose_format(query["format"], "json", "csv", "ndjson")
+    with read() as conn:
+        listings = find_listings(conn, slug, query["source"], query["external_id"])
+        if listings is None:
+            raise AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
+        walk = query["walk"] or begin(query, listings.newest, listings.seen)
+        lines: Sequence[str] = []
+        following: Walk | None = None
+        if walk is not None:
+            strings = query["decimals"] == "string"
+            asked = Asked(listings, query["known_at"], walk.seen, media == CSV, strings)
+            lines, following = _find(conn, asked, walk, query)
+    next_cursor = following.cursor(query["digest"]) if following else None
+    columns = OBSERVATION if query["interval"] is None else CANDLE
+    return Answer(
+        data=join_lines(media, lines, columns, bom=query["bom"] == "true"),
+        meta=members(
+            count=len(lines),
+            page_size=query["page_size"],
+            interval=query["interval"],
+            start=walk and utc(walk.start),
+            end=walk and utc(walk.end),
+        ),
+        # A cursor into what there was leads on whenever it was given.
+        varies=members(next_cursor=next_cursor, version=listings.version),
+        rows=len(lines),
+        changed_at=None,  # what came late may have changed no present asset
+        media=content_type(media),
+        headers=(
+            *(("Link", value) for value in _links(next_cursor)),
+            *([("X-Data-Version", str(listings.version))] if media != JSON else ()),
+        ),
+    )
+
+
+def _find(
+    conn: Connection, asked: Asked, walk: Walk, query: Mapping[str, Any]
+) -> tuple[Sequence[str], Walk | None]:
+    """Read a page, and say where the next one starts."""
+    interval, page_size = query["interval"], query["page_size"]
+    if interval is None:
+        after = walk.after if isinstance(walk.after, Place) else None
+        lines, place = find_observations(conn, asked, (walk.start, walk.end), after, page_size)
+        return lines, replace(walk, after=place) if place else None
+    first = walk.start if walk.after is None or isinstance(walk.after, Place) else walk.after
+    candles = min(page_size, between(interval, first, walk.end))
+    if not candles:
+        return [], None
+    end = shifted(interval, first, candles)
+    lines = find_candles(conn, asked, interval, first, candles)
+    return lines, replace(walk, after=end) if end < walk.end else None
+
+
+def _links(next_cursor: str | None) -> list[str]:
+    given = {name: value for name, value in request.args.items() if name != "cursor"}
+    return links(first=given, next={**given, "cursor": next_cursor} if next_cursor else None)
