@@ -9,7 +9,6 @@ from sqlalchemy import Connection, select, true
 from api.columns import written
 from api.intervals import starts
 from api.queries.history import CHOSEN, Asked, typed
-from api.queries.past import KNOWN
 from api.queries.statements import Statement
 
 CANDLE: dict[str, type] = {
@@ -23,40 +22,54 @@ CANDLE: dict[str, type] = {
 }
 """What is shown of a candle."""
 
-# Every observation with a price counts, whichever listing it is of; a price of 0 is unknown. One
-# order serves the first of a candle, the last, and the last volume.
-IN_ORDER = "ORDER BY observed_at, source, external_id, payload_hash"
+# Every observation with a price counts, whichever listing it is of; a price of 0 is unknown. Which
+# is the first, the last, and the last with a volume, is decided by time, then by listing, then by
+# hash; nothing is sorted for it, but for the few that may be: those are looked up.
 CANDLES = f"""
-WITH samples AS (
-  SELECT width_bucket(o.observed_at, CAST(:starts AS timestamptz[])) AS place, o.*, l.source,
-         l.external_id
-  FROM {CHOSEN} CROSS JOIN LATERAL (
-    SELECT observed_at, price_usd, volume_24h_usd, payload_hash FROM observations AS o
-    WHERE o.listing_id = l.id AND o.observed_at >= :first AND o.observed_at < :last
-      AND o.price_usd > 0 AND {KNOWN}
-  ) AS o
+WITH {CHOSEN},
+of_listings AS (
+  SELECT width_bucket(o.observed_at, CAST(:starts AS timestamptz[])) AS place, l.place AS listing,
+         max(o.price_usd) AS high_usd, min(o.price_usd) AS low_usd, count(*) AS samples,
+         min(o.observed_at) AS first_at, max(o.observed_at) AS last_at,
+         max(o.observed_at) FILTER (WHERE o.volume_24h_usd IS NOT NULL) AS volume_at
+  FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE o.observed_at >= :first AND o.observed_at < :last AND o.price_usd > 0
+    AND o.ingested_at <= l.known_until
+  GROUP BY 1, 2
 ),
 candles AS (
-  SELECT place,
-         (array_agg(price_usd {IN_ORDER}))[1] AS open_usd,
-         max(price_usd) AS high_usd,
-         min(price_usd) AS low_usd,
-         (array_agg(price_usd {IN_ORDER}))[count(*)] AS close_usd,
-         count(*) AS sample_count,
-         array_agg(DISTINCT source) AS sources,
-         (array_agg(volume_24h_usd {IN_ORDER}) FILTER (WHERE volume_24h_usd IS NOT NULL))
-           [count(volume_24h_usd)] AS volume_24h_usd,
-         min(observed_at) AS first_observed_at,
-         max(observed_at) AS last_observed_at
-  FROM samples GROUP BY place
+  SELECT of_listings.place, max(high_usd) AS high_usd, min(low_usd) AS low_usd,
+         sum(samples) AS samples, array_agg(DISTINCT chosen.source) AS sources,
+         min(first_at) AS first_at, max(last_at) AS last_at, max(volume_at) AS volume_at,
+         (array_agg(listing ORDER BY first_at, listing))[1] AS first,
+         (array_agg(listing ORDER BY last_at DESC, listing DESC))[1] AS last,
+         (array_agg(listing ORDER BY volume_at DESC NULLS LAST, listing DESC))[1] AS last_volume
+  FROM of_listings JOIN chosen ON chosen.place = listing GROUP BY of_listings.place
 )
-SELECT b.start, c.open_usd, c.high_usd, c.low_usd, c.close_usd,
-       coalesce(c.sample_count, 0) AS sample_count, coalesce(c.sources, '{{}}') AS sources,
-       c.volume_24h_usd, c.first_observed_at, c.last_observed_at
+SELECT b.start, opens.price_usd AS open_usd, c.high_usd, c.low_usd, closes.price_usd AS close_usd,
+       coalesce(c.samples, 0) AS sample_count, coalesce(c.sources, '{{}}') AS sources,
+       volumes.volume_24h_usd, c.first_at AS first_observed_at, c.last_at AS last_observed_at
 FROM unnest(CAST(:starts AS timestamptz[])) WITH ORDINALITY AS b (start, place)
 LEFT JOIN candles AS c USING (place)
-ORDER BY b.start
-"""  # noqa: S608  as above
+LEFT JOIN LATERAL (
+  SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE l.place = c.first AND o.observed_at = c.first_at AND o.price_usd > 0
+    AND o.ingested_at <= l.known_until
+  ORDER BY o.payload_hash LIMIT 1
+) AS opens ON true
+LEFT JOIN LATERAL (
+  SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE l.place = c.last AND o.observed_at = c.last_at AND o.price_usd > 0
+    AND o.ingested_at <= l.known_until
+  ORDER BY o.payload_hash DESC LIMIT 1
+) AS closes ON true
+LEFT JOIN LATERAL (
+  SELECT o.volume_24h_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE l.place = c.last_volume AND o.observed_at = c.volume_at AND o.price_usd > 0
+    AND o.volume_24h_usd IS NOT NULL AND o.ingested_at <= l.known_until
+  ORDER BY o.payload_hash DESC LIMIT 1
+) AS volumes ON true
+"""  # noqa: S608  nothing in it is from outside
 
 
 def find_candles(

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from api.queries.past import SEEN
+from api.queries.past import KNOWN_UNTIL, SEEN
 
 TYPES: Mapping[type, Any] = {
     str: Text(collation="C"),
@@ -41,11 +41,13 @@ LEFT JOIN listings AS l ON l.asset_id = a.id
 ORDER BY l.source, l.external_id
 """)  # noqa: S608  nothing in it is from outside
 
-CHOSEN = """unnest(CAST(:ids AS integer[]), CAST(:sources AS text[]), CAST(:external_ids AS text[]))
-  AS given (id, source, external_id)
-  CROSS JOIN LATERAL (
-    SELECT id, source COLLATE "C" AS source, external_id COLLATE "C" AS external_id
-  ) AS l"""
+CHOSEN = f"""chosen AS MATERIALIZED (
+  SELECT id, source COLLATE "C" AS source, external_id COLLATE "C" AS external_id, place,
+         {KNOWN_UNTIL} AS known_until
+  FROM unnest(CAST(:ids AS integer[]), CAST(:sources AS text[]), CAST(:external_ids AS text[]))
+    WITH ORDINALITY AS given (id, source, external_id, place)
+)"""  # noqa: S608  as above
+"""The listings, until when each is known, and its `place` in the order of source and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Asked:
     strings: bool
 
     def bind(self) -> dict[str, Any]:
-        """Give the values that `CHOSEN` and `past.KNOWN` leave open."""
+        """Give the values that `CHOSEN` leaves open."""
         return {
             "ids": list(self.listings.ids),
             "sources": list(self.listings.sources),

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Select, select, true
 
 from api.columns import written
 from api.queries.history import CHOSEN, Asked, typed
-from api.queries.past import KNOWN
 from api.queries.statements import Statement
 from shared.records import VALUES
 
@@ -27,18 +26,20 @@ OBSERVATION: dict[str, type] = {
 
 # Each listing is read from its place in the key, and no further than the page may need.
 OBSERVATIONS = f"""
+WITH {CHOSEN}
 SELECT l.source, l.external_id, o.*
-FROM {CHOSEN} CROSS JOIN LATERAL (
+FROM chosen AS l CROSS JOIN LATERAL (
   SELECT {", ".join(name for name in OBSERVATION if name not in {"source", "external_id"})}
   FROM observations AS o
-  WHERE o.listing_id = l.id AND o.observed_at >= :first AND o.observed_at < :last AND {KNOWN}
+  WHERE o.listing_id = l.id AND o.observed_at >= :first AND o.observed_at < :last
+    AND o.ingested_at <= l.known_until
     AND (CAST(:after_source AS text) IS NULL
          OR (o.observed_at, l.source, l.external_id, o.payload_hash)
             > (:first, :after_source, :after_external_id, CAST(:after_hash AS bytea)))
   ORDER BY o.observed_at, o.payload_hash LIMIT :most
 ) AS o
 ORDER BY o.observed_at, l.source, l.external_id, o.payload_hash LIMIT :most
-"""  # noqa: S608  as above
+"""  # noqa: S608  nothing in it is from outside
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,15 +36,16 @@ all that there was to see at that moment, and never gets more."""
 
 OBSERVED = ("observed_at", "payload_hash", "run_id", "ingested_at", *VALUES)
 
-KNOWN = """(CAST(:known_at AS timestamptz) IS NULL OR o.ingested_at <= :known_at)
-  AND (CAST(:seen AS jsonb) IS NULL
-       OR o.ingested_at
-          <= coalesce((CAST(:seen AS jsonb) ->> l.source)::timestamptz, '-infinity'))"""
-"""Whether an observation `o` of a listing `l` was known by then."""
+KNOWN_UNTIL = """least(
+  coalesce(CAST(:known_at AS timestamptz), 'infinity'),
+  CASE WHEN CAST(:seen AS jsonb) IS NULL THEN 'infinity'
+       ELSE coalesce((CAST(:seen AS jsonb) ->> source)::timestamptz, '-infinity') END
+)"""
+"""Until when what came in of a listing is to be seen: worked out once a listing, not a row."""
 
 _NEWEST = """
 SELECT {observed} FROM observations AS o
-WHERE o.listing_id = l.id AND {window} AND {known}
+WHERE o.listing_id = l.id AND {window} AND o.ingested_at <= l.known_until
 ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
 """
 
@@ -53,15 +54,15 @@ ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
 _LISTINGS_THEN = """
 lately AS MATERIALIZED (
   SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
-         l.match_method, l.match_score, l.match_evidence, o.*
-  FROM listings AS l LEFT JOIN LATERAL ({lately}) AS o ON true
-  WHERE {which}
+         l.match_method, l.match_score, l.match_evidence, l.known_until, o.*
+  FROM (SELECT *, {known_until} AS known_until FROM listings WHERE {which} OFFSET 0) AS l
+  LEFT JOIN LATERAL ({lately}) AS o ON true
 ),
 observed_then AS (
   SELECT * FROM lately WHERE observed_at IS NOT NULL
   UNION ALL
   SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
-         l.match_method, l.match_score, l.match_evidence, o.*
+         l.match_method, l.match_score, l.match_evidence, l.known_until, o.*
   FROM lately AS l CROSS JOIN LATERAL ({before}) AS o
   WHERE l.observed_at IS NULL
 ),
@@ -69,11 +70,11 @@ listings_then AS MATERIALIZED (
   SELECT l.id, l.asset_id, l.source, l.external_id,
          coalesce(n.symbol, l.symbol) AS symbol, coalesce(n.name, l.name) AS name,
          l.match_method, l.match_score, l.match_evidence, {l_observed}
-  FROM observed_then AS l LEFT JOIN LATERAL (
-    SELECT n.symbol, n.name FROM listing_names AS n
-    WHERE n.listing_id = l.id AND n.first_observed_at <= :as_of
-    ORDER BY n.first_observed_at DESC, n.symbol, n.name LIMIT 1
-  ) AS n ON true
+  FROM observed_then AS l LEFT JOIN (
+    SELECT DISTINCT ON (listing_id) listing_id, symbol, name FROM listing_names
+    WHERE listing_id IN (SELECT id FROM observed_then) AND first_observed_at <= :as_of
+    ORDER BY listing_id, first_observed_at DESC, symbol, name
+  ) AS n ON n.listing_id = l.id
 )
 """
 
@@ -97,7 +98,7 @@ _OF_THE_ASSET = {
 }
 
 ALL = "true"
-OF_ONE_ASSET = "l.asset_id = (SELECT id FROM assets WHERE slug = :slug)"
+OF_ONE_ASSET = "asset_id = (SELECT id FROM assets WHERE slug = :slug)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,13 @@ def listings_then(which: str) -> str:
     lately = _NEWEST.format(
         observed=observed,
         window="o.observed_at <= :as_of AND o.observed_at > :lately",
-        known=KNOWN,
     )
-    before = _NEWEST.format(observed=observed, window="o.observed_at <= :lately", known=KNOWN)
+    before = _NEWEST.format(observed=observed, window="o.observed_at <= :lately")
     return _LISTINGS_THEN.format(
         lately=lately,
         before=before,
         which=which,
+        known_until=KNOWN_UNTIL,
         l_observed=", ".join(f"l.{name}" for name in OBSERVED),
     )
 
