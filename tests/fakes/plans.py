@@ -24,7 +24,7 @@ def read_by(
     rows = blocks = 0
     with engine.connect() as conn:
         for statement, parameters in ran:
-            if "asset" not in statement:
+            if "asset" not in statement and "observations" not in statement:
                 continue
             explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
             [(plan,)] = conn.exec_driver_sql(explain, parameters)
