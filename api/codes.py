@@ -22,7 +22,9 @@ CODES = {
     "api_key_expired": Code(401, "the key's time is over", "ask for a new one"),
     "scope_missing": Code(403, "the key is for other routes", "ask for one with the scope"),
     "not_found": Code(404, "no such route", "`/` lists them"),
-    "asset_not_found": Code(404, "no asset has this slug", "search: `/data?q=`"),
+    "asset_not_found": Code(
+        404, "no asset has this slug, or it was not observed by then", "search: `/data?q=`"
+    ),
     "run_not_found": Code(404, "no run has this id", "`/runs` lists them"),
     "reject_not_found": Code(404, "no reject has this id", "`/rejects` lists them"),
     "method_not_allowed": Code(405, "not `GET` or `HEAD`", "the API only reads; see `Allow`"),
