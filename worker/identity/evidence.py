@@ -17,7 +17,7 @@ Prices = Literal["agree", "differ", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A listing as identity sees it: its newest names and values, and every contract named for it."""
+    """A listing as identity sees it: its newest names and values, and its contracts."""
 
     listing_id: int
     source: str

@@ -7,7 +7,16 @@ from functools import lru_cache
 LONGEST_KEY = 300
 LONGEST_SLUG = 100
 
+COMMON_WORDS = frozenset(
+    {"token", "tokens", "coin", "coins", "protocol", "network", "networks", "blockchain", "project"}
+    | {"platform", "ecosystem", "foundation", "official", "crypto", "cryptocurrency", "erc20"}
+)
+"""Words that many names carry and that tell none from another."""
+
+_ARTICLES = frozenset({"a", "an", "and", "of", "the"})
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
+_WORD = re.compile(r"[^\W_]+")
+_ASIDE = re.compile(r"[(\[]\s*([^()\[\]]*?)\s*[)\]]")
 
 
 @lru_cache(maxsize=100_000)
@@ -32,3 +41,41 @@ def slugify(name: str, external_id: str) -> str:
         if slug:
             return slug
     return "asset"
+
+
+def split_words(name: str, symbol: str) -> tuple[str, ...]:
+    """Split a name into words, leaving out articles, and the symbol where it stands in brackets."""
+    key = normalise(name)
+    symbol_key = normalise(symbol)
+    plain = _ASIDE.sub(lambda aside: " " if aside[1] == symbol_key else aside[0], key)
+    words = tuple(_WORD.findall(plain)) or tuple(_WORD.findall(key))
+    return tuple(word for word in words if word not in _ARTICLES) or words
+
+
+def name_tokens(name: str, symbol: str) -> tuple[str, ...]:
+    """Take the words of a name that set it apart, in their order: `Bancor Network` is `bancor`.
+
+    A name made of nothing but common words keeps them, and one without a letter or digit is its own
+    only word.
+    """
+    words = split_words(name, symbol)
+    key = normalise(name)
+    telling = tuple(word for word in words if word not in COMMON_WORDS)
+    return telling or words or ((key,) if key else ())
+
+
+def comparable_name(name: str, symbol: str) -> str:
+    """Join a name's tokens into the form in which names of two sources are compared."""
+    return "".join(name_tokens(name, symbol))
+
+
+def slug_part(source: str, external_id: str, symbol: str) -> str:
+    """Take the name out of an external id: `zrx-0x` of CoinPaprika is `0x`."""
+    slug = external_id.casefold()
+    if source == "csv" and ":" in slug:
+        slug = slug.partition(":")[2]
+    if source == "coinpaprika":
+        prefix = f"{slugify(symbol, '')}-"
+        # The id keeps the symbol of its first day.
+        return slug.removeprefix(prefix) if slug.startswith(prefix) else slug.partition("-")[2]
+    return slug

@@ -1,0 +1,228 @@
+"""How sure two listings are one asset, by what is known of the two alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from worker.identity.corroboration import (
+    compare_market_caps,
+    compare_prices,
+    compare_supplies,
+)
+from worker.identity.evidence import Candidate, Match, Method
+from worker.identity.names import (
+    comparable_name,
+    name_tokens,
+    normalise,
+    slug_part,
+    slugify,
+    split_words,
+)
+from worker.identity.variants import find_kinds, find_versions
+
+SOFT_WORDS = frozenset(
+    {"finance", "dao", "chain", "hub", "exchange", "dex", "defi", "swap", "money", "usd"}
+    | {"labs", "lab", "io", "com", "net", "org", "app", "game", "games", "gaming", "stablecoin"}
+    | {"world", "global", "digital"}
+)
+"""Words that one source adds to a name that another source has without them."""
+
+DOUBTS: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "correction": Decimal(0),
+        "crosswalk": Decimal("0.005"),
+        "contract": Decimal("0.010"),
+        "same name": Decimal("0.100"),
+        "same but for common words": Decimal("0.120"),
+        "same slug": Decimal("0.150"),
+        "one adds a common addition": Decimal("0.200"),
+        "words in common": Decimal("0.400"),
+    }
+)
+"""How likely a link of this kind is wrong, before anything else is looked at; strongest first."""
+RANKS = {kind: rank for rank, kind in enumerate(DOUBTS)}
+
+# What else agrees makes the doubt a fraction of itself, what contradicts a multiple.
+_FACTORS: Mapping[tuple[str, str], Decimal] = MappingProxyType(
+    {
+        ("slugs", "same"): Decimal("0.7"),
+        ("contracts", "same"): Decimal("0.1"),
+        ("prices", "agree"): Decimal("0.5"),
+        ("prices", "differ"): Decimal(3),
+        ("supplies", "agree"): Decimal("0.3"),
+        ("supplies", "differ"): Decimal(2),
+        ("market_caps", "agree"): Decimal("0.8"),
+        ("market_caps", "differ"): Decimal("1.5"),
+    }
+)
+_MOST_DOUBT = Decimal("0.95")
+_THOUSANDTH = Decimal("0.001")
+_METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "correction": "correction",
+        "crosswalk": "crosswalk",
+        "contract": "contract",
+        "same name": "symbol_and_name",
+        "same but for common words": "symbol_and_name",
+        "same slug": "symbol_and_slug",
+        "one adds a common addition": "symbol_and_tokens",
+        "words in common": "symbol_and_tokens",
+    }
+)
+
+
+class Known:
+    """A candidate with what its names come to."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        symbol, name = candidate.symbol, candidate.name
+        self.candidate = candidate
+        self.ref = candidate.ref
+        self.side = candidate.side
+        self.symbol_key = normalise(symbol)
+        self.name_key = normalise(name)
+        self.tokens = frozenset(name_tokens(name, symbol))
+        self.comparable = comparable_name(name, symbol)
+        slug = slug_part(candidate.source, candidate.external_id, symbol)
+        self.id_is_symbol = slug in {self.symbol_key, slugify(symbol, "")}
+        self.slug = "" if self.id_is_symbol or slug.isdigit() else slug
+        """Empty where the id says no more than the symbol, or is only a number."""
+        self.kinds = find_kinds(self.symbol_key, self.name_key, slug)
+        self.versions = find_versions(self.name_key)
+        self.common_words = frozenset(split_words(name, symbol)) - self.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two listings that may be one asset, the lesser `Ref` first, and on what ground."""
+
+    one: Known
+    other: Known
+    ground: str
+    """A key of `DOUBTS`."""
+    why: str | None = None
+    """What keeps the ground from being enough; None where it links the two."""
+    namesakes: int = 0
+    """How many more listings of the two sides have the same ground, where not one alone has."""
+
+    @cached_property
+    def agreement(self) -> dict[str, str]:
+        """What agrees between the two and what does not, in classes: no live values."""
+        one, other = self.one, self.other
+        mine, its = one.candidate, other.candidate
+        found: dict[str, str] = {
+            "symbols": "same" if one.symbol_key == other.symbol_key else "different",
+            "names": name_relation(one, other),
+            "contracts": contract_relation(mine.contracts, its.contracts),
+            "prices": compare_prices(mine, its),
+            "market_caps": compare_market_caps(mine, its),
+            "supplies": compare_supplies(mine, its),
+        }
+        if one.slug and other.slug:
+            found["slugs"] = "same" if one.slug == other.slug else "different"
+        return found
+
+    @property
+    def says_symbol_twice(self) -> bool:
+        """Whether what is the same in the names is only the symbol again: `EOS`, but `EOS Coin`."""
+        if self.ground == "same name":
+            return self.one.name_key == self.one.symbol_key
+        return self.ground == "same but for common words" and self.one.comparable == (
+            comparable_name(self.one.candidate.symbol, "")
+        )
+
+    @property
+    def is_named_by_symbol(self) -> bool:
+        """Whether both sources know it by nothing but its symbol, by name and by id."""
+        return (
+            self.ground == "same name"
+            and self.one.id_is_symbol
+            and self.other.id_is_symbol
+            and "csv" not in {self.one.candidate.source, self.other.candidate.source}
+        )
+
+    @property
+    def id_is_made_of_name(self) -> bool:
+        """Whether both ids are made of the name that both have: `bitcoin`, but not `bitcoin-2`."""
+        made = slugify(self.one.candidate.name, "")
+        return made == self.one.slug == self.other.slug and self.one.name_key == self.other.name_key
+
+    @cached_property
+    def doubt(self) -> Decimal:
+        doubt = DOUBTS[self.ground] * (2 if self.says_symbol_twice else 1)
+        for aspect, accord in self.agreement.items():
+            if aspect == self.ground or (aspect, self.ground) == ("slugs", "same slug"):
+                continue
+            doubt *= _FACTORS.get((aspect, accord), Decimal(1))
+        return min(doubt, _MOST_DOUBT)
+
+    def to_match(self, why: str | None) -> Match:
+        """Make the row of `matches`: a review where there is a `why`, else a link."""
+        evidence: dict[str, Any] = {"ground": self.ground, **self.agreement}
+        if self.namesakes:
+            evidence["namesakes"] = self.namesakes
+        if why:
+            evidence["why"] = why
+        return Match(
+            listing_id=self.one.candidate.listing_id,
+            other_listing_id=self.other.candidate.listing_id,
+            method=_METHODS[self.ground],
+            score=(1 - self.doubt).quantize(_THOUSANDTH),
+            verdict="review" if why else "linked",
+            prices=compare_prices(self.one.candidate, self.other.candidate),
+            evidence=evidence,
+        )
+
+
+def name_relation(one: Known, other: Known) -> str:
+    """Say how two names compare; a key of `DOUBTS` where that alone is a ground."""
+    if not one.name_key or not other.name_key:
+        return "unknown"
+    if one.name_key == other.name_key:
+        return "same name"
+    few, more = sorted((one.common_words, other.common_words), key=len)
+    if one.comparable == other.comparable and few <= more:
+        return "same but for common words"
+    rest = one.tokens ^ other.tokens
+    if rest and rest <= SOFT_WORDS and (one.tokens <= other.tokens or other.tokens <= one.tokens):
+        return "one adds a common addition"
+    if one.comparable == other.comparable or one.tokens & other.tokens - SOFT_WORDS:
+        return "words in common"
+    return "different"
+
+
+def contract_relation(some: frozenset[tuple[str, str]], others: frozenset[tuple[str, str]]) -> str:
+    """Say how two sets of contracts compare; different only where both name one on a chain."""
+    if some & others:
+        return "same"
+    on_both = {chain for chain, _ in some} & {chain for chain, _ in others}
+    return "different" if on_both else "unknown"
+
+
+def find_objection(pair: Pair, *, symbol_is_shared: bool) -> str | None:
+    """Say what, of the two alone, keeps names from being enough; None where they are."""
+    found = pair.agreement
+    supplies_agree = found["supplies"] == "agree"
+    objections = {
+        "contracts_differ": found["contracts"] == "different",
+        "versions_differ": pair.one.versions != pair.other.versions,
+        "prices_differ": found["prices"] == "differ" and not supplies_agree,
+        "supplies_differ": found["supplies"] == "differ" and found["prices"] != "agree",
+        "name_is_symbol": (
+            symbol_is_shared
+            and pair.says_symbol_twice
+            and not pair.is_named_by_symbol
+            and found.get("slugs") != "same"
+            and not supplies_agree
+        ),
+        "namesakes": (
+            pair.ground == "same slug"
+            and found["names"] in {"same name", "same but for common words"}
+            and not pair.id_is_made_of_name
+        ),
+        "weak_names": pair.ground == "words in common" and not supplies_agree,
+    }
+    return next((why for why, holds in objections.items() if holds), None)

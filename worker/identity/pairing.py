@@ -1,0 +1,138 @@
+"""Which pairs of listings are worth judging: those that share a key."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
+
+from worker.identity.judging import Known, Pair, find_objection, name_relation
+
+MOST_NAMESAKES = 5
+"""Where a source has more listings under one name and symbol, nobody could pick: no reviews."""
+MOST_SIDES = 20
+"""Of more sources, files' namespaces that is, each is compared with its neighbours only."""
+MOST_SHARERS = 3
+"""A contract that one source names for more listings is a placeholder, not a contract."""
+
+Root = Callable[[Known], int]
+Sides = dict[str, list[Known]]
+
+
+def pair_by_contract(listings: Iterable[Known]) -> Iterator[Pair]:
+    """Pair listings that name the same contract, two of one side among them."""
+    by_contract: dict[Hashable, list[Known]] = defaultdict(list)
+    for listing in listings:
+        for contract in listing.candidate.contracts:
+            by_contract[contract].append(listing)
+    for sharers in by_contract.values():
+        if len(sharers) < 2:  # noqa: PLR2004
+            continue
+        sides = _by_side(sharers)
+        if max(map(len, sides.values())) > MOST_SHARERS:
+            continue
+        for one, other in combinations(sorted(sharers, key=_ref), 2):
+            alone = len(sides[one.side]) == len(sides[other.side]) == 1
+            yield Pair(one, other, "contract", why=_contract_objection(one, other, alone=alone))
+
+
+def _contract_objection(one: Known, other: Known, *, alone: bool) -> str | None:
+    if one.kinds != other.kinds:
+        return "variant"
+    if one.side == other.side:
+        return "same_source"
+    return None if alone else "contract_shared"
+
+
+def pair_by_names(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
+    """Pair listings of different sides by symbol and name, slug or name tokens.
+
+    A variant is paired with variants of its kind alone. Two listings that are one already, by
+    `root`, are no namesakes of each other.
+    """
+    blocks: dict[Hashable, list[Known]] = defaultdict(list)
+    for listing in listings:
+        if listing.symbol_key:
+            blocks[listing.symbol_key, listing.kinds].append(listing)
+    for block in blocks.values():
+        sides = _by_side(block)
+        if len(sides) > 1:
+            yield from _pair_block(block, sides, root)
+
+
+def _pair_block(block: Sequence[Known], sides: Sides, root: Root) -> Iterator[Pair]:
+    roots = {side: {root(listing) for listing in members} for side, members in sides.items()}
+    shared = {side for side, found in roots.items() if len(found) > 1}
+    for ground, key in (
+        ("same name", lambda listing: listing.name_key),
+        ("same but for common words", lambda listing: listing.comparable),
+        ("same slug", lambda listing: listing.slug),
+    ):
+        for group in _group(block, key):
+            yield from _pair_group(group, ground, root, shared)
+    alone = [listing for side in sides.keys() - shared for listing in sides[side]]
+    for one, other in _each_pair(alone):
+        relation = name_relation(one, other)
+        if relation in {"one adds a common addition", "words in common"}:
+            pair = Pair(one, other, relation)
+            yield _object(pair, symbol_is_shared=False)
+
+
+def _pair_group(
+    group: Sequence[Known], ground: str, root: Root, shared: set[str]
+) -> Iterator[Pair]:
+    """Pair what shares a key; in doubt, and only if few do, where a side has it twice."""
+    sides = _by_side(group)
+    crowded = {
+        side: members
+        for side, members in sides.items()
+        if len({root(listing) for listing in members}) > 1
+    }
+    for one, other in _each_pair(
+        [m for side in sides.keys() - crowded.keys() for m in sides[side]]
+    ):
+        if ground == "same slug" or name_relation(one, other) == ground:
+            pair = Pair(one, other, ground)
+            yield _object(pair, symbol_is_shared=not shared.isdisjoint({one.side, other.side}))
+    for side, members in crowded.items():
+        if len(members) > MOST_NAMESAKES:
+            continue
+        for other_side, others in sides.items():
+            if other_side == side or len(others) > MOST_NAMESAKES:
+                continue
+            if other_side in crowded and other_side < side:
+                continue
+            for member in members:
+                for other in others:
+                    one, two = sorted((member, other), key=_ref)
+                    yield Pair(one, two, ground, "namesakes", len(members) + len(others) - 2)
+
+
+def _object(pair: Pair, *, symbol_is_shared: bool) -> Pair:
+    why = find_objection(pair, symbol_is_shared=symbol_is_shared)
+    return Pair(pair.one, pair.other, pair.ground, why) if why else pair
+
+
+def _each_pair(listings: Sequence[Known]) -> Iterator[tuple[Known, Known]]:
+    ordered = sorted(listings, key=_ref)
+    few = len({listing.side for listing in ordered}) <= MOST_SIDES
+    for one, other in combinations(ordered, 2) if few else pairwise(ordered):
+        if one.side != other.side:
+            yield one, other
+
+
+def _group(block: Iterable[Known], key: Callable[[Known], str]) -> Iterator[Sequence[Known]]:
+    groups: Mapping[str, list[Known]] = defaultdict(list)
+    for listing in block:
+        if label := key(listing):
+            groups[label].append(listing)
+    return iter([group for group in groups.values() if len(group) > 1])
+
+
+def _by_side(listings: Iterable[Known]) -> Sides:
+    sides: Sides = defaultdict(list)
+    for listing in listings:
+        sides[listing.side].append(listing)
+    return sides
+
+
+def _ref(listing: Known) -> tuple[str, str]:
+    return listing.ref

@@ -1,0 +1,101 @@
+"""Which listings are one asset: from listings and what people ruled to clusters and matches.
+
+Pure: the same set of listings and rulings gives the same answer, in any order, at any time. It is
+asked about closed sets: with a listing come all that share its symbol, a contract or a ruling.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from worker.identity.clusters import Clusters
+from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
+from worker.identity.judging import RANKS, Known, Pair
+from worker.identity.pairing import pair_by_contract, pair_by_names
+
+__all__ = ["resolve"]
+
+
+def resolve(candidates: Sequence[Candidate], rulings: Sequence[Ruling]) -> Resolution:
+    """Join listings on evidence, the strongest first, and say of each pair why or why not.
+
+    Each listing is in just one cluster. No cluster joins what a ruling keeps apart, unless a
+    correction overrules a crosswalk on that very pair.
+    """
+    listings = sorted((Known(candidate) for candidate in candidates), key=lambda known: known.ref)
+    same, apart = _settle_rulings(rulings, {listing.ref: listing for listing in listings})
+    clusters = Clusters(listings, apart)
+    outcomes = _Outcomes(clusters)
+    outcomes.take(same)
+    outcomes.take(pair_by_contract(listings))
+    outcomes.take(pair_by_names(listings, clusters.number))
+    linked, doubted = [], []
+    for pair, why in outcomes.of.values():
+        if clusters.of(pair.one) is clusters.of(pair.other):
+            linked.append(pair.to_match(None))
+        elif why and why != "better_match" and not clusters.settled(pair):
+            doubted.append((pair, why))
+    return Resolution(
+        clusters=[cluster.ids for cluster in clusters.all()],
+        matches=[*linked, *_one_for_two_clusters(doubted, clusters)],
+    )
+
+
+class _Outcomes:
+    """What came of each pair: by which ground it is linked, or the strongest that is in doubt."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self.of: dict[tuple[Ref, Ref], tuple[Pair, str | None]] = {}
+        self._clusters = clusters
+        self._partners: dict[tuple[Ref, str], tuple[int, set[Ref]]] = {}
+
+    def take(self, pairs: Iterable[Pair]) -> None:
+        for pair in sorted(pairs, key=_strength):
+            is_rival = self._note_partners(pair)
+            why = pair.why or ("better_match" if is_rival else self._clusters.join(pair))
+            known = self.of.get((pair.one.ref, pair.other.ref))
+            if known is None or (known[1] and not why):
+                self.of[pair.one.ref, pair.other.ref] = pair, why
+
+    def _note_partners(self, pair: Pair) -> bool:
+        """Note on what ground two listings came up; say if a stronger one points elsewhere.
+
+        Even if that one is in doubt: a slug decides no more than between those of the same name.
+        """
+        is_rival = False
+        rank = RANKS[pair.ground]
+        for one, other in ((pair.one, pair.other), (pair.other, pair.one)):
+            best, partners = self._partners.setdefault((one.ref, other.side), (rank, set()))
+            if rank == best:
+                partners.add(other.ref)
+            elif other.ref not in partners:
+                is_rival = True
+        return is_rival
+
+
+def _settle_rulings(
+    rulings: Sequence[Ruling], known: dict[Ref, Known]
+) -> tuple[list[Pair], set[tuple[Ref, Ref]]]:
+    """Of each pair of listings take what was ruled: corrections outrank crosswalks, apart same."""
+    settled: dict[tuple[Ref, Ref], Ruling] = {}
+    for ruling in sorted(rulings, key=lambda ruling: (ruling.origin != "correction", ruling.same)):
+        one, other = sorted((ruling.one, ruling.other))
+        if one != other and one in known and other in known:
+            settled.setdefault((one, other), ruling)
+    same = [
+        Pair(known[one], known[other], ruling.origin)
+        for (one, other), ruling in settled.items()
+        if ruling.same
+    ]
+    return same, {pair for pair, ruling in settled.items() if not ruling.same}
+
+
+def _strength(pair: Pair) -> tuple[object, ...]:
+    return RANKS[pair.ground], pair.why is not None, pair.doubt, pair.one.ref, pair.other.ref
+
+
+def _one_for_two_clusters(doubted: Sequence[tuple[Pair, str]], clusters: Clusters) -> list[Match]:
+    """Ask about two clusters once, by their strongest pair."""
+    strongest: dict[frozenset[int], Match] = {}
+    for pair, why in sorted(doubted, key=lambda entry: _strength(entry[0])):
+        asked = frozenset((clusters.number(pair.one), clusters.number(pair.other)))
+        strongest.setdefault(asked, pair.to_match(why))
+    return list(strongest.values())

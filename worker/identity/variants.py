@@ -1,0 +1,54 @@
+"""What follows a coin without being it: wrapped, bridged, pegged, staked; and its versions."""
+
+import re
+
+_WRAPPED_SYMBOLS = {"w": "wrapped", "st": "staked", "wst": "staked"}
+_FOLLOWED = (
+    "btc|eth|bnb|avax|matic|pol|sol|ftm|ada|dot|atom|near|xrp|doge|ltc|bch|celo|kava|trx|ton"
+)
+_SYMBOL = re.compile(rf"(w|st|wst)(?:{_FOLLOWED})")
+
+_KINDS = {
+    "wrapped": "wrapped",
+    "bridged": "bridged",
+    "pegged": "pegged",
+    "peg": "pegged",
+    "staked": "staked",
+}
+# Bridges' names are coins' names too (Wormhole, Multichain, Portal): they count in brackets only.
+_BRIDGES = frozenset(
+    {"wormhole", "multichain", "anyswap", "portal", "allbridge", "axelar", "celer", "synapse"}
+    | {"sollet", "layerzero", "pos", "bridge", "bridged"}
+)
+_ASIDES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+_WORD = re.compile(r"[^\W_]+")
+_VERSION = re.compile(r"v?[0-9]{1,2}|old|new|legacy|classic|ii|iii")
+
+
+def find_kinds(symbol_key: str, name_key: str, slug: str) -> frozenset[str]:
+    """Find in what ways a listing only follows a coin; empty for the coin itself.
+
+    Keys are normalised, `slug` is the name's part of the external id. A name that has no word
+    besides (`Multichain`, `Wormhole`) is a coin of that name.
+    """
+    kinds: set[str] = set()
+    for words in (_WORD.findall(name_key), slug.split("-")):
+        if len(words) > 1:
+            kinds.update(_KINDS[word] for word in words if word in _KINDS)
+    asides = _ASIDES.findall(name_key)
+    outside = _WORD.findall(_ASIDES.sub(" ", name_key))
+    if outside and any(_BRIDGES.intersection(_WORD.findall(aside)) for aside in asides):
+        kinds.add("bridged")
+    if slug.endswith("-wormhole") or any(aside.endswith(".e") for aside in asides):
+        kinds.add("bridged")
+    if symbol_key.endswith(".e"):
+        kinds.add("bridged")
+    if follows := _SYMBOL.fullmatch(symbol_key):
+        kinds.add(_WRAPPED_SYMBOLS[follows[1]])
+    return frozenset(kinds)
+
+
+def find_versions(name_key: str) -> frozenset[str]:
+    """Find what a name says of its coin's version, as `old`, `v2`: coins that differ so are two."""
+    words = _WORD.findall(name_key)
+    return frozenset(word for word in words[1:] if _VERSION.fullmatch(word))
