@@ -46,10 +46,14 @@ class Clusters:
     def all(self) -> Iterable[Cluster]:
         return self._by_number.values()
 
+    def are_apart(self, pair: Pair) -> bool:
+        """Say whether a ruling keeps the two, or what they are one with, apart."""
+        return self.of(pair.other).number in self.of(pair.one).apart
+
     def settled(self, pair: Pair) -> bool:
         """Say whether a pair that is not linked leaves no question: it is ruled, or decided."""
         one, other = self.of(pair.one), self.of(pair.other)
-        if other.number in one.apart:
+        if self.are_apart(pair):
             return True
         if pair.one.side == pair.other.side:
             return pair.one.kinds != pair.other.kinds

@@ -6,7 +6,7 @@ asked about closed sets: with a listing come all that share its symbol, a contra
 
 from collections.abc import Iterable, Sequence
 
-from worker.identity.clusters import Clusters
+from worker.identity.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
 from worker.identity.judging import RANKS, Known, Pair
 from worker.identity.pairing import pair_by_contract, pair_by_names
@@ -62,6 +62,8 @@ class _Outcomes:
         """
         is_rival = False
         rank = RANKS[pair.ground]
+        if pair.ground in BY_IDENTIFIER or self._clusters.are_apart(pair):
+            return False
         for one, other in ((pair.one, pair.other), (pair.other, pair.one)):
             best, partners = self._partners.setdefault((one.ref, other.side), (rank, set()))
             if rank == best:

@@ -1,0 +1,158 @@
+"""What holds of any listings and rulings: made of few symbols, names and contracts, so they clash."""
+
+from datetime import timedelta
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.listings import NOON, listing
+from worker.identity.evidence import Ruling
+from worker.identity.resolver import resolve
+
+SOURCES = ("gecko", "paprika", "csv:a", "csv:b")
+NAMES = (
+    "Meta",
+    "Meta Token",
+    "Meta DAO",
+    "Wrapped Meta",
+    "Meta (Wormhole)",
+    "Meta [OLD]",
+    "Abc",
+    "",
+)
+IDS = ("meta", "meta-2", "abc-meta", "abc", "7", "x")
+
+
+def drawn_listing(draw, ref):
+    chains = draw(st.lists(st.tuples(st.sampled_from("ef"), st.sampled_from("012")), max_size=2))
+    return listing(
+        ref,
+        draw(st.sampled_from(("ABC", "abc", "xyz", ""))),
+        draw(st.sampled_from(NAMES)),
+        price_usd=draw(st.sampled_from((None, "1", "1.05", "7"))),
+        circulating_supply=draw(st.sampled_from((None, "1", "18741512", "18741500"))),
+        observed_at=NOON + timedelta(hours=draw(st.sampled_from((0, 2)))),
+        contracts=chains,
+    )
+
+
+@st.composite
+def worlds(draw):
+    """Draw listings, and what was ruled of some."""
+    refs = [f"{source}:{external_id}" for source in SOURCES for external_id in IDS]
+    chosen = draw(st.lists(st.sampled_from(refs), unique=True, min_size=1, max_size=9))
+    listings = [drawn_listing(draw, ref) for ref in chosen]
+    rulings = [
+        Ruling(draw(one).ref, draw(one).ref, draw(st.booleans()), draw(origin))
+        for one, origin in [
+            (st.sampled_from(listings), st.sampled_from(("correction", "crosswalk")))
+        ]
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    return listings, rulings
+
+
+def clusters(resolution):
+    return set(resolution.clusters)
+
+
+def matches(resolution):
+    return {(m.listing_id, m.other_listing_id): m for m in resolution.matches}
+
+
+@given(worlds(), st.randoms())
+def test_the_order_of_listings_and_rulings_never_matters(world, random):
+    listings, rulings = world
+    once = resolve(listings, rulings)
+    random.shuffle(listings)
+    random.shuffle(rulings)
+
+    again = resolve(listings, rulings)
+
+    assert clusters(again) == clusters(once)
+    assert matches(again) == matches(once)
+
+
+@given(worlds())
+def test_every_listing_is_in_one_cluster_and_every_link_within_one(world):
+    listings, rulings = world
+
+    resolution = resolve(listings, rulings)
+
+    cluster_of = {number: ids for ids in resolution.clusters for number in ids}
+    assert sum(map(len, resolution.clusters)) == len(cluster_of) == len(listings)
+    assert len(matches(resolution)) == len(resolution.matches)
+    for match in resolution.matches:
+        is_one = cluster_of[match.listing_id] == cluster_of[match.other_listing_id]
+        assert is_one == (match.verdict == "linked")
+
+
+@given(worlds())
+def test_the_links_alone_hold_each_cluster_together(world):
+    listings, rulings = world
+
+    resolution = resolve(listings, rulings)
+
+    reached = {one.listing_id: {one.listing_id} for one in listings}
+    for match in resolution.matches:
+        if match.verdict == "linked":
+            merged = reached[match.listing_id] | reached[match.other_listing_id]
+            reached.update(dict.fromkeys(merged, merged))
+    assert {frozenset(ids) for ids in reached.values()} == clusters(resolution)
+
+
+@given(worlds())
+def test_no_cluster_holds_two_of_a_side_without_a_ruling(world):
+    listings, _ = world
+
+    for ids in resolve(listings, []).clusters:
+        sides = [one.side for one in listings if one.listing_id in ids]
+        assert len(sides) == len(set(sides))
+
+
+@given(worlds())
+def test_no_cluster_joins_what_a_ruling_keeps_apart(world):
+    listings, rulings = world
+    number = {one.ref: one.listing_id for one in listings}
+
+    found = resolve(listings, rulings).clusters
+
+    corrected = {
+        frozenset((r.one, r.other)) for r in rulings if r.same and r.origin == "correction"
+    }
+    for ruling in rulings:
+        overruled = ruling.origin == "crosswalk" and {ruling.one, ruling.other} in corrected
+        if not ruling.same and ruling.one != ruling.other and not overruled:
+            pair = {number[ruling.one], number[ruling.other]}
+            assert not any(pair <= ids for ids in found)
+
+
+@given(worlds())
+def test_no_cluster_joins_a_variant_or_another_contract_without_a_ruling(world):
+    listings, _ = world
+    by_number = {one.listing_id: one for one in listings}
+
+    for ids in resolve(listings, []).clusters:
+        members = [by_number[number] for number in ids]
+        assert len({("Wormhole" in m.name, "Wrapped" in m.name) for m in members}) == 1
+        for one, other in combinations(members, 2):
+            chains = {c for c, _ in one.contracts} & {c for c, _ in other.contracts}
+            shared = one.contracts & other.contracts
+            between = any(
+                one.contracts & third.contracts and other.contracts & third.contracts
+                for third in members
+            )
+            assert not chains or shared or between
+
+
+@given(worlds())
+def test_an_unrelated_listing_changes_nothing(world):
+    listings, rulings = world
+    before = resolve(listings, rulings)
+    stranger = listing("gecko:stranger", "str", "Meta", contracts=[("e", "9")])
+
+    after = resolve([*listings, stranger], rulings)
+
+    assert clusters(after) == clusters(before) | {frozenset({stranger.listing_id})}
+    assert matches(after) == matches(before)
