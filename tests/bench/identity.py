@@ -1,0 +1,197 @@
+"""How often the resolver is right about which coin a listing is, and how long it takes.
+
+    python -m tests.bench.identity [--pairs FILE --coingecko FILE --coinpaprika FILE...]
+
+Without files, or IDENTITY_PAIRS, IDENTITY_COINGECKO and IDENTITY_COINPAPRIKA in the environment
+(several files joined by ":"), only a generated market is scored. The files are pairs kept by hand
+(CSV: coingecko_id, coinpaprika_id), and lists as the two sources send them; of a coin that several
+files list, the last one's names count.
+
+Precision: of the links of a coin that is in the pairs, how many are the right one. Recall: of the
+pairs whose both sides are listed, how many are linked. The rules were tuned on one half of the
+pairs; which half a pair is in follows from its CoinGecko id. The baselines join each of
+CoinPaprika's listings to CoinGecko's first one of that symbol, or of that symbol and exact name.
+"""
+
+import argparse
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+from tests.bench.identity_market import Market, make_market
+from tests.bench.measure import MACHINE, write
+from worker.identity.evidence import Candidate
+from worker.identity.resolver import resolve
+
+NEW_LISTINGS = 20_000
+Links = set[tuple[str, str]]
+"""CoinGecko's id and CoinPaprika's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a way of linking gets right."""
+
+    pairs: int
+    found: int
+    links: int
+    right: int
+
+    @property
+    def precision(self) -> float:
+        return self.right / self.links if self.links else 1.0
+
+    @property
+    def recall(self) -> float:
+        return self.found / self.pairs if self.pairs else 1.0
+
+
+def score(links: Links, pairs: Mapping[str, str], market: Market) -> Score:
+    """Compare links with the known pairs; of other coins nothing is known, and nothing counted."""
+    listed = {listing.ref for listing in market.listings}
+    known = set(pairs.items())
+    of_paprika = set(pairs.values())
+    both = {
+        (gecko, paprika)
+        for gecko, paprika in known
+        if ("coingecko", gecko) in listed and ("coinpaprika", paprika) in listed
+    }
+    judged = {(g, p) for g, p in links if market.is_complete or g in pairs or p in of_paprika}
+    return Score(len(both), len(both & links), len(judged), len(judged & known))
+
+
+def link_by_resolver(listings: Sequence[Candidate]) -> tuple[Links, int]:
+    """Return the links between the two sources, and how many reviews there are."""
+    resolution = resolve(listings, [])
+    of = {listing.listing_id: listing for listing in listings}
+    links = set()
+    for ids in resolution.clusters:
+        members = sorted((of[number] for number in ids), key=lambda listing: listing.ref)
+        links |= {
+            (one.external_id, other.external_id)
+            for one in members
+            for other in members
+            if (one.source, other.source) == ("coingecko", "coinpaprika")
+        }
+    return links, sum(match.verdict == "review" for match in resolution.matches)
+
+
+def link_by(key: Callable[[Candidate], object]) -> Callable[[Sequence[Candidate]], Links]:
+    """Make a baseline: join to the first listing with the same key."""
+
+    def link(listings: Sequence[Candidate]) -> Links:
+        first: dict[object, str] = {}
+        for listing in listings:
+            if listing.source == "coingecko":
+                first.setdefault(key(listing), listing.external_id)
+        return {
+            (first[key(listing)], listing.external_id)
+            for listing in listings
+            if listing.source == "coinpaprika" and key(listing) in first
+        }
+
+    return link
+
+
+BASELINES = {
+    "symbol": link_by(lambda listing: listing.symbol.lower()),
+    "symbol and exact name": link_by(lambda listing: (listing.symbol.lower(), listing.name)),
+}
+
+
+def is_tuned(gecko: str) -> bool:
+    """Say whether the rules were tuned on this coin's pair."""
+    return sha256(gecko.encode()).digest()[0] < 128
+
+
+def print_scores(title: str, market: Market, halves: Mapping[str, Mapping[str, str]]) -> None:
+    """Print a table of the resolver beside the baselines."""
+    links, reviews = link_by_resolver(market.listings)
+    write(
+        f"{title}: {len(market.listings):,} listings, {len(links):,} links, {reviews:,} to review"
+    )
+    found = {"resolver": links} | {name: link(market.listings) for name, link in BASELINES.items()}
+    write(f"  {'':<24}{'':<12}{'pairs':>7}{'recall':>9}{'links':>8}{'wrong':>7}{'precision':>11}")
+    for half, pairs in halves.items():
+        for name, made in found.items():
+            result = score(made, pairs, market)
+            write(
+                f"  {name:<24}{half:<12}{result.pairs:>7,}{result.recall:>9.2%}"
+                f"{result.links:>8,}{result.links - result.right:>7,}{result.precision:>11.2%}"
+            )
+    write()
+
+
+def print_times() -> None:
+    """Print how long a first load takes, as ratios: to a plain join, and for one shared symbol."""
+    listings = make_market(NEW_LISTINGS * 10 // 16).listings[:NEW_LISTINGS]
+    crowd = [
+        Candidate(n, ("coingecko", "coinpaprika")[n % 2], f"x-{n}", "META", f"Meta {n // 2}", NOW)
+        for n in range(NEW_LISTINGS)
+    ]
+    plain = _time(lambda: BASELINES["symbol and exact name"](listings))
+    market, crowded = (_time(lambda of=of: resolve(of, [])) for of in (listings, crowd))
+    write(
+        f"{len(listings):,} new listings: {market:.2f} s, {market / plain:.0f} times a plain join"
+        f" by symbol and name; all of one symbol: {crowded / market:.2f} times that"
+    )
+
+
+def _time(work: Callable[[], object]) -> float:
+    def once() -> float:
+        start = perf_counter()
+        work()
+        return perf_counter() - start
+
+    return min(once() for _ in range(3))
+
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def read_market(coingecko: Sequence[Path], coinpaprika: Sequence[Path], pairs: Path) -> Market:
+    """Read lists, of names alone, and the pairs that are known."""
+    names: dict[tuple[str, str], tuple[str, str]] = {}
+    for source, files in (("coingecko", coingecko), ("coinpaprika", coinpaprika)):
+        for file in files:
+            for coin in json.loads(file.read_text()):
+                names[source, coin["id"]] = coin["symbol"], coin["name"]
+    listings = [Candidate(n, *ref, *names[ref], NOW) for n, ref in enumerate(names)]
+    with pairs.open(newline="") as rows:
+        known = {row["coingecko_id"]: row["coinpaprika_id"] for row in csv.DictReader(rows)}
+    return Market(listings, known, is_complete=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score the resolver.")
+    for name in ("pairs", "coingecko", "coinpaprika"):
+        files = os.environ.get(f"IDENTITY_{name.upper()}") or ""
+        default = [Path(file) for file in files.split(":") if file]
+        parser.add_argument(f"--{name}", type=Path, nargs="+", metavar="FILE", default=default)
+    given = parser.parse_args()
+    files = (given.pairs, given.coingecko, given.coinpaprika)
+    write(MACHINE)
+    if all(files):
+        market = read_market(given.coingecko, given.coinpaprika, given.pairs[0])
+        halves = {
+            "tuned on": {g: p for g, p in market.pairs.items() if is_tuned(g)},
+            "held out": {g: p for g, p in market.pairs.items() if not is_tuned(g)},
+        }
+        print_scores("known pairs, by names alone", market, halves)
+    elif any(files):
+        parser.error("pairs, coingecko and coinpaprika: give all three, or none")
+    else:
+        write("no files given (--pairs, --coingecko, --coinpaprika): a generated market only")
+    market = make_market(10_000)
+    print_scores("generated market", market, {"": market.pairs})
+    print_times()
+
+
+if __name__ == "__main__":
+    main()
