@@ -78,6 +78,26 @@ def test_real_coins_are_linked_by(one, other, method):
     assert verdicts(resolution) == [(method, "linked")]
 
 
+def test_a_word_that_one_coin_of_the_symbol_has_tells_it_from_the_others():
+    maple = listing("gecko:maple", "mpl", "Maple")
+    finance = listing("paprika:mpl-maple-finance", "MPL", "Maple Finance")
+    stranger = listing("paprika:mpl-maplestory", "MPL", "Maplestory")
+
+    resolution = resolve([maple, finance, stranger], [])
+
+    assert together(resolution, maple, finance)
+    assert verdicts(resolution) == [("symbol_and_tokens", "linked")]
+    namesake = listing("paprika:mpl-maple-leaf", "MPL", "Maple Leaf")
+    assert len(resolve([maple, finance, namesake], []).clusters) == 3
+
+
+def test_an_id_of_other_hyphens_is_the_same_slug():
+    gecko = listing("gecko:binancecoin", "bnb", "BNB")
+    paprika = listing("paprika:bnb-binance-coin", "BNB", "Binance Coin")
+
+    assert verdicts(resolve([gecko, paprika], [])) == [("symbol_and_slug", "linked")]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -5,7 +5,8 @@ from itertools import product
 
 from worker.identity.corroboration import compare_prices, compare_supplies
 from worker.identity.evidence import Ref
-from worker.identity.judging import Known, Pair, contract_relation
+from worker.identity.judging import Pair
+from worker.identity.known import Known, contract_relation
 
 RULED = frozenset({"correction", "crosswalk"})
 BY_IDENTIFIER = RULED | {"contract"}

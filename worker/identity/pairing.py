@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 
-from worker.identity.judging import Known, Pair, find_objection, name_relation
+from worker.identity.judging import Pair, find_objection
+from worker.identity.known import SOFT_WORDS, Known, name_relation
+from worker.identity.names import comparable_name
 
 MOST_NAMESAKES = 5
 """Where a source has more listings under one name and symbol, nobody could pick: no reviews."""
@@ -68,12 +70,32 @@ def _pair_block(block: Sequence[Known], sides: Sides, root: Root) -> Iterator[Pa
     ):
         for group in _group(block, key):
             yield from _pair_group(group, ground, root, shared)
-    alone = [listing for side in sides.keys() - shared for listing in sides[side]]
-    for one, other in _each_pair(alone):
-        relation = name_relation(one, other)
-        if relation in {"one adds a common addition", "words in common"}:
-            pair = Pair(one, other, relation)
-            yield _object(pair, symbol_is_shared=False)
+    yield from _pair_by_tokens(block, root, shared)
+
+
+def _pair_by_tokens(block: Sequence[Known], root: Root, shared: set[str]) -> Iterator[Pair]:
+    """Pair by a word that one listing alone of each side has, and that is not just the symbol."""
+    by_token: dict[str, list[Known]] = defaultdict(list)
+    for listing in block:
+        for token in listing.tokens - SOFT_WORDS:
+            by_token[token].append(listing)
+    symbol = comparable_name(block[0].candidate.symbol, "")
+    found = {}
+    for token, holders in by_token.items():
+        sides = _by_side(holders)
+        alone = [
+            listing
+            for side, members in sides.items()
+            if len({root(listing) for listing in members}) == 1
+            and (side not in shared or token != symbol)
+            for listing in members
+        ]
+        for one, other in _each_pair(alone):
+            relation = name_relation(one, other)
+            if relation in {"one adds a common addition", "words in common"}:
+                found[one.ref, other.ref] = Pair(one, other, relation)
+    for pair in found.values():
+        yield _object(pair, symbol_is_shared=False)
 
 
 def _pair_group(
@@ -90,8 +112,8 @@ def _pair_group(
         [m for side in sides.keys() - crowded.keys() for m in sides[side]]
     ):
         if ground == "same slug" or name_relation(one, other) == ground:
-            pair = Pair(one, other, ground)
-            yield _object(pair, symbol_is_shared=not shared.isdisjoint({one.side, other.side}))
+            is_shared = not shared.isdisjoint({one.side, other.side})
+            yield _object(Pair(one, other, ground), symbol_is_shared=is_shared)
     for side, members in crowded.items():
         if len(members) > MOST_NAMESAKES:
             continue

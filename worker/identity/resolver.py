@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from worker.identity.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
-from worker.identity.judging import RANKS, Known, Pair
+from worker.identity.judging import RANKS, Pair
+from worker.identity.known import Known
 from worker.identity.pairing import pair_by_contract, pair_by_names
 
 __all__ = ["resolve"]

@@ -18,7 +18,7 @@ _KINDS = {
 # Bridges' names are coins' names too (Wormhole, Multichain, Portal): they count in brackets only.
 _BRIDGES = frozenset(
     {"wormhole", "multichain", "anyswap", "portal", "allbridge", "axelar", "celer", "synapse"}
-    | {"sollet", "layerzero", "pos", "bridge", "bridged"}
+    | {"sollet", "chainport", "layerzero", "pos", "bridge", "bridged"}
 )
 _ASIDES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _WORD = re.compile(r"[^\W_]+")
