@@ -1,6 +1,6 @@
 """How often the resolver is right about which coin a listing is, and how long it takes.
 
-    python -m tests.bench.identity [--pairs FILE --coingecko FILE --coinpaprika FILE...]
+    python -m tests.bench.identity [--pairs FILE --coingecko FILE --coinpaprika FILE...] [--show]
 
 Without files, or IDENTITY_PAIRS, IDENTITY_COINGECKO and IDENTITY_COINPAPRIKA in the environment
 (several files joined by ":"), only a generated market is scored. The files are pairs kept by hand
@@ -42,6 +42,8 @@ class Score:
     found: int
     links: int
     right: int
+    wrong: Links
+    missed: Links
 
     @property
     def precision(self) -> float:
@@ -63,7 +65,9 @@ def score(links: Links, pairs: Mapping[str, str], market: Market) -> Score:
         if ("coingecko", gecko) in listed and ("coinpaprika", paprika) in listed
     }
     judged = {(g, p) for g, p in links if market.is_complete or g in pairs or p in of_paprika}
-    return Score(len(both), len(both & links), len(judged), len(judged & known))
+    return Score(
+        len(both), len(both & links), len(judged), len(judged & known), judged - known, both - links
+    )
 
 
 def link_by_resolver(listings: Sequence[Candidate]) -> tuple[Links, int]:
@@ -110,8 +114,10 @@ def is_tuned(gecko: str) -> bool:
     return sha256(gecko.encode()).digest()[0] < 128
 
 
-def print_scores(title: str, market: Market, halves: Mapping[str, Mapping[str, str]]) -> None:
-    """Print a table of the resolver beside the baselines."""
+def print_scores(
+    title: str, market: Market, halves: Mapping[str, Mapping[str, str]], *, show: bool
+) -> None:
+    """Print a table of the resolver beside the baselines, and what the resolver got wrong."""
     links, reviews = link_by_resolver(market.listings)
     write(
         f"{title}: {len(market.listings):,} listings, {len(links):,} links, {reviews:,} to review"
@@ -123,8 +129,11 @@ def print_scores(title: str, market: Market, halves: Mapping[str, Mapping[str, s
             result = score(made, pairs, market)
             write(
                 f"  {name:<24}{half:<12}{result.pairs:>7,}{result.recall:>9.2%}"
-                f"{result.links:>8,}{result.links - result.right:>7,}{result.precision:>11.2%}"
+                f"{result.links:>8,}{len(result.wrong):>7,}{result.precision:>11.2%}"
             )
+            for word in ("wrong", "missed") if show and made is links else ():
+                for gecko, paprika in sorted(getattr(result, word)):
+                    write(f"    {word}: {gecko} = {paprika}")
     write()
 
 
@@ -174,6 +183,7 @@ def main() -> None:
         files = os.environ.get(f"IDENTITY_{name.upper()}") or ""
         default = [Path(file) for file in files.split(":") if file]
         parser.add_argument(f"--{name}", type=Path, nargs="+", metavar="FILE", default=default)
+    parser.add_argument("--show", action="store_true", help="name each wrong and missed link")
     given = parser.parse_args()
     files = (given.pairs, given.coingecko, given.coinpaprika)
     write(MACHINE)
@@ -183,13 +193,13 @@ def main() -> None:
             "tuned on": {g: p for g, p in market.pairs.items() if is_tuned(g)},
             "held out": {g: p for g, p in market.pairs.items() if not is_tuned(g)},
         }
-        print_scores("known pairs, by names alone", market, halves)
+        print_scores("known pairs, by names alone", market, halves, show=given.show)
     elif any(files):
         parser.error("pairs, coingecko and coinpaprika: give all three, or none")
     else:
         write("no files given (--pairs, --coingecko, --coinpaprika): a generated market only")
     market = make_market(10_000)
-    print_scores("generated market", market, {"": market.pairs})
+    print_scores("generated market", market, {"": market.pairs}, show=given.show)
     print_times()
 
 

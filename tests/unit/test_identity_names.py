@@ -84,15 +84,17 @@ def test_what_only_follows_a_coin_is_told_by_its_names(symbol, name, slug, kinds
 
 
 @pytest.mark.parametrize(
-    ("name", "versions"),
+    ("name", "slug", "versions"),
     [
-        ("golem", set()),
-        ("bittorrent [old]", {"old"}),
-        ("safemoon v2", {"v2"}),
-        ("classic bitcoin", set()),
-        ("ethereum classic", {"classic"}),
-        ("404", set()),
+        ("golem", "golem", set()),
+        ("bittorrent [old]", "bittorrent", {"old"}),
+        ("safemoon v2", "safemoon-2", {"v2"}),
+        ("terra", "terra-v2", {"v2"}),
+        ("avalanche", "avalanche-2", set()),
+        ("classic bitcoin", "classic-bitcoin", set()),
+        ("ethereum classic", "ethereum-classic", {"classic"}),
+        ("404", "404", set()),
     ],
 )
-def test_a_version_is_told_by_the_name(name, versions):
-    assert find_versions(name) == versions
+def test_a_version_is_told_by_the_name_or_the_id(name, slug, versions):
+    assert find_versions(name, slug) == versions

@@ -154,6 +154,11 @@ def test_these_stay_apart_and_leave_no_question(one, other):
             ("paprika:btt-bittorrent", "BTT", "BitTorrent (Old Chain)"),
             "versions_differ",
         ),
+        (
+            ("gecko:terra-luna", "luna", "Terra"),
+            ("paprika:luna-terra-v2", "LUNA", "Terra"),
+            "versions_differ",
+        ),
     ],
 )
 def test_these_are_for_a_person_to_decide(one, other, why):

@@ -49,7 +49,7 @@ class Known:
         self.slug = "" if self.id_is_symbol or slug.isdigit() else slug.replace("-", "")
         """Without hyphens; empty where the id says only the symbol again, or is a number."""
         self.kinds = find_kinds(self.symbol_key, self.name_key, slug)
-        self.versions = find_versions(self.name_key)
+        self.versions = find_versions(self.name_key, slug)
         self.common_words = frozenset(split_words(name, symbol)) - self.tokens
 
 

@@ -22,6 +22,7 @@ _BRIDGES = frozenset(
 )
 _ASIDES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _WORD = re.compile(r"[^\W_]+")
+_SLUG_VERSION = re.compile(r"v[0-9]|old|legacy|classic")
 _VERSION = re.compile(r"v?[0-9]{1,2}|old|new|legacy|classic|ii|iii")
 
 
@@ -48,7 +49,11 @@ def find_kinds(symbol_key: str, name_key: str, slug: str) -> frozenset[str]:
     return frozenset(kinds)
 
 
-def find_versions(name_key: str) -> frozenset[str]:
-    """Find what a name says of its coin's version, as `old`, `v2`: coins that differ so are two."""
-    words = _WORD.findall(name_key)
-    return frozenset(word for word in words[1:] if _VERSION.fullmatch(word))
+def find_versions(name_key: str, slug: str) -> frozenset[str]:
+    """Find what names say of a coin's version, as `old`, `v2`: coins that differ so are two.
+
+    A bare number in an id is no version: CoinGecko counts namesakes so, as in `avalanche-2`.
+    """
+    of_name = (word for word in _WORD.findall(name_key)[1:] if _VERSION.fullmatch(word))
+    of_slug = (word for word in slug.split("-")[1:] if _SLUG_VERSION.fullmatch(word))
+    return frozenset({*of_name, *of_slug})
