@@ -43,6 +43,7 @@ def slugify(name: str, external_id: str) -> str:
     return "asset"
 
 
+@lru_cache(maxsize=100_000)
 def split_words(name: str, symbol: str) -> tuple[str, ...]:
     """Split a name into words, leaving out articles, and the symbol where it stands in brackets."""
     key = normalise(name)
@@ -52,6 +53,7 @@ def split_words(name: str, symbol: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in _ARTICLES) or words
 
 
+@lru_cache(maxsize=100_000)
 def name_tokens(name: str, symbol: str) -> tuple[str, ...]:
     """Take the words of a name that set it apart, in their order: `Bancor Network` is `bancor`.
 
