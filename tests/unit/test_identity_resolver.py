@@ -1,4 +1,6 @@
+from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
@@ -159,6 +161,7 @@ def test_these_stay_apart_and_leave_no_question(one, other):
             ("paprika:luna-terra-v2", "LUNA", "Terra"),
             "versions_differ",
         ),
+        (("gecko:a", "apl", "Alpha DAO"), ("paprika:apl-b", "APL", "Alpha Finance"), "weak_names"),
     ],
 )
 def test_these_are_for_a_person_to_decide(one, other, why):
@@ -197,6 +200,39 @@ def test_both_sources_may_know_a_coin_by_nothing_but_its_symbol():
     other = listing("paprika:eos-eos-force", "EOS", "EOS Force")
 
     assert together(resolve([eos, paprika_eos, other], []), eos, paprika_eos)
+
+
+def test_a_file_s_id_that_is_the_symbol_says_no_more_than_the_symbol():
+    eos = listing("csv:mine:eos", "eos", "EOS")
+    paprika_eos = listing("paprika:eos-eos", "EOS", "EOS")
+    other = listing("paprika:eos-eos-force", "EOS", "EOS Force")
+
+    assert len(resolve([eos, paprika_eos, other], []).clusters) == 3
+
+
+def test_numbers_that_files_count_with_are_no_names():
+    assert apart(listing("csv:a:7", "ABC", "Alpha"), listing("csv:b:7", "ABC", "Beta"))
+
+
+def test_a_symbol_that_others_share_is_no_word_that_tells():
+    armor, finance = (
+        listing("gecko:armor", "armor", "ARMOR"),
+        listing("paprika:armor-armor-finance", "ARMOR", "Armor Finance"),
+    )
+
+    assert together(resolve([armor, finance], []), armor, finance)
+    assert apart(armor, finance, listing("paprika:armor-knight", "ARMOR", "Knight"))
+
+
+def test_an_id_does_not_link_past_a_name_that_is_in_doubt():
+    gecko = listing("gecko:letters", "abc", "Alphabet", price_usd="1")
+    named = listing("paprika:abc-alphabet", "ABC", "Alphabet", price_usd="9")
+    by_id = listing("paprika:abc-letters", "ABC", "Writings")
+
+    resolution = resolve([gecko, named, by_id], [])
+
+    assert len(resolution.clusters) == 3
+    assert verdicts(resolution) == [("symbol_and_name", "prices_differ")]
 
 
 def test_a_name_that_a_source_has_twice_is_a_question_with_each_candidate():
@@ -264,14 +300,25 @@ def test_other_contracts_on_the_same_chain_forbid_what_names_would_link():
     assert together(resolve([one, elsewhere], []), one, elsewhere)
 
 
-def test_a_third_listing_cannot_join_what_contracts_keep_apart():
-    one = listing("gecko:golem", "glm", "Golem", **contract(("ethereum", "0xa")))
-    other = listing("paprika:glm-golem", "GLM", "Golem", **contract(("ethereum", "0xb")))
-    third = listing("csv:mine:golem", "GLM", "Golem")
+@pytest.mark.parametrize("order", list(permutations(["0xa", "0xb", None])))
+def test_a_third_listing_cannot_join_what_contracts_keep_apart(order):
+    refs = ("gecko:golem", "paprika:glm-golem", "csv:mine:golem")
+    listings = [
+        listing(ref, "GLM", "Golem", **contract(*([("ethereum", address)] if address else [])))
+        for ref, address in zip(refs, order, strict=True)
+    ]
 
-    resolution = resolve([one, other, third], [])
+    resolution = resolve(listings, [])
 
+    assert len(resolution.clusters) == 2
+    one, other = (found for found in listings if found.contracts)
     assert not any({one.listing_id, other.listing_id} <= ids for ids in resolution.clusters)
+
+
+def test_a_variant_that_shares_its_coin_s_contract_is_no_question():
+    peg = listing("gecko:binance-peg-xrp", "xrp", "Binance-Peg XRP", **contract(("bsc", "0xa")))
+
+    assert apart(peg, listing("gecko:ripple", "xrp", "XRP", **contract(("bsc", "0xa"))))
 
 
 def test_two_ids_of_one_source_with_one_contract_are_a_question():
@@ -419,22 +466,27 @@ def test_a_person_s_word_keeps_apart_and_leaves_no_question():
     assert not resolution.matches
 
 
-def test_no_third_listing_joins_what_is_ruled_apart():
-    third = listing("csv:mine:bitcoin", "BTC", "Bitcoin")
+@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2), (2, 3), (0, 3)])
+def test_no_third_listing_joins_what_is_ruled_apart(pair):
+    files = (listing(f"csv:{name}:bitcoin", "BTC", "Bitcoin") for name in "ab")
+    listings = [BITCOIN, PAPRIKA_BITCOIN, *files]
+    one, other = (listings[n] for n in pair)
 
-    resolution = resolve(
-        [BITCOIN, PAPRIKA_BITCOIN, third], [ruling(BITCOIN, PAPRIKA_BITCOIN, same=False)]
-    )
+    resolution = resolve(listings, [ruling(one, other, same=False)])
 
     assert len(resolution.clusters) == 2
+    assert not any({one.listing_id, other.listing_id} <= ids for ids in resolution.clusters)
 
 
 def test_a_correction_outranks_a_crosswalk():
-    same = ruling(BITCOIN, PAPRIKA_BITCOIN, same=True, origin="crosswalk")
+    def clusters(*rulings):
+        return len(resolve([BITCOIN, PAPRIKA_BITCOIN], rulings).clusters)
 
-    assert len(resolve([BITCOIN, PAPRIKA_BITCOIN], [same]).clusters) == 1
-    apart_ = ruling(BITCOIN, PAPRIKA_BITCOIN, same=False)
-    assert len(resolve([BITCOIN, PAPRIKA_BITCOIN], [same, apart_]).clusters) == 2
+    same, other = (ruling(BITCOIN, PAPRIKA_BITCOIN, same=same) for same in (True, False))
+
+    assert clusters(replace(same, origin="crosswalk"), other) == 2
+    assert clusters(same, replace(other, origin="crosswalk")) == 1
+    assert clusters(same, other) == 2
 
 
 def test_what_is_ruled_apart_makes_way_for_the_next_best():

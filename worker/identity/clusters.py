@@ -19,7 +19,6 @@ class Cluster:
         self.number = number
         self.members = [listing]
         self.sides = {listing.side}
-        self.kinds = {listing.kinds}
         self.contracts = listing.candidate.contracts
         self.apart: set[int] = set()
         """Numbers of the clusters that a ruling keeps it apart from."""
@@ -71,7 +70,6 @@ class Clusters:
             one, other = other, one
         one.members += other.members
         one.sides |= other.sides
-        one.kinds |= other.kinds
         one.contracts |= other.contracts
         for number in other.apart:
             kept_apart = self._by_number[number]
@@ -91,7 +89,6 @@ def _forbids(one: Cluster, other: Cluster, pair: Pair) -> str | None:
         return None
     reasons = {
         "same_source": not one.sides.isdisjoint(other.sides),
-        "variant": one.kinds.isdisjoint(other.kinds),
         "contracts_differ": contract_relation(one.contracts, other.contracts) == "different",
         "prices_differ": pair.ground not in BY_IDENTIFIER and _prices_forbid(one, other),
     }

@@ -147,9 +147,7 @@ def find_objection(pair: Pair, *, symbol_is_shared: bool) -> str | None:
     found = pair.agreement
     supplies_agree = found["supplies"] == "agree"
     objections = {
-        "contracts_differ": found["contracts"] == "different",
         "versions_differ": pair.one.versions != pair.other.versions,
-        "prices_differ": found["prices"] == "differ" and not supplies_agree,
         "supplies_differ": found["supplies"] == "differ" and found["prices"] != "agree",
         "name_is_symbol": (
             symbol_is_shared
