@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.listings import NOON, listing
 from worker.identity.evidence import Ruling
+from worker.identity.names import normalise
 from worker.identity.resolver import resolve
 
 SOURCES = ("gecko", "paprika", "csv:a", "csv:b")
@@ -147,6 +148,30 @@ def test_no_cluster_joins_a_variant_or_another_contract_without_a_ruling(world):
         for one, other in combinations(members, 2):
             both = {chain for chain, _ in one.contracts} & {chain for chain, _ in other.contracts}
             assert not both or other.contracts & reachable_contracts(one, members)
+
+
+def closed_blocks(listings, rulings):
+    """Part listings into those that share a symbol, a contract or a ruling, and so on."""
+    blocks = []
+    for one in listings:
+        ruled = [{r.one, r.other} for r in rulings if one.ref in {r.one, r.other}]
+        keys = {normalise(one.symbol) or one.ref, *one.contracts, *map(frozenset, ruled)}
+        related = [block for block in blocks if block[0] & keys]
+        blocks = [block for block in blocks if not block[0] & keys]
+        keys.update(*(block[0] for block in related))
+        blocks.append((keys, [one, *(other for block in related for other in block[1])]))
+    return [block[1] for block in blocks]
+
+
+@given(worlds())
+def test_closed_blocks_give_the_same_each_by_itself(world):
+    listings, rulings = world
+
+    parts = [resolve(block, rulings) for block in closed_blocks(listings, rulings)]
+
+    whole = resolve(listings, rulings)
+    assert set().union(*map(clusters, parts)) == clusters(whole)
+    assert {key: match for part in parts for key, match in matches(part).items()} == matches(whole)
 
 
 @given(worlds())

@@ -162,6 +162,7 @@ def test_these_stay_apart_and_leave_no_question(one, other):
             "versions_differ",
         ),
         (("gecko:a", "apl", "Alpha DAO"), ("paprika:apl-b", "APL", "Alpha Finance"), "weak_names"),
+        (("gecko:kyber", "knc", "Kyber Crystal"), ("paprika:knc-k", "KNC", "Kyber"), "weak_names"),
     ],
 )
 def test_these_are_for_a_person_to_decide(one, other, why):
