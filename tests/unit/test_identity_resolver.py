@@ -510,6 +510,14 @@ def test_two_of_one_source_that_a_person_made_one_are_no_namesakes():
     assert together(resolution, golden, paprika, namesake)
 
 
+def test_two_of_one_source_that_a_person_made_one_share_their_contract_with_a_third():
+    old = listing("gecko:old-id", "old", "Older", **contract(("ethereum", "0xa")))
+    new = listing("gecko:new-id", "new", "Newer", **contract(("ethereum", "0xa")))
+    third = listing("paprika:x-other", "X", "Other", **contract(("ethereum", "0xa")))
+
+    assert together(resolve([old, new, third], [ruling(old, new, same=True)]), old, new, third)
+
+
 def test_a_ruling_on_a_listing_that_is_not_there_is_for_later():
     absent = listing("paprika:x-x", "X", "X")
 

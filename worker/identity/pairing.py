@@ -19,7 +19,7 @@ Root = Callable[[Known], int]
 Sides = dict[str, list[Known]]
 
 
-def pair_by_contract(listings: Iterable[Known]) -> Iterator[Pair]:
+def pair_by_contract(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
     """Pair listings that name the same contract, two of one side among them."""
     by_contract: dict[Hashable, list[Known]] = defaultdict(list)
     for listing in listings:
@@ -32,7 +32,7 @@ def pair_by_contract(listings: Iterable[Known]) -> Iterator[Pair]:
         if max(map(len, sides.values())) > MOST_SHARERS:
             continue
         for one, other in combinations(sorted(sharers, key=_ref), 2):
-            alone = len(sides[one.side]) == len(sides[other.side]) == 1
+            alone = all(len(_roots(sides[found.side], root)) == 1 for found in (one, other))
             yield Pair(one, other, "contract", why=_contract_objection(one, other, alone=alone))
 
 
@@ -61,8 +61,7 @@ def pair_by_names(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
 
 
 def _pair_block(block: Sequence[Known], sides: Sides, root: Root) -> Iterator[Pair]:
-    roots = {side: {root(listing) for listing in members} for side, members in sides.items()}
-    shared = {side for side, found in roots.items() if len(found) > 1}
+    shared = {side for side, members in sides.items() if len(_roots(members, root)) > 1}
     for ground, key in (
         ("same name", lambda listing: listing.name_key),
         ("same but for common words", lambda listing: listing.comparable),
@@ -86,8 +85,7 @@ def _pair_by_tokens(block: Sequence[Known], root: Root, shared: set[str]) -> Ite
         alone = [
             listing
             for side, members in sides.items()
-            if len({root(listing) for listing in members}) == 1
-            and (side not in shared or token != symbol)
+            if len(_roots(members, root)) == 1 and (side not in shared or token != symbol)
             for listing in members
         ]
         for one, other in _each_pair(alone):
@@ -103,11 +101,7 @@ def _pair_group(
 ) -> Iterator[Pair]:
     """Pair what shares a key; in doubt, and only if few do, where a side has it twice."""
     sides = _by_side(group)
-    crowded = {
-        side: members
-        for side, members in sides.items()
-        if len({root(listing) for listing in members}) > 1
-    }
+    crowded = {side: members for side, members in sides.items() if len(_roots(members, root)) > 1}
     for one, other in _each_pair(
         [m for side in sides.keys() - crowded.keys() for m in sides[side]]
     ):
@@ -147,6 +141,10 @@ def _group(block: Iterable[Known], key: Callable[[Known], str]) -> Iterator[Sequ
         if label := key(listing):
             groups[label].append(listing)
     return iter([group for group in groups.values() if len(group) > 1])
+
+
+def _roots(listings: Iterable[Known], root: Root) -> set[int]:
+    return {root(listing) for listing in listings}
 
 
 def _by_side(listings: Iterable[Known]) -> Sides:

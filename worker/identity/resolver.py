@@ -26,7 +26,7 @@ def resolve(candidates: Sequence[Candidate], rulings: Sequence[Ruling]) -> Resol
     clusters = Clusters(listings, apart)
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
-    outcomes.take(pair_by_contract(listings))
+    outcomes.take(pair_by_contract(listings, clusters.number))
     outcomes.take(pair_by_names(listings, clusters.number))
     linked, doubted = [], []
     for pair, why in outcomes.of.values():
