@@ -34,6 +34,9 @@ The last say which contracts coins have, once a day.
 SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
 """The sample that ships with the project; what `CSV_PATH` is while it is unset."""
 
+IDENTITY_FILES = SAMPLE_CSV.parent / "identity"
+"""The crosswalk that ships with the project; where `IDENTITY_PATH` is while it is unset."""
+
 
 CRASH_POINTS = (
     "before_copy",
@@ -82,6 +85,7 @@ class Settings:
     coingecko_requests_per_minute: int
     coingecko_requests_per_month: int
     csv_path: str
+    identity_path: str
     sources: tuple[str, ...]
     batch_size: int
     run_interval_seconds: int
@@ -200,6 +204,7 @@ class _Environment(Schema):
         data_key="COINGECKO_REQUESTS_PER_MONTH", load_default=10_000, validate=validate.Range(1)
     )
     csv_path = fields.String(data_key="CSV_PATH", load_default=str(SAMPLE_CSV))
+    identity_path = fields.String(data_key="IDENTITY_PATH", load_default=str(IDENTITY_FILES))
     sources = fields.Method(data_key="SOURCES", deserialize="split_sources", load_default=SOURCES)
     batch_size = fields.Integer(
         data_key="BATCH_SIZE", load_default=1000, validate=validate.Range(1, 100_000)

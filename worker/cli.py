@@ -20,6 +20,7 @@ from worker.commands.api_keys import api_keys
 from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker, stop_on_signals
 from worker.commands.checkpoint import checkpoint
 from worker.commands.drift import drift
+from worker.commands.identity import identity
 from worker.commands.rejects import rejects
 from worker.migrate import ensure_reader_login, require_schema, upgrade
 from worker.reprocess import reprocess
@@ -91,6 +92,7 @@ def run(
         _run_forever(settings, sources)
         return
     with open_worker(settings) as worker, show_progress() as progress:
+        worker.apply_crosswalk()
         stop_on_signals(worker)
         due = names or worker.due(sources)
         done = loop.run_once(due, lambda name: worker.run(name, progress(name)), worker.stop)
@@ -109,14 +111,17 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
         worker = Worker(settings, url)
         stop_on_signals(worker)
 
-        budgets_were_looked_at = False
+        worker.check_crosswalk()
+
+        is_first = True
 
         def one_pass() -> None:
-            nonlocal budgets_were_looked_at
+            nonlocal is_first
             worker.require_schema()
-            if not budgets_were_looked_at:
+            if is_first:
+                worker.apply_crosswalk()
                 worker.warn_of_budgets(sources)
-                budgets_were_looked_at = True
+                is_first = False
             loop.run_once(worker.due(sources), worker.run, worker.stop)
             worker.metrics.passed()
 
@@ -145,6 +150,7 @@ def import_(
     if declaration is not None and source != "csv":
         raise click.UsageError(f"--declare is for csv; {source} files need none")
     with open_worker(ctx.obj) as worker:
+        worker.apply_crosswalk()
         stop_on_signals(worker)
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
@@ -257,6 +263,10 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
     Readers are not disturbed; killed half-way, start it again.
     """
     with open_worker(settings) as worker:
+        if dry_run:
+            worker.check_crosswalk()
+        else:
+            worker.apply_crosswalk()
         for name in names or SOURCES:
             if dry_run:
                 with reachable(), worker.engine.connect() as conn:
@@ -299,3 +309,4 @@ main.add_command(checkpoint)
 main.add_command(api_keys)
 main.add_command(rejects)
 main.add_command(drift)
+main.add_command(identity)

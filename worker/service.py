@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from worker import pipeline, retry, runs
 from worker.budget import Budget, Usage, read_usage
 from worker.faults import Faults
 from worker.http import Http
+from worker.identity.crosswalk import Ref, apply_crosswalk, read_crosswalk
 from worker.locks import worker_name
 from worker.metrics import Metrics
 from worker.migrate import require_schema
@@ -64,6 +65,27 @@ class Worker:
             DatabaseUnavailableError: the database cannot be reached.
         """
         require_schema(self.url)
+
+    def check_crosswalk(self) -> Mapping[Ref, str]:
+        """Read the files in `IDENTITY_PATH`.
+
+        Raises:
+            ConfigurationError: a file is wrong; the message names its line.
+        """
+        return read_crosswalk(Path(self.settings.identity_path))
+
+    def apply_crosswalk(self) -> None:
+        """Bring the database up to what the files in `IDENTITY_PATH` say of listings.
+
+        Raises:
+            ConfigurationError: a file is wrong; the message names its line. Nothing changed.
+            DatabaseUnavailableError: the database went away.
+        """
+        wanted = self.check_crosswalk()
+        with reachable(), self.engine.begin() as conn:
+            changed = apply_crosswalk(conn, wanted)
+        if changed:
+            log.info("the crosswalk changed", rows=changed)
 
     def source(self, name: str) -> Source:
         """Make a source as it is configured."""

@@ -106,6 +106,8 @@ def rejects_retry(
     wanted = Wanted(ids, reason)
     succeeded = True
     with open_worker(ctx.obj) as worker:
+        if not dry_run:
+            worker.apply_crosswalk()
         stop_on_signals(worker)
         names = _sources_of(worker, wanted, source)
         if not names:

@@ -1,0 +1,264 @@
+"""What a person decides of listings: one asset, or not. Each holds until it is undone.
+
+A decision is one or more rows of `corrections`, a pair of listings each, of one instant. Each
+function decides in the caller's transaction, under the identity lock, which it takes.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, text, tuple_, update
+
+from shared.errors import MarketDataError
+from shared.tables import assets, corrections, identity_events, listings
+from worker.identity.apply import decide_anew
+from worker.identity.rulings import Ref, pairs_of, read_rulings, show_ref
+from worker.locks import lock_identity
+
+PAIR = tuple_(
+    corrections.c.source,
+    corrections.c.external_id,
+    corrections.c.other_source,
+    corrections.c.other_external_id,
+)
+
+# An asset of its own for a listing that is taken out of one; its slug is given once decided.
+INSERT_ASSET = text("""
+INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE
+SELECT n.id, '~' || n.id, upper(l.symbol), l.name
+FROM listings AS l
+CROSS JOIN (SELECT nextval(pg_get_serial_sequence('assets', 'id')) AS id) AS n
+WHERE l.id = :listing_id
+RETURNING id
+""")
+
+
+class CorrectionError(MarketDataError):
+    """A decision that cannot be: it names what is not there, or contradicts another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who decides, and why."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision that was recorded: its id, and which older ones it revoked."""
+
+    id: int
+    revoked: Sequence[int]
+    pairs: int
+
+
+def link(conn: Connection, ref: Ref, slug: str, signed: Signed) -> Decided:
+    """Decide that a listing is the asset of that slug."""
+    lock_identity(conn)
+    listing, asset = _find_listing(conn, ref), _find_asset(conn, slug)
+    members = _members(conn, asset.id)
+    others = [member for member in members if _ref(member) != ref]
+    if not others:
+        raise CorrectionError(f"{show_ref(ref)} alone is {slug!r} already; nothing to link")
+    decided = _rule_same(conn, [ref], [_ref(other) for other in others], signed)
+    _move(conn, [listing], asset.id, "link", decided, signed)
+    decide_anew(conn, [ref, *map(_ref, members)], [listing.asset_id, asset.id])
+    return decided
+
+
+def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
+    """Decide that one asset's listings are another asset, whose slug stays."""
+    lock_identity(conn)
+    asset, other = _find_asset(conn, slug), _find_asset(conn, into)
+    if asset.id == other.id:
+        raise CorrectionError(f"{slug!r} is one asset; name two")
+    members, others = _members(conn, asset.id), _members(conn, other.id)
+    refs, other_refs = [*map(_ref, members)], [*map(_ref, others)]
+    decided = _rule_same(conn, refs, other_refs, signed)
+    _move(conn, members, other.id, "merge", decided, signed)
+    decide_anew(conn, [*refs, *other_refs], [asset.id, other.id])
+    return decided
+
+
+def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Decided:
+    """Decide that a listing is not what it is one with now, or is not one `other` listing."""
+    lock_identity(conn)
+    listing = _find_listing(conn, ref)
+    mates = [m for m in _members(conn, listing.asset_id) if m.id != listing.id]
+    if other is None:
+        kept_apart = mates
+        if not mates:
+            raise CorrectionError(
+                f"{show_ref(ref)} is an asset of its own; to reject a review name the other"
+                " listing: --from SOURCE EXTERNAL_ID"
+            )
+    else:
+        kept_apart = [_find_listing(conn, other)]
+        if other == ref:
+            raise CorrectionError(f"{show_ref(ref)} is one listing; name two")
+    refs = [*map(_ref, kept_apart)]
+    decided = _rule(conn, pairs_of(ref, refs), same=False, signed=signed)
+    leaves = any(each.asset_id == listing.asset_id for each in kept_apart)
+    to = conn.scalars(INSERT_ASSET, {"listing_id": listing.id}).one() if leaves else None
+    _move(conn, [listing], to or listing.asset_id, "split", decided, signed)
+    touched = {listing.asset_id, *(each.asset_id for each in kept_apart), *([to] if to else [])}
+    decide_anew(conn, [ref, *refs, *map(_ref, mates)], touched)
+    return decided
+
+
+def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
+    """Revoke a decision, all its pairs; what it had revoked stays revoked."""
+    lock_identity(conn)
+    row = conn.execute(select(corrections).where(corrections.c.id == correction_id)).one_or_none()
+    if row is None or row.revoked_at is not None:
+        state = "was revoked" if row else "there is none"
+        raise CorrectionError(f"correction {correction_id}: {state}; see `worker identity show`")
+    c = corrections.c
+    rows = conn.execute(
+        update(corrections)
+        .where(
+            c.decided_at == row.decided_at,
+            c.decided_by == row.decided_by,
+            c.reason == row.reason,
+            c.revoked_at.is_(None),
+        )
+        .values(revoked_at=func.now())
+        .returning(corrections)
+    ).all()
+    _refuse_contradiction(conn, _refs(rows))
+    found = _find_listings(conn, _refs(rows))
+    decided = Decided(min(each.id for each in rows), [each.id for each in rows], len(rows))
+    _note(conn, [(each, each.asset_id) for each in found], "undo", decided, signed)
+    decide_anew(conn, _refs(rows), [each.asset_id for each in found])
+    return decided
+
+
+def _rule_same(
+    conn: Connection, refs: Sequence[Ref], others: Sequence[Ref], signed: Signed
+) -> Decided:
+    """Rule each listing the same as the first of the others, and where need be as any of them.
+
+    That is where another ruling has the very pair apart: the newer wins over it.
+    """
+    rulings = read_rulings(conn)
+    pairs = []
+    for ref in refs:
+        for n, (one, other) in enumerate(pairs_of(ref, others)):
+            ruled = rulings.corrected.get((one, other))
+            mine, its = rulings.assets.get(one), rulings.assets.get(other)
+            apart = not ruled[0] if ruled else None not in {mine, its} and mine != its
+            if n == 0 or apart:
+                pairs.append((one, other))
+    return _rule(conn, pairs, same=True, signed=signed)
+
+
+def _rule(
+    conn: Connection, pairs: Sequence[tuple[Ref, Ref]], *, same: bool, signed: Signed
+) -> Decided:
+    """Record a ruling for each pair in place of what held of it."""
+    revoked = conn.execute(
+        update(corrections)
+        .where(PAIR.in_([(*one, *other) for one, other in pairs]))
+        .where(corrections.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(corrections.c.id)
+    ).scalars()
+    was = sorted(revoked)
+    rows = [
+        {
+            "source": one[0],
+            "external_id": one[1],
+            "other_source": other[0],
+            "other_external_id": other[1],
+            "same": same,
+            "decided_by": signed.by,
+            "reason": signed.reason,
+        }
+        for one, other in pairs
+    ]
+    ids = conn.scalars(insert(corrections).values(rows).returning(corrections.c.id)).all()
+    _refuse_contradiction(conn, {ref for pair in pairs for ref in pair})
+    return Decided(min(ids), was, len(pairs))
+
+
+def _refuse_contradiction(conn: Connection, refs: Collection[Ref]) -> None:
+    rulings = read_rulings(conn)
+    if chain := rulings.find_contradiction(rulings.component(refs)):
+        raise CorrectionError(f"this contradicts what was ruled: {chain}; undo one of them first")
+
+
+def _move(
+    conn: Connection,
+    moving: Sequence[Row[Any]],
+    asset_id: int,
+    what: str,
+    decided: Decided,
+    signed: Signed,
+) -> None:
+    """Put the listings into the asset, so that it is this one which keeps its slug."""
+    _note(conn, [(each, asset_id) for each in moving], what, decided, signed)
+    conn.execute(
+        update(listings)
+        .where(listings.c.id.in_([each.id for each in moving]), listings.c.asset_id != asset_id)
+        .values(asset_id=asset_id)
+    )
+
+
+def _note(
+    conn: Connection,
+    moves: Sequence[tuple[Row[Any], int]],
+    what: str,
+    decided: Decided,
+    signed: Signed,
+) -> None:
+    """Record who decided what of each listing, and why."""
+    rows = [
+        {
+            "listing_id": listing.id,
+            "from_asset_id": listing.asset_id,
+            "to_asset_id": to,
+            "method": "correction",
+            "evidence": {"decision": what, "correction": decided.id},
+            "decided_by": signed.by,
+            "reason": signed.reason,
+        }
+        for listing, to in moves
+    ]
+    if rows:
+        conn.execute(insert(identity_events).values(rows))
+
+
+def _find_listings(conn: Connection, refs: Collection[Ref]) -> Sequence[Row[Any]]:
+    key = tuple_(listings.c.source, listings.c.external_id)
+    return conn.execute(select(listings).where(key.in_(list(refs)))).all()
+
+
+def _find_listing(conn: Connection, ref: Ref) -> Row[Any]:
+    found = _find_listings(conn, [ref])
+    if not found:
+        raise CorrectionError(f"{ref[0]}: no listing {ref[1]!r}; see `worker identity list`")
+    return found[0]
+
+
+def _find_asset(conn: Connection, slug: str) -> Row[Any]:
+    found = conn.execute(select(assets).where(assets.c.slug == slug)).one_or_none()
+    if found is None:
+        raise CorrectionError(f"no asset {slug!r}; see `worker identity list`")
+    return found
+
+
+def _members(conn: Connection, asset_id: int) -> Sequence[Row[Any]]:
+    stmt = select(listings).where(listings.c.asset_id == asset_id)
+    return conn.execute(stmt.order_by(listings.c.source, listings.c.external_id)).all()
+
+
+def _ref(row: Row[Any]) -> Ref:
+    return row.source, row.external_id
+
+
+def _refs(rows: Sequence[Row[Any]]) -> set[Ref]:
+    others = {(row.other_source, row.other_external_id) for row in rows}
+    return {_ref(row) for row in rows} | others

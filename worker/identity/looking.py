@@ -1,0 +1,125 @@
+"""What there is to see of identity: listings, one asset, and what waits for a decision."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from shared.tables import (
+    assets,
+    contracts,
+    corrections,
+    crosswalk,
+    identity_events,
+    listing_names,
+    listings,
+    matches,
+)
+
+l, a = listings.c, assets.c  # noqa: E741
+SHOWN = (
+    *(l.source, l.external_id, a.slug.label("asset"), l.symbol, l.name, l.price_usd),
+    *(l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply, l.observed_at),
+    *(l.match_method, l.match_score, l.match_evidence),
+)
+
+CONTRACTS = (
+    select(func.array_agg(contracts.c.chain + ":" + contracts.c.address))
+    .where(contracts.c.source == l.source, contracts.c.external_id == l.external_id)
+    .correlate(listings)
+    .scalar_subquery()
+    .label("contracts")
+)
+FORMER_NAMES = (
+    select(func.array_agg(listing_names.c.name + " (" + listing_names.c.symbol + ")"))
+    .where(
+        listing_names.c.listing_id == l.id,
+        or_(listing_names.c.name != l.name, listing_names.c.symbol != l.symbol),
+    )
+    .correlate(listings)
+    .scalar_subquery()
+    .label("former_names")
+)
+HERE = listings.join(assets, l.asset_id == a.id)
+
+
+def read_listings(
+    conn: Connection, asset: str | None, source: str | None, method: str | None, limit: int
+) -> Sequence[Any]:
+    """Read which asset each listing is, by asset and source."""
+    stmt = select(*SHOWN).select_from(HERE)
+    for column, wanted in ((a.slug, asset), (l.source, source), (l.match_method, method)):
+        if wanted is not None:
+            stmt = stmt.where(column == wanted)
+    return conn.execute(stmt.order_by(a.slug, l.source, l.external_id).limit(limit)).all()
+
+
+def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
+    """Read all of one asset: its listings, its events, the rulings on them; None without it."""
+    found = conn.execute(select(assets).where(a.slug == slug)).one_or_none()
+    if found is None:
+        return None
+    own = select(l.id).where(l.asset_id == found.id)
+    members = select(*SHOWN, CONTRACTS, FORMER_NAMES).select_from(HERE).where(a.id == found.id)
+    e, c = identity_events.c, corrections.c
+    events = (
+        select(e.id, e.at, e.run_id, l.source, l.external_id, e.method, e.evidence)
+        .add_columns(e.from_asset_id, e.to_asset_id, e.decided_by, e.reason)
+        .select_from(identity_events.join(listings, e.listing_id == l.id))
+        .where(or_(e.listing_id.in_(own), found.id == e.from_asset_id, found.id == e.to_asset_id))
+    )
+    side = and_(l.source == c.source, l.external_id == c.external_id)
+    other = and_(l.source == c.other_source, l.external_id == c.other_external_id)
+    held = select(corrections).where(
+        c.revoked_at.is_(None),
+        select(l.id).where(l.asset_id == found.id, or_(side, other)).exists(),
+    )
+    written = select(crosswalk).where(
+        select(l.id)
+        .where(
+            l.asset_id == found.id,
+            l.source == crosswalk.c.source,
+            l.external_id == crosswalk.c.external_id,
+        )
+        .exists()
+    )
+    return {
+        "asset": {"slug": found.slug, "symbol": found.symbol, "name": found.name},
+        "listings": conn.execute(members.order_by(l.source, l.external_id)).all(),
+        "events": conn.execute(events.order_by(e.id)).all(),
+        "corrections": conn.execute(held.order_by(c.id)).all(),
+        "crosswalk": conn.execute(written).all(),
+    }
+
+
+def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
+    """Read the pairs that wait for a decision, the largest market cap first.
+
+    `one` is the listing in doubt, `other` the one that it may be.
+    """
+    m = matches.c
+    pair = l.id.in_([m.listing_id, m.other_listing_id])
+    cap = select(func.max(l.market_cap_usd)).where(pair).correlate(matches).scalar_subquery()
+    stmt = select(matches).where(m.verdict == "review")
+    stmt = stmt.order_by(cap.desc().nulls_last(), m.listing_id, m.other_listing_id).limit(limit)
+    rows = conn.execute(stmt).all()
+    ids = {id_ for row in rows for id_ in (row.listing_id, row.other_listing_id)}
+    sides = {
+        row.id: row._asdict()
+        for row in conn.execute(
+            select(l.id, *SHOWN, CONTRACTS).select_from(HERE).where(l.id.in_(ids))
+        )
+    }
+    return [
+        {
+            "method": row.method,
+            "score": row.score,
+            "prices": row.prices,
+            "evidence": row.evidence,
+            "decided_at": row.decided_at,
+            "one": sides[row.listing_id],
+            "other": sides[row.other_listing_id],
+        }
+        for row in rows
+        if row.listing_id in sides and row.other_listing_id in sides
+    ]
