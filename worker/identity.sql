@@ -22,52 +22,103 @@ CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
   evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: decide
--- Listings of different sources are linked when symbol and name agree and each source has just one
--- listing under them; any other listing is an asset of its own. Of CSV files, each declared namespace
--- counts as a source. An asset that listings leave stays with the first of them by source and id; a
--- cluster that holds several keeps the oldest. No key holds a line feed.
+-- name: create_block
+CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer PRIMARY KEY) ON COMMIT DELETE ROWS;
+TRUNCATE block;
+CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
+  listing_id integer NOT NULL,
+  cluster text NOT NULL,
+  method text NOT NULL,
+  score numeric NOT NULL,
+  evidence jsonb NOT NULL
+) ON COMMIT DELETE ROWS;
+TRUNCATE resolved
+
+-- name: begin_block
+INSERT INTO block
+SELECT DISTINCT l.id FROM listings AS l
+WHERE l.symbol_key IN (SELECT symbol_key FROM touched_keys WHERE symbol_key <> '')
+   OR (l.symbol_key, l.name_key) IN (SELECT symbol_key, name_key FROM touched_keys)
+
+-- name: grow_block
+INSERT INTO block
+SELECT DISTINCT near.id FROM (
+  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+  JOIN listings AS n ON n.symbol_key = l.symbol_key AND l.symbol_key <> ''
+  UNION
+  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+  JOIN contracts AS c ON c.source = l.source AND c.external_id = l.external_id
+  JOIN contracts AS d ON d.chain = c.chain AND d.address = c.address
+  JOIN listings AS n ON n.source = d.source AND n.external_id = d.external_id
+  UNION
+  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+  JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
+  JOIN crosswalk AS d ON d.asset = c.asset
+  JOIN listings AS n ON n.source = d.source AND n.external_id = d.external_id
+  UNION
+  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+  JOIN corrections AS c ON c.revoked_at IS NULL
+    AND ((c.source, c.external_id) = (l.source, l.external_id)
+         OR (c.other_source, c.other_external_id) = (l.source, l.external_id))
+  JOIN listings AS n ON (n.source, n.external_id) IN
+       ((c.source, c.external_id), (c.other_source, c.other_external_id))
+) AS near
+WHERE near.id NOT IN (SELECT listing_id FROM block)
+
+-- name: read_candidates
+SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed_at, l.price_usd,
+       l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply,
+       ARRAY(SELECT ARRAY[chain, address] FROM contracts AS c
+             WHERE c.source = l.source AND c.external_id = l.external_id) AS contracts
+FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+
+-- name: read_corrections
+SELECT c.* FROM corrections AS c
+WHERE c.revoked_at IS NULL
+  AND EXISTS (SELECT FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+              WHERE l.source = c.source AND l.external_id = c.external_id)
+ORDER BY c.id
+
+-- name: read_crosswalk
+SELECT c.*, l.symbol_key FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
+ORDER BY c.source, c.external_id
+
+-- name: insert_resolved
+INSERT INTO resolved
+SELECT r.listing_id, r.cluster, r.method, r.score, r.evidence
+FROM unnest(CAST(:listing_ids AS integer[]), CAST(:clusters AS text[]), CAST(:methods AS text[]),
+            CAST(:scores AS numeric[]), CAST(:evidence AS jsonb[]))
+  AS r (listing_id, cluster, method, score, evidence)
+
+-- name: delete_matches
+DELETE FROM matches
+WHERE listing_id IN (SELECT listing_id FROM block)
+   OR other_listing_id IN (SELECT listing_id FROM block)
+
+-- name: insert_matches
+INSERT INTO matches (listing_id, other_listing_id, method, score, verdict, prices, evidence)
+SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
+  CAST(:methods AS text[]), CAST(:scores AS numeric[]), CAST(:verdicts AS text[]),
+  CAST(:prices AS text[]), CAST(:evidence AS jsonb[]))
+
+-- name: settle
+-- An asset that listings leave stays with the first of them by source and id; a cluster that holds
+-- several keeps the oldest.
 --
 -- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
 -- a plan made for few rows would take hours for many.
-WITH members AS (
-  SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol_key, l.name_key,
-         count(*) OVER (
-           PARTITION BY l.name_key, l.symbol_key, l.source,
-                        CASE WHEN l.source = 'csv' AND strpos(l.external_id, ':') > 0
-                             THEN split_part(l.external_id, ':', 1) END
-         ) AS namesakes
-  FROM listings AS l JOIN touched_keys USING (name_key, symbol_key)
-), clustered AS (
-  SELECT *, CASE WHEN namesakes = 1 AND symbol_key <> '' AND name_key <> ''
-                 THEN symbol_key || E'\n' || name_key ELSE 'listing ' || id END AS cluster
-  FROM members
-), owned AS (
-  SELECT *, first_value(cluster) OVER (PARTITION BY asset_id ORDER BY source, external_id)
-            AS owner
-  FROM clustered
-), settled AS (
-  SELECT *, min(asset_id) FILTER (WHERE owner = cluster) OVER of_cluster AS to_asset_id,
-         count(*) OVER of_cluster AS size,
-         jsonb_agg(source || ':' || external_id) OVER (
-           of_cluster ORDER BY source, external_id
-           ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-         ) AS listings
-  FROM owned
-  WINDOW of_cluster AS (PARTITION BY cluster)
+WITH owned AS (
+  SELECT l.id, l.asset_id, r.*,
+         first_value(r.cluster) OVER (PARTITION BY l.asset_id ORDER BY l.source, l.external_id)
+           AS owner
+  FROM resolved AS r JOIN listings AS l ON l.id = r.listing_id
 )
 INSERT INTO decisions
-SELECT id, cluster, asset_id, to_asset_id,
-       CASE WHEN size > 1 THEN 'symbol_and_name' ELSE 'own' END,
-       CASE WHEN size > 1 THEN CAST(:link_score AS numeric) ELSE 1 END,
-       CASE WHEN size > 1
-              THEN jsonb_build_object('symbol', symbol_key, 'name', name_key,
-                                      'listings', listings)
-            WHEN namesakes > 1
-              THEN jsonb_build_object('symbol', symbol_key, 'name', name_key,
-                                      'namesakes_at_source', namesakes)
-            ELSE '{{}}' END
-FROM settled
+SELECT id, cluster, asset_id,
+       min(asset_id) FILTER (WHERE owner = cluster) OVER (PARTITION BY cluster),
+       method, score, evidence
+FROM owned
 
 -- name: number_new_assets
 -- A cluster that owns no asset gets one.

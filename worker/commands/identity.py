@@ -249,7 +249,8 @@ def identity_undo(
         settings, reason, by, dry_run, lambda c, s: corrections.undo(c, correction_id, s)
     )
     verb = "would be revoked" if dry_run else "revoked"
-    click.echo(f"correction {correction_id}: {verb}, {decided.pairs} pairs of listings")
+    told = "one pair" if decided.pairs == 1 else f"{decided.pairs} pairs"
+    click.echo(f"correction {correction_id}: {verb}, {told} of listings")
 
 
 def _decide(
@@ -263,12 +264,17 @@ def _decide(
     if not reason.strip():
         raise click.BadParameter("say why", param_hint="--reason")
     signed = Signed(by or getpass.getuser(), reason.strip())
-    with open_identity(settings) as conn:
-        decided = decide(conn, signed)
-        if dry_run:
-            conn.rollback()
-        else:
-            conn.commit()
+    with open_worker(settings) as worker:
+        worker.apply_crosswalk()
+        at = worker.faults.of_batch("identity", 0)
+        with reachable(), worker.engine.connect() as conn:
+            decided = decide(conn, signed)
+            at("before_commit")
+            if dry_run:
+                conn.rollback()
+            else:
+                conn.commit()
+                at("after_commit")
     return decided
 
 

@@ -18,6 +18,12 @@ JOIN listings AS l ON l.source = r.source AND l.external_id = r.external_id
 JOIN listings AS o ON o.asset_id = l.asset_id
 """)
 
+# Of those that a decision moved listings out of.
+DELETE_LEFT_ASSETS = text("""
+DELETE FROM assets AS a
+WHERE id = ANY(CAST(:ids AS integer[])) AND NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
+""")
+
 ANY_SOURCE = "csv"
 """Statements on assets are the same for every source."""
 
@@ -32,5 +38,6 @@ def decide_anew(conn: Connection, refs: Collection[Ref], moved: Iterable[int] = 
     sources, external_ids = zip(*sorted(refs), strict=True) if refs else ((), ())
     keys = {"sources": list(sources), "external_ids": list(external_ids)}
     conn.execute(TOUCH_LISTINGS, keys)
-    concerned = {*moved, *decide.resolve(conn, None)}
-    store.unify_assets(conn, ANY_SOURCE, sorted(concerned))
+    concerned = sorted({*moved, *decide.resolve(conn, None)})
+    conn.execute(DELETE_LEFT_ASSETS, {"ids": concerned})
+    store.unify_assets(conn, ANY_SOURCE, concerned)

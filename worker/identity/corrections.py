@@ -84,12 +84,16 @@ def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
 
 
 def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Decided:
-    """Decide that a listing is not what it is one with now, or is not one `other` listing."""
+    """Decide that a listing is not what it is one with now, or is not one `other` listing.
+
+    What a crosswalk makes one with it counts, though it may not be there yet.
+    """
     lock_identity(conn)
     listing = _find_listing(conn, ref)
     mates = [m for m in _members(conn, listing.asset_id) if m.id != listing.id]
     if other is None:
         kept_apart = mates
+        waiting = read_rulings(conn).written_same(ref)
         if not mates:
             raise CorrectionError(
                 f"{show_ref(ref)} is an asset of its own; to reject a review name the other"
@@ -97,9 +101,10 @@ def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Deci
             )
     else:
         kept_apart = [_find_listing(conn, other)]
+        waiting = set()
         if other == ref:
             raise CorrectionError(f"{show_ref(ref)} is one listing; name two")
-    refs = [*map(_ref, kept_apart)]
+    refs = sorted({*map(_ref, kept_apart), *waiting})
     decided = _rule(conn, pairs_of(ref, refs), same=False, signed=signed)
     leaves = any(each.asset_id == listing.asset_id for each in kept_apart)
     to = conn.scalars(INSERT_ASSET, {"listing_id": listing.id}).one() if leaves else None

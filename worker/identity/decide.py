@@ -1,16 +1,18 @@
 """Which asset a listing is.
 
-For now a listing joins another source's when symbol and normalised name agree and are unique at
-both sources; never by symbol alone. `identity.sql` says how; the evidence stays with the listing.
+`resolver` says which listings are one; here its answer is put into the tables.
 """
+
+import json
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from worker.identity import resolver
+from worker.identity.blocks import read_block
+from worker.identity.evidence import Match, Resolution
 from worker.identity.names import slugify
 from worker.statements import read_statements
-
-LINK_SCORE = "0.900"
-"""How sure a link by symbol and name is, from 0 to 1; an asset of its own is 1."""
 
 STATEMENTS = read_statements("identity.sql")
 
@@ -21,7 +23,8 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
     Under the identity lock only. An asset that is left without a listing is deleted, and every one
     that has no slug yet gets one. The same listings again change nothing.
     """
-    _decide(conn)
+    resolution = _decide(conn)
+    _store_matches(conn, resolution.matches)
     conn.execute(STATEMENTS["number_new_assets"])
     conn.execute(STATEMENTS["insert_new_assets"])
     conn.execute(STATEMENTS["record_events"], {"run_id": run_id})
@@ -54,6 +57,52 @@ def decide_on_all(conn: Connection) -> None:
     _decide(conn)
 
 
-def _decide(conn: Connection) -> None:
+def _decide(conn: Connection) -> Resolution:
+    """Resolve the listings that hang together with `touched_keys`; fill `decisions`."""
     conn.execute(STATEMENTS["create_decisions"])
-    conn.execute(STATEMENTS["decide"], {"link_score": LINK_SCORE})
+    candidates, rulings = read_block(conn)
+    resolution = resolver.resolve(candidates, rulings)
+    strongest: dict[int, Match] = {}
+    linked = [match for match in resolution.matches if match.verdict == "linked"]
+    refs = {candidate.listing_id: candidate.ref for candidate in candidates}
+    for match in sorted(
+        linked, key=lambda m: (-m.score, refs[m.listing_id], refs[m.other_listing_id])
+    ):
+        strongest.setdefault(match.listing_id, match)
+        strongest.setdefault(match.other_listing_id, match)
+    rows = [
+        (number, f"cluster {n}", strongest.get(number))
+        for n, cluster in enumerate(resolution.clusters)
+        for number in sorted(cluster)
+    ]
+    conn.execute(
+        STATEMENTS["insert_resolved"],
+        {
+            "listing_ids": [number for number, _, _ in rows],
+            "clusters": [cluster for _, cluster, _ in rows],
+            "methods": [match.method if match else "own" for _, _, match in rows],
+            "scores": [match.score if match else 1 for _, _, match in rows],
+            "evidence": [
+                json.dumps(dict(match.evidence) if match else {}, sort_keys=True)
+                for _, _, match in rows
+            ],
+        },
+    )
+    conn.execute(STATEMENTS["settle"])
+    return resolution
+
+
+def _store_matches(conn: Connection, matches: Sequence[Match]) -> None:
+    conn.execute(STATEMENTS["delete_matches"])
+    conn.execute(
+        STATEMENTS["insert_matches"],
+        {
+            "ones": [match.listing_id for match in matches],
+            "others": [match.other_listing_id for match in matches],
+            "methods": [match.method for match in matches],
+            "scores": [match.score for match in matches],
+            "verdicts": [match.verdict for match in matches],
+            "prices": [match.prices for match in matches],
+            "evidence": [json.dumps(dict(match.evidence), sort_keys=True) for match in matches],
+        },
+    )

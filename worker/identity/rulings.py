@@ -48,6 +48,11 @@ class Rulings:
                     )
         return None
 
+    def written_same(self, ref: Ref) -> set[Ref]:
+        """All other listings that the crosswalk says are one with this."""
+        asset = self.assets.get(ref)
+        return {other for other, its in self.assets.items() if its == asset} - {ref}
+
     def component(self, refs: Iterable[Ref]) -> set[Ref]:
         return {reached for ref in refs for reached in (ref, *self._reach(ref))}
 

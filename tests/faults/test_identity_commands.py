@@ -1,0 +1,194 @@
+"""`worker identity` as a process: killed, refused, and two at once."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select
+from sqlalchemy.engine import URL
+
+from shared.tables import corrections, crosswalk, listings
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
+from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.warm import WarmWorker
+from tests.faults.test_resume import wait_until_blocked
+from worker.verify import verify
+
+LINK = "identity link coingecko the-open-network crystal --reason 'its team says so' --by ann"
+
+
+@pytest.fixture(autouse=True)
+def coins(engine: Engine) -> None:
+    load(engine, COINGECKO, market("the-open-network", "ton", "The Open Network"))
+    load(engine, COINPAPRIKA, ticker("toncoin-the-open-network", "TONCOIN", "Crystal"))
+
+
+@pytest.fixture
+def env(database_url: URL, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "identity").mkdir()
+    return environ(database_url, IDENTITY_PATH=tmp_path / "identity")
+
+
+def count_assets(engine: Engine) -> int:
+    with engine.connect() as conn:
+        return conn.scalar(select(func.count(listings.c.asset_id.distinct())))
+
+
+def count_corrections(engine: Engine) -> int:
+    with engine.connect() as conn:
+        return conn.scalar(select(func.count()).select_from(corrections))
+
+
+@pytest.mark.parametrize(("point", "landed"), [("before_commit", 0), ("after_commit", 1)])
+def test_a_command_that_is_killed_did_all_of_it_or_nothing(
+    engine: Engine, env: dict[str, str], tmp_path: Path, point: str, landed: int
+):
+    killed = run_worker(LINK, {**env, "FAULT": point}, tmp_path)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert (count_corrections(engine), count_assets(engine)) == (landed, 2 - landed)
+    assert verify(engine).findings == ()
+
+    again = run_worker(LINK, env, tmp_path)
+
+    assert again.returncode == 0, again.stderr
+    assert count_assets(engine) == 1
+    assert verify(engine).findings == ()
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    before = verify(engine)
+
+    said = run_worker(f"{LINK} --dry-run", env, tmp_path)
+
+    assert said.stdout == "would decide: coingecko:the-open-network is crystal\n", said.stderr
+    assert verify(engine) == before
+    assert not count_corrections(engine)
+
+
+def test_two_who_decide_at_once_wait_for_each_other(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    with engine.connect() as blocker:
+        blocker.exec_driver_sql("LOCK TABLE assets IN EXCLUSIVE MODE")
+        commands = [LINK, "identity merge crystal the-open-network --reason same --by bob"]
+        workers = [WarmWorker(command, env, tmp_path) for command in commands]
+        wait_until_blocked(engine)
+        blocker.rollback()
+    codes = [worker.wait() for worker in workers]
+
+    # Whoever comes second finds one asset, by one of the two slugs.
+    assert 0 in codes
+    assert count_assets(engine) == 1
+    assert verify(engine).findings == ()
+
+
+def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
+    assert run_worker(LINK, env, tmp_path).stdout == (
+        "correction 1: coingecko:the-open-network is crystal\n"
+    )
+
+    shown = json.loads(run_worker("identity show crystal --json", env, tmp_path).stdout)
+    assert [each["external_id"] for each in shown["listings"]] == [
+        "the-open-network",
+        "toncoin-the-open-network",
+    ]
+    assert [each["id"] for each in shown["corrections"]] == [1]
+    assert "ann" in {each["decided_by"] for each in shown["events"]}
+    table = run_worker("identity show crystal", env, tmp_path)
+    assert "its team says so" in table.stdout, table.stderr
+    listed = run_worker("identity list --method correction", env, tmp_path)
+    assert listed.stdout.count("crystal") == 2
+
+    undone = run_worker("identity undo 1 --reason mistaken --by ann", env, tmp_path)
+    assert undone.stdout == "correction 1: revoked, one pair of listings\n", undone.stderr
+    again = run_worker("identity undo 1 --reason mistaken", env, tmp_path)
+    assert (again.returncode, again.stderr) == (
+        1,
+        "Error: correction 1: was revoked; see `worker identity show`\n",
+    )
+
+
+def test_a_review_shows_what_to_type_and_is_gone_once_typed(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    load(engine, COINGECKO, market("meta-1", "meta", "Meta"), market("meta-2", "meta", "Meta"))
+    load(engine, COINPAPRIKA, ticker("meta-meta", "META", "Meta"))
+
+    said = run_worker("identity review", env, tmp_path)
+    command = "worker identity split coingecko meta-1 --from coinpaprika meta-meta"
+    assert command in said.stdout, said.stdout + said.stderr
+    before = json.loads(run_worker("identity review --json", env, tmp_path).stdout)
+
+    typed = run_worker(f"{command.removeprefix('worker ')} --reason asked", env, tmp_path)
+
+    assert typed.returncode == 0, typed.stderr
+    after = json.loads(run_worker("identity review --json", env, tmp_path).stdout)
+    assert len(after) == len(before) - 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"source,id,asset\n", "listings.csv, line 1: 'source,id,asset': expected the header"),
+        (b"", "listings.csv, line 1: expected the header"),
+        (b"source,external_id,asset\ncsv,a\n", "line 2: 2 cells; expected 3"),
+        (b"source,external_id,asset\ncsv,,a\n", "line 2: external_id is empty"),
+        (b"source,external_id,asset\nkraken,a,b\n", "line 2: 'kraken' is no source"),
+        (b"source,external_id,asset\ncsv,a,b\ncsv,a,c\n", "line 3: csv 'a' is 'c' here, and 'b'"),
+        (b"source,external_id,asset\ncsv,\xff,b\n", "line 2: not UTF-8"),
+        (b'source,external_id,asset\ncsv,"a"x,b\n', "line 2: "),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line_and_nothing_changes(
+    engine: Engine, env: dict[str, str], tmp_path: Path, content: bytes, message: str
+):
+    (tmp_path / "identity" / "listings.csv").write_bytes(content)
+
+    for command in ("run --once --source csv", "identity list", "reprocess --source csv"):
+        ran = run_worker(command, env, tmp_path)
+        assert ran.returncode == 2, ran.stdout
+        assert message in ran.stderr
+
+    with engine.connect() as conn:
+        assert not conn.scalar(select(func.count()).select_from(crosswalk))
+
+
+def test_a_file_takes_effect_with_the_next_command_and_its_removal_too(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    file = tmp_path / "identity" / "ton.csv"
+    file.write_text(
+        "source,external_id,asset\n"
+        "coingecko,the-open-network,toncoin\n"
+        "coinpaprika,toncoin-the-open-network,toncoin\n"
+    )
+    assert "crosswalk" in run_worker("identity list", env, tmp_path).stdout
+    assert count_assets(engine) == 1
+    assert verify(engine).findings == ()
+
+    file.unlink()
+    run_worker("identity list", env, tmp_path)
+    assert count_assets(engine) == 2
+    assert verify(engine).findings == ()
+
+
+def test_beside_a_worker_at_its_batch_a_decision_waits_and_both_land(
+    engine: Engine, env: dict[str, str], database_url: URL, tmp_path: Path
+):
+    file = tmp_path / "more.json"
+    file.write_bytes(b"[" + market("other", "oth", "Other") + b"]")
+    with engine.connect() as blocker:
+        blocker.exec_driver_sql("LOCK TABLE observations IN EXCLUSIVE MODE")
+        with start_worker(f"import coingecko {file}", env, tmp_path) as batch:
+            wait_until_blocked(engine)
+            decision = WarmWorker(LINK, env, tmp_path)
+            blocker.rollback()
+            batch.communicate()
+        assert batch.returncode == 0
+    assert decision.wait() == 0, decision.said.read_text()
+    assert count_assets(engine) == 2
+    assert verify(engine).findings == ()

@@ -1,0 +1,169 @@
+"""Corrections and crosswalks, decided by the same code as batches, before and after a reprocess."""
+
+import pytest
+from sqlalchemy import Engine, select
+
+from shared.tables import assets, corrections, identity_events, listings, matches
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
+from worker.identity import corrections as deciding
+from worker.identity.corrections import CorrectionError, Signed
+from worker.identity.crosswalk import apply_crosswalk
+from worker.reprocess import reprocess
+from worker.verify import verify
+
+ANN = Signed("ann", "same project, asked its team")
+TON = ("coingecko", "the-open-network")
+TONCOIN = ("coinpaprika", "toncoin-the-open-network")
+BITCOIN = ("coingecko", "bitcoin")
+BTC = ("coinpaprika", "btc-bitcoin")
+
+
+@pytest.fixture(autouse=True)
+def coins(engine: Engine) -> None:
+    load(
+        engine,
+        COINGECKO,
+        market("the-open-network", "ton", "The Open Network"),
+        market("bitcoin", "btc", "Bitcoin"),
+    )
+    load(
+        engine,
+        COINPAPRIKA,
+        ticker("toncoin-the-open-network", "TONCOIN", "Crystal"),
+        ticker("btc-bitcoin", "BTC", "Bitcoin"),
+    )
+
+
+def slug_of(engine: Engine, ref: tuple[str, str]) -> str:
+    stmt = select(assets.c.slug).join(listings, listings.c.asset_id == assets.c.id)
+    with engine.connect() as conn:
+        return conn.scalars(
+            stmt.where(listings.c.source == ref[0], listings.c.external_id == ref[1])
+        ).one()
+
+
+def holds(engine: Engine, **expected: bool) -> None:
+    """Check what is one coin, that nothing is damaged, and that a reprocess changes nothing."""
+    for _ in range(2):
+        assert (slug_of(engine, TON) == slug_of(engine, TONCOIN)) is expected.get("ton", False)
+        assert (slug_of(engine, BITCOIN) == slug_of(engine, BTC)) is expected.get("bitcoin", True)
+        assert verify(engine).findings == ()
+        for source in (COINGECKO, COINPAPRIKA):
+            reprocess(engine, source)
+
+
+def test_a_link_lasts_and_keeps_the_slug_of_the_asset_it_was_made_to(engine: Engine):
+    with engine.begin() as conn:
+        decided = deciding.link(conn, TON, "crystal", ANN)
+    holds(engine, ton=True)
+    assert slug_of(engine, TON) == "crystal"
+
+    load(engine, COINGECKO, market("the-open-network", "ton", "Toncoin", 2, LATER))
+    holds(engine, ton=True)
+
+    with engine.begin() as conn:
+        deciding.undo(conn, decided.id, ANN)
+    holds(engine, ton=False)
+    assert slug_of(engine, TONCOIN) == "crystal"
+
+
+def test_a_split_takes_a_listing_out_and_leaves_the_slug_with_the_others(engine: Engine):
+    with engine.begin() as conn:
+        decided = deciding.split(conn, BITCOIN, None, ANN)
+    holds(engine, bitcoin=False)
+    assert slug_of(engine, BTC) == "bitcoin"
+    assert slug_of(engine, BITCOIN).startswith("bitcoin~")
+
+    with engine.begin() as conn:
+        deciding.undo(conn, decided.id, ANN)
+    holds(engine, bitcoin=True)
+    assert slug_of(engine, BITCOIN) == "bitcoin"
+
+
+def test_the_newer_decision_of_a_pair_revokes_the_older(engine: Engine):
+    with engine.begin() as conn:
+        first = deciding.split(conn, BITCOIN, None, ANN)
+    with engine.begin() as conn:
+        second = deciding.link(conn, BITCOIN, "bitcoin", ANN)
+
+    assert list(second.revoked) == [first.id]
+    holds(engine, bitcoin=True)
+
+
+def test_a_merge_keeps_the_slug_that_it_was_merged_into(engine: Engine):
+    with engine.begin() as conn:
+        deciding.merge(conn, "the-open-network", "crystal", ANN)
+    holds(engine, ton=True)
+    assert slug_of(engine, TON) == "crystal"
+
+
+def test_who_decided_when_and_why_is_kept(engine: Engine):
+    with engine.begin() as conn:
+        decided = deciding.link(conn, TON, "crystal", ANN)
+    with engine.connect() as conn:
+        row = conn.execute(select(corrections)).one()
+        event = conn.execute(
+            select(identity_events).where(identity_events.c.decided_by.is_not(None))
+        ).one()
+    assert (row.id, row.same, row.decided_by, row.reason) == (decided.id, True, "ann", ANN.reason)
+    assert (event.method, event.decided_by, event.reason) == ("correction", "ann", ANN.reason)
+    assert event.from_asset_id != event.to_asset_id
+
+
+def test_rulings_that_contradict_through_a_third_listing_are_refused_with_the_chain(engine: Engine):
+    for ref in (TON, BTC):
+        with engine.begin() as conn:
+            deciding.link(conn, ref, "crystal", ANN)
+
+    with engine.connect() as conn, pytest.raises(CorrectionError) as refused:
+        deciding.split(conn, BTC, TONCOIN, ANN)
+
+    assert str(refused.value) == (
+        "this contradicts what was ruled: coinpaprika:btc-bitcoin is coingecko:the-open-network by"
+        " correction 2; that is coinpaprika:toncoin-the-open-network by correction 1; but"
+        " correction 3 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
+        " apart; undo one of them first"
+    )
+    holds(engine, ton=True, bitcoin=False)
+
+
+def test_a_crosswalk_links_and_a_correction_wins_over_it(engine: Engine):
+    said = {TON: "toncoin", TONCOIN: "toncoin", ("coingecko", "not-there"): "toncoin"}
+    with engine.begin() as conn:
+        assert apply_crosswalk(conn, said) == 3
+        assert apply_crosswalk(conn, said) == 0
+    holds(engine, ton=True)
+
+    with engine.begin() as conn:
+        deciding.split(conn, TON, None, ANN)
+    holds(engine, ton=False)
+
+    with engine.begin() as conn:
+        assert apply_crosswalk(conn, {}) == 3
+    holds(engine, ton=False)
+
+
+def test_a_crosswalk_keeps_two_assets_apart(engine: Engine):
+    with engine.begin() as conn:
+        apply_crosswalk(conn, {BITCOIN: "bitcoin", BTC: "another"})
+    holds(engine, bitcoin=False)
+    with engine.begin() as conn:
+        apply_crosswalk(conn, {})
+    holds(engine, bitcoin=True)
+
+
+def test_a_decided_review_leaves_the_list(engine: Engine):
+    load(engine, COINGECKO, market("meta-1", "meta", "Meta"), market("meta-2", "meta", "Meta"))
+    load(engine, COINPAPRIKA, ticker("meta-meta", "META", "Meta"))
+    review = select(matches).where(matches.c.verdict == "review")
+    with engine.connect() as conn:
+        open_before = len(conn.execute(review).all())
+    assert open_before
+
+    with engine.begin() as conn:
+        for n in (1, 2):
+            deciding.split(conn, ("coingecko", f"meta-{n}"), ("coinpaprika", "meta-meta"), ANN)
+
+    with engine.connect() as conn:
+        assert not conn.execute(review).all()
+    holds(engine)
