@@ -261,6 +261,40 @@ def test_candles_are_made_of_every_price_of_their_interval(
     assert pages[-1]["meta"]["end"] == plain(begins)
 
 
+def test_at_one_instant_the_order_is_source_id_and_hash(engine, client):
+    def row(listing, minute, price, **more):
+        source, external_id = LISTINGS[listing]
+        return {
+            "source": source,
+            "external_id": external_id,
+            "observed_at": MONDAY + timedelta(minutes=minute),
+            "ingested_at": NOON,
+            "payload_hash": bytes([more.get("revision", 0)]) * 16,
+            "run_id": 1,
+            "price_usd": Decimal(price),
+            "volume_24h_usd": more.get("volume"),
+        }
+
+    rows = [
+        *(row(0, 0, 12, revision=1), row(0, 0, 11), row(1, 0, 13), row(3, 0, 14)),
+        *(row(0, 1, 21, volume=Decimal(1)), row(2, 1, 22, volume=Decimal(2)), row(3, 1, 5)),
+        *(row(1, 2, 31), row(2, 2, 32, revision=2), row(2, 2, 33, revision=1), row(0, 2, 99)),
+    ]
+    store(engine, rows)
+
+    [found] = ask(
+        client,
+        interval="5m",
+        decimals="string",
+        start=MONDAY.isoformat(),
+        end=(MONDAY + timedelta(minutes=5)).isoformat(),
+    )["data"]
+
+    assert found == candle(MONDAY, sorted(rows, key=place))
+    assert (found["open_usd"], found["close_usd"]) == ("11", "32")
+    assert (found["low_usd"], found["high_usd"], found["volume_24h_usd"]) == ("5", "99", "2")
+
+
 # --- windows -------------------------------------------------------------------------------------
 
 
