@@ -1,9 +1,36 @@
 """The rule by which an asset's values follow from its listings', as SQL for whoever reads it."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from shared.records import VALUES
+
+TRUST = ("coingecko", "coinpaprika", "csv")
+"""Sources, the most trusted first: CoinGecko states its own clock to the millisecond and every
+supply, CoinPaprika's free plan leaves supplies out, and a file is only as good as who wrote it."""
+
+ZERO_IS_KNOWN = frozenset({"volume_24h_usd"})
+"""Values that can truly be 0: on a day nothing was traded. 0 of any other is not known."""
+
+OUTLIER_PERCENT: Mapping[str, int] = {
+    "price_usd": 10,
+    "market_cap_usd": 30,
+    "volume_24h_usd": 90,
+    "circulating_supply": 20,
+    "total_supply": 20,
+    "max_supply": 20,
+}
+"""How far from the median a value of three or more sources may lie, in percent of the median."""
+
+DIVERGENT_PERCENT: Mapping[str, int] = {
+    "price_usd": 5,
+    "market_cap_usd": 20,
+    "volume_24h_usd": 200,
+    "circulating_supply": 10,
+}
+"""At which spread sources disagree. Total and maximum supply do not count: sources mean different
+things by them."""
 
 _NAME = "-- name: unified\n"
 
@@ -11,17 +38,34 @@ _NAME = "-- name: unified\n"
 @lru_cache(maxsize=8)
 def unified_of(among: str) -> str:
     """Write the query for a set of listings, named `l`: a table, or what stands in its place."""
-    order = "ORDER BY observed_at DESC, source, external_id"
     only_values = ", ".join(
-        f"{value}, CASE WHEN {value} IS NOT NULL THEN id END AS {value}_listing_id"
+        f"{_known(value)} AS {value}, CASE WHEN {_known(value)} IS NOT NULL THEN id END"
+        f" AS {value}_listing_id"
         for value in VALUES
     )
-    latest_values = ", ".join(
-        f"(array_agg({column} {order}) FILTER (WHERE {value} IS NOT NULL))[1]"
+    amounts = ", ".join(
+        f"('{value}', {_known(f'd.{value}')}, {OUTLIER_PERCENT[value]},"
+        f" {DIVERGENT_PERCENT.get(value, 'NULL')})"
         for value in VALUES
-        for column in (value, "id")
+    )
+    chosen_values = ", ".join(
+        f"(array_agg({column}) FILTER (WHERE value = '{value}'))[1] AS {name}"
+        for value in VALUES
+        for column, name in (("amount", value), ("id", f"{value}_listing_id"))
     )
     _, _, body = (
         Path(__file__).with_name("unified.sql").read_text(encoding="utf-8").partition(_NAME)
     )
-    return body.strip().format(only_values=only_values, latest_values=latest_values, among=among)
+    return body.strip().format(
+        among=among,
+        only_values=only_values,
+        amounts=amounts,
+        chosen_values=chosen_values,
+        c_values=", ".join(f"c.{value}, c.{value}_listing_id" for value in VALUES),
+        trust="ARRAY[" + ", ".join(f"'{source}'" for source in TRUST) + "]",
+        sources_trusted=len(TRUST),
+    )
+
+
+def _known(column: str) -> str:
+    return column if column.rpartition(".")[2] in ZERO_IS_KNOWN else f"nullif({column}, 0)"

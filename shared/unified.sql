@@ -1,6 +1,10 @@
--- An asset's unified values, worked out from its listings. Each value comes from the listing that
--- observed one last; for listings of one instant, from the source that is first by name. The spread
--- compares the prices that are no more than an hour older than the asset's newest observation.
+-- An asset's unified values, worked out from its listings by one rule for each value.
+--
+-- A listing that knows the value has a voice; 0 is known of volume alone. Each source has one voice,
+-- of its newest listing. Fresh are those no more than an hour older than the newest of them. Of three
+-- or more fresh ones, those further from the median than the value's limit are outliers, and the
+-- median of the rest is the value; of fewer, the most trusted source's. For an even number the median
+-- is the lower of the two in the middle, so that it is what one source said.
 
 -- name: unified
 -- Most assets have one listing, whose values are theirs: for those nothing is sorted.
@@ -8,22 +12,70 @@ WITH dated AS (
   SELECT l.*, max(l.observed_at) OVER of_asset AS newest_at, count(*) OVER of_asset AS size
   FROM {among}
   WINDOW of_asset AS (PARTITION BY l.asset_id)
+),
+voices AS (
+  SELECT DISTINCT ON (d.asset_id, v.value, d.source)
+         d.asset_id, v.value, v.amount, v.outlier_percent, v.divergent_percent,
+         d.id, d.source, d.observed_at,
+         coalesce(array_position({trust}, d.source::text), {sources_trusted} + 1) AS trust
+  FROM dated AS d
+  CROSS JOIN LATERAL (
+    VALUES {amounts}
+  ) AS v (value, amount, outlier_percent, divergent_percent)
+  WHERE d.size > 1 AND v.amount IS NOT NULL
+  ORDER BY d.asset_id, v.value, d.source, d.observed_at DESC, d.external_id
+),
+fresh AS (
+  SELECT *, count(*) OVER of_value AS told, min(amount) OVER of_value AS lowest,
+         max(amount) OVER of_value AS highest,
+         row_number() OVER (of_value ORDER BY amount, trust, source) AS place
+  FROM (
+    SELECT *, max(observed_at) OVER (PARTITION BY asset_id, value) AS newest_at FROM voices
+  ) AS compared
+  WHERE observed_at >= newest_at - interval '1 hour'
+  WINDOW of_value AS (PARTITION BY asset_id, value)
+),
+judged AS (
+  SELECT *, told >= 3 AND abs(amount - middle) * 100 > outlier_percent * middle AS is_outlier
+  FROM (
+    SELECT *, max(amount) FILTER (WHERE place = (told + 1) / 2)
+                OVER (PARTITION BY asset_id, value) AS middle
+    FROM fresh
+  ) AS measured
+),
+ordered AS (
+  SELECT *, count(*) OVER (PARTITION BY asset_id, value, is_outlier) AS alike,
+         row_number() OVER (PARTITION BY asset_id, value, is_outlier
+                            ORDER BY CASE WHEN told >= 3 THEN amount END, trust, source) AS turn,
+         CASE WHEN told > 1 AND lowest > 0
+              THEN round((highest - lowest) * 100 / lowest, 6) END AS spread_percent
+  FROM judged
+),
+chosen AS (
+  SELECT asset_id, {chosen_values},
+         max(spread_percent) FILTER (WHERE value = 'price_usd') AS price_spread_percent,
+         coalesce(bool_or(spread_percent > divergent_percent), false) AS divergent
+  FROM (
+    SELECT *, NOT is_outlier AND turn = CASE WHEN told >= 3 THEN (alike + 1) / 2 ELSE 1 END AS wins
+    FROM ordered
+  ) AS decided
+  WHERE wins
+  GROUP BY asset_id
 )
 SELECT asset_id, upper(symbol) AS symbol, name, {only_values}, observed_at,
-       1::smallint AS source_count, ARRAY[source]::text[] AS sources, NULL::numeric AS price_spread_percent
+       1::smallint AS source_count, ARRAY[source]::text[] AS sources,
+       NULL::numeric AS price_spread_percent, false AS divergent
 FROM dated WHERE size = 1
 UNION ALL
-SELECT asset_id,
-       (array_agg(upper(symbol) ORDER BY source, external_id))[1],
-       (array_agg(name ORDER BY source, external_id))[1],
-       {latest_values},
-       max(observed_at),
-       count(DISTINCT source)::smallint,
-       array_agg(DISTINCT source ORDER BY source)::text[],
-       CASE WHEN count(late_price) > 1 AND min(late_price) > 0
-            THEN round((max(late_price) - min(late_price)) * 100 / min(late_price), 6) END
+SELECT asset_id, symbol, name, {c_values}, observed_at, source_count, sources,
+       price_spread_percent, coalesce(divergent, false)
 FROM (
-  SELECT *, CASE WHEN observed_at > newest_at - interval '1 hour' THEN price_usd END AS late_price
-  FROM dated WHERE size > 1
-) AS compared
-GROUP BY asset_id
+  SELECT asset_id,
+         (array_agg(upper(symbol) ORDER BY source, external_id))[1] AS symbol,
+         (array_agg(name ORDER BY source, external_id))[1] AS name,
+         max(observed_at) AS observed_at,
+         count(DISTINCT source)::smallint AS source_count,
+         array_agg(DISTINCT source ORDER BY source)::text[] AS sources
+  FROM dated WHERE size > 1 GROUP BY asset_id
+) AS labelled
+LEFT JOIN chosen AS c USING (asset_id)

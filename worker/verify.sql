@@ -89,10 +89,10 @@ FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 SELECT 'asset ' || a.slug AS what, 'shows other values than its listings give' AS why
 FROM assets AS a JOIN ({unified_of_all}) AS u ON u.asset_id = a.id
 WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
-       a.price_spread_percent)
+       a.price_spread_percent, a.divergent)
       IS DISTINCT FROM
       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
-       u.price_spread_percent)
+       u.price_spread_percent, u.divergent)
 
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
@@ -206,7 +206,7 @@ FROM listings AS l
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(m.listings, a.symbol, a.name, {a_columns},
                                 extract(epoch FROM a.observed_at), a.source_count,
-                                a.price_spread_percent, m.origins)::text, 0)::numeric) AS digest
+                                a.price_spread_percent, a.divergent, m.origins)::text, 0)::numeric) AS digest
 FROM assets AS a
 CROSS JOIN LATERAL (
   SELECT array_agg(l.source || ':' || l.external_id ORDER BY l.source, l.external_id) AS listings,

@@ -139,6 +139,7 @@ class Asset:
     observed_at: datetime
     source_count: int
     spread: Decimal | None
+    divergent: bool
 
 
 @dataclass(slots=True)
@@ -215,36 +216,64 @@ def origin(told: Told) -> tuple[str, str]:
     return told.source, told.external_id.split(":")[0] if is_named else ""
 
 
+TRUST = ("coingecko", "coinpaprika", "csv")
+FAR = (10, 30, 90, 20)
+"""For each value, at how many percent from the median it is an outlier."""
+APART = (5, 20, 200, 10)
+"""For each value, at which spread its sources diverge."""
+
+
 def unify(cluster: list[Told]) -> Asset:
-    """Take each value from whoever told it last; of one instant, from the first by source."""
-    late_first = sorted(cluster, key=lambda told: told.key)
-    late_first.sort(key=lambda told: told.observed_at, reverse=True)
     values: list[Decimal | None] = []
     origins: list[Key | None] = []
+    spreads: list[Decimal | None] = []
     for at in range(len(VALUES)):
-        teller = next((told for told in late_first if told.values[at] is not None), None)
+        voices = fresh_voices(cluster, at)
+        teller = choose(voices, at)
         values.append(teller.values[at] if teller else None)
         origins.append(teller.key if teller else None)
-    newest = late_first[0].observed_at
-    prices = [
-        told.values[0]
-        for told in cluster
-        if told.values[0] is not None and told.observed_at > newest - timedelta(hours=1)
-    ]
+        spreads.append(spread([told.values[at] for told in voices]))
     first = min(cluster, key=lambda told: told.key)
     return Asset(
         first.symbol.strip().upper(),
         first.name.strip(),
         tuple(values),
         tuple(origins),
-        newest,
+        max(told.observed_at for told in cluster),
         len({told.source for told in cluster}),
-        spread(prices),
+        spreads[0],
+        any(found is not None and found > far for found, far in zip(spreads, APART, strict=True)),
     )
 
 
-def spread(prices: list[Decimal]) -> Decimal | None:
-    if len(prices) < 2 or not min(prices):
+def fresh_voices(cluster: list[Told], at: int) -> list[Told]:
+    """One record of each source that knows the value, no older than an hour before the newest."""
+    knowing = [
+        told
+        for told in sorted(cluster, key=lambda told: told.external_id)
+        if told.values[at] is not None and (told.values[at] or VALUES[at] == "volume_24h_usd")
+    ]
+    voices = [
+        max((told for told in knowing if told.source == source), key=lambda told: told.observed_at)
+        for source in {told.source for told in knowing}
+    ]
+    newest = max((told.observed_at for told in voices), default=None)
+    return [told for told in voices if newest - told.observed_at <= timedelta(hours=1)]
+
+
+def choose(voices: list[Told], at: int) -> Told | None:
+    """The median of three or more without its outliers; else the most trusted."""
+    by_trust = sorted(voices, key=lambda told: TRUST.index(told.source))
+    if len(voices) < 3:
+        return by_trust[0] if voices else None
+    by_amount = sorted(by_trust, key=lambda told: told.values[at])
+    median = by_amount[(len(by_amount) - 1) // 2].values[at]
+    near = [t for t in by_amount if abs(t.values[at] - median) <= median * FAR[at] / 100]
+    return near[(len(near) - 1) // 2]
+
+
+def spread(amounts: list[Decimal]) -> Decimal | None:
+    if len(amounts) < 2 or not min(amounts):
         return None
-    low, high = min(prices), max(prices)
+    low, high = min(amounts), max(amounts)
     return ((high - low) * 100 / low).quantize(Decimal("0.000001"), ROUND_HALF_UP)

@@ -36,7 +36,7 @@ IDS = {
 SYMBOLS = ("btc", "BTC", "\uff42\uff54\uff43", "eth", "")
 NAMES = ("Bitcoin", " bitcoin ", "Bit  Coin", "BIT\u00a0COIN", "Ether")
 MINUTES = (0, 1, 59, 60, 61, 120)
-PRICES = ("1", "1.50", "1.5", "0", "null", "8.69e-05", "3", "32797.104559839122")
+PRICES = ("1", "1.50", "1.5", "1.1", "1.04", "0", "null", "8.69e-05", "3", "32797.104559839122")
 REFUSED = (
     b'{"id": "btc"}',
     b"[1]",
@@ -272,6 +272,7 @@ def read_assets(conn: Connection) -> dict[frozenset[Key], Asset]:
             row.observed_at,
             row.source_count,
             row.price_spread_percent,
+            row.divergent,
         )
         for row in conn.execute(select(assets))
     }
