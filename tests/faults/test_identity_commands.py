@@ -177,7 +177,7 @@ def test_a_file_takes_effect_with_the_next_command_and_its_removal_too(
 
 
 def test_beside_a_worker_at_its_batch_a_decision_waits_and_both_land(
-    engine: Engine, env: dict[str, str], database_url: URL, tmp_path: Path
+    engine: Engine, env: dict[str, str], tmp_path: Path
 ):
     file = tmp_path / "more.json"
     file.write_bytes(b"[" + market("other", "oth", "Other") + b"]")

@@ -96,6 +96,12 @@ def test_a_merge_keeps_the_slug_that_it_was_merged_into(engine: Engine):
     holds(engine, ton=True)
     assert slug_of(engine, TON) == "crystal"
 
+    with engine.begin() as conn:
+        deciding.undo(conn, 1, ANN)
+    holds(engine, ton=False)
+    assert slug_of(engine, TONCOIN) == "crystal"
+    assert slug_of(engine, TON) == "the-open-network"
+
 
 def test_who_decided_when_and_why_is_kept(engine: Engine):
     with engine.begin() as conn:

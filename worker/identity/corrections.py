@@ -33,6 +33,21 @@ WHERE l.id = :listing_id
 RETURNING id
 """)
 
+# Listings that a decision brought into an asset, where they are still one with others.
+FIND_WHO_CAME = text("""
+WITH came AS (
+  SELECT l.id, l.source, l.external_id, l.asset_id
+  FROM identity_events AS e JOIN listings AS l ON l.id = e.listing_id AND l.asset_id = e.to_asset_id
+  WHERE e.method = 'correction' AND e.evidence ->> 'decision' IN ('link', 'merge')
+    AND CAST(e.evidence ->> 'correction' AS integer) = :correction_id
+    AND e.from_asset_id <> e.to_asset_id
+)
+SELECT * FROM came
+WHERE EXISTS (SELECT FROM listings AS l
+              WHERE l.asset_id = came.asset_id AND l.id NOT IN (SELECT id FROM came))
+ORDER BY source, external_id
+""")
+
 
 class CorrectionError(MarketDataError):
     """A decision that cannot be: it names what is not there, or contradicts another."""
@@ -136,8 +151,17 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
     _refuse_contradiction(conn, _refs(rows))
     found = _find_listings(conn, _refs(rows))
     decided = Decided(min(each.id for each in rows), [each.id for each in rows], len(rows))
-    _note(conn, [(each, each.asset_id) for each in found], "undo", decided, signed)
-    decide_anew(conn, _refs(rows), [each.asset_id for each in found])
+    came = conn.execute(FIND_WHO_CAME, {"correction_id": decided.id}).all()
+    own = {}
+    if came:
+        # Out of the asset again, so that it is the others which keep its slug.
+        to = conn.scalars(INSERT_ASSET, {"listing_id": came[0].id}).one()
+        own = {each.id: to for each in came}
+        conn.execute(update(listings).where(listings.c.id.in_(own)).values(asset_id=to))
+    moves = [(each, own.get(each.id, each.asset_id)) for each in found]
+    _note(conn, moves, "undo", decided, signed)
+    touched = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
+    decide_anew(conn, {*_refs(rows), *map(_ref, came)}, touched)
     return decided
 
 
