@@ -35,12 +35,8 @@ def test_listings_of_two_sources_with_one_symbol_and_name_are_one_asset(engine: 
     with engine.connect() as conn:
         methods = set(conn.execute(select(listings.c.match_method, listings.c.match_score)))
         evidence = conn.scalars(select(listings.c.match_evidence)).first()
-    assert [(method, float(score)) for method, score in methods] == [("symbol_and_name", 0.9)]
-    assert evidence == {
-        "symbol": "btc",
-        "name": "bitcoin",
-        "listings": ["coingecko:bitcoin", "coinpaprika:btc-bitcoin"],
-    }
+    assert [(method, float(score)) for method, score in methods] == [("symbol_and_name", 0.965)]
+    assert (evidence["ground"], evidence["symbols"]) == ("same name", "same")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +94,7 @@ def test_a_rename_away_makes_the_link_that_it_stood_in_the_way_of(engine: Engine
         event = conn.execute(select(identity_events).order_by(identity_events.c.id.desc())).first()
     assert event is not None
     assert event.method == "symbol_and_name"
-    assert event.evidence["listings"] == ["coingecko:luna-2", "coinpaprika:luna-terra"]
+    assert event.evidence["ground"] == "same name"
 
 
 def test_a_link_also_moves_the_values_and_leaves_no_empty_asset(engine: Engine):

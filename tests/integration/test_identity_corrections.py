@@ -6,8 +6,8 @@ from sqlalchemy import Engine, select
 from shared.tables import assets, corrections, identity_events, listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from worker.identity import corrections as deciding
-from worker.identity.corrections import CorrectionError, Signed
 from worker.identity.crosswalk import apply_crosswalk
+from worker.identity.recording import CorrectionError, Signed
 from worker.reprocess import reprocess
 from worker.verify import verify
 

@@ -14,7 +14,7 @@ from shared.db import reachable
 from shared.settings import Settings
 from worker.commands.base import SOURCE, Commands, as_json, open_worker
 from worker.identity import corrections, looking
-from worker.identity.corrections import Decided, Signed
+from worker.identity.recording import Decided, Signed
 from worker.show import show_json, show_table
 
 LIMIT = click.option(
@@ -64,7 +64,7 @@ def identity_list(
         click.echo("no listings")
         return
     show_table(
-        rows,
+        [SimpleNamespace(**_readable(row._asdict())) for row in rows],
         asset="asset",
         source="source",
         external_id="external id",
@@ -121,8 +121,16 @@ _RULINGS = {
 _WRITTEN = {"source": "source", "external_id": "external id", "asset": "crosswalk asset"}
 
 
+def _readable(listing: dict[str, Any]) -> dict[str, Any]:
+    """Write a listing's evidence as people read it."""
+    evidence = listing["match_evidence"]
+    told = "; ".join(f"{aspect}: {said}" for aspect, said in sorted(evidence.items()))
+    return {**listing, "match_evidence": told or None}
+
+
 def _show_side_by_side(listings: list[dict[str, Any]]) -> None:
     """Show listings as columns, one line for each of what they say."""
+    listings = [_readable(each) for each in listings]
     headings = {f"listing_{n}": f"{each['source']}" for n, each in enumerate(listings)}
     lines = [
         SimpleNamespace(

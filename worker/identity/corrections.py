@@ -5,23 +5,23 @@ function decides in the caller's transaction, under the identity lock, which it 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 
-from shared.errors import MarketDataError
-from shared.tables import assets, corrections, identity_events, listings
+from shared.tables import assets, corrections, listings
 from worker.identity.apply import decide_anew
+from worker.identity.recording import (
+    CorrectionError,
+    Decided,
+    Signed,
+    note,
+    refuse_contradiction,
+    rule,
+    rule_same,
+)
 from worker.identity.rulings import Ref, pairs_of, read_rulings, show_ref
 from worker.locks import lock_identity
-
-PAIR = tuple_(
-    corrections.c.source,
-    corrections.c.external_id,
-    corrections.c.other_source,
-    corrections.c.other_external_id,
-)
 
 # An asset of its own for a listing that is taken out of one; its slug is given once decided.
 INSERT_ASSET = text("""
@@ -49,38 +49,17 @@ ORDER BY source, external_id
 """)
 
 
-class CorrectionError(MarketDataError):
-    """A decision that cannot be: it names what is not there, or contradicts another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """Who decides, and why."""
-
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision that was recorded: its id, and which older ones it revoked."""
-
-    id: int
-    revoked: Sequence[int]
-    pairs: int
-
-
 def link(conn: Connection, ref: Ref, slug: str, signed: Signed) -> Decided:
     """Decide that a listing is the asset of that slug."""
     lock_identity(conn)
     listing, asset = _find_listing(conn, ref), _find_asset(conn, slug)
     members = _members(conn, asset.id)
-    others = [member for member in members if _ref(member) != ref]
+    others = [member for member in members if ref_of(member) != ref]
     if not others:
         raise CorrectionError(f"{show_ref(ref)} alone is {slug!r} already; nothing to link")
-    decided = _rule_same(conn, [ref], [_ref(other) for other in others], signed)
+    decided = rule_same(conn, [ref], [ref_of(other) for other in others], signed)
     _move(conn, [listing], asset.id, "link", decided, signed)
-    decide_anew(conn, [ref, *map(_ref, members)], [listing.asset_id, asset.id])
+    decide_anew(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
     return decided
 
 
@@ -91,8 +70,8 @@ def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
     if asset.id == other.id:
         raise CorrectionError(f"{slug!r} is one asset; name two")
     members, others = _members(conn, asset.id), _members(conn, other.id)
-    refs, other_refs = [*map(_ref, members)], [*map(_ref, others)]
-    decided = _rule_same(conn, refs, other_refs, signed)
+    refs, other_refs = [*map(ref_of, members)], [*map(ref_of, others)]
+    decided = rule_same(conn, refs, other_refs, signed)
     _move(conn, members, other.id, "merge", decided, signed)
     decide_anew(conn, [*refs, *other_refs], [asset.id, other.id])
     return decided
@@ -119,13 +98,13 @@ def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Deci
         waiting = set()
         if other == ref:
             raise CorrectionError(f"{show_ref(ref)} is one listing; name two")
-    refs = sorted({*map(_ref, kept_apart), *waiting})
-    decided = _rule(conn, pairs_of(ref, refs), same=False, signed=signed)
+    refs = sorted({*map(ref_of, kept_apart), *waiting})
+    decided = rule(conn, pairs_of(ref, refs), same=False, signed=signed)
     leaves = any(each.asset_id == listing.asset_id for each in kept_apart)
     to = conn.scalars(INSERT_ASSET, {"listing_id": listing.id}).one() if leaves else None
     _move(conn, [listing], to or listing.asset_id, "split", decided, signed)
     touched = {listing.asset_id, *(each.asset_id for each in kept_apart), *([to] if to else [])}
-    decide_anew(conn, [ref, *refs, *map(_ref, mates)], touched)
+    decide_anew(conn, [ref, *refs, *map(ref_of, mates)], touched)
     return decided
 
 
@@ -148,8 +127,8 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
         .values(revoked_at=func.now())
         .returning(corrections)
     ).all()
-    _refuse_contradiction(conn, _refs(rows))
-    found = _find_listings(conn, _refs(rows))
+    refuse_contradiction(conn, refs_of(rows))
+    found = _find_listings(conn, refs_of(rows))
     decided = Decided(min(each.id for each in rows), [each.id for each in rows], len(rows))
     came = conn.execute(FIND_WHO_CAME, {"correction_id": decided.id}).all()
     own = {}
@@ -159,64 +138,10 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
         own = {each.id: to for each in came}
         conn.execute(update(listings).where(listings.c.id.in_(own)).values(asset_id=to))
     moves = [(each, own.get(each.id, each.asset_id)) for each in found]
-    _note(conn, moves, "undo", decided, signed)
+    note(conn, moves, "undo", decided, signed)
     touched = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
-    decide_anew(conn, {*_refs(rows), *map(_ref, came)}, touched)
+    decide_anew(conn, {*refs_of(rows), *map(ref_of, came)}, touched)
     return decided
-
-
-def _rule_same(
-    conn: Connection, refs: Sequence[Ref], others: Sequence[Ref], signed: Signed
-) -> Decided:
-    """Rule each listing the same as the first of the others, and where need be as any of them.
-
-    That is where another ruling has the very pair apart: the newer wins over it.
-    """
-    rulings = read_rulings(conn)
-    pairs = []
-    for ref in refs:
-        for n, (one, other) in enumerate(pairs_of(ref, others)):
-            ruled = rulings.corrected.get((one, other))
-            mine, its = rulings.assets.get(one), rulings.assets.get(other)
-            apart = not ruled[0] if ruled else None not in {mine, its} and mine != its
-            if n == 0 or apart:
-                pairs.append((one, other))
-    return _rule(conn, pairs, same=True, signed=signed)
-
-
-def _rule(
-    conn: Connection, pairs: Sequence[tuple[Ref, Ref]], *, same: bool, signed: Signed
-) -> Decided:
-    """Record a ruling for each pair in place of what held of it."""
-    revoked = conn.execute(
-        update(corrections)
-        .where(PAIR.in_([(*one, *other) for one, other in pairs]))
-        .where(corrections.c.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-        .returning(corrections.c.id)
-    ).scalars()
-    was = sorted(revoked)
-    rows = [
-        {
-            "source": one[0],
-            "external_id": one[1],
-            "other_source": other[0],
-            "other_external_id": other[1],
-            "same": same,
-            "decided_by": signed.by,
-            "reason": signed.reason,
-        }
-        for one, other in pairs
-    ]
-    ids = conn.scalars(insert(corrections).values(rows).returning(corrections.c.id)).all()
-    _refuse_contradiction(conn, {ref for pair in pairs for ref in pair})
-    return Decided(min(ids), was, len(pairs))
-
-
-def _refuse_contradiction(conn: Connection, refs: Collection[Ref]) -> None:
-    rulings = read_rulings(conn)
-    if chain := rulings.find_contradiction(rulings.component(refs)):
-        raise CorrectionError(f"this contradicts what was ruled: {chain}; undo one of them first")
 
 
 def _move(
@@ -228,36 +153,12 @@ def _move(
     signed: Signed,
 ) -> None:
     """Put the listings into the asset, so that it is this one which keeps its slug."""
-    _note(conn, [(each, asset_id) for each in moving], what, decided, signed)
+    note(conn, [(each, asset_id) for each in moving], what, decided, signed)
     conn.execute(
         update(listings)
         .where(listings.c.id.in_([each.id for each in moving]), listings.c.asset_id != asset_id)
         .values(asset_id=asset_id)
     )
-
-
-def _note(
-    conn: Connection,
-    moves: Sequence[tuple[Row[Any], int]],
-    what: str,
-    decided: Decided,
-    signed: Signed,
-) -> None:
-    """Record who decided what of each listing, and why."""
-    rows = [
-        {
-            "listing_id": listing.id,
-            "from_asset_id": listing.asset_id,
-            "to_asset_id": to,
-            "method": "correction",
-            "evidence": {"decision": what, "correction": decided.id},
-            "decided_by": signed.by,
-            "reason": signed.reason,
-        }
-        for listing, to in moves
-    ]
-    if rows:
-        conn.execute(insert(identity_events).values(rows))
 
 
 def _find_listings(conn: Connection, refs: Collection[Ref]) -> Sequence[Row[Any]]:
@@ -284,10 +185,10 @@ def _members(conn: Connection, asset_id: int) -> Sequence[Row[Any]]:
     return conn.execute(stmt.order_by(listings.c.source, listings.c.external_id)).all()
 
 
-def _ref(row: Row[Any]) -> Ref:
+def ref_of(row: Row[Any]) -> Ref:
     return row.source, row.external_id
 
 
-def _refs(rows: Sequence[Row[Any]]) -> set[Ref]:
+def refs_of(rows: Sequence[Row[Any]]) -> set[Ref]:
     others = {(row.other_source, row.other_external_id) for row in rows}
-    return {_ref(row) for row in rows} | others
+    return {ref_of(row) for row in rows} | others
