@@ -111,7 +111,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
         worker = Worker(settings, url)
         stop_on_signals(worker)
 
-        worker.check_crosswalk()
+        worker.read_crosswalk()
 
         is_first = True
 
@@ -264,7 +264,7 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
     """
     with open_worker(settings) as worker:
         if dry_run:
-            worker.check_crosswalk()
+            worker.read_crosswalk()
         else:
             worker.apply_crosswalk()
         for name in names or SOURCES:

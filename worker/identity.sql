@@ -20,7 +20,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
   method text NOT NULL,
   score numeric NOT NULL,
   evidence jsonb NOT NULL
-) ON COMMIT DELETE ROWS
+) ON COMMIT DELETE ROWS;
+TRUNCATE decisions
 
 -- name: create_block
 CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer PRIMARY KEY) ON COMMIT DELETE ROWS;
@@ -80,7 +81,7 @@ WHERE c.revoked_at IS NULL
 ORDER BY c.id
 
 -- name: read_crosswalk
-SELECT c.*, l.symbol_key FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+SELECT c.* FROM block AS b JOIN listings AS l ON l.id = b.listing_id
 JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
 ORDER BY c.source, c.external_id
 

@@ -19,7 +19,8 @@ from worker import pipeline, retry, runs
 from worker.budget import Budget, Usage, read_usage
 from worker.faults import Faults
 from worker.http import Http
-from worker.identity.crosswalk import Ref, apply_crosswalk, read_crosswalk
+from worker.identity.crosswalk import apply_crosswalk, read_crosswalk
+from worker.identity.evidence import Ref
 from worker.locks import worker_name
 from worker.metrics import Metrics
 from worker.migrate import require_schema
@@ -66,7 +67,7 @@ class Worker:
         """
         require_schema(self.url)
 
-    def check_crosswalk(self) -> Mapping[Ref, str]:
+    def read_crosswalk(self) -> Mapping[Ref, str]:
         """Read the files in `IDENTITY_PATH`.
 
         Raises:
@@ -81,7 +82,7 @@ class Worker:
             ConfigurationError: a file is wrong; the message names its line. Nothing changed.
             DatabaseUnavailableError: the database went away.
         """
-        wanted = self.check_crosswalk()
+        wanted = self.read_crosswalk()
         with reachable(), self.engine.begin() as conn:
             changed = apply_crosswalk(conn, wanted)
         if changed:

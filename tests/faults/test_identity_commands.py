@@ -61,12 +61,16 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):
     before = verify(engine)
+    rows = "coingecko,a,one\ncoinpaprika,b,one\n"
+    (tmp_path / "identity" / "one.csv").write_text(f"source,external_id,asset\n{rows}")
 
     said = run_worker(f"{LINK} --dry-run", env, tmp_path)
 
     assert said.stdout == "would decide: coingecko:the-open-network is crystal\n", said.stderr
     assert verify(engine) == before
     assert not count_corrections(engine)
+    with engine.connect() as conn:
+        assert not conn.scalar(select(func.count()).select_from(crosswalk))
 
 
 def test_two_who_decide_at_once_wait_for_each_other(

@@ -1,9 +1,9 @@
 """Corrections and crosswalks, decided by the same code as batches, before and after a reprocess."""
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, insert, select
 
-from shared.tables import assets, corrections, identity_events, listings, matches
+from shared.tables import assets, contracts, corrections, identity_events, listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from worker.identity import corrections as deciding
 from worker.identity.crosswalk import apply_crosswalk
@@ -114,6 +114,10 @@ def test_who_decided_when_and_why_is_kept(engine: Engine):
     assert (row.id, row.same, row.decided_by, row.reason) == (decided.id, True, "ann", ANN.reason)
     assert (event.method, event.decided_by, event.reason) == ("correction", "ann", ANN.reason)
     assert event.from_asset_id != event.to_asset_id
+    assert event.evidence == {"decision": "link", "correction": decided.id}
+    with engine.connect() as conn:
+        of_the_listing = identity_events.c.listing_id == event.listing_id
+        assert len(conn.execute(select(identity_events).where(of_the_listing)).all()) == 1
 
 
 def test_rulings_that_contradict_through_a_third_listing_are_refused_with_the_chain(engine: Engine):
@@ -128,7 +132,7 @@ def test_rulings_that_contradict_through_a_third_listing_are_refused_with_the_ch
         "this contradicts what was ruled: coinpaprika:btc-bitcoin is coingecko:the-open-network by"
         " correction 2; that is coinpaprika:toncoin-the-open-network by correction 1; but"
         " correction 3 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
-        " apart; undo one of them first"
+        " apart; undo one of them first, or mend the file"
     )
     holds(engine, ton=True, bitcoin=False)
 
@@ -156,6 +160,31 @@ def test_a_crosswalk_keeps_two_assets_apart(engine: Engine):
     with engine.begin() as conn:
         apply_crosswalk(conn, {})
     holds(engine, bitcoin=True)
+
+
+def test_what_two_crosswalk_assets_name_is_apart_though_a_contract_says_otherwise(engine: Engine):
+    contract = {"chain": "ethereum", "address": "0x01"}
+    with engine.begin() as conn:
+        for source, external_id in (TON, TONCOIN):
+            named = {"source": source, "external_id": external_id, **contract}
+            conn.execute(insert(contracts).values(named))
+        apply_crosswalk(conn, {BITCOIN: "bitcoin", TON: "ton"})
+    assert slug_of(engine, TON) == slug_of(engine, TONCOIN)
+
+    with engine.begin() as conn:
+        apply_crosswalk(conn, {BITCOIN: "bitcoin", TON: "ton", TONCOIN: "crystal"})
+    assert slug_of(engine, TON) != slug_of(engine, TONCOIN)
+
+
+def test_a_file_and_decisions_of_one_transaction_are_each_decided(engine: Engine):
+    with engine.begin() as conn:
+        apply_crosswalk(conn, {TON: "toncoin", TONCOIN: "toncoin"})
+        deciding.split(conn, BITCOIN, None, ANN)
+        deciding.split(conn, TON, TONCOIN, ANN)
+    holds(engine, ton=False, bitcoin=False)
+    with engine.connect() as conn:
+        by_people = identity_events.c.decided_by.is_not(None)
+        assert len(conn.execute(select(identity_events).where(by_people)).all()) == 2
 
 
 def test_a_decided_review_leaves_the_list(engine: Engine):

@@ -14,11 +14,12 @@ from shared.errors import (
     MarketDataError,
     SchemaVersionError,
 )
-from shared.settings import SOURCES, Settings
+from shared.settings import LISTING_SOURCES, SOURCES, Settings
 from worker.migrate import upgrade
 from worker.service import Worker, database
 
 SOURCE = click.Choice(SOURCES)
+LISTING_SOURCE = click.Choice(LISTING_SOURCES)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, for programs.")

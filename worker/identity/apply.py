@@ -6,8 +6,7 @@ from sqlalchemy import Connection, text
 
 from worker import store
 from worker.identity import decide
-
-Ref = tuple[str, str]
+from worker.identity.evidence import Ref
 
 # The listings named, and those that are one asset with one of them now.
 TOUCH_LISTINGS = text("""
@@ -17,6 +16,9 @@ FROM unnest(CAST(:sources AS text[]), CAST(:external_ids AS text[])) AS r (sourc
 JOIN listings AS l ON l.source = r.source AND l.external_id = r.external_id
 JOIN listings AS o ON o.asset_id = l.asset_id
 """)
+
+# What an earlier decision of this transaction was about.
+FORGET_TOUCHED = text("TRUNCATE touched_keys")
 
 # Of those that a decision moved listings out of.
 DELETE_LEFT_ASSETS = text("""
@@ -31,10 +33,12 @@ ANY_SOURCE = "csv"
 def decide_anew(conn: Connection, refs: Collection[Ref], moved: Iterable[int] = ()) -> None:
     """Decide for the listings as a batch would, and unify their assets and the `moved` ones.
 
-    Under the identity lock only. A listing that is not there yet is left out.
+    Under the identity lock only. A listing that is not there yet is left out. May be called again
+    in the same transaction.
     """
     store.create_staging(conn, ANY_SOURCE)
     decide.create_touched_keys(conn)
+    conn.execute(FORGET_TOUCHED)
     sources, external_ids = zip(*sorted(refs), strict=True) if refs else ((), ())
     keys = {"sources": list(sources), "external_ids": list(external_ids)}
     conn.execute(TOUCH_LISTINGS, keys)

@@ -1,11 +1,13 @@
 """The listings to decide on together, in the form that the resolver takes."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import combinations
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from worker.identity.evidence import Candidate, Ruling
+from worker.identity.names import normalise
 from worker.statements import read_statements
 
 STATEMENTS = read_statements("identity.sql")
@@ -21,7 +23,15 @@ def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     while added:
         added = conn.execute(STATEMENTS["grow_block"]).rowcount
     candidates = [_candidate(row) for row in conn.execute(STATEMENTS["read_candidates"])]
-    return candidates, [*_read_corrections(conn), *_read_crosswalk(conn)]
+    corrections = _read_corrections(conn)
+    near = _Near()
+    for each in candidates:
+        near.join(each.ref, ("symbol", normalise(each.symbol) or each.ref))
+        for contract in each.contracts:
+            near.join(each.ref, ("contract", *contract))
+    for ruling in corrections:
+        near.join(ruling.one, ruling.other)
+    return candidates, [*corrections, *_read_crosswalk(conn, near)]
 
 
 def _candidate(row: Row[Any]) -> Candidate:
@@ -42,9 +52,14 @@ def _read_corrections(conn: Connection) -> list[Ruling]:
     ]
 
 
-def _read_crosswalk(conn: Connection) -> list[Ruling]:
-    """Say of each two listings of the block that a crosswalk names whether they are one."""
+def _read_crosswalk(conn: Connection, near: "_Near") -> list[Ruling]:
+    """Say of each two listings that hang together and a crosswalk names whether they are one."""
     rows: Sequence[Row[Any]] = conn.execute(STATEMENTS["read_crosswalk"]).all()
+    for row in rows:
+        near.join((row.source, row.external_id), ("asset", row.asset))
+    together: dict[Hashable, list[Row[Any]]] = {}
+    for row in rows:
+        together.setdefault(near.find((row.source, row.external_id)), []).append(row)
     return [
         Ruling(
             (one.source, one.external_id),
@@ -52,7 +67,22 @@ def _read_crosswalk(conn: Connection) -> list[Ruling]:
             one.asset == other.asset,
             "crosswalk",
         )
-        for n, one in enumerate(rows)
-        for other in rows[n + 1 :]
-        if one.asset == other.asset or one.symbol_key == other.symbol_key
+        for named in together.values()
+        for one, other in combinations(named, 2)
     ]
+
+
+class _Near:
+    """Which listings hang together, however far: by what they have in common."""
+
+    def __init__(self) -> None:
+        self._parents: dict[Hashable, Hashable] = {}
+
+    def join(self, one: Hashable, other: Hashable) -> None:
+        self._parents[self.find(one)] = self.find(other)
+
+    def find(self, one: Hashable) -> Hashable:
+        """Return what is the same for all that hang together."""
+        while (above := self._parents.setdefault(one, one)) != one:
+            self._parents[one] = one = self._parents[above]
+        return one

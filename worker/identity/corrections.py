@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 
 from shared.tables import assets, corrections, listings
 from worker.identity.apply import decide_anew
+from worker.identity.evidence import Ref
 from worker.identity.recording import (
     CorrectionError,
     Decided,
@@ -20,7 +21,7 @@ from worker.identity.recording import (
     rule,
     rule_same,
 )
-from worker.identity.rulings import Ref, pairs_of, read_rulings, show_ref
+from worker.identity.rulings import pairs_of, read_rulings, show_ref
 from worker.locks import lock_identity
 
 # An asset of its own for a listing that is taken out of one; its slug is given once decided.
@@ -152,12 +153,15 @@ def _move(
     decided: Decided,
     signed: Signed,
 ) -> None:
-    """Put the listings into the asset, so that it is this one which keeps its slug."""
+    """Put the listings into the asset, so that it is this one which keeps its slug.
+
+    Their method is what this makes of them: where the rule agrees, that is no event of its own.
+    """
     note(conn, [(each, asset_id) for each in moving], what, decided, signed)
     conn.execute(
         update(listings)
         .where(listings.c.id.in_([each.id for each in moving]), listings.c.asset_id != asset_id)
-        .values(asset_id=asset_id)
+        .values(asset_id=asset_id, match_method="own" if what == "split" else "correction")
     )
 
 

@@ -8,14 +8,13 @@ from sqlalchemy import Connection, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.errors import ConfigurationError
-from shared.settings import SOURCES
+from shared.settings import LISTING_SOURCES
 from shared.tables import crosswalk
 from worker.identity.apply import decide_anew
+from worker.identity.evidence import Ref
 from worker.locks import lock_identity
 
 HEADER = ["source", "external_id", "asset"]
-
-Ref = tuple[str, str]
 
 # Rows that the files have otherwise, or not at all. One statement, however many there are.
 FIND_DIFFERENCES = text("""
@@ -81,9 +80,9 @@ def _check_row(cells: Sequence[str], where: str) -> None:
     for column, cell in zip(HEADER, cells, strict=True):
         if not cell or "\0" in cell:
             raise ConfigurationError(f"{where}: {column} is empty, or holds a NUL")
-    if cells[0] not in SOURCES:
+    if cells[0] not in LISTING_SOURCES:
         raise ConfigurationError(
-            f"{where}: {cells[0]!r} is no source; expected one of {', '.join(SOURCES)}"
+            f"{where}: {cells[0]!r} is no source; expected one of {', '.join(LISTING_SOURCES)}"
         )
 
 

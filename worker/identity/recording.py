@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, func, insert, tuple_, update
 
 from shared.errors import MarketDataError
 from shared.tables import corrections, identity_events
-from worker.identity.rulings import Ref, pairs_of, read_rulings
+from worker.identity.evidence import Ref
+from worker.identity.rulings import pairs_of, read_rulings
 
 PAIR = tuple_(
     corrections.c.source,
@@ -90,7 +91,9 @@ def rule(
 def refuse_contradiction(conn: Connection, refs: Collection[Ref]) -> None:
     rulings = read_rulings(conn)
     if chain := rulings.find_contradiction(rulings.component(refs)):
-        raise CorrectionError(f"this contradicts what was ruled: {chain}; undo one of them first")
+        raise CorrectionError(
+            f"this contradicts what was ruled: {chain}; undo one of them first, or mend the file"
+        )
 
 
 def note(

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, select
 
 from shared.tables import corrections, crosswalk
-
-Ref = tuple[str, str]
+from worker.identity.evidence import Ref
 
 
 @dataclass(slots=True)
