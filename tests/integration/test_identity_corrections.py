@@ -1,10 +1,13 @@
 """Corrections and crosswalks, decided by the same code as batches, before and after a reprocess."""
 
+from random import Random
+
 import pytest
 from sqlalchemy import Engine, insert, select
 
 from shared.tables import assets, contracts, corrections, identity_events, listings, matches
-from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
+from tests.integration.test_identity import clusters
 from worker.identity import corrections as deciding
 from worker.identity.crosswalk import apply_crosswalk
 from worker.identity.recording import CorrectionError, Signed
@@ -81,13 +84,51 @@ def test_a_split_takes_a_listing_out_and_leaves_the_slug_with_the_others(engine:
 
 
 def test_the_newer_decision_of_a_pair_revokes_the_older(engine: Engine):
+    load(engine, CSV, row("bitcoin"))
     with engine.begin() as conn:
         first = deciding.split(conn, BITCOIN, None, ANN)
     with engine.begin() as conn:
         second = deciding.link(conn, BITCOIN, "bitcoin", ANN)
 
-    assert list(second.revoked) == [first.id]
+    assert list(second.revoked) == [first.id, first.id + 1]
     holds(engine, bitcoin=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_decided_and_undone_leaves_what_the_rule_says(engine: Engine, seed: int):
+    load(engine, CSV, row("bitcoin"), row("ton", "TON", "The Open Network"))
+    undecided = clusters(engine)
+    dice = Random(seed)
+    standing = set()
+    for _ in range(10):
+        refs = sorted(min(refs) for refs in clusters(engine))
+        one, other = (tuple(ref.split(":", 1)) for ref in dice.sample(refs * 2, 2))
+        what = dice.choice(["link", "split", "merge", "undo"])
+        try:
+            with engine.begin() as conn:
+                if what == "link":
+                    done = deciding.link(conn, one, slug_of(engine, other), ANN)
+                elif what == "split":
+                    done = deciding.split(conn, one, dice.choice([None, other]), ANN)
+                elif what == "merge":
+                    done = deciding.merge(conn, slug_of(engine, one), slug_of(engine, other), ANN)
+                elif standing:
+                    deciding.undo(conn, dice.choice(sorted(standing)), ANN)
+        except CorrectionError:
+            continue
+        assert verify(engine).findings == ()
+        stand = select(corrections.c.id).where(corrections.c.revoked_at.is_(None))
+        with engine.connect() as conn:
+            standing = set(conn.scalars(stand))
+
+    assert done
+    while standing:
+        with engine.begin() as conn:
+            deciding.undo(conn, max(standing), ANN)
+        with engine.connect() as conn:
+            standing = set(conn.scalars(stand))
+    assert clusters(engine) == undecided
+    assert verify(engine).findings == ()
 
 
 def test_a_merge_keeps_the_slug_that_it_was_merged_into(engine: Engine):

@@ -17,9 +17,6 @@ JOIN listings AS l ON l.source = r.source AND l.external_id = r.external_id
 JOIN listings AS o ON o.asset_id = l.asset_id
 """)
 
-# What an earlier decision of this transaction was about.
-FORGET_TOUCHED = text("TRUNCATE touched_keys")
-
 # Of those that a decision moved listings out of.
 DELETE_LEFT_ASSETS = text("""
 DELETE FROM assets AS a
@@ -38,7 +35,6 @@ def decide_anew(conn: Connection, refs: Collection[Ref], moved: Iterable[int] = 
     """
     store.create_staging(conn, ANY_SOURCE)
     decide.create_touched_keys(conn)
-    conn.execute(FORGET_TOUCHED)
     sources, external_ids = zip(*sorted(refs), strict=True) if refs else ((), ())
     keys = {"sources": list(sources), "external_ids": list(external_ids)}
     conn.execute(TOUCH_LISTINGS, keys)
