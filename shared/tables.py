@@ -239,6 +239,7 @@ listings = Table(
     _time("updated_at", now=True),
     UniqueConstraint("source", "external_id"),
     Index(None, "name_key", "symbol_key"),
+    Index(None, "symbol_key"),
     postgresql_with={"fillfactor": "50"},
 )
 

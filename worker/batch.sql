@@ -100,6 +100,29 @@ WHERE k.symbol_key IS NOT NULL
   AND n.is_newer
   AND (n.old_symbol_key, n.old_name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)
 
+-- name: find_touched_accords
+-- Listings whose values come to agree with another's, or do no more: that is evidence. Compared is
+-- what they say now with what they say after the batch, with all that share the symbol, the asset
+-- or a match, of other sources (files of several providers are one).
+INSERT INTO touched_keys
+SELECT DISTINCT n.symbol_key, n.name_key
+FROM newest AS n
+JOIN listings AS l ON l.id = n.listing_id
+CROSS JOIN LATERAL (
+  SELECT id FROM listings WHERE symbol_key = n.symbol_key AND n.symbol_key <> ''
+  UNION SELECT id FROM listings WHERE asset_id = l.asset_id
+  UNION SELECT other_listing_id FROM matches WHERE listing_id = l.id
+  UNION SELECT listing_id FROM matches WHERE other_listing_id = l.id
+  OFFSET 0  -- so that each is looked up by its index, however few rows `newest` is taken to have
+) AS near
+JOIN listings AS o ON o.id = near.id AND o.id <> l.id AND (o.source <> l.source OR l.source = 'csv')
+LEFT JOIN newest AS m ON m.listing_id = o.id AND m.is_newer
+CROSS JOIN LATERAL (
+  SELECT {o_or_m_compared}
+) AS p
+WHERE n.is_newer AND NOT n.is_new
+  AND {accords_before} IS DISTINCT FROM {accords_after}
+
 -- name: insert_assets
 -- Every new listing starts as an asset of its own; its slug is given once identity has decided.
 INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE

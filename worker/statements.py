@@ -9,6 +9,7 @@ from sqlalchemy import TextClause, text
 from shared.records import VALUES
 from shared.tables import EVERY_RAW
 from shared.unified import unified_of
+from worker.identity.accords import accords
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -40,6 +41,12 @@ def shared_parts() -> dict[str, str]:
     value_and_listing = [name for value in VALUES for name in (value, f"{value}_listing_id")]
     return {
         "values": ", ".join(VALUES),
+        "accords_before": accords("l", "o"),
+        "accords_after": accords("n", "p"),
+        "o_or_m_compared": ", ".join(
+            f"CASE WHEN m.listing_id IS NULL THEN o.{name} ELSE m.{name} END AS {name}"
+            for name in ("observed_at", *VALUES)
+        ),
         "typed_values": ", ".join(f"{value} numeric" for value in VALUES),
         **{f"{table}_values": _columns(table, VALUES) for table in ("f", "l", "n", "o")},
         "excluded_values": _columns("excluded", VALUES),

@@ -154,7 +154,9 @@ def update_listings(
     """
     statements = STATEMENTS[source]
     conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
-    if conn.execute(statements["find_touched_keys"]).rowcount:
+    touched = conn.execute(statements["find_touched_keys"]).rowcount
+    touched += conn.execute(statements["find_touched_accords"]).rowcount
+    if touched:
         conn.execute(statements["insert_assets"])
         conn.execute(statements["insert_listings"], {"source": source})
         conn.execute(statements["update_listings"], {"rebuild": rebuild})

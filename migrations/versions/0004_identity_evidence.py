@@ -163,6 +163,7 @@ def upgrade() -> None:
     )
     for column in ("decided_by", "reason"):
         op.add_column("identity_events", sa.Column(column, sa.Text()))
+    op.create_index("ix_listings_symbol_key", "listings", ["symbol_key"])
     op.add_column("observations", _now("ingested_at"))
     for source in ("coinpaprika", "coingecko", "csv"):
         op.execute(DATE_OBSERVATIONS.format(raw=f"raw_{source}", source=source))
@@ -208,6 +209,7 @@ def downgrade() -> None:
         op.drop_column(table, "former_names")
         op.drop_column(table, "divergent")
     op.drop_column("observations", "ingested_at")
+    op.drop_index("ix_listings_symbol_key", table_name="listings")
     for column in ("reason", "decided_by"):
         op.drop_column("identity_events", column)
     for table in (

@@ -1,0 +1,116 @@
+"""The accords in SQL are those of `corroboration`, and a batch that changes one decides anew."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select, text
+
+from shared.tables import listings
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
+from tests.integration.test_identity import clusters
+from worker.identity.accords import accords
+from worker.identity.corroboration import (
+    compare_market_caps,
+    compare_prices,
+    compare_supplies,
+)
+from worker.identity.evidence import Candidate
+from worker.verify import verify
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+WORDS = {"agree": 1, "differ": -1, "unknown": 0}
+NUMBERS = ("price_usd", "market_cap_usd", "circulating_supply", "total_supply", "max_supply")
+
+numbers = st.one_of(
+    st.none(),
+    st.sampled_from(
+        [
+            *("0", "1", "1.1", "1.1000000000000000000001", "2", "2.000000000000000000000000001"),
+            *("100000000", "999999999", "1000000000", "1005000000", "1e-18", "21000000"),
+            *("19214994", "18741512.0", "99999999999999999999999999999999999999999999.9", "10"),
+        ]
+    ).map(Decimal),
+    st.decimals(min_value=0, max_value=10**20, places=6),
+    st.integers(1, 10**12).map(Decimal),
+)
+candidates = st.builds(
+    Candidate,
+    listing_id=st.just(1),
+    source=st.just("csv"),
+    external_id=st.just("a"),
+    symbol=st.just("A"),
+    name=st.just("A"),
+    observed_at=st.sampled_from([0, 1, 3599, 3600, 3601]).map(
+        lambda s: NOON + timedelta(seconds=s)
+    ),
+    **dict.fromkeys(NUMBERS, numbers),
+)
+near = st.tuples(candidates, st.decimals("0.9", "1.1", places=4)).map(
+    lambda pair: (
+        pair[0],
+        Candidate(
+            *(1, "csv", "b", "A", "A", NOON),
+            **{
+                name: value and value * pair[1]
+                for name in NUMBERS
+                for value in [getattr(pair[0], name)]
+            },
+        ),
+    )
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.lists(st.one_of(st.tuples(candidates, candidates), near), min_size=20, max_size=40))
+def test_accords_in_sql_are_those_in_python(engine: Engine, pairs):
+    def side(name: str) -> str:
+        kinds = {"observed_at": "timestamptz", **dict.fromkeys(NUMBERS, "numeric")}
+        return ", ".join(
+            f"CAST(:{name}_{each} AS {kind}) AS {each}" for each, kind in kinds.items()
+        )
+
+    stmt = text(
+        f"SELECT ({accords('x', 'y')})::text"
+        f" FROM (SELECT {side('one')}) AS x, (SELECT {side('other')}) AS y"
+    )
+    with engine.connect() as conn:
+        for mine, its in pairs:
+            sides = {"one": mine, "other": its}
+            values = {
+                f"{side}_{name}": getattr(candidate, name)
+                for side, candidate in sides.items()
+                for name in ("observed_at", *NUMBERS)
+            }
+            expected = [
+                WORDS[compare(mine, its)]
+                for compare in (compare_prices, compare_market_caps, compare_supplies)
+            ]
+            assert conn.scalar(stmt, values) == f"({','.join(map(str, expected))})"
+
+
+def prices(engine: Engine) -> set[str]:
+    with engine.connect() as conn:
+        return {row.match_evidence.get("prices") for row in conn.execute(select(listings))}
+
+
+def test_prices_that_come_apart_or_together_are_decided_anew_by_the_batch(engine: Engine):
+    supplies = {"circulating_supply": None, "market_cap": None}
+    coin = ("bitcoin", "btc", "Bitcoin")
+
+    def at(minute: int) -> str:
+        return f"2026-01-02T12:{minute:02}:00.000Z"
+
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 100))
+    for minute, price, agree, size in [
+        (1, 101, "agree", 1),
+        (2, 150, "unknown", 1),
+        (3, 1000, None, 2),
+        (4, 99, "agree", 1),
+    ]:
+        load(engine, COINGECKO, market(*coin, price, at(minute), **supplies))
+
+        assert len(clusters(engine)) == size
+        assert prices(engine) == {agree}
+        assert verify(engine).findings == ()

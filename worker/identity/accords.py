@@ -1,0 +1,66 @@
+"""In SQL, whether the values of two listings agree: the twin of `corroboration`.
+
+So that a batch finds, in one statement, of which listings it has to decide anew.
+"""
+
+from worker.identity.corroboration import (
+    AGREE_WITHIN,
+    CAPS_DIFFER_BEYOND,
+    DIFFER_BEYOND,
+    NEAR,
+    SUPPLIES_AGREE_WITHIN,
+    SUPPLIES_DIFFER_BEYOND,
+)
+
+SUPPLIES = ("circulating_supply", "total_supply", "max_supply")
+
+
+def accords(one: str, other: str) -> str:
+    """Write the accords of the rows by these two names: of prices, market caps and supplies.
+
+    1 where they agree, -1 where they differ, 0 where that is not known.
+    """
+    near = (
+        f"greatest({one}.observed_at, {other}.observed_at)"
+        f" - least({one}.observed_at, {other}.observed_at)"
+        f" <= interval '{NEAR.total_seconds():.0f} seconds'"
+    )
+    price = _accord(f"{one}.price_usd", f"{other}.price_usd", AGREE_WITHIN, DIFFER_BEYOND)
+    cap = _accord(
+        f"{one}.market_cap_usd", f"{other}.market_cap_usd", AGREE_WITHIN, CAPS_DIFFER_BEYOND
+    )
+    return (
+        f"ROW(CASE WHEN {near} THEN coalesce({price}, 0) ELSE 0 END,"
+        f" CASE WHEN {near} THEN coalesce({cap}, 0) ELSE 0 END, {_supplies(one, other)})"
+    )
+
+
+def _accord(one: str, other: str, within: object, beyond: object) -> str:
+    """Compare two numbers; NULL where one is unknown."""
+    low, high = f"least({one}, {other})", f"greatest({one}, {other})"
+    return (
+        f"CASE WHEN {one} <> 0 AND {other} <> 0 THEN CASE WHEN {low} < 0 THEN 0"
+        f" WHEN {high} <= {low} * {within} THEN 1 WHEN {high} > {low} * {beyond} THEN -1"
+        f" ELSE 0 END END"
+    )
+
+
+def _supplies(one: str, other: str) -> str:
+    found = []
+    telling = []
+    for supply in SUPPLIES:
+        mine, its = f"{one}.{supply}", f"{other}.{supply}"
+        accord = _accord(mine, its, SUPPLIES_AGREE_WITHIN, SUPPLIES_DIFFER_BEYOND)
+        found.append(accord)
+        telling.append(f"CASE WHEN {accord} = 1 THEN {_is_telling(mine, its)} ELSE false END")
+    return (
+        f"CASE WHEN {' OR '.join(telling)} THEN 1"
+        f" WHEN greatest({', '.join(found)}) = -1 THEN -1 ELSE 0 END"
+    )
+
+
+def _is_telling(one: str, other: str) -> str:
+    def from_round(supply: str) -> str:
+        return f"abs({supply} - round({supply}, 1 - CAST(floor(log({supply})) AS integer)))"
+
+    return f"abs({one} - {other}) * 10 < least({from_round(one)}, {from_round(other)})"
