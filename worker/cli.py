@@ -94,8 +94,8 @@ def run(
     with open_worker(settings) as worker, show_progress() as progress:
         worker.apply_crosswalk()
         stop_on_signals(worker)
-        due = names or worker.due(sources)
-        done = loop.run_once(due, lambda name: worker.run(name, progress(name)), worker.stop)
+        run_source = worker.run if names else worker.run_if_due
+        done = loop.run_once(sources, lambda name: run_source(name, progress(name)), worker.stop)
     for result in done.results:
         show_result(result)
     for error in [*done.locked, *done.refused]:
@@ -122,7 +122,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.apply_crosswalk()
                 worker.warn_of_budgets(sources)
                 is_first = False
-            loop.run_once(worker.due(sources), worker.run, worker.stop)
+            loop.run_once(sources, worker.run_if_due, worker.stop)
             worker.metrics.passed()
 
         with worker.metrics.served(settings.metrics_host, settings.metrics_port):
@@ -294,8 +294,8 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
         show_json(found)
     else:
         for table, count in found.counted.items():
-            click.echo(f"{table:20}{count:>12}")
-        click.echo(f"{'fingerprint':20}{found.fingerprint}")
+            click.echo(f"{table:26}{count:>6}")
+        click.echo(f"{'fingerprint':26}{found.fingerprint}")
         for finding in found.findings:
             click.echo(f"DAMAGED {finding.check}: {finding.count} rows")
             for row in finding.rows:

@@ -40,9 +40,9 @@ class Pass:
 
 
 def run_once(
-    sources: Sequence[str], run_source: Callable[[str], Result], stop: threading.Event
+    sources: Sequence[str], run_source: Callable[[str], Result | None], stop: threading.Event
 ) -> Pass:
-    """Run each source in turn. What stops one does not stop the others.
+    """Run each source in turn. What stops one does not stop the others; None had no turn.
 
     Raises:
         DatabaseUnavailableError: the database went away; the sources after that did not run.
@@ -52,7 +52,8 @@ def run_once(
         if stop.is_set():
             break
         try:
-            done.results.append(run_source(source))
+            if result := run_source(source):
+                done.results.append(result)
         except LockedError as exc:
             log.warning("source is locked", source=source, error=str(exc))
             done.locked.append(exc)

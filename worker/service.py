@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 
 from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, project_folder
+from shared.expectations import EXPECTATIONS
 from shared.records import Page
 from shared.settings import SOURCES, Settings
 from worker import pipeline, retry, runs
@@ -100,10 +101,13 @@ class Worker:
         self.metrics.ended(name, result.ending)
         return result
 
-    def due(self, names: Sequence[str]) -> list[str]:
-        """Return those of the sources that have their turn now; see `runs.read_due`."""
-        with reachable(), self.engine.connect() as conn:
-            return runs.read_due(conn, names)
+    def run_if_due(self, name: str, progress: Progress | None = None) -> Result | None:
+        """Run a source that has its turn now, as `run` does; `runs.read_due` says which has."""
+        if EXPECTATIONS[name].read_every:
+            with reachable(), self.engine.connect() as conn:
+                if not runs.read_due(conn, [name]):
+                    return None
+        return self.run(name, progress)
 
     def read_usage(self, names: Sequence[str] = SOURCES) -> list[Usage]:
         """Read what the providers that are asked over the network used of the month's budget."""

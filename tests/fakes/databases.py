@@ -45,10 +45,10 @@ def empty(engine: Engine) -> None:
         conn.execute(text(f"TRUNCATE {names}"))
 
 
-def report_of_an_unbroken_run(url: URL, assets: int, folder: Path) -> Report:
+def report_of_an_unbroken_run(url: URL, assets: int, folder: Path, **settings: object) -> Report:
     """Run every source once, undisturbed, on a market of so many assets; say what is held then."""
     with Upstream(assets=assets) as upstream:
-        ran = run_worker("run --once", environ(url, upstream), folder)
+        ran = run_worker("run --once", environ(url, upstream, **settings), folder)
     assert ran.returncode == 0, ran.stderr
     with engine_on(url) as engine:
         return verify(engine)

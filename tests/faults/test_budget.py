@@ -317,7 +317,7 @@ def test_status_shows_what_is_used_of_each_budget_and_when_it_runs_out(
 ):
     with Upstream(assets=SIZE) as upstream:
         env = environ(database_url, upstream, COINGECKO_REQUESTS_PER_MONTH=3)
-        run_worker("run --once", env, tmp_path)
+        run_worker("run --once --source coingecko --source coinpaprika", env, tmp_path)
     ran = run_worker("status --json", env, tmp_path)
     table = run_worker("status", env, tmp_path)
 

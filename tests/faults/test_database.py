@@ -20,8 +20,9 @@ from sqlalchemy.pool import NullPool
 from shared.embedded import EmbeddedPostgres
 from shared.server_home import ServerHome, find_home
 from shared.tables import SCHEMA_REVISION, checkpoints, runs
+from tests.fakes import processes
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import run_worker, start_worker
 from tests.fakes.relay import Cut, Relay
 from tests.fakes.upstream import Upstream, held
 from worker.migrate import upgrade
@@ -36,6 +37,7 @@ BEFORE_THE_FIRST_BATCH = 2
 """COMMITs of a run before that of its first batch: it takes the source's lock, it opens its row."""
 
 COINGECKO_FIRST = "coingecko,coinpaprika,csv"
+OF_LISTINGS = "csv,coinpaprika,coingecko"
 
 SECONDS = 30
 """How long a condition is waited for before the test gives up."""
@@ -43,10 +45,15 @@ SECONDS = 30
 
 @pytest.fixture(scope="module")
 def unbroken(server, maintenance_engine, template_database, tmp_path_factory) -> Report:
-    """What a database holds after one run of every source that nothing disturbed."""
+    """What a database holds after one run of every source of listings that nothing disturbed."""
     folder = tmp_path_factory.mktemp("unbroken")
     with database_copy(maintenance_engine, server.url, template_database) as url:
-        return report_of_an_unbroken_run(url, SIZE, folder)
+        return report_of_an_unbroken_run(url, SIZE, folder, SOURCES=OF_LISTINGS)
+
+
+def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> dict[str, str]:
+    """Make the environment of a worker that reads the sources of listings, unless told."""
+    return processes.environ(url, upstream, **{"SOURCES": OF_LISTINGS, **settings})
 
 
 class Loop:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
-from shared.settings import Settings
+from shared.settings import SOURCES, Settings
 from tests.fakes.api import api_on
 from tests.fakes.market import Market
 from tests.fakes.processes import environ, run_worker
@@ -328,13 +328,14 @@ def test_status_shows_what_is_expected_of_each_source(database_url: URL, tmp_pat
     shown = run_worker("status", env, tmp_path).stdout
 
     by_source = {each["source"]: each for each in told}
-    assert set(by_source) == {"csv", "coinpaprika", "coingecko"}
+    assert set(by_source) == set(SOURCES)
+    assert by_source["coingecko_coins"]["read_every_seconds"] == 24 * 3600
     assert by_source["coingecko"]["fresh_for_seconds"] == 900
     assert by_source["coingecko"]["max_unchanged_seconds"] == 1800
     assert by_source["coinpaprika"]["min_snapshot_share"] == "0.90"
     assert by_source["csv"]["max_reject_rise"] is None
     table = [line.split() for line in shown.splitlines()]
-    assert ["coingecko", "900", "0.90", "0.10", "0.02", "1800", "0.01"] in table
+    assert ["coingecko", "900", "0.90", "0.10", "0.02", "1800", "0.01", "-"] in table
 
 
 def test_the_rejects_of_a_killed_run_are_weighed_by_the_next(
