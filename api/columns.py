@@ -22,7 +22,6 @@ ASSET_COLUMNS = (
     "observed_at",
     "source_count",
     "price_spread_percent",
-    "divergent",
     "version",
     "created_at",
     "updated_at",
@@ -30,7 +29,7 @@ ASSET_COLUMNS = (
 """What the API shows of an asset, and can sort by."""
 
 KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in ASSET_COLUMNS}
-"""The Python type of each column's values: str, Decimal, int, bool or datetime."""
+"""The Python type of each column's values: str, Decimal, int or datetime."""
 
 NUMERIC_COLUMNS = tuple(name for name, kind in KINDS.items() if kind in {Decimal, int})
 
