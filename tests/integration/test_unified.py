@@ -34,7 +34,7 @@ def load_three(engine, gecko, paprika, csv, *, gecko_at=NOON, paprika_at=NOON):
         ((200, 101, "100"), 100, "csv"),
         ((110, 100, "99"), 100, "coinpaprika"),
         ((0, 101, "100"), 101, "coinpaprika"),
-        ((1, 100, "10000"), 100, "coinpaprika"),
+        ((100, 150, "199"), 150, "coinpaprika"),
     ],
     ids=["median", "any order", "tie", "outlier", "at the limit", "zero", "all far"],
 )
