@@ -116,12 +116,16 @@ CROSS JOIN LATERAL (
   OFFSET 0  -- so that each is looked up by its index, however few rows `newest` is taken to have
 ) AS near
 JOIN listings AS o ON o.id = near.id AND o.id <> l.id AND (o.source <> l.source OR l.source = 'csv')
-LEFT JOIN newest AS m ON m.listing_id = o.id AND m.is_newer
+LEFT JOIN LATERAL (
+  -- Of no other source is there one in the batch too; so `newest` is hardly ever read for it.
+  SELECT * FROM newest
+  WHERE o.source = 'csv' AND l.source = 'csv' AND listing_id = o.id AND is_newer LIMIT 1
+) AS m ON true
 CROSS JOIN LATERAL (
   SELECT {o_or_m_compared}
 ) AS p
 WHERE n.is_newer AND NOT n.is_new
-  AND {accords_before} IS DISTINCT FROM {accords_after}
+  AND {accords_change}
 
 -- name: insert_assets
 -- Every new listing starts as an asset of its own; its slug is given once identity has decided.

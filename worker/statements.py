@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 from shared.records import VALUES
 from shared.tables import EVERY_RAW
 from shared.unified import unified_of
-from worker.identity.accords import accords
+from worker.identity.accords import accords_change
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -41,8 +41,7 @@ def shared_parts() -> dict[str, str]:
     value_and_listing = [name for value in VALUES for name in (value, f"{value}_listing_id")]
     return {
         "values": ", ".join(VALUES),
-        "accords_before": accords("l", "o"),
-        "accords_after": accords("n", "p"),
+        "accords_change": accords_change(("l", "o"), ("n", "p")),
         "o_or_m_compared": ", ".join(
             f"CASE WHEN m.listing_id IS NULL THEN o.{name} ELSE m.{name} END AS {name}"
             for name in ("observed_at", *VALUES)

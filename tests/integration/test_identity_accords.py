@@ -72,7 +72,7 @@ def test_accords_in_sql_are_those_in_python(engine: Engine, pairs):
         )
 
     stmt = text(
-        f"SELECT ({accords('x', 'y')})::text"
+        f"SELECT ROW({', '.join(accords('x', 'y'))})::text"
         f" FROM (SELECT {side('one')}) AS x, (SELECT {side('other')}) AS y"
     )
     with engine.connect() as conn:

@@ -15,8 +15,8 @@ from worker.identity.corroboration import (
 SUPPLIES = ("circulating_supply", "total_supply", "max_supply")
 
 
-def accords(one: str, other: str) -> str:
-    """Write the accords of the rows by these two names: of prices, market caps and supplies.
+def accords(one: str, other: str) -> tuple[str, str, str]:
+    """Write the accords of the rows by these two names: of prices, of market caps, of supplies.
 
     1 where they agree, -1 where they differ, 0 where that is not known.
     """
@@ -30,9 +30,25 @@ def accords(one: str, other: str) -> str:
         f"{one}.market_cap_usd", f"{other}.market_cap_usd", AGREE_WITHIN, CAPS_DIFFER_BEYOND
     )
     return (
-        f"ROW(CASE WHEN {near} THEN coalesce({price}, 0) ELSE 0 END,"
-        f" CASE WHEN {near} THEN coalesce({cap}, 0) ELSE 0 END, {_supplies(one, other)})"
+        f"CASE WHEN {near} THEN coalesce({price}, 0) ELSE 0 END",
+        f"CASE WHEN {near} THEN coalesce({cap}, 0) ELSE 0 END",
+        _supplies(one, other),
     )
+
+
+def accords_change(before: tuple[str, str], after: tuple[str, str]) -> str:
+    """Write whether an accord of two rows is another after than before.
+
+    Supplies, which are the dearest to compare, only where one of them changed.
+    """
+    price, cap, supplies = (
+        f"{was} <> {is_}" for was, is_ in zip(accords(*before), accords(*after), strict=True)
+    )
+    had, has = (
+        ", ".join(f"{row}.{supply}" for row in rows for supply in SUPPLIES)
+        for rows in (before, after)
+    )
+    return f"({price} OR {cap} OR ({had}) IS DISTINCT FROM ({has}) AND {supplies})"
 
 
 def _accord(one: str, other: str, within: object, beyond: object) -> str:
@@ -61,6 +77,6 @@ def _supplies(one: str, other: str) -> str:
 
 def _is_telling(one: str, other: str) -> str:
     def from_round(supply: str) -> str:
-        return f"abs({supply} - round({supply}, 1 - CAST(floor(log({supply})) AS integer)))"
+        return f"abs({supply} - CAST(to_char({supply}, '9.9EEEE') AS numeric))"
 
     return f"abs({one} - {other}) * 10 < least({from_round(one)}, {from_round(other)})"
