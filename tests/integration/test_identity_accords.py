@@ -1,5 +1,6 @@
 """The accords in SQL are those of `corroboration`, and a batch that changes one decides anew."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
 from shared.tables import listings
-from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.integration.test_identity import clusters
 from worker.identity.accords import accords
 from worker.identity.corroboration import (
@@ -114,3 +115,21 @@ def test_prices_that_come_apart_or_together_are_decided_anew_by_the_batch(engine
         assert len(clusters(engine)) == size
         assert prices(engine) == {agree}
         assert verify(engine).findings == ()
+
+
+def test_files_of_two_providers_that_come_apart_in_one_batch_are_decided_anew(engine: Engine):
+    def rows(minute: int, *prices: int) -> list[bytes]:
+        made = []
+        for name, price in zip(("a:bitcoin", "b:bitcoin"), prices, strict=True):
+            document = json.loads(row(name, price=str(price)))
+            document["row"]["last_updated"] = f"2026-01-02T12:{minute:02}:00Z"
+            made.append(json.dumps(document).encode())
+        return made
+
+    load(engine, CSV, *rows(0, 100, 101))
+    assert len(clusters(engine)) == 1
+
+    load(engine, CSV, *rows(1, 100, 1000))
+
+    assert len(clusters(engine)) == 2
+    assert verify(engine).findings == ()
