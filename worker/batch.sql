@@ -38,7 +38,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS newest (
   is_newer boolean NOT NULL,
   old_symbol_key text,
   old_name_key text,
-  old_price_usd numeric
+  old_price_usd numeric,
+  old_symbol text,
+  old_name text,
+  old_observed_at timestamptz
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   external_id text,
@@ -80,7 +83,8 @@ SELECT DISTINCT ON (f.external_id)
        l.id IS NULL OR :rebuild
          OR (l.observed_at, l.payload_hash) < (f.observed_at, f.payload_hash),
        l.symbol_key, l.name_key,
-       CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END
+       CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END,
+       l.symbol, l.name, l.observed_at
 FROM fresh AS f
 LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have

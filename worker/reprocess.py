@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row
 from shared.db import reachable
 from shared.tables import RAW_LISTS
 from worker import claims, staging, store
-from worker.identity import decide
+from worker.identity import decide, renames
 from worker.locks import lock_identity, locked
 from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
 from worker.sources.base import Source
@@ -58,6 +58,7 @@ class _Reprocess:
     def execute(self, progress: Callable[[int], None]) -> Rebuilt:
         with self.conn.begin():
             store.create_staging(self.conn, self.source.name)
+            self.names = renames.RawNames(self.conn, self.source.name)
         read = unreadable = 0
         for rows in self._stretches():
             readable = self._rebuild(rows)
@@ -90,6 +91,7 @@ class _Reprocess:
         with self.conn.begin():
             observed = observe_raw(self.source, rows)
             staging.copy_fresh(self.conn, observed)
+            self.names.gather(rows, observed)
             lock_identity(self.conn)
             moved = store.update_listings(self.conn, self.source.name, None)
             self.conn.execute(self.statements["rebuild_observations"])
@@ -120,6 +122,7 @@ class _Reprocess:
             self.conn.execute(
                 self.statements["delete_unobserved_listings"], {"source": self.source.name}
             )
+            self.names.rebuild()
             decide.touch_every_key(self.conn)
             decide.resolve(self.conn, None)
             self.conn.execute(self.statements["delete_empty_assets"])

@@ -10,6 +10,7 @@ from shared.records import VALUES
 from shared.tables import EVERY_RAW
 from shared.unified import unified_of
 from worker.identity.accords import accords_change
+from worker.identity.former_names import FORMER_NAMES
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -42,6 +43,7 @@ def shared_parts() -> dict[str, str]:
     return {
         "values": ", ".join(VALUES),
         "accords_change": accords_change(("l", "o"), ("n", "p")),
+        "former_names": FORMER_NAMES,
         "o_or_m_compared": ", ".join(
             f"CASE WHEN m.listing_id IS NULL THEN o.{name} ELSE m.{name} END AS {name}"
             for name in ("observed_at", *VALUES)

@@ -11,7 +11,7 @@ from shared.records import Cursor, Reject
 from shared.tables import EVERY_RAW, RAW_LISTS
 from worker import claims, drift, staging
 from worker.faults import At, go_on
-from worker.identity import decide
+from worker.identity import decide, renames
 from worker.locks import lock_identity
 from worker.phases import Phases
 from worker.shapes import Shape
@@ -148,8 +148,8 @@ def update_listings(
 ) -> list[int]:
     """Bring listings, and which asset each is, up to what `fresh` holds.
 
-    Returns the assets between which listings moved; they and those of the listings are to be
-    unified then. With `rebuild`, the newest record in `fresh` is what the listing must say, even
+    Returns the assets between which listings moved, and those of renamed ones; they and those of
+    the listings are to be unified then. With `rebuild`, the newest record in `fresh` is what the listing must say, even
     where the listing says something newer.
     """
     statements = STATEMENTS[source]
@@ -159,18 +159,21 @@ def update_listings(
     if touched:
         conn.execute(statements["insert_assets"])
         conn.execute(statements["insert_listings"], {"source": source})
-        conn.execute(statements["update_listings"], {"rebuild": rebuild})
-        return decide.resolve(conn, run_id)
     conn.execute(statements["update_listings"], {"rebuild": rebuild})
-    return []
+    renamed = renames.note_renames(conn, run_id, rebuild=rebuild)
+    moved = decide.resolve(conn, run_id) if touched else []
+    return sorted({*moved, *renames.find_assets_of(conn, renamed)})
 
 
 def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
     """Work out the assets of the listings in hand, and the `moved` ones, anew.
 
-    Returns how many changed.
+    The `moved` are also told what they were called. Returns how many got other values.
     """
-    return conn.execute(STATEMENTS[source]["unify_assets"], {"moved": list(moved)}).rowcount
+    changed = conn.execute(STATEMENTS[source]["unify_assets"], {"moved": list(moved)}).rowcount
+    if moved:
+        renames.tell_former_names(conn, moved)
+    return changed
 
 
 def _move_checkpoint(

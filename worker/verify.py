@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, TextClause
 from shared.db import reachable
 from shared.tables import RAW, RAW_LISTS
 from worker import claims, staging, store
-from worker.identity import decide
+from worker.identity import decide, renames
 from worker.raw import BEFORE_ALL, observe_raw, read_raw
 from worker.sources.base import Source
 from worker.statements import read_statements, source_parts
@@ -31,7 +31,8 @@ BY_LIST = (
     "contracts_say_what_was_claimed",
 )
 BY_RAW_LIST = ("claims_say_what_raw_says",)
-BY_RAW = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
+BY_STRETCH = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
+BY_RAW = (*BY_STRETCH, "names_are_what_raw_says")
 OVERALL = (
     "checkpoints_add_up",
     "checkpoints_have_their_run",
@@ -46,6 +47,7 @@ OVERALL = (
     "links_follow_the_rule",
     "assets_have_listings",
     "assets_show_their_listings",
+    "assets_show_what_they_were_called",
 )
 
 
@@ -162,15 +164,21 @@ def _read_anew(conn: Connection, source: Source) -> list[Finding]:
     counts = dict.fromkeys(BY_RAW, 0)
     shown: dict[str, list[str]] = {check: [] for check in BY_RAW}
     store.create_staging(conn, source.name)
+    names = renames.RawNames(conn, source.name)
     rows = read_raw(conn, source.name, BEFORE_ALL)
     while rows:
-        staging.copy_fresh(conn, observe_raw(source, rows))
-        for check in BY_RAW:
+        observed = observe_raw(source, rows)
+        staging.copy_fresh(conn, observed)
+        names.gather(rows, observed)
+        for check in BY_STRETCH:
             for found in _find(conn, check, statements[check]):
                 counts[check] += found.count
                 shown[check] += found.rows
         conn.execute(statements["empty_fresh"])
         rows = read_raw(conn, source.name, rows[-1])
+    wrong = names.find_damage()
+    counts["names_are_what_raw_says"] = len(wrong)
+    shown["names_are_what_raw_says"] = [f"{row.what}: {row.why}" for row in wrong]
     return [
         Finding(f"{check} ({source.name})", counts[check], tuple(shown[check][:SHOWN]))
         for check in BY_RAW
@@ -190,6 +198,8 @@ def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
         counted[RAW_LISTS[source].name] = _digest(conn, of_list["fingerprint_raw"], digest)
     _digest(conn, of_list["fingerprint_claims"], digest)
     counted["contracts"] = _digest(conn, of_list["fingerprint_contracts"], digest)
+    for table in ("matches", "names"):
+        _digest(conn, statements[f"fingerprint_{table}"], digest)
     for table in ("observations", "listings", "assets", "rejects"):
         counted[table] = _digest(conn, statements[f"fingerprint_{table}"], digest)
     return counted, digest.hexdigest()[:32]

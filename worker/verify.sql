@@ -94,6 +94,10 @@ WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
        u.price_spread_percent, u.divergent)
 
+-- name: assets_show_what_they_were_called
+SELECT 'asset ' || a.slug AS what, 'is searched under other former names than its listings had' AS why
+FROM assets AS a WHERE a.former_names <> {former_names}
+
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
        CASE WHEN o.observed_at IS NULL THEN 'no observation stands behind it'
@@ -206,7 +210,8 @@ FROM listings AS l
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(m.listings, a.symbol, a.name, {a_columns},
                                 extract(epoch FROM a.observed_at), a.source_count,
-                                a.price_spread_percent, a.divergent, m.origins)::text, 0)::numeric) AS digest
+                                a.price_spread_percent, a.divergent, a.former_names,
+                                m.origins)::text, 0)::numeric) AS digest
 FROM assets AS a
 CROSS JOIN LATERAL (
   SELECT array_agg(l.source || ':' || l.external_id ORDER BY l.source, l.external_id) AS listings,
@@ -214,6 +219,20 @@ CROSS JOIN LATERAL (
                    ORDER BY l.source, l.external_id) AS origins
   FROM listings AS l WHERE l.asset_id = a.id
 ) AS m
+
+-- name: fingerprint_matches
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(l.source, l.external_id, o.source, o.external_id, m.method, m.score,
+                                m.verdict, m.prices, m.evidence)::text, 0)::numeric) AS digest
+FROM matches AS m
+JOIN listings AS l ON l.id = m.listing_id JOIN listings AS o ON o.id = m.other_listing_id
+
+-- name: fingerprint_names
+SELECT count(*) AS records,
+       sum(hashtextextended(ROW(l.source, l.external_id, k.symbol, k.name,
+                                extract(epoch FROM k.first_observed_at))::text, 0)::numeric)
+       AS digest
+FROM listing_names AS k JOIN listings AS l ON l.id = k.listing_id
 
 -- name: fingerprint_rejects
 SELECT count(*) AS records,

@@ -1,0 +1,118 @@
+"""Renames: noticed, kept, found again under the old name, and the same in any order."""
+
+from itertools import permutations
+
+import pytest
+from sqlalchemy import Engine, delete, select, update
+
+from shared.tables import assets, identity_events, listing_names, listings
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, NOON, load, market, ticker
+from worker.reprocess import reprocess
+from worker.verify import verify
+
+TERRA = market("terra", "luna", "Terra", 1, EARLIER)
+CLASSIC = market("terra", "lunc", "Terra Classic", 1, NOON)
+
+
+def names(engine: Engine) -> set[tuple[str, str, str]]:
+    stmt = select(listings.c.external_id, listing_names).join(
+        listing_names, listing_names.c.listing_id == listings.c.id
+    )
+    with engine.connect() as conn:
+        return {
+            (row.symbol, row.name, row.first_observed_at.strftime("%H:%M"))
+            for row in conn.execute(stmt)
+        }
+
+
+def former_names(engine: Engine) -> list[list[str]]:
+    with engine.connect() as conn:
+        found = conn.scalars(select(assets.c.former_names).order_by(assets.c.slug))
+        return [each.splitlines() for each in found]
+
+
+def test_a_rename_is_kept_and_noted_and_the_asset_knows_its_old_name(engine: Engine):
+    load(engine, COINGECKO, TERRA)
+    load(engine, COINGECKO, CLASSIC)
+
+    assert names(engine) == {("luna", "Terra", "11:55"), ("lunc", "Terra Classic", "12:00")}
+    assert former_names(engine) == [["Terra", "luna"]]
+    with engine.connect() as conn:
+        events = conn.execute(select(identity_events)).all()
+    assert [(event.method, event.evidence) for event in events] == [
+        (
+            "renamed",
+            {
+                "was": {"symbol": "luna", "name": "Terra"},
+                "now": {"symbol": "lunc", "name": "Terra Classic"},
+            },
+        )
+    ]
+    assert not verify(engine, [COINGECKO]).findings
+
+
+HISTORY = (
+    market("terra", "luna", "Terra", 1, EARLIER),
+    market("terra", "lunc", "Terra Classic", 1, NOON),
+    market("terra", "luna", "Terra", 1, LATER),
+)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_names_and_their_first_times_are_the_same_in_any_order(engine: Engine, order):
+    for n in order:
+        load(engine, COINGECKO, HISTORY[n])
+
+    assert names(engine) == {("luna", "Terra", "11:55"), ("lunc", "Terra Classic", "12:00")}
+    assert former_names(engine) == [["Terra Classic", "lunc"]]
+    assert not verify(engine, [COINGECKO]).findings
+
+
+def test_what_another_source_calls_it_is_also_found_and_capitals_make_no_name(engine: Engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "BITCOIN Token"))
+
+    with engine.connect() as conn:
+        assert conn.scalar(select(assets.c.source_count)) == 2
+    assert former_names(engine) == [["BITCOIN Token"]]
+    assert not verify(engine).findings
+
+
+def test_a_price_under_the_known_name_writes_no_name(engine: Engine):
+    load(engine, COINGECKO, TERRA)
+    with engine.connect() as conn:
+        before = conn.scalars(select(assets.c.version)).all()
+
+    load(engine, COINGECKO, market("terra", "luna", "Terra", 2, LATER))
+
+    assert names(engine) == {("luna", "Terra", "11:55")}
+    with engine.connect() as conn:
+        assert conn.scalars(select(assets.c.version)).all() == [before[0] + 1]
+        assert conn.execute(select(identity_events)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "check"),
+    [
+        (delete(listing_names).where(listing_names.c.name == "Terra"), "names_are_what_raw_says"),
+        (update(listing_names).values(first_observed_at=LATER), "names_are_what_raw_says"),
+        (
+            update(listing_names).where(listing_names.c.name == "Terra").values(name="Evil"),
+            "names_are_what_raw_says",
+        ),
+        (update(assets).values(former_names="Evil"), "assets_show_what_they_were_called"),
+    ],
+    ids=["a name that is gone", "another time", "a name that none gave", "another former name"],
+)
+def test_verify_finds_damaged_names_and_reprocess_mends_them(engine: Engine, damage, check):
+    load(engine, COINGECKO, TERRA, CLASSIC)
+    before = verify(engine, [COINGECKO])
+    assert not before.findings
+    with engine.begin() as conn:
+        assert conn.execute(damage).rowcount
+
+    found = {each.check: each for each in verify(engine, [COINGECKO]).findings}
+    assert any(each.startswith(check) for each in found), found
+
+    reprocess(engine, COINGECKO)
+    assert verify(engine, [COINGECKO]) == before

@@ -1,0 +1,64 @@
+"""What listings were called before: noted in each batch, rebuilt from raw records."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from worker.statements import read_statements, shared_parts
+
+STATEMENTS = read_statements("renames.sql", **shared_parts())
+
+
+def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list[int]:
+    """Note how the listings in `newest` are called, and which were called otherwise before.
+
+    Returns the listings that have another name or symbol than they had, or another one further.
+    In a rebuild a name that is mended is no rename.
+    """
+    noted = set(conn.scalars(STATEMENTS["note_names"]))
+    if not rebuild:
+        noted.update(conn.scalars(STATEMENTS["record_renames"], {"run_id": run_id}))
+    return sorted(noted)
+
+
+def find_assets_of(conn: Connection, listing_ids: Collection[int]) -> list[int]:
+    """Find which assets the listings are now."""
+    if not listing_ids:
+        return []
+    return list(conn.scalars(STATEMENTS["find_assets_of"], {"ids": list(listing_ids)}))
+
+
+def tell_former_names(conn: Connection, asset_ids: Collection[int]) -> int:
+    """Have the assets say what else they are or were called; return how many changed."""
+    return conn.execute(STATEMENTS["tell_former_names"], {"ids": list(asset_ids)}).rowcount
+
+
+class RawNames:
+    """All that a source's raw records call its listings, gathered from `fresh` by stretches."""
+
+    def __init__(self, conn: Connection, source: str) -> None:
+        self.conn = conn
+        self.source = source
+        self.unreadable: set[str] = set()
+        conn.execute(STATEMENTS["create_raw_names"])
+
+    def gather(self, rows: Sequence[Row[Any]], observed: Sequence[tuple[Row[Any], object]]) -> None:
+        """Take in what is in `fresh`: what was `observed` of the raw records in `rows`."""
+        self.conn.execute(STATEMENTS["gather_raw_names"])
+        if len(observed) < len(rows):
+            readable = {id(row) for row, _ in observed}
+            self.unreadable |= {row.external_id for row in rows if id(row) not in readable}
+
+    def rebuild(self) -> None:
+        """Make `listing_names` say this of the source's listings, and nothing of any other."""
+        for statement in ("delete_unsaid_names", "rebuild_names"):
+            self.conn.execute(STATEMENTS[statement], self._asked)
+
+    def find_damage(self) -> Sequence[Row[Any]]:
+        """Find the listings of which `listing_names` says otherwise."""
+        return self.conn.execute(STATEMENTS["names_are_what_raw_says"], self._asked).all()
+
+    @property
+    def _asked(self) -> dict[str, object]:
+        return {"source": self.source, "unreadable": sorted(self.unreadable)}

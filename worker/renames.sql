@@ -1,0 +1,106 @@
+-- What listings were ever called. `listing_names` depends on the raw records alone: each symbol and
+-- name that a listing was told under, and the least time of it.
+
+-- name: note_names
+-- Of `fresh`, beside what the listings said before the batch: what is still called as it was, later
+-- than it was, is known already. Answers the listings that have a further name, or one for longer.
+WITH told AS (
+  SELECT n.listing_id, f.symbol, f.name, min(f.observed_at) AS first_observed_at,
+         bool_and(n.is_new AND (f.symbol, f.name) = (n.symbol, n.name)) AS is_only
+  FROM fresh AS f JOIN newest AS n USING (external_id)
+  WHERE n.is_new OR f.observed_at < n.old_observed_at
+     OR (f.symbol, f.name) <> (n.old_symbol, n.old_name)
+  GROUP BY n.listing_id, f.symbol, f.name
+), noted AS (
+  INSERT INTO listing_names AS k (listing_id, symbol, name, first_observed_at)
+  SELECT listing_id, symbol, name, first_observed_at FROM told
+  ON CONFLICT (listing_id, symbol, name) DO UPDATE
+  SET first_observed_at = excluded.first_observed_at
+  WHERE excluded.first_observed_at < k.first_observed_at
+  RETURNING listing_id, symbol, name
+)
+SELECT DISTINCT listing_id FROM noted JOIN told USING (listing_id, symbol, name) WHERE NOT is_only
+
+-- name: record_renames
+INSERT INTO identity_events (run_id, listing_id, from_asset_id, to_asset_id, method, evidence)
+SELECT :run_id, n.listing_id, n.asset_id, n.asset_id, 'renamed',
+       jsonb_build_object('was', jsonb_build_object('symbol', n.old_symbol, 'name', n.old_name),
+                          'now', jsonb_build_object('symbol', n.symbol, 'name', n.name))
+FROM newest AS n
+WHERE n.is_newer AND NOT n.is_new AND (n.symbol, n.name) <> (n.old_symbol, n.old_name)
+RETURNING listing_id
+
+-- name: find_assets_of
+SELECT DISTINCT asset_id FROM listings WHERE id = ANY(CAST(:ids AS integer[]))
+
+-- name: tell_former_names
+UPDATE assets AS a
+SET former_names = s.former_names,
+    version = nextval('asset_version'), updated_at = clock_timestamp()
+FROM (
+  SELECT a.id, {former_names} AS former_names FROM assets AS a
+  WHERE a.id = ANY(CAST(:ids AS integer[]))
+) AS s
+WHERE a.id = s.id AND a.former_names <> s.former_names
+
+-- name: create_raw_names
+-- What all raw records of a source say, gathered stretch by stretch.
+CREATE TEMPORARY TABLE IF NOT EXISTS raw_names (
+  external_id text COLLATE "C" NOT NULL,
+  symbol text NOT NULL,
+  name text NOT NULL,
+  first_observed_at timestamptz NOT NULL,
+  PRIMARY KEY (external_id, symbol, name)
+);
+TRUNCATE raw_names
+
+-- name: gather_raw_names
+INSERT INTO raw_names AS k
+SELECT external_id, symbol, name, min(observed_at) FROM fresh GROUP BY external_id, symbol, name
+ON CONFLICT (external_id, symbol, name) DO UPDATE
+SET first_observed_at = least(k.first_observed_at, excluded.first_observed_at)
+
+-- name: delete_unsaid_names
+-- A listing of which a raw record is none by today's schema keeps the names that it had.
+DELETE FROM listing_names AS k
+WHERE NOT EXISTS (SELECT FROM listings AS l WHERE l.id = k.listing_id)
+   OR EXISTS (
+     SELECT FROM listings AS l
+     WHERE l.id = k.listing_id AND l.source = :source
+       AND l.external_id <> ALL (CAST(:unreadable AS text[]))
+       AND NOT EXISTS (SELECT FROM raw_names AS r
+                       WHERE r.external_id = l.external_id
+                         AND (r.symbol, r.name) = (k.symbol, k.name)))
+
+-- name: rebuild_names
+INSERT INTO listing_names AS k (listing_id, symbol, name, first_observed_at)
+SELECT l.id, r.symbol, r.name,
+       CASE WHEN r.external_id = ANY (CAST(:unreadable AS text[]))
+            THEN least(r.first_observed_at, n.first_observed_at) ELSE r.first_observed_at END
+FROM raw_names AS r
+JOIN listings AS l ON l.source = :source AND l.external_id = r.external_id
+LEFT JOIN listing_names AS n
+       ON n.listing_id = l.id AND (n.symbol, n.name) = (r.symbol, r.name)
+ON CONFLICT (listing_id, symbol, name) DO UPDATE
+SET first_observed_at = excluded.first_observed_at
+WHERE k.first_observed_at <> excluded.first_observed_at
+
+-- name: names_are_what_raw_says
+SELECT 'listing ' || l.source || ':' || l.external_id AS what,
+       CASE WHEN k.listing_id IS NULL
+            THEN format('was called %s (%s), and that is not kept', r.name, r.symbol)
+            WHEN r.external_id IS NULL
+            THEN format('is said to have been called %s (%s), which no raw record says',
+                        k.name, k.symbol)
+            ELSE format('was called %s (%s) first at %s, not at %s', r.name, r.symbol,
+                        r.first_observed_at, k.first_observed_at) END AS why
+FROM (SELECT l.id, l.external_id, r.symbol, r.name, r.first_observed_at
+      FROM raw_names AS r
+      JOIN listings AS l ON l.source = :source AND l.external_id = r.external_id) AS r
+FULL JOIN (SELECT k.* FROM listing_names AS k
+           JOIN listings AS l ON l.id = k.listing_id AND l.source = :source
+           WHERE l.external_id <> ALL (CAST(:unreadable AS text[]))) AS k
+       ON k.listing_id = r.id AND (k.symbol, k.name) = (r.symbol, r.name)
+JOIN listings AS l ON l.id = coalesce(r.id, k.listing_id)
+WHERE l.external_id <> ALL (CAST(:unreadable AS text[]))
+  AND r.first_observed_at IS DISTINCT FROM k.first_observed_at
