@@ -33,7 +33,18 @@ CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
   score numeric NOT NULL,
   evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
-TRUNCATE resolved
+TRUNCATE resolved;
+-- What is thought now of the pairs of listings in the block.
+CREATE TEMPORARY TABLE IF NOT EXISTS thought (
+  listing_id integer NOT NULL,
+  other_listing_id integer NOT NULL,
+  method text NOT NULL,
+  score numeric NOT NULL,
+  verdict text NOT NULL,
+  prices text NOT NULL,
+  evidence jsonb NOT NULL
+) ON COMMIT DELETE ROWS;
+TRUNCATE thought
 
 -- name: begin_block
 INSERT INTO block
@@ -92,13 +103,40 @@ FROM unnest(CAST(:listing_ids AS integer[]), CAST(:clusters AS text[]), CAST(:me
             CAST(:scores AS numeric[]), CAST(:evidence AS jsonb[]))
   AS r (listing_id, cluster, method, score, evidence)
 
--- name: delete_matches
-DELETE FROM matches
-WHERE listing_id IN (SELECT listing_id FROM block)
-   OR other_listing_id IN (SELECT listing_id FROM block)
+-- name: find_broken_links
+-- Links that the evidence made and makes no more. What a person or a file takes back is no break.
+SELECT l.source, l.external_id, o.source AS other_source, o.external_id AS other_external_id,
+       m.method, coalesce(t.evidence ->> 'why', 'nothing links them any more') AS why
+FROM matches AS m
+JOIN resolved AS r ON r.listing_id = m.listing_id
+JOIN resolved AS s ON s.listing_id = m.other_listing_id
+JOIN listings AS l ON l.id = m.listing_id
+JOIN listings AS o ON o.id = m.other_listing_id
+LEFT JOIN thought AS t
+       ON t.listing_id = m.listing_id AND t.other_listing_id = m.other_listing_id
+WHERE m.verdict = 'linked' AND m.method NOT IN ('correction', 'crosswalk')
+  AND r.cluster <> s.cluster
+ORDER BY l.source, l.external_id, o.source, o.external_id
 
--- name: insert_matches
-INSERT INTO matches (listing_id, other_listing_id, method, score, verdict, prices, evidence)
+-- name: delete_matches
+DELETE FROM matches AS m
+WHERE (m.listing_id IN (SELECT listing_id FROM block)
+       OR m.other_listing_id IN (SELECT listing_id FROM block))
+  AND (m.listing_id, m.other_listing_id) NOT IN (SELECT listing_id, other_listing_id FROM thought)
+
+-- name: upsert_matches
+-- One that reads the same as before keeps the time at which it was decided.
+INSERT INTO matches AS m (listing_id, other_listing_id, method, score, verdict, prices, evidence)
+SELECT * FROM thought
+ON CONFLICT (listing_id, other_listing_id) DO UPDATE
+SET method = excluded.method, score = excluded.score, verdict = excluded.verdict,
+    prices = excluded.prices, evidence = excluded.evidence, decided_at = now()
+WHERE (m.method, m.score, m.verdict, m.prices, m.evidence)
+      IS DISTINCT FROM
+      (excluded.method, excluded.score, excluded.verdict, excluded.prices, excluded.evidence)
+
+-- name: insert_thought
+INSERT INTO thought
 SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
   CAST(:methods AS text[]), CAST(:scores AS numeric[]), CAST(:verdicts AS text[]),
   CAST(:prices AS text[]), CAST(:evidence AS jsonb[]))
@@ -147,8 +185,8 @@ SET asset_id = d.to_asset_id, match_method = d.method, match_score = d.score,
     match_evidence = d.evidence
 FROM decisions AS d
 WHERE l.id = d.listing_id
-  AND (l.asset_id, l.match_method, l.match_evidence)
-      IS DISTINCT FROM (d.to_asset_id, d.method, d.evidence)
+  AND (l.asset_id, l.match_method, l.match_score, l.match_evidence)
+      IS DISTINCT FROM (d.to_asset_id, d.method, d.score, d.evidence)
 
 -- name: find_moved_assets
 SELECT from_asset_id AS id FROM decisions WHERE from_asset_id <> to_asset_id
@@ -161,19 +199,46 @@ WHERE a.id = d.from_asset_id AND d.from_asset_id <> d.to_asset_id
   AND NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 
 -- name: find_nameless_assets
-SELECT DISTINCT ON (a.id) a.id, l.name, l.external_id
-FROM assets AS a JOIN listings AS l ON l.asset_id = a.id
-WHERE a.id IN (SELECT to_asset_id FROM decisions) AND a.slug = '~' || a.id
-ORDER BY a.id, l.source, l.external_id
+-- In the order in which they may choose: what a crosswalk names, then the greatest market cap, then
+-- the first by source and id. None of that depends on the order in which listings came.
+SELECT id, name, source, external_id, named
+FROM (
+  SELECT DISTINCT ON (a.id) a.id, l.name, l.source, l.external_id,
+         min(c.asset) OVER of_asset AS named, max(l.market_cap_usd) OVER of_asset AS cap
+  FROM assets AS a
+  JOIN listings AS l ON l.asset_id = a.id
+  LEFT JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
+  WHERE a.id IN (SELECT to_asset_id FROM decisions) AND a.slug = '~' || a.id
+  WINDOW of_asset AS (PARTITION BY a.id)
+  ORDER BY a.id, l.source, l.external_id
+) AS nameless
+ORDER BY named IS NULL, cap DESC NULLS LAST, source, external_id
 
 -- name: give_slugs
--- A slug is given once and kept. The name makes it; where another asset has that one already, the
--- name and the asset's id do: "~" stands in no slug made from a name, so the two never clash.
-WITH named AS (
-  SELECT id, slug, row_number() OVER (PARTITION BY slug ORDER BY id) AS nth
-  FROM unnest(CAST(:ids AS integer[]), CAST(:slugs AS text[])) AS n (id, slug)
+-- A slug is given once and kept; that of an asset which is gone goes only to a listing that was it.
+-- The first that wants a free one has it. Others have "~" and their external id behind it, or, where
+-- that is not free either, the asset's id: "~" stands in no slug made from a name.
+WITH gone AS MATERIALIZED (
+  SELECT asset_id, slug FROM removed_assets
+  WHERE slug = ANY(CAST(:slugs AS text[])) OR slug = ANY(CAST(:longer AS text[]))
+), wanted AS (
+  SELECT id, slug, longer, row_number() OVER (PARTITION BY slug ORDER BY nth) AS turn,
+         row_number() OVER (PARTITION BY longer ORDER BY nth) AS longer_turn
+  FROM unnest(CAST(:ids AS integer[]), CAST(:slugs AS text[]), CAST(:longer AS text[]))
+       WITH ORDINALITY AS n (id, slug, longer, nth)
+), open AS (
+  SELECT w.*,
+         w.turn = 1 AND NOT EXISTS (SELECT FROM assets WHERE slug = w.slug)
+           AND NOT EXISTS (SELECT FROM gone AS g WHERE g.slug = w.slug
+                           AND NOT EXISTS (SELECT FROM listings AS l
+                                           JOIN identity_events AS e ON e.listing_id = l.id
+                                           WHERE l.asset_id = w.id
+                                             AND e.from_asset_id = g.asset_id)) AS is_free,
+         w.longer_turn = 1 AND NOT EXISTS (SELECT FROM assets WHERE slug = w.longer)
+           AND NOT EXISTS (SELECT FROM gone AS g WHERE g.slug = w.longer) AS longer_is_free
+  FROM wanted AS w
 )
 UPDATE assets AS a
-SET slug = CASE WHEN n.nth = 1 AND NOT EXISTS (SELECT FROM assets WHERE slug = n.slug)
-                THEN n.slug ELSE n.slug || '~' || a.id END
-FROM named AS n WHERE a.id = n.id
+SET slug = CASE WHEN o.is_free THEN o.slug WHEN o.longer_is_free THEN o.longer
+                ELSE o.slug || '~' || a.id END
+FROM open AS o WHERE a.id = o.id

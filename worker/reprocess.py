@@ -122,6 +122,7 @@ class _Reprocess:
             self.conn.execute(
                 self.statements["delete_unobserved_listings"], {"source": self.source.name}
             )
+            self.conn.execute(self.statements["delete_unfounded_matches"])
             self.names.rebuild()
             decide.touch_every_key(self.conn)
             decide.resolve(self.conn, None)

@@ -37,6 +37,11 @@ WHERE l.id = o.listing_id AND l.source = :source
 DELETE FROM listings AS l
 WHERE l.source = :source AND NOT EXISTS (SELECT FROM observations WHERE listing_id = l.id)
 
+-- name: delete_unfounded_matches
+DELETE FROM matches AS m
+WHERE NOT EXISTS (SELECT FROM listings WHERE id = m.listing_id)
+   OR NOT EXISTS (SELECT FROM listings WHERE id = m.other_listing_id)
+
 -- name: find_all_assets
 SELECT id FROM assets
 

@@ -45,6 +45,7 @@ OVERALL = (
     "observations_have_listings",
     "listings_show_their_newest",
     "links_follow_the_rule",
+    "matches_follow_the_rule",
     "assets_have_listings",
     "assets_show_their_listings",
     "assets_show_what_they_were_called",

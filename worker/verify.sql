@@ -123,7 +123,25 @@ SELECT 'listing ' || l.source || ':' || l.external_id AS what,
               coalesce(d.to_asset_id::text, 'one of its own'), d.method) AS why
 FROM decisions AS d JOIN listings AS l ON l.id = d.listing_id
 WHERE d.from_asset_id IS DISTINCT FROM d.to_asset_id
-   OR (l.match_method, l.match_evidence) IS DISTINCT FROM (d.method, d.evidence)
+   OR (l.match_method, l.match_score, l.match_evidence)
+      IS DISTINCT FROM (d.method, d.score, d.evidence)
+
+-- name: matches_follow_the_rule
+SELECT format('match of %s and %s', coalesce(l.source || ':' || l.external_id, 'no listing'),
+              coalesce(o.source || ':' || o.external_id, 'no listing')) AS what,
+       CASE WHEN m.listing_id IS NULL
+            THEN format('is not kept, but should be %s by %s', t.verdict, t.method)
+            WHEN t.listing_id IS NULL
+            THEN format('is %s by %s, which the rule does not give', m.verdict, m.method)
+            ELSE format('is %s by %s, but should be %s by %s, or on other evidence',
+                        m.verdict, m.method, t.verdict, t.method) END AS why
+FROM matches AS m
+FULL JOIN thought AS t
+       ON t.listing_id = m.listing_id AND t.other_listing_id = m.other_listing_id
+LEFT JOIN listings AS l ON l.id = coalesce(t.listing_id, m.listing_id)
+LEFT JOIN listings AS o ON o.id = coalesce(t.other_listing_id, m.other_listing_id)
+WHERE (m.method, m.score, m.verdict, m.prices, m.evidence)
+      IS DISTINCT FROM (t.method, t.score, t.verdict, t.prices, t.evidence)
 
 -- name: raw_has_its_hash
 SELECT 'raw {source}:' || external_id || ' at ' || observed_at AS what,

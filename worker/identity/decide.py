@@ -6,15 +6,18 @@
 import json
 from collections.abc import Sequence
 
+import structlog
 from sqlalchemy import Connection
 
 from worker.identity import resolver
 from worker.identity.blocks import read_block
-from worker.identity.evidence import Match, Resolution
+from worker.identity.evidence import Match
 from worker.identity.names import slugify
 from worker.statements import read_statements
 
 STATEMENTS = read_statements("identity.sql")
+
+log = structlog.get_logger(__name__)
 
 
 def resolve(conn: Connection, run_id: int | None) -> list[int]:
@@ -23,20 +26,17 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
     Under the identity lock only. An asset that is left without a listing is deleted, and every one
     that has no slug yet gets one. The same listings again change nothing.
     """
-    resolution = _decide(conn)
-    _store_matches(conn, resolution.matches)
+    _decide(conn)
+    _report_broken_links(conn)
+    conn.execute(STATEMENTS["delete_matches"])
+    conn.execute(STATEMENTS["upsert_matches"])
     conn.execute(STATEMENTS["number_new_assets"])
     conn.execute(STATEMENTS["insert_new_assets"])
     conn.execute(STATEMENTS["record_events"], {"run_id": run_id})
     conn.execute(STATEMENTS["move_listings"])
     moved = list(conn.scalars(STATEMENTS["find_moved_assets"]))
     conn.execute(STATEMENTS["delete_left_assets"])
-    nameless = conn.execute(STATEMENTS["find_nameless_assets"]).all()
-    if nameless:
-        slugs = [slugify(row.name, row.external_id) for row in nameless]
-        conn.execute(
-            STATEMENTS["give_slugs"], {"ids": [row.id for row in nameless], "slugs": slugs}
-        )
+    _give_slugs(conn)
     return moved
 
 
@@ -57,8 +57,8 @@ def decide_on_all(conn: Connection) -> None:
     _decide(conn)
 
 
-def _decide(conn: Connection) -> Resolution:
-    """Resolve the listings that hang together with `touched_keys`; fill `decisions`."""
+def _decide(conn: Connection) -> None:
+    """Resolve what hangs together with `touched_keys`; fill `decisions` and `thought`."""
     conn.execute(STATEMENTS["create_decisions"])
     candidates, rulings = read_block(conn)
     resolution = resolver.resolve(candidates, rulings)
@@ -89,13 +89,40 @@ def _decide(conn: Connection) -> Resolution:
         },
     )
     conn.execute(STATEMENTS["settle"])
-    return resolution
+    _note_matches(conn, resolution.matches)
 
 
-def _store_matches(conn: Connection, matches: Sequence[Match]) -> None:
-    conn.execute(STATEMENTS["delete_matches"])
+def _report_broken_links(conn: Connection) -> None:
+    for row in conn.execute(STATEMENTS["find_broken_links"]):
+        log.warning(
+            "a link is broken: its listings are assets of their own now",
+            listing=f"{row.source}:{row.external_id}",
+            other=f"{row.other_source}:{row.other_external_id}",
+            method=row.method,
+            why=row.why,
+        )
+
+
+def _give_slugs(conn: Connection) -> None:
+    """Give each asset that has none yet a slug, in an order that does not depend on arrival."""
+    nameless = conn.execute(STATEMENTS["find_nameless_assets"]).all()
+    if not nameless:
+        return
+    slugs = [slugify(row.named or row.name, row.external_id) for row in nameless]
+    longer = []
+    for row, slug in zip(nameless, slugs, strict=True):
+        own = slugify(row.external_id, row.source)
+        # Digits alone could be another asset's id, which stands there where nothing else is left.
+        longer.append(f"{slug}~{row.source}-{own}" if own.isdigit() else f"{slug}~{own}")
     conn.execute(
-        STATEMENTS["insert_matches"],
+        STATEMENTS["give_slugs"],
+        {"ids": [row.id for row in nameless], "slugs": slugs, "longer": longer},
+    )
+
+
+def _note_matches(conn: Connection, matches: Sequence[Match]) -> None:
+    conn.execute(
+        STATEMENTS["insert_thought"],
         {
             "ones": [match.listing_id for match in matches],
             "others": [match.other_listing_id for match in matches],
