@@ -149,8 +149,8 @@ def update_listings(
     """Bring listings, and which asset each is, up to what `fresh` holds.
 
     Returns the assets between which listings moved, and those of renamed ones; they and those of
-    the listings are to be unified then. With `rebuild`, the newest record in `fresh` is what the listing must say, even
-    where the listing says something newer.
+    the listings are to be unified then. With `rebuild`, the newest record in `fresh` is what the
+    listing must say, even where the listing says something newer.
     """
     statements = STATEMENTS[source]
     conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})

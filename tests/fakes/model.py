@@ -1,18 +1,20 @@
 """What a database must hold after any loads, worked out in memory, apart from the program's SQL.
 
+Which listings are one asset, the program's own resolver says, of all listings at once.
 Nothing here is told the order in which records came: only which there are.
 """
 
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import groupby
 from typing import Any
+
+from worker.identity import resolver
+from worker.identity.evidence import Candidate, Resolution
 
 VALUES = ("price_usd", "market_cap_usd", "volume_24h_usd", "circulating_supply")
 """The values that the records here vary; the others are always unknown."""
@@ -182,38 +184,61 @@ class Model:
                 found[told.key] = told
         return found
 
+    def resolution(self) -> tuple[list[Told], Resolution]:
+        """What is thought of all listings together; each is known by its place in the list."""
+        told = sorted(self.newest().values(), key=lambda each: each.key)
+        found = [
+            Candidate(
+                n,
+                *each.key,
+                each.symbol.strip(),
+                each.name.strip(),
+                each.observed_at,
+                *(each.values[at] for at in (0, 1, 3)),
+            )
+            for n, each in enumerate(told)
+        ]
+        return told, resolver.resolve(found, [])
+
     def clusters(self) -> list[list[Told]]:
         """Which listings are one asset, each list in the order of source and external id."""
-        linked: list[list[Told]] = []
-        by_label = sorted(self.newest().values(), key=lambda told: (labels(told), told.key))
-        for (symbol, name), group in groupby(by_label, key=labels):
-            members = list(group)
-            namesakes = Counter(map(origin, members))
-            together = [m for m in members if namesakes[origin(m)] == 1 and symbol and name]
-            linked += [[member] for member in members if member not in together]
-            if together:
-                linked.append(together)
-        return linked
+        told, resolution = self.resolution()
+        return [[told[n] for n in sorted(cluster)] for cluster in resolution.clusters]
+
+    def matches(self) -> dict[tuple[Key, Key], tuple[str, str, str]]:
+        """How each two listings that may be one are matched: method, verdict, prices."""
+        told, resolution = self.resolution()
+        return {
+            (told[m.listing_id].key, told[m.other_listing_id].key): (m.method, m.verdict, m.prices)
+            for m in resolution.matches
+        }
+
+    def names(self) -> dict[tuple[Key, str, str], datetime]:
+        """Since when each listing was called what."""
+        found: dict[tuple[Key, str, str], datetime] = {}
+        for told in self.records:
+            label = told.key, told.symbol.strip(), told.name.strip()
+            found[label] = min(told.observed_at, found.get(label, told.observed_at))
+        return found
+
+    def former_names(self) -> dict[frozenset[Key], set[str]]:
+        """What else each asset is or was called, without regard to capitals."""
+        names = self.names()
+        return {
+            frozenset(told.key for told in cluster): {
+                " ".join(label.split()).lower()
+                for key, *labels in names
+                for label in labels
+                if key in {told.key for told in cluster} and label
+            }
+            - {unify(cluster).symbol.lower(), unify(cluster).name.lower()}
+            for cluster in self.clusters()
+        }
 
     def assets(self) -> dict[frozenset[Key], Asset]:
         return {
             frozenset(told.key for told in cluster): unify(cluster) for cluster in self.clusters()
         }
-
-
-def labels(told: Told) -> tuple[str, str]:
-    """Symbol and name as they are compared."""
-    symbol, name = (
-        " ".join(unicodedata.normalize("NFKC", label).casefold().split())
-        for label in (told.symbol, told.name)
-    )
-    return symbol, name
-
-
-def origin(told: Told) -> tuple[str, str]:
-    """The source, or a CSV file's namespace: under each, one symbol and name are one asset."""
-    is_named = told.source == "csv" and ":" in told.external_id
-    return told.source, told.external_id.split(":")[0] if is_named else ""
 
 
 TRUST = ("coingecko", "coinpaprika", "csv")

@@ -15,7 +15,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from shared.errors import InjectedFailureError
-from shared.tables import RAW, assets, checkpoints, listings, observations, rejects
+from shared.tables import (
+    RAW,
+    assets,
+    checkpoints,
+    listing_names,
+    listings,
+    matches,
+    observations,
+    rejects,
+)
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
 from tests.fakes.databases import empty
 from tests.fakes.model import VALUES, Asset, Key, Model, Told
@@ -34,9 +43,9 @@ IDS = {
     "csv": ("btc", "a:btc", "a:eth", "b:btc"),
 }
 SYMBOLS = ("btc", "BTC", "\uff42\uff54\uff43", "eth", "")
-NAMES = ("Bitcoin", " bitcoin ", "Bit  Coin", "BIT\u00a0COIN", "Ether")
+NAMES = ("Bitcoin", " bitcoin ", "Bit  Coin", "BIT\u00a0COIN", "Ether", "Wrapped Bitcoin")
 MINUTES = (0, 1, 59, 60, 61, 120)
-PRICES = ("1", "1.50", "1.5", "1.1", "1.04", "0", "null", "8.69e-05", "3", "32797.104559839122")
+PRICES = ("1", "1.50", "1.5", "1.1", "1.04", "1.01", "0", "null", "8.69e-05", "3", "32797.104559839122")
 REFUSED = (
     b'{"id": "btc"}',
     b"[1]",
@@ -221,12 +230,13 @@ def assert_same(conn: Connection, model: Model) -> None:
     )
     assert read_listings(conn) == {
         key: (told.symbol.strip(), told.name.strip(), told.observed_at, told.payload_hash,
-              told.values, "symbol_and_name" if len(cluster) > 1 else "own")
+              told.values, len(cluster) > 1)
         for cluster in model.clusters()
         for told in cluster
         for key in (told.key,)
     }  # fmt: skip
     assert read_assets(conn) == model.assets()
+    assert_same_identity(conn, model)
     kept = conn.execute(select(rejects.c.source, rejects.c.payload, rejects.c.times_seen))
     assert {(row.source, bytes(row.payload)): row.times_seen for row in kept} == model.refused
     stands = conn.execute(select(checkpoints)).all()
@@ -243,6 +253,26 @@ def assert_same(conn: Connection, model: Model) -> None:
     } == model.counts
 
 
+def assert_same_identity(conn: Connection, model: Model) -> None:
+    """Compare what is thought of listings, and what they were called."""
+    keys = {row.id: (row.source, row.external_id) for row in conn.execute(select(listings))}
+    assert {
+        (keys[row.listing_id], keys[row.other_listing_id]): (row.method, row.verdict, row.prices)
+        for row in conn.execute(select(matches))
+    } == model.matches()
+    assert {
+        (keys[row.listing_id], row.symbol, row.name): row.first_observed_at
+        for row in conn.execute(select(listing_names))
+    } == model.names()
+    found: dict[int, set[Key]] = {}
+    for row in conn.execute(select(listings)):
+        found.setdefault(row.asset_id, set()).add(keys[row.id])
+    assert {
+        frozenset(found[row.id]): {label.lower() for label in row.former_names.splitlines()}
+        for row in conn.execute(select(assets))
+    } == model.former_names()
+
+
 def values(row):
     return tuple(getattr(row, name) for name in VALUES)
 
@@ -251,7 +281,7 @@ def read_listings(conn: Connection) -> dict[Key, tuple]:
     return {
         (row.source, row.external_id): (
             *(row.symbol, row.name, row.observed_at, bytes(row.payload_hash)),
-            *(values(row), row.match_method),
+            *(values(row), row.match_method != "own"),
         )
         for row in conn.execute(select(listings))
     }

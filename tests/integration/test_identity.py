@@ -2,8 +2,9 @@ from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Engine, select
+from structlog.testing import capture_logs
 
-from shared.tables import assets, identity_events, listings
+from shared.tables import assets, identity_events, listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
 from worker.verify import verify
 
@@ -145,3 +146,72 @@ def test_a_slug_is_never_given_to_another_coin(engine: Engine):
     assert found[0] == "meta"
     assert all(slug.startswith("meta~") for slug in found[1:])
     assert len(set(found)) == 3
+
+
+def test_of_two_that_come_at_once_the_greater_has_the_bare_slug_whatever_their_order(
+    engine: Engine,
+):
+    small = market("meta-1", "m1", "Meta!", market_cap=5)
+    great = market("meta-2", "m2", "Meta?", market_cap=900)
+
+    load(engine, COINGECKO, small, great)
+
+    with engine.connect() as conn:
+        found = conn.execute(
+            select(listings.c.external_id, assets.c.slug).join(
+                assets, assets.c.id == listings.c.asset_id
+            )
+        )
+        assert {tuple(row) for row in found} == {("meta-2", "meta"), ("meta-1", "meta~meta-1")}
+
+
+def test_the_slug_of_an_asset_that_is_gone_goes_to_no_other_coin(engine: Engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
+    load(engine, COINPAPRIKA, ticker("btc-gold", "GLD", "Gold"))
+    assert slugs(engine) == ["bitcoin", "gold"]
+    load(engine, COINPAPRIKA, ticker("btc-gold", "BTC", "Bitcoin", 1, LATER))
+    assert slugs(engine) == ["bitcoin"]
+
+    load(engine, COINGECKO, market("gold-2", "gld", "Gold"))
+
+    assert slugs(engine) == ["bitcoin", "gold~gold-2"]
+
+    load(engine, COINPAPRIKA, ticker("btc-gold", "GLX", "Gold", 1, "2026-01-02T12:09:00Z"))
+
+    assert slugs(engine) == ["bitcoin", "gold", "gold~gold-2"]  # back to the coin that it was of
+
+
+def test_a_link_that_prices_break_is_told_with_both_listings_and_why(engine: Engine):
+    load(engine, COINGECKO, market("coin-a", "coa", "Coin A", 1, market_cap=None))
+    load(engine, COINPAPRIKA, ticker("coa-coin-a", "COA", "Coin A", 1))
+    assert len(clusters(engine)) == 1
+
+    with capture_logs() as logs:
+        load(engine, COINPAPRIKA, ticker("coa-coin-a", "COA", "Coin A", 900, LATER))
+
+    assert len(clusters(engine)) == 2
+    (warning,) = [each for each in logs if "broken" in each["event"]]
+    assert warning["log_level"] == "warning"
+    assert (warning["listing"], warning["other"]) == ("coingecko:coin-a", "coinpaprika:coa-coin-a")
+    assert "price" in warning["why"]
+    with engine.connect() as conn:
+        assert conn.scalars(select(matches.c.verdict)).all() == ["review"]
+    assert not verify(engine).findings
+
+    load(engine, COINGECKO, market("coin-a", "coa", "Coin A", 901, LATER, market_cap=None))
+
+    assert len(clusters(engine)) == 1
+    assert not verify(engine).findings
+
+
+def test_deciding_the_same_again_leaves_matches_as_they_were(engine: Engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin"))
+    with engine.connect() as conn:
+        before = conn.execute(select(matches)).all()
+    assert before
+
+    load(engine, COINGECKO, market("other", "btc", "Something else"))
+
+    with engine.connect() as conn:
+        assert conn.execute(select(matches)).all() == before

@@ -76,6 +76,17 @@ MENDED = {
            WHERE l.source = 'coingecko' AND o.source = 'coingecko' AND l.id <> o.id""",
         "links_follow_the_rule",
     ),
+    "a match that is gone": ("DELETE FROM matches", "matches_follow_the_rule"),
+    "a match on other evidence": (
+        "UPDATE matches SET evidence = '{}', verdict = 'review'",
+        "matches_follow_the_rule",
+    ),
+    "a match of listings that there are not": (
+        """INSERT INTO matches (listing_id, other_listing_id, method, score,
+                                verdict, prices, evidence)
+           VALUES (998, 999, 'contract', 1, 'linked', 'unknown', '{}')""",
+        "matches_follow_the_rule",
+    ),
     "a link that the rule does not give": (
         "UPDATE listings SET asset_id = (SELECT min(id) FROM assets)",
         "links_follow_the_rule",
@@ -163,6 +174,9 @@ ROWS = {
     "an asset whose value is said to be another listing's": "asset bitcoin",
     "an asset that counts another number of sources": "asset ethereum",
     "two listings that swapped their assets": "coinpaprika:btc-bitcoin",
+    "a match that is gone": "coingecko:bitcoin and coinpaprika:btc-bitcoin",
+    "a match on other evidence": "coingecko:bitcoin and coinpaprika:btc-bitcoin",
+    "a match of listings that there are not": "match of no listing",
     "a link that the rule does not give": "coingecko:ethereum",
     "a payload that was changed": "coingecko:ethereum",
     "a raw record that is gone": "coingecko:ethereum",
