@@ -45,7 +45,19 @@ IDS = {
 SYMBOLS = ("btc", "BTC", "\uff42\uff54\uff43", "eth", "")
 NAMES = ("Bitcoin", " bitcoin ", "Bit  Coin", "BIT\u00a0COIN", "Ether", "Wrapped Bitcoin")
 MINUTES = (0, 1, 59, 60, 61, 120)
-PRICES = ("1", "1.50", "1.5", "1.1", "1.04", "1.01", "0", "null", "8.69e-05", "3", "32797.104559839122")
+PRICES = (
+    "1",
+    "1.50",
+    "1.5",
+    "1.1",
+    "1.04",
+    "1.01",
+    "0",
+    "null",
+    "8.69e-05",
+    "3",
+    "32797.104559839122",
+)
 REFUSED = (
     b'{"id": "btc"}',
     b"[1]",
