@@ -231,7 +231,7 @@ class Model:
                 for label in labels
                 if key in {told.key for told in cluster} and label
             }
-            - {unify(cluster).symbol.lower(), unify(cluster).name.lower()}
+            - {unify(cluster).symbol.lower(), " ".join(unify(cluster).name.lower().split())}
             for cluster in self.clusters()
         }
 

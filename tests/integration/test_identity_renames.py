@@ -78,6 +78,18 @@ def test_what_another_source_calls_it_is_also_found_and_capitals_make_no_name(en
     assert not verify(engine).findings
 
 
+@pytest.mark.parametrize(
+    ("symbol", "name"), [("x", "Bit  Coin"), ("\u0131", "Dotless"), ("\u00df", "X")]
+)
+def test_what_is_called_one_thing_alone_has_no_former_name(engine: Engine, symbol: str, name: str):
+    load(engine, COINGECKO, market("one", symbol, name))
+    assert former_names(engine) == [[]]
+    reprocess(engine, COINGECKO)
+
+    assert former_names(engine) == [[]]
+    assert not verify(engine, [COINGECKO]).findings
+
+
 def test_a_price_under_the_known_name_writes_no_name(engine: Engine):
     load(engine, COINGECKO, TERRA)
     with engine.connect() as conn:
