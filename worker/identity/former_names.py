@@ -10,18 +10,25 @@ def _compared(label: str) -> str:
     return f"lower(upper({_in_one_line(label)}))"
 
 
-FORMER_NAMES = f"""(
+STATEMENT = """(
   SELECT coalesce(string_agg(label, chr(10) ORDER BY label), '')
   FROM (
-    SELECT min({_in_one_line("said.label")} COLLATE "C") AS label
+    SELECT min({in_one_line} COLLATE "C") AS label
     FROM listings AS l
     JOIN listing_names AS k ON k.listing_id = l.id
     CROSS JOIN LATERAL (VALUES (k.name), (k.symbol)) AS said (label)
     WHERE l.asset_id = a.id AND said.label <> ''
-      AND {_compared("said.label")} NOT IN ({_compared("a.name")}, {_compared("a.symbol")})
-    GROUP BY {_compared("said.label")}
+      AND {compared} NOT IN ({name}, {symbol})
+    GROUP BY {compared}
   ) AS labels
 )"""
+
+FORMER_NAMES = STATEMENT.format(
+    in_one_line=_in_one_line("said.label"),
+    compared=_compared("said.label"),
+    name=_compared("a.name"),
+    symbol=_compared("a.symbol"),
+)
 """The names and symbols that the listings of asset `a` have or had, and it has not: one a line.
 
 Two that differ in capitals or white space alone count as one.
