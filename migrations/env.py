@@ -1,6 +1,7 @@
 """How Alembic reaches the database: over the connection that `worker.migrate` hands it."""
 
 from alembic import context
+from sqlalchemy import text
 
 from shared.tables import metadata
 
@@ -8,6 +9,13 @@ connection = context.config.attributes.get("connection")
 if connection is None:
     raise SystemExit("run `worker migrate`: it opens the connection that migrations run on")
 
-context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+# Partitions come and go as the data does; what they are like, the tables that they are of say.
+partitions = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition")))
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    compare_server_default=True,
+    include_name=lambda name, kind, _: kind != "table" or name not in partitions,
+)
 with context.begin_transaction():
     context.run_migrations()

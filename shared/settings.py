@@ -48,7 +48,10 @@ CRASH_POINTS = (
     "before_commit",
     "after_commit",
 )
-"""The points of a batch at which `FAULT` can kill the worker, in the order they are come to."""
+"""The points of a batch, in the order they are come to."""
+
+FAULT_POINTS = (*CRASH_POINTS, "before_attach")
+"""Where `FAULT` can kill the worker: the last, where a partition is made that is no part yet."""
 
 ENVIRONMENTS = ("development", "test", "staging", "production")
 
@@ -285,8 +288,8 @@ class _Environment(Schema):
 
     def read_fault(self, value: str) -> Fault:
         point, _, batch = value.partition(":")
-        if point not in CRASH_POINTS:
-            raise ValidationError(f"{value!r}: expected one of {', '.join(CRASH_POINTS)}")
+        if point not in FAULT_POINTS:
+            raise ValidationError(f"{value!r}: expected one of {', '.join(FAULT_POINTS)}")
         if batch and not re.fullmatch("[1-9][0-9]*", batch, re.ASCII):
             raise ValidationError(f"{value!r}: expected the number of a batch, as in {point}:3")
         return Fault(point, int(batch or 1))

@@ -6,8 +6,8 @@ Sized for 20 000 assets and a full snapshot every 5 minutes: 5 million observati
 - `raw_*` is keyed (observed_at, external_id, payload_hash): every lookup there has the whole key,
   and with the time first a snapshot is written to the right edge of the index instead of to one
   leaf page for each of 20 000 ids. `observations` is keyed listing first, since that is how a
-  history is read. Both keys hold the time and the id, so either table can be partitioned by time
-  and distributed by id.
+  history is read. Both keys hold the time and the id: either table is partitioned by time, and can
+  be distributed by id.
 - `payload_hash` is the first 16 bytes of the SHA-256 of `payload::text`, computed by Postgres:
   anyone can check it with SQL, and spelling that JSONB does not keep (white space, the order of
   keys) makes no revision.
@@ -48,7 +48,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -93,7 +93,11 @@ def _search_text() -> Column[object]:
     return Column("search_text", Key, Computed(labels, persisted=True))
 
 
-def _raw_table(source: str) -> Table:
+BY_TIME = "RANGE (observed_at)"
+"""How the large tables are partitioned; what the partitions are, `shared.partitions` says."""
+
+
+def _raw_table(source: str, partition_by: str | None = None) -> Table:
     """The raw records of one source, as received; appended to, never changed."""
     return Table(
         f"raw_{source}",
@@ -105,10 +109,11 @@ def _raw_table(source: str) -> Table:
         Column("payload_hash", LargeBinary, nullable=False),
         Column("payload", JSONB, nullable=False),
         PrimaryKeyConstraint("observed_at", "external_id", "payload_hash"),
+        postgresql_partition_by=partition_by,
     )
 
 
-RAW = {source: _raw_table(source) for source in ("coinpaprika", "coingecko", "csv")}
+RAW = {source: _raw_table(source, BY_TIME) for source in ("coinpaprika", "coingecko", "csv")}
 
 RAW_LISTS = {source: _raw_table(source) for source in ("coingecko_coins", "coinpaprika_contracts")}
 """Of the sources that say which contracts a coin has, and nothing of its price.
@@ -132,7 +137,40 @@ observations = Table(
     # What one run observed. Runs follow each other in the table as they were written, so that a
     # range of pages says where each is; a B-tree entry for each row would cost ten times as much.
     Index(None, "run_id", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    postgresql_partition_by=BY_TIME,
 )
+
+pruned_partitions = Table(
+    "pruned_partitions",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("source", Key, nullable=False),
+    Column("partition", Text, nullable=False),
+    _time("observed_from"),
+    _time("observed_until"),
+    Column("records", BigInteger, nullable=False),
+    Column("archive", Text),
+    Column("digest", LargeBinary),
+    _time("pruned_at", now=True),
+)
+"""Raw records that are here no more: those of a source, observed in [from, until), that had come
+before `pruned_at`. `archive` is the file that has them, null where they were dropped, and `digest`
+its SHA-256. Their observations are kept."""
+
+pruned_runs = Table(
+    "pruned_runs",
+    metadata,
+    Column(
+        "pruned_id",
+        Integer,
+        ForeignKey("pruned_partitions.id"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("records", BigInteger, nullable=False),
+)
+"""How many of the pruned records each run had brought."""
 
 asset_version = Sequence("asset_version", metadata=metadata)
 """Drawn from under the identity lock alone, so that versions rise in commit order."""

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ TESTS = Path(__file__).parent
 FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults", "browser", "clients"}
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 TEMPLATE = "test_template"
+PAST = [datetime(*month, 1, tzinfo=UTC) for month in ((2025, 1), (2026, 1), (2026, 2))]
 
 # The same inputs in every run of `make test`; HYPOTHESIS_PROFILE=thorough looks for new ones.
 hypothesis_settings.register_profile(
@@ -76,12 +78,18 @@ def maintenance_engine(server: RunningServer) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def template_database(server: RunningServer, maintenance_engine: Engine) -> str:
-    """A migrated database that tests are given copies of."""
+    """A migrated database that tests are given copies of.
+
+    It has room for what tests put into the tables past the worker.
+    """
     with maintenance_engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
+    from tests.fakes.databases import make_room  # noqa: PLC0415
     from worker.migrate import upgrade  # noqa: PLC0415
 
-    upgrade(server.url.set(database=TEMPLATE))
+    url = server.url.set(database=TEMPLATE)
+    upgrade(url)
+    make_room(url, *PAST)
     return TEMPLATE
 
 

@@ -53,6 +53,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
 -- name: insert_raw
 -- A record that is known costs a look-up in the key, and writes nothing. No other session writes to
 -- this source, so what is not there is not on its way either. Returns the new ones.
+-- With the span of the batch, Postgres plans no look into other partitions.
 WITH received AS MATERIALIZED (
   SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
   FROM (
@@ -63,6 +64,7 @@ WITH received AS MATERIALIZED (
     SELECT FROM {raw} AS r
     WHERE r.observed_at = hashed.observed_at AND r.external_id = hashed.external_id
       AND r.payload_hash = hashed.payload_hash
+      AND r.observed_at >= CAST(:start AS timestamptz) AND r.observed_at < CAST(:end AS timestamptz)
   )
 ), added AS (
   INSERT INTO {raw} (observed_at, external_id, payload_hash, run_id, payload)

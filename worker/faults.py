@@ -12,7 +12,7 @@ from shared.settings import Fault
 log = structlog.get_logger(__name__)
 
 At = Callable[[str], None]
-"""Told each point of a batch as the batch comes to it; `CRASH_POINTS` are their names."""
+"""Told each point of a batch as the batch comes to it; `FAULT_POINTS` are their names."""
 
 
 def go_on(point: str) -> None:

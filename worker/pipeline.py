@@ -21,8 +21,9 @@ from shared.errors import (
     RetryableError,
     SourceError,
 )
+from shared.partitions import periods_ahead, periods_of
 from shared.records import Claim, Observation, Page, RawRecord, Reject
-from worker import drift, runs, staging, store
+from worker import drift, partitions, runs, staging, store
 from worker.check import check
 from worker.faults import Faults
 from worker.locks import locked
@@ -133,6 +134,8 @@ class _Run:
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
         with reachable(), locked(self.engine, name) as conn:
+            ahead = periods_ahead(self.options.clock())
+            partitions.create_partitions(conn, name, ahead, self.options.faults.of_batch(name, 0))
             with conn.begin():
                 for interrupted in runs.close_interrupted_runs(conn, name):
                     log.warning(
@@ -266,6 +269,7 @@ class _Run:
                 len(observed),
                 rejects,
                 cursor=page.next_cursor if last else page.cursor,
+                periods=periods_of([said.observed_at for _, said in observed]),
                 moves_cursor=not self.is_import,
                 validators=_validators(page) if keeps_validator and not self.is_import else {},
                 snapshot_progress=self.snapshot_progress,

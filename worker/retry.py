@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.db import is_away, reachable, refusal
 from shared.errors import InjectedFailureError
+from shared.partitions import periods_of
 from shared.records import Claim, Observation, RawRecord, Reject
 from shared.tables import rejects
 from worker import runs, staging, store
@@ -68,6 +69,7 @@ class Checked:
             len(self.observed),
             self.refused,
             cursor=None,
+            periods=periods_of([said.observed_at for _, said in self.observed]),
             moves_cursor=False,
             retried=self.ids,
         )

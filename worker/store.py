@@ -1,15 +1,16 @@
 """The batch transaction: everything that one batch writes, or nothing of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, TextClause
 
+from shared.partitions import Period, span
 from shared.records import Cursor, Reject
 from shared.tables import EVERY_RAW, RAW_LISTS
-from worker import claims, drift, staging
+from worker import claims, drift, partitions, staging
 from worker.faults import At, go_on
 from worker.identity import decide, renames
 from worker.locks import lock_identity
@@ -26,14 +27,16 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 class Batch:
     """What one transaction loads: the records of (a part of) one page, checked.
 
-    `rows` are `observed` records as `staging.stage` wrote them. `retried` are the rejects that are
-    read again; those that are not among `rejects` once more are resolved.
+    `rows` are `observed` records as `staging.stage` wrote them, and `periods` those that they are
+    in. `retried` are the rejects that are read again; those that are not among `rejects` once more
+    are resolved.
     """
 
     rows: bytes
     observed: int
     rejects: Sequence[Reject]
     cursor: Cursor | None
+    periods: Collection[Period] = ()
     moves_cursor: bool = True
     validators: Mapping[str, str] = field(default_factory=dict)
     snapshot_progress: int = 0
@@ -81,12 +84,15 @@ def load_batch(
 ) -> Counts:
     """Load a batch in one transaction, with its counts and its checkpoint, and commit.
 
+    Partitions that it needs and that are not there are made before.
+
     What the run's `phases` took so far is noted at the run.
 
     Idempotent in what it stores: the same batch again is unchanged, and only counted. A failure at
     any point before the COMMIT, in `at` too, leaves nothing of it.
     """
     phases = phases or Phases()
+    partitions.create_partitions(conn, source, batch.periods, at)
     with ExitStack() as until_committed, conn.begin():
         with phases.timing("load"):
             new = _load(conn, source, run_id, batch, at)
@@ -106,7 +112,7 @@ def load_batch(
 
 def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> int:
     """Load all that the batch holds; return how many records were new."""
-    new = load_rows(conn, source, run_id, batch.rows, at) if batch.observed else 0
+    new = load_rows(conn, source, run_id, batch, at) if batch.observed else 0
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
     if batch.rejects:
@@ -117,20 +123,20 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> i
     return new
 
 
-def load_rows(conn: Connection, source: str, run_id: int, rows: bytes, at: At = go_on) -> int:
+def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> int:
     """Bring everything from raw records to assets up to date; return how many were new."""
     statements = STATEMENTS[source]
     at("before_copy")
     if source in RAW_LISTS:
-        new, moved = claims.load_rows(conn, source, run_id, rows, at)
+        new, moved = claims.load_rows(conn, source, run_id, batch.rows, at)
         for point in ("after_listings", "after_observations"):
             at(point)
         if moved:
             unify_assets(conn, source, moved)
         at("after_assets")
         return new
-    staging.copy_staged(conn, rows)
-    new = conn.execute(statements["insert_raw"], {"run_id": run_id}).rowcount
+    staging.copy_staged(conn, batch.rows)
+    new = conn.execute(statements["insert_raw"], {"run_id": run_id, **span(batch.periods)}).rowcount
     at("after_raw")
     if new:
         lock_identity(conn)

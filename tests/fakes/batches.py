@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from shared.partitions import periods_of
 from shared.records import Observation, RawRecord, Reject
 from worker import runs, staging, store
 from worker.check import check
@@ -79,7 +80,8 @@ def batch(source: Source, *payloads: bytes, **fields: Any) -> Batch:
             rejects.append(checked)
         else:
             observed.append((record, checked))
-    arguments: Mapping[str, Any] = {"cursor": None, **fields}
+    periods = periods_of([said.observed_at for _, said in observed])
+    arguments: Mapping[str, Any] = {"cursor": None, "periods": periods, **fields}
     return Batch(staging.stage(observed), len(observed), rejects, **arguments)
 
 

@@ -3,15 +3,18 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.tables import metadata
+from shared.partitions import periods_of
+from shared.tables import RAW, metadata
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
+from worker.partitions import create_partitions
 from worker.verify import Report, verify
 
 _numbers = itertools.count(1)
@@ -28,6 +31,13 @@ def database_copy(
     yield server.set(database=name)
     with maintenance.connect() as conn:
         conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def make_room(url: URL, *instants: datetime) -> None:
+    """Make the partitions of every source that instants are in, as a worker does."""
+    with engine_on(url) as engine, engine.connect() as conn:
+        for source in RAW:
+            create_partitions(conn, source, periods_of(instants))
 
 
 @contextmanager

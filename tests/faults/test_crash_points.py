@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 
-from shared.settings import CRASH_POINTS, SOURCES
+from shared.settings import CRASH_POINTS, FAULT_POINTS, SOURCES
 from shared.tables import RAW_LISTS, checkpoints, runs
 from tests.fakes.databases import engine_on
 from tests.fakes.processes import environ, run_worker
@@ -131,4 +131,4 @@ def test_an_unknown_point_is_answered_with_those_that_there_are(database_url: UR
     ran = run_worker("run --once --source csv", env, tmp_path)
 
     assert ran.returncode == 2
-    assert f"FAULT: 'after_lunch': expected one of {', '.join(CRASH_POINTS)}" in ran.stderr
+    assert f"FAULT: 'after_lunch': expected one of {', '.join(FAULT_POINTS)}" in ran.stderr

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, Text, create_engine, select, text
 
 from shared.errors import SourceError
+from shared.partitions import periods_of
 from shared.records import VALUES, Observation, RawRecord, Reject
 from shared.tables import RAW, metadata, rejects, runs
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, market, open_run
@@ -270,7 +271,8 @@ def assert_loads(conn: Connection, source: Source, records: list[RawRecord]) -> 
     checked = [(record, examine(source, record)) for record in records]
     observed = [(record, said) for record, said in checked if isinstance(said, Observation)]
     refused = [said for _, said in checked if isinstance(said, Reject)]
-    batch = Batch(staging.stage(observed), len(observed), refused, cursor=None)
+    periods = periods_of([said.observed_at for _, said in observed])
+    batch = Batch(staging.stage(observed), len(observed), refused, None, periods)
     empty(conn)
     run_id = open_run(conn, source)
 

@@ -9,9 +9,14 @@ from shared.tables import READER_ROLE, metadata
 from worker.migrate import alembic_config, downgrade, upgrade
 
 
+PARTITIONS = text("SELECT relname FROM pg_class WHERE relispartition")
+
+
 def tables(url: URL) -> set[str]:
+    """Name the tables, without the partitions that some of them consist of."""
     engine = create_engine(url, poolclass=NullPool)
-    found = set(inspect(engine).get_table_names())
+    with engine.connect() as conn:
+        found = set(inspect(conn).get_table_names()) - set(conn.scalars(PARTITIONS))
     engine.dispose()
     return found
 
