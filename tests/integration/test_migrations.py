@@ -8,7 +8,6 @@ from sqlalchemy.pool import NullPool
 from shared.tables import READER_ROLE, metadata
 from worker.migrate import alembic_config, downgrade, upgrade
 
-
 PARTITIONS = text("SELECT relname FROM pg_class WHERE relispartition")
 
 
