@@ -51,14 +51,23 @@ def period_of(at: datetime) -> Period:
         return Period(_LAST, None)
     utc = at.astimezone(UTC)
     if utc.year < MONTHS_FROM:
-        return Period(
-            datetime(utc.year, 1, 1, tzinfo=UTC), datetime(utc.year + 1, 1, 1, tzinfo=UTC)
-        )
+        return Period(_month(utc.year, 1), _month(utc.year + 1, 1))
     years, month = divmod(utc.month, 12)
-    return Period(
-        datetime(utc.year, utc.month, 1, tzinfo=UTC),
-        datetime(utc.year + years, month + 1, 1, tzinfo=UTC),
-    )
+    return Period(_month(utc.year, utc.month), _month(utc.year + years, month + 1))
+
+
+def period_named(suffix: str) -> Period:
+    """Say which period it is that partitions' names end with."""
+    kind, _, number = suffix.partition("_")
+    if kind == "before":
+        return Period(None, _FIRST)
+    if kind == "from":
+        return Period(_LAST, None)
+    return period_of(_month(int(kind), int(number or 1)))
+
+
+def _month(year: int, month: int) -> datetime:
+    return datetime(year, month, 1, tzinfo=UTC)
 
 
 def periods_of(instants: Collection[datetime]) -> frozenset[Period]:

@@ -50,8 +50,8 @@ CRASH_POINTS = (
 )
 """The points of a batch, in the order they are come to."""
 
-FAULT_POINTS = (*CRASH_POINTS, "before_attach")
-"""Where `FAULT` can kill the worker: the last, where a partition is made that is no part yet."""
+FAULT_POINTS = (*CRASH_POINTS, "before_attach", "before_drop")
+"""Where `FAULT` can kill the worker; the last: a partition is made, and one is pruned."""
 
 ENVIRONMENTS = ("development", "test", "staging", "production")
 
@@ -94,6 +94,7 @@ class Settings:
     run_interval_seconds: int
     fail_after_n_records: int | None
     fault: Fault | None
+    raw_retention_days: int | None
     environment: str | None
     log_level: str
     log_format: str | None
@@ -217,6 +218,9 @@ class _Environment(Schema):
     )
     fail_after_n_records = fields.Integer(
         data_key="FAIL_AFTER_N_RECORDS", load_default=None, validate=validate.Range(1)
+    )
+    raw_retention_days = fields.Integer(
+        data_key="RAW_RETENTION_DAYS", load_default=None, validate=validate.Range(1, 36500)
     )
     fault = fields.Method(data_key="FAULT", deserialize="read_fault", load_default=None)
     environment = fields.String(

@@ -50,6 +50,16 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   payload bytea NOT NULL
 ) ON COMMIT DELETE ROWS
 
+-- name: unstage_pruned
+-- What an observation was made of is known, though its raw record was pruned.
+DELETE FROM staging AS s
+USING listings AS l
+JOIN observations AS o ON o.listing_id = l.id
+JOIN pruned_partitions AS p ON p.source = l.source AND o.ingested_at <= p.pruned_at
+                           AND o.observed_at >= p.observed_from AND o.observed_at < p.observed_until
+WHERE l.source = :source AND l.external_id = s.external_id AND o.observed_at = s.observed_at
+  AND o.payload_hash = substr(sha256(convert_to(s.payload::text, 'UTF8')), 1, 16)
+
 -- name: insert_raw
 -- A record that is known costs a look-up in the key, and writes nothing. No other session writes to
 -- this source, so what is not there is not on its way either. Returns the new ones.

@@ -21,6 +21,7 @@ from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker, s
 from worker.commands.checkpoint import checkpoint
 from worker.commands.drift import drift
 from worker.commands.identity import identity
+from worker.commands.prune import prune_
 from worker.commands.rejects import rejects
 from worker.migrate import ensure_reader_login, require_schema, upgrade
 from worker.reprocess import reprocess
@@ -310,3 +311,4 @@ main.add_command(api_keys)
 main.add_command(rejects)
 main.add_command(drift)
 main.add_command(identity)
+main.add_command(prune_)

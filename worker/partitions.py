@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, TextClause
+from sqlalchemy import Connection, TextClause, select
 
-from shared.partitions import Period
-from shared.tables import RAW, observations
+from shared.partitions import Period, periods_of
+from shared.tables import RAW, observations, pruned_partitions
 from worker.faults import At, go_on
 from worker.statements import read_statements
 
@@ -23,20 +23,36 @@ def create_partitions(
         known = conn.info.setdefault(("partitions", table), set())
         if known.issuperset(periods):
             continue
-        statements = _statements(table)
         with conn.begin():
-            there = set(conn.scalars(statements["find_partitions"], {"table": table}))
+            there = find_partitions(conn, table)
         missing = [period for period in periods if period.of(table) not in there]
         if missing:
             _create(conn, table, missing, at)
         known.update(periods)
 
 
+def find_partitions(conn: Connection, table: str) -> set[str]:
+    """Name the partitions that a table has."""
+    return set(conn.scalars(_statements(table)["find_partitions"], {"table": table}))
+
+
+def is_pruned(conn: Connection, source: str, periods: Collection[Period]) -> bool:
+    """Whether raw records of one of the periods may have been pruned.
+
+    Asked once a connection: no one but the source's own lock may prune.
+    """
+    if ("pruned", source) not in conn.info:
+        stmt = select(pruned_partitions.c.observed_from).distinct()
+        found = conn.scalars(stmt.where(pruned_partitions.c.source == source))
+        conn.info["pruned", source] = periods_of(found.all())
+    pruned: frozenset[Period] = conn.info["pruned", source]
+    return not pruned.isdisjoint(periods)
+
+
 def _create(conn: Connection, table: str, periods: Sequence[Period], at: At) -> None:
     with conn.begin():
-        statements = _statements(table)
-        conn.execute(statements["lock_table"])
-        there = set(conn.scalars(statements["find_partitions"], {"table": table}))
+        conn.execute(_statements(table)["lock_table"])
+        there = find_partitions(conn, table)
         for period in periods:
             if period.of(table) in there:
                 continue

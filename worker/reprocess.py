@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row
 
 from shared.db import reachable
+from shared.partitions import periods_of
 from shared.tables import RAW_LISTS
-from worker import claims, staging, store
+from worker import claims, partitions, staging, store
 from worker.identity import decide, renames
 from worker.locks import lock_identity, locked
 from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
@@ -88,6 +89,8 @@ class _Reprocess:
             after = rows[-1]
 
     def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
+        periods = periods_of([row.observed_at for row in rows])
+        partitions.create_partitions(self.conn, self.source.name, periods)
         with self.conn.begin():
             observed = observe_raw(self.source, rows)
             staging.copy_fresh(self.conn, observed)
@@ -110,7 +113,8 @@ class _Reprocess:
                 ).all()
                 if not rows:
                     return
-                staging.copy_fresh(self.conn, observe_raw(self.source, rows))
+                there = [row for row in rows if row.payload_hash is not None]
+                staging.copy_fresh(self.conn, observe_raw(self.source, there))
                 moved = store.update_listings(self.conn, name, None, rebuild=True)
                 store.unify_assets(self.conn, name, moved)
             after = rows[-1].id

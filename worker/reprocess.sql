@@ -1,15 +1,16 @@
 -- Rebuilding what follows from raw records. `{raw}` is the source's raw table.
 
 -- name: read_newest_raw
--- The newest raw record of each of a stretch of listings.
+-- The newest raw record of each of a stretch of listings; without a hash where there is none, as
+-- after `worker prune`: such a listing stays as it is.
 SELECT r.observed_at, r.external_id, r.payload_hash, r.run_id, r.payload::text AS payload, l.id
 FROM (SELECT * FROM listings WHERE source = :source AND id > :after ORDER BY id LIMIT :limit) AS l
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
   SELECT observed_at, payload_hash FROM observations
   WHERE listing_id = l.id ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
-) AS o
-JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
-               AND r.payload_hash = o.payload_hash
+) AS o ON true
+LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
+                    AND r.payload_hash = o.payload_hash
 ORDER BY l.id
 
 -- name: rebuild_observations
@@ -25,13 +26,14 @@ WHERE (o.run_id, o.ingested_at, {o_values})
       IS DISTINCT FROM (excluded.run_id, excluded.ingested_at, {excluded_values})
 
 -- name: delete_unfounded_observations
--- Observations that no raw record stands behind.
+-- Observations that no raw record stands behind, nor one that was pruned.
 DELETE FROM observations AS o
 USING listings AS l
 WHERE l.id = o.listing_id AND l.source = :source
   AND NOT EXISTS (SELECT FROM {raw} AS r
                   WHERE r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash)
+  AND NOT {o_is_pruned}
 
 -- name: delete_unobserved_listings
 DELETE FROM listings AS l

@@ -22,6 +22,14 @@ LISTINGS_OF_TOUCHED = """touched CROSS JOIN LATERAL (
   ) AS l"""
 
 
+# Whether the raw record of an observation `o` of a listing `l` was pruned, if it is not there.
+OBSERVATION_IS_PRUNED = """EXISTS (
+    SELECT FROM pruned_partitions AS p
+    WHERE p.source = l.source AND o.ingested_at <= p.pruned_at
+      AND o.observed_at >= p.observed_from AND o.observed_at < p.observed_until
+  )"""
+
+
 def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
 
@@ -54,6 +62,7 @@ def shared_parts() -> dict[str, str]:
         "set_excluded": ", ".join(f"{value} = excluded.{value}" for value in VALUES),
         "set_values": ", ".join(f"{value} = n.{value}" for value in VALUES),
         "set_unified": ", ".join(f"{column} = u.{column}" for column in value_and_listing),
+        "o_is_pruned": OBSERVATION_IS_PRUNED,
         "a_columns": _columns("a", VALUES),
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
         "a_unified": _columns("a", value_and_listing),

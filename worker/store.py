@@ -136,6 +136,8 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
         at("after_assets")
         return new
     staging.copy_staged(conn, batch.rows)
+    if partitions.is_pruned(conn, source, batch.periods):
+        conn.execute(statements["unstage_pruned"], {"source": source})
     new = conn.execute(statements["insert_raw"], {"run_id": run_id, **span(batch.periods)}).rowcount
     at("after_raw")
     if new:

@@ -165,7 +165,8 @@ SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
-WHERE r.external_id IS NULL OR (r.run_id, r.ingested_at) <> (o.run_id, o.ingested_at)
+WHERE (r.external_id IS NULL AND NOT {o_is_pruned})
+   OR (r.run_id, r.ingested_at) <> (o.run_id, o.ingested_at)
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
@@ -174,7 +175,12 @@ SELECT 'run ' || r.id AS what,
             ELSE format('compared %s prices of %s new records, of which %s jumped',
                         r.prices_compared, r.records_new, r.prices_jumped) END AS why
 FROM runs AS r
-LEFT JOIN (SELECT run_id, count(*) AS stored FROM {raw} GROUP BY run_id) AS n ON n.run_id = r.id
+LEFT JOIN (
+  SELECT run_id, sum(records) AS stored
+  FROM (SELECT run_id, count(*) AS records FROM {raw} GROUP BY run_id
+        UNION ALL SELECT run_id, records FROM pruned_runs) AS each
+  GROUP BY run_id
+) AS n ON n.run_id = r.id
 WHERE r.source = '{source}'
   AND (r.records_new <> coalesce(n.stored, 0)
        OR NOT (0 <= r.prices_jumped AND r.prices_jumped <= r.prices_compared

@@ -1,0 +1,126 @@
+"""Raw records in a Parquet file: written, made durable, read back; needs the extra `parquet`."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import file_digest, sha256
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from shared.errors import ConfigurationError, SourceError
+
+COLUMNS = ("external_id", "observed_at", "payload_hash", "run_id", "ingested_at", "payload")
+
+
+def require_parquet() -> None:
+    """Check that archives can be written.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed.
+    """
+    if find_spec("pyarrow") is None:
+        raise ConfigurationError(
+            "pyarrow, which writes Parquet, is not installed; install kasparro-etl[parquet], or "
+            "say --drop to keep no copy"
+        )
+
+
+def write_archive(
+    parts: Iterable[Sequence[Sequence[Any]]], folder: Path, name: str
+) -> tuple[Path, bytes]:
+    """Write raw records, some at a time, to a new file; return it and its SHA-256.
+
+    The file has its name once all of it is on the disk and was read back. None is overwritten: one
+    that holds the same records, from a time that was cut off, is taken instead.
+
+    Raises:
+        SourceError: what was read back is not what was written; the file is left for inspection.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{name}.{uuid4().hex}.partial"
+    written = _write(partial, parts)
+    if _digest_of(partial) != written:
+        raise SourceError(
+            f"{str(partial)!r} does not hold what was written; nothing was pruned, check the disk",
+            code="archive",
+        )
+    for number in count(1):
+        file = folder / (f"{name}.parquet" if number == 1 else f"{name}.{number}.parquet")
+        if not file.exists():
+            os.link(partial, file)  # unlike a rename, refuses to replace
+            break
+        if _digest_of(file) == written:
+            break
+    partial.unlink()
+    _sync(folder)
+    with file.open("rb") as archive:
+        return file.absolute(), file_digest(archive, "sha256").digest()
+
+
+def _write(file: Path, parts: Iterable[Sequence[Sequence[Any]]]) -> bytes:
+    """Write the file and see it to the disk; return the digest of its records."""
+    # Here and not above: it is optional, and large.
+    import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415
+    from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    instant = pyarrow.timestamp("us", "UTC")
+    types = (
+        pyarrow.string(),
+        instant,
+        pyarrow.binary(),
+        pyarrow.int32(),
+        instant,
+        pyarrow.string(),
+    )
+    schema = pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
+    digest = sha256()
+    with file.open("xb") as sink:
+        with ParquetWriter(sink, schema, compression="zstd") as writer:
+            for rows in parts:
+                for row in rows:
+                    digest.update(_line(row))
+                arrays = [
+                    pyarrow.array([row[place] for row in rows], type=kind)
+                    for place, kind in enumerate(types)
+                ]
+                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+        sink.flush()
+        os.fsync(sink.fileno())
+    return digest.digest()
+
+
+def read_archive(file: Path) -> Iterator[tuple[Any, ...]]:
+    """Yield the raw records of an archive, in the order in which they were written."""
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+
+    with ParquetFile(file) as archive:
+        for group in range(archive.num_row_groups):
+            table = archive.read_row_group(group, columns=list(COLUMNS))
+            yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
+def _digest_of(file: Path) -> bytes:
+    """Return the digest of an archive's records; none where a payload is not its hash."""
+    digest = sha256()
+    for row in read_archive(file):
+        if sha256(row[5].encode()).digest()[:16] != bytes(row[2]):
+            return b""
+        digest.update(_line(row))
+    return digest.digest()
+
+
+def _line(row: Sequence[Any]) -> bytes:
+    external_id, observed_at, payload_hash, run_id, ingested_at, payload = row
+    times = f"{observed_at.timestamp()!r} {ingested_at.timestamp()!r}"
+    key = f"{bytes(payload_hash).hex()} {run_id} {times} {len(external_id)} {external_id}"
+    return f"{key} {len(payload)} {payload}\n".encode()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

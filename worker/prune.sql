@@ -1,0 +1,28 @@
+-- Taking old raw records out. `{raw}` is the source's raw table, `{partition}` one of its partitions.
+
+-- name: weigh_partition
+SELECT count(*) AS records, min(observed_at) AS earliest, max(observed_at) AS latest,
+       pg_total_relation_size(CAST('{partition}' AS regclass)) AS bytes
+FROM {partition}
+
+-- name: read_partition
+-- The payload as the text that was hashed.
+SELECT external_id, observed_at, payload_hash, run_id, ingested_at, payload::text AS payload
+FROM {partition} ORDER BY observed_at, external_id, payload_hash
+
+-- name: set_timeout
+-- To drop a partition, its table is locked for a moment; who reads waits no longer than this for it.
+SET LOCAL lock_timeout = '200ms'
+
+-- name: note_partition
+INSERT INTO pruned_partitions (source, partition, observed_from, observed_until, records, archive,
+                               digest)
+VALUES (:source, '{partition}', :observed_from, :observed_until, :records, :archive, :digest)
+RETURNING id
+
+-- name: note_runs
+INSERT INTO pruned_runs (pruned_id, run_id, records)
+SELECT :pruned_id, run_id, count(*) FROM {partition} GROUP BY run_id
+
+-- name: drop_partition
+DROP TABLE {partition}
