@@ -1,8 +1,9 @@
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from shared.tables import RAW, listings, observations, pruned_partitions, pruned
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.processes import environ, run_worker
 from worker.archive import read_archive
+from worker.prune import prune as prune_source
 from worker.reprocess import reprocess
 from worker.verify import verify
 
@@ -143,8 +145,9 @@ def test_after_pruning_nothing_is_new_again_and_nothing_is_lost(
     assert not verify(engine, [COINGECKO]).findings
 
 
+@pytest.mark.usefixtures("loaded")
 def test_what_is_new_of_a_pruned_time_is_loaded_and_pruned_into_a_file_of_its_own(
-    engine: Engine, loaded: Any, prune: Prune, archive: Path
+    engine: Engine, prune: Prune, archive: Path
 ):
     prune(f"--yes --archive {archive}")
     late = load(engine, COINGECKO, bitcoin(OLD), bitcoin(OLD, 9))
@@ -179,9 +182,8 @@ def test_killed_before_the_drop_all_is_there_and_a_second_time_goes_on(
     assert not verify(engine, [COINGECKO]).findings
 
 
-def test_a_lost_raw_record_of_another_time_is_still_found(
-    engine: Engine, loaded: Any, prune: Prune
-):
+@pytest.mark.usefixtures("loaded")
+def test_a_lost_raw_record_of_another_time_is_still_found(engine: Engine, prune: Prune):
     prune("--yes --drop")
     load(engine, COINGECKO, bitcoin(OLD, 9))
     with engine.begin() as conn:
@@ -193,14 +195,10 @@ def test_a_lost_raw_record_of_another_time_is_still_found(
     assert "runs_stored_what_they_counted (coingecko)" in checks
 
 
+@pytest.mark.usefixtures("loaded")
 def test_beside_a_long_reader_nobody_waits_and_the_partition_goes_once_it_ends(
-    engine: Engine, database_url: URL, loaded: Any
+    engine: Engine, database_url: URL
 ):
-    from datetime import timedelta
-    from threading import Thread
-
-    from worker.prune import prune as prune_source
-
     pruned: list[str] = []
 
     def work() -> None:
