@@ -29,6 +29,10 @@ class SourceError(MarketDataError):
         self.code = code
 
 
+class ArchiveError(MarketDataError):
+    """A file that raw records go to cannot be written, or not read back; the records are kept."""
+
+
 class LockedError(MarketDataError):
     """Another worker is at work on the source; the message names it."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shared.errors import ConfigurationError, SourceError
+from shared.errors import ArchiveError, ConfigurationError
 
 COLUMNS = ("external_id", "observed_at", "payload_hash", "run_id", "ingested_at", "payload")
 
@@ -36,15 +36,25 @@ def write_archive(
     that holds the same records, from a time that was cut off, is taken instead.
 
     Raises:
-        SourceError: what was read back is not what was written; the file is left for inspection.
+        ArchiveError: it cannot be written, or what is read back is not what was written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{name}.{uuid4().hex}.partial"
-    written = _write(partial, parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _publish(partial, _write(partial, parts), name)
+    except OSError as exc:
+        raise ArchiveError(f"{name}: not archived: {exc}") from exc
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _publish(partial: Path, written: bytes, name: str) -> tuple[Path, bytes]:
+    """Give the file its name, once it holds what was written."""
+    folder = partial.parent
     if _digest_of(partial) != written:
-        raise SourceError(
-            f"{str(partial)!r} does not hold what was written; nothing was pruned, check the disk",
-            code="archive",
+        raise ArchiveError(
+            f"{name}: not archived: what was read back is not what was written, or a payload is "
+            "not the one that was hashed; `worker verify` tells"
         )
     for number in count(1):
         file = folder / (f"{name}.parquet" if number == 1 else f"{name}.{number}.parquet")
@@ -53,7 +63,6 @@ def write_archive(
             break
         if _digest_of(file) == written:
             break
-    partial.unlink()
     _sync(folder)
     with file.open("rb") as archive:
         return file.absolute(), file_digest(archive, "sha256").digest()

@@ -67,7 +67,7 @@ def prune(
 
     Raises:
         LockedError: a worker is at this source; nothing was done.
-        SourceError: the archive does not hold what was written; the partition is kept.
+        ArchiveError: the archive cannot be written, or not read back; the partition is kept.
         DatabaseRefusedError: a reader had the table in use all the time; the partition is kept.
     """
     with reachable(), locked(engine, source) as conn:

@@ -27,7 +27,7 @@ FROM (SELECT observed_at AT TIME ZONE 'UTC' AS at FROM {table}) AS each
 """
 
 RUNS_INDEX = (
-    "CREATE INDEX ix_observations_run_id ON observations USING brin (run_id) "
+    "CREATE INDEX ix_observations_run_id_new ON observations_new USING brin (run_id) "
     "WITH (autosummarize = on)"
 )
 
@@ -66,49 +66,49 @@ def upgrade() -> None:
     )
     for table in ("pruned_partitions", "pruned_runs"):
         op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
-    op.drop_index("ix_observations_run_id", table_name="observations")
+    # Copied under a lock that lets readers in; they wait for the exchange alone.
+    op.execute(f"LOCK TABLE {', '.join(KEYS)} IN SHARE MODE")
     for table, key in KEYS.items():
-        op.drop_constraint(f"pk_{table}", table)
-        op.rename_table(table, f"{table}_whole")
         op.execute(
-            f"CREATE TABLE {table} (LIKE {table}_whole INCLUDING ALL) "
+            f"CREATE TABLE {table}_new (LIKE {table} INCLUDING ALL EXCLUDING INDEXES) "
             "PARTITION BY RANGE (observed_at)"
         )
-        for suffix, start, end in sorted(_partitions(f"{table}_whole")):
+        for suffix, start, end in sorted(_partitions(table)):
             op.execute(
-                f"CREATE TABLE {table}_{suffix} PARTITION OF {table} "
+                f"CREATE TABLE {table}_{suffix} PARTITION OF {table}_new "
                 f"FOR VALUES FROM ({start}) TO ({end})"
             )
-        _move(f"{table}_whole", table)
-        _add_key(table, key)
-    op.execute(RUNS_INDEX)
+        _copy(table, key)
+    _exchange()
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL statement_timeout = 0")
+    op.execute(f"LOCK TABLE {', '.join(KEYS)} IN SHARE MODE")
     for table, key in KEYS.items():
-        op.execute(f"CREATE TABLE {table}_whole (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)")
-        _move(table, f"{table}_whole")
-        op.rename_table(f"{table}_whole", table)
-        _add_key(table, key)
-    op.execute(RUNS_INDEX)
+        op.execute(f"CREATE TABLE {table}_new (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)")
+        _copy(table, key)
+    _exchange()
     op.drop_table("pruned_runs")
     op.drop_table("pruned_partitions")
 
 
-def _move(table: str, to: str) -> None:
-    columns = ", ".join(
-        column["name"]
-        for column in sa.inspect(op.get_bind()).get_columns(table)
-        if not column.get("computed")
-    )
-    op.execute(f"INSERT INTO {to} ({columns}) SELECT {columns} FROM {table}")
-    op.drop_table(table)
+def _copy(table: str, key: str) -> None:
+    """Copy a table's rows to the new one, and build its indexes."""
+    columns = ", ".join(column["name"] for column in sa.inspect(op.get_bind()).get_columns(table))
+    op.execute(f"INSERT INTO {table}_new ({columns}) SELECT {columns} FROM {table}")
+    op.execute(f"ALTER TABLE {table}_new ADD CONSTRAINT pk_{table}_new PRIMARY KEY ({key})")
+    if table == "observations":
+        op.execute(RUNS_INDEX)
 
 
-def _add_key(table: str, key: str) -> None:
-    op.execute(f"ALTER TABLE {table} ADD CONSTRAINT pk_{table} PRIMARY KEY ({key})")
-    op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
+def _exchange() -> None:
+    for table in KEYS:
+        op.drop_table(table)
+        op.rename_table(f"{table}_new", table)
+        op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT pk_{table}_new TO pk_{table}")
+        op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
+    op.execute("ALTER INDEX ix_observations_run_id_new RENAME TO ix_observations_run_id")
 
 
 def _partitions(table: str) -> set[tuple[str, str, str]]:

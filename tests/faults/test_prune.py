@@ -183,6 +183,26 @@ def test_killed_before_the_drop_all_is_there_and_a_second_time_goes_on(
 
 
 @pytest.mark.usefixtures("loaded")
+def test_what_cannot_be_archived_whole_is_kept(engine: Engine, prune: Prune, archive: Path):
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE raw_coingecko SET payload = '{}' WHERE external_id = 'quiet'"))
+    damaged = stored(engine)
+
+    refused = prune(f"--yes --archive {archive}", code=1)
+
+    assert "Error: raw_coingecko_2019: not archived: what was read back is not" in refused.stderr
+    assert stored(engine) == damaged[1:]
+    assert [file.name for file in archive.iterdir()] == ["raw_coingecko_2018.parquet"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_folder_that_cannot_be_written_is_named(prune: Prune, archive: Path):
+    archive.write_text("a file")
+
+    assert str(archive) in prune(f"--yes --archive {archive}/in/it", code=1).stderr
+
+
+@pytest.mark.usefixtures("loaded")
 def test_a_lost_raw_record_of_another_time_is_still_found(engine: Engine, prune: Prune):
     prune("--yes --drop")
     load(engine, COINGECKO, bitcoin(OLD, 9))

@@ -66,6 +66,7 @@ def test_the_commands_are_those_that_are_documented():
         "import",
         "local",
         "migrate",
+        "prune",
         "rejects",
         "rejects list",
         "rejects retry",
