@@ -29,10 +29,11 @@ test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (
 soak: .venv/.tests ## Kill workers at random for SECONDS=600, with SEED=1; ends with 1 where anything was lost or doubled
 	@.venv/bin/python -m tests.faults.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
-bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, identity beside joining by symbol, the API beside Flask and FastAPI
+bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, identity beside joining by symbol, the API beside Flask and FastAPI, the past with much of it
 	@.venv/bin/python -m tests.bench.identity
 	@.venv/bin/python -m tests.bench.ingest
 	@.venv/bin/python -m tests.bench.api
+	@.venv/bin/python -m tests.bench.history
 
 check: lint types imports test ## Everything that CI runs, but for the containers
 

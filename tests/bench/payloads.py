@@ -16,18 +16,18 @@ CSV_HEADER = (
 )
 
 
-def write_snapshots(folder: Path, records: int) -> list[Path]:
+def write_snapshots(folder: Path, records: int, at: datetime = NOON) -> list[Path]:
     """Write snapshots of 10 000 coins (or fewer), each a saved response, until they hold so many.
 
     The same records each time. One stands on each line, which JSON does not mind.
     """
     ids = min(IDS, records)
     with ProcessPoolExecutor() as processes:
-        return list(processes.map(partial(_write_snapshot, folder, ids), range(records // ids)))
+        return list(processes.map(partial(_write_snapshot, folder, ids, at), range(records // ids)))
 
 
-def _write_snapshot(folder: Path, ids: int, number: int) -> Path:
-    market = Market(ids)
+def _write_snapshot(folder: Path, ids: int, at: datetime, number: int) -> Path:
+    market = Market(ids, at=at)
     for _ in range(number):
         market.tick()
     file = folder / f"markets-{number:03}.json"
