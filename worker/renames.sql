@@ -60,6 +60,15 @@ SELECT external_id, symbol, name, min(observed_at) FROM fresh GROUP BY external_
 ON CONFLICT (external_id, symbol, name) DO UPDATE
 SET first_observed_at = least(k.first_observed_at, excluded.first_observed_at)
 
+-- name: find_pruned
+-- Listings of which raw records were pruned: what those called them is not to be read any more.
+SELECT l.external_id FROM listings AS l
+WHERE l.source = :source AND EXISTS (
+  SELECT FROM pruned_partitions AS p
+  JOIN observations AS o ON o.observed_at >= p.observed_from AND o.observed_at < p.observed_until
+                        AND o.ingested_at <= p.pruned_at
+  WHERE p.source = l.source AND o.listing_id = l.id)
+
 -- name: delete_unsaid_names
 -- A listing of which a raw record is none by today's schema keeps the names that it had.
 DELETE FROM listing_names AS k

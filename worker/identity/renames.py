@@ -40,8 +40,9 @@ class RawNames:
     def __init__(self, conn: Connection, source: str) -> None:
         self.conn = conn
         self.source = source
-        self.unreadable: set[str] = set()
         conn.execute(STATEMENTS["create_raw_names"])
+        pruned = conn.scalars(STATEMENTS["find_pruned"], {"source": source})
+        self.unreadable: set[str] = set(pruned)
 
     def gather(self, rows: Sequence[Row[Any]], observed: Sequence[tuple[Row[Any], object]]) -> None:
         """Take in what is in `fresh`: what was `observed` of the raw records in `rows`."""
