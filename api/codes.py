@@ -27,6 +27,14 @@ CODES = {
     ),
     "run_not_found": Code(404, "no run has this id", "`/runs` lists them"),
     "reject_not_found": Code(404, "no reject has this id", "`/rejects` lists them"),
+    "raw_not_found": Code(
+        404, "the asset has no such raw record", "`/data/{asset}` lists its listings"
+    ),
+    "raw_pruned": Code(
+        404,
+        "the raw record was pruned; what was observed by it is there",
+        "see `/data/{asset}/history`; the record may be in the archive that `worker prune` wrote",
+    ),
     "method_not_allowed": Code(405, "not `GET` or `HEAD`", "the API only reads; see `Allow`"),
     "not_acceptable": Code(
         406, "the route has no format that `Accept` takes", "accept one that `detail` names"

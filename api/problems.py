@@ -32,6 +32,16 @@ class RejectNotFoundError(NotFound):
     problem = "reject_not_found"
 
 
+class RawNotFoundError(NotFound):
+    problem = "raw_not_found"
+
+
+class RawPrunedError(NotFound):
+    """The raw record was there, and is kept no longer; its observation is."""
+
+    problem = "raw_pruned"
+
+
 class CursorExpiredError(Gone):
     """What the cursor's walk shows was replaced longer ago than such things are kept."""
 

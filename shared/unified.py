@@ -1,5 +1,6 @@
 """The rule by which an asset's values follow from its listings', as SQL for whoever reads it."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +33,7 @@ DIVERGENT_PERCENT: Mapping[str, int] = {
 """At which spread sources disagree. Total and maximum supply do not count: sources mean different
 things by them."""
 
-_NAME = "-- name: unified\n"
+_NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @lru_cache(maxsize=8)
@@ -43,28 +44,49 @@ def unified_of(among: str) -> str:
         f" AS {value}_listing_id"
         for value in VALUES
     )
-    amounts = ", ".join(
-        f"('{value}', {_known(f'd.{value}')}, {OUTLIER_PERCENT[value]},"
-        f" {DIVERGENT_PERCENT.get(value, 'NULL')})"
-        for value in VALUES
-    )
     chosen_values = ", ".join(
         f"(array_agg({column}) FILTER (WHERE value = '{value}'))[1] AS {name}"
         for value in VALUES
         for column, name in (("amount", value), ("id", f"{value}_listing_id"))
     )
-    _, _, body = (
-        Path(__file__).with_name("unified.sql").read_text(encoding="utf-8").partition(_NAME)
-    )
-    return body.strip().format(
-        among=among,
+    return _read()["unified"].format(
+        judged=_judged(among, "d.size > 1"),
         only_values=only_values,
-        amounts=amounts,
         chosen_values=chosen_values,
         c_values=", ".join(f"c.{value}, c.{value}_listing_id" for value in VALUES),
+    )
+
+
+@lru_cache(maxsize=8)
+def voices_of(among: str) -> str:
+    """Write the query for every fresh voice by which `unified_of` finds those listings' values.
+
+    `id` is the listing whose voice it is; `by_median` says that its value is the median of those of
+    it, and not the most trusted one.
+    """
+    return _read()["voices"].format(judged=_judged(among, "true"))
+
+
+def _judged(among: str, heard: str) -> str:
+    amounts = ", ".join(
+        f"('{value}', {_known(f'd.{value}')}, {OUTLIER_PERCENT[value]},"
+        f" {DIVERGENT_PERCENT.get(value, 'NULL')})"
+        for value in VALUES
+    )
+    return _read()["judged"].format(
+        among=among,
+        heard=heard,
+        amounts=amounts,
         trust="ARRAY[" + ", ".join(f"'{source}'" for source in TRUST) + "]",
         sources_trusted=len(TRUST),
     )
+
+
+@lru_cache(maxsize=1)
+def _read() -> Mapping[str, str]:
+    text = Path(__file__).with_name("unified.sql").read_text(encoding="utf-8")
+    _, *named = _NAMED.split(text)
+    return {name: body.strip() for name, body in zip(named[::2], named[1::2], strict=True)}
 
 
 def _known(column: str) -> str:

@@ -6,9 +6,9 @@
 -- median of the rest is the value; of fewer, the most trusted source's. For an even number the median
 -- is the lower of the two in the middle, so that it is what one source said.
 
--- name: unified
--- Most assets have one listing, whose values are theirs: for those nothing is sorted.
-WITH dated AS (
+-- name: judged
+-- Each fresh voice, by which it stands as the rule says.
+dated AS (
   SELECT l.*, max(l.observed_at) OVER of_asset AS newest_at, count(*) OVER of_asset AS size
   FROM {among}
   WINDOW of_asset AS (PARTITION BY l.asset_id)
@@ -22,7 +22,7 @@ voices AS (
   CROSS JOIN LATERAL (
     VALUES {amounts}
   ) AS v (value, amount, outlier_percent, divergent_percent)
-  WHERE d.size > 1 AND v.amount IS NOT NULL
+  WHERE {heard} AND v.amount IS NOT NULL
   ORDER BY d.asset_id, v.value, d.source, d.observed_at DESC, d.external_id
 ),
 fresh AS (
@@ -50,7 +50,11 @@ ordered AS (
          CASE WHEN told > 1 AND lowest > 0
               THEN round((highest - lowest) * 100 / lowest, 6) END AS spread_percent
   FROM judged
-),
+)
+
+-- name: unified
+-- Most assets have one listing, whose values are theirs: for those nothing is sorted.
+WITH {judged},
 chosen AS (
   SELECT asset_id, {chosen_values},
          max(spread_percent) FILTER (WHERE value = 'price_usd') AS price_spread_percent,
@@ -79,3 +83,9 @@ FROM (
   FROM dated WHERE size > 1 GROUP BY asset_id
 ) AS labelled
 LEFT JOIN chosen AS c USING (asset_id)
+
+-- name: voices
+WITH {judged}
+SELECT asset_id, value, id, source, amount, is_outlier, told >= 3 AS by_median, spread_percent,
+       coalesce(spread_percent > divergent_percent, false) AS divergent
+FROM ordered

@@ -51,7 +51,12 @@ LINK = {
         example='</data>; rel="first"',
     )
 }
-LINK_OF_ONE = {"Link": header("What lies before and after it", example='</runs/2>; rel="next"')}
+LINK_OF_ONE = {
+    "Link": header(
+        "What lies before and after it, or what it was made of (RFC 8288)",
+        example='</runs/2>; rel="next"',
+    )
+}
 CONDITIONAL = {
     "ETag": header("Names this state of the answer, for `If-None-Match`", example='W/"510-1c9f"'),
     "Last-Modified": header(

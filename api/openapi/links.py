@@ -1,10 +1,23 @@
-"""Where an answer leads on to: from a page to the next one."""
+"""Where an answer leads on to: from a page to the next one, from an asset to what is behind it."""
 
 from typing import Any
 
 
 def add_links(paths: dict[str, Any]) -> None:
-    """Link every page to the next one."""
+    """Link every page to the next one, and an asset to its raw records and its history."""
+    of_one_asset = {"asset": "$request.path.asset"}
+    paths["/data/{asset}"]["get"]["responses"]["200"]["links"] = {
+        "Raw": {
+            "operationId": paths["/data/{asset}/raw"]["get"]["operationId"],
+            "parameters": of_one_asset,
+            "description": "What its present values were made of, as received",
+        },
+        "History": {
+            "operationId": paths["/data/{asset}/history"]["get"]["operationId"],
+            "parameters": of_one_asset,
+            "description": "What was observed of it",
+        },
+    }
     for operations in paths.values():
         operation = operations["get"]
         if any(parameter.get("name") == "cursor" for parameter in operation["parameters"]):

@@ -1,10 +1,12 @@
 """The question what is known of one asset."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Select, Text, TextClause, bindparam, select, text
+import msgspec
+from sqlalchemy import Connection, TextClause, text
 
 from api.columns import ASSET_COLUMNS
 from api.queries.past import (
@@ -15,7 +17,7 @@ from api.queries.past import (
     with_moment,
 )
 from shared.records import VALUES
-from shared.tables import assets, dataset, listings
+from shared.unified import voices_of
 
 LISTING_COLUMNS = (
     "source",
@@ -26,6 +28,7 @@ LISTING_COLUMNS = (
     "observed_at",
     "payload_hash",
     "run_id",
+    "ingested_at",
     "match_method",
     "match_score",
     "match_evidence",
@@ -33,56 +36,76 @@ LISTING_COLUMNS = (
 
 
 READ = (*ASSET_COLUMNS, *(f"{value}_listing_id" for value in VALUES))
-"""What is read of an asset as it was."""
+"""What is read of an asset, as it is or as it was."""
 
+# An observation says when its raw record came in; its listing does not.
+LISTINGS_NOW = """
+listings_now AS MATERIALIZED (
+  SELECT l.*, o.ingested_at
+  FROM listings AS l LEFT JOIN observations AS o
+    ON o.listing_id = l.id AND o.observed_at = l.observed_at AND o.payload_hash = l.payload_hash
+  WHERE l.asset_id = (SELECT id FROM assets WHERE slug = :slug)
+)
+"""
 
-def _statement() -> Select[Any]:
-    chosen = assets.c.slug == bindparam("slug", type_=Text)
-    joined = dataset.outerjoin(assets, chosen).outerjoin(
-        listings, listings.c.asset_id == assets.c.id
-    )
-    return (
-        select(
-            dataset.c.version.label("version"),
-            assets.c.id.is_not(None).label("exists"),
-            *(assets.c[name].label(f"asset_{name}") for name in ASSET_COLUMNS),
-            *(assets.c[f"{value}_listing_id"] for value in VALUES),
-            listings.c.id,
-            *(listings.c[name].label(f"listing_{name}") for name in LISTING_COLUMNS),
-        )
-        .select_from(joined)
-        .order_by(listings.c.source, listings.c.external_id)
-    )
-
-
-PAST = """
+# An amount is text on its way through JSON.
+SHOWN = """
 WITH {listings}, a AS ({assets})
-SELECT d.version AS version, e.id IS NOT NULL AS exists, {shown}
+SELECT d.version AS version, e.id IS NOT NULL AS exists, {shown},
+  (SELECT json_agg(json_build_object('value', v.value, 'id', v.id, 'amount', v.amount::text,
+     'is_outlier', v.is_outlier, 'by_median', v.by_median,
+     'spread_percent', v.spread_percent::text,
+     'divergent', v.divergent) ORDER BY v.source) FROM ({voices}) AS v) AS voices
 FROM dataset AS d LEFT JOIN assets AS e ON e.slug = :slug
-LEFT JOIN a ON true LEFT JOIN listings_then AS l ON true
+LEFT JOIN a ON true LEFT JOIN {among} AS l ON true
 ORDER BY l.source, l.external_id
 """
 
 
-def _past_statement() -> TextClause:
-    """The same of a time before; the versions of the data are the present ones."""
+def _statement(listings: str, among: str, assets: str) -> TextClause:
     shown = [
         *(f"a.{name} AS asset_{name}" for name in ASSET_COLUMNS),
         *(f"a.{value}_listing_id" for value in VALUES),
         "l.id",
         *(f"l.{name} AS listing_{name}" for name in LISTING_COLUMNS),
     ]
-    stmt = PAST.format(
-        listings=listings_then(OF_ONE_ASSET),
-        assets=assets_of_listings_then(READ),
+    stmt = SHOWN.format(
+        listings=listings,
+        assets=assets,
         shown=", ".join(shown),
+        voices=voices_of(f"{among} AS l"),
+        among=among,
     )
-    return with_moment(text(stmt))
+    return text(stmt)
 
 
-ASSET_WITH_LISTINGS = _statement()
+ASSET_WITH_LISTINGS = _statement(
+    LISTINGS_NOW,
+    "listings_now",
+    f"SELECT {', '.join(READ)} FROM assets WHERE slug = :slug",  # noqa: S608  nothing from outside
+)
 
-PAST_ASSET_WITH_LISTINGS = _past_statement()
+PAST_ASSET_WITH_LISTINGS = with_moment(
+    _statement(listings_then(OF_ONE_ASSET), "listings_then", assets_of_listings_then(READ))
+)
+"""The same of a time before; the versions of the data are the present ones."""
+
+
+class Voice(msgspec.Struct, frozen=True):
+    """What a fresh listing says of one value, and how it stands beside the others."""
+
+    value: str
+    id: int
+    """The listing's."""
+    amount: Decimal
+    is_outlier: bool
+    by_median: bool
+    """Whether the value is the median of its voices, and not the most trusted of them."""
+    spread_percent: Decimal | None
+    divergent: bool
+
+
+VOICES = msgspec.json.Decoder(list[Voice])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +125,7 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
     """
     # Postgres does not take U+0000 in text, and no slug has a line break.
     given: dict[str, Any] = {"slug": slug.replace("\x00", "\n")}
-    stmt: Executable = ASSET_WITH_LISTINGS
+    stmt = ASSET_WITH_LISTINGS
     if moment is not None:
         stmt, given = PAST_ASSET_WITH_LISTINGS, {**given, **moment.bind()}
     rows = conn.execute(stmt, given).mappings().all()
@@ -114,9 +137,39 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
         for row in rows
         if row["id"] is not None
     }
+    voices = VOICES.decode(first["voices"]) if first["voices"] is not None else []
+    origins = {value: by_id.get(first[f"{value}_listing_id"]) for value in VALUES}
     asset = {
         **{name: first[f"asset_{name}"] for name in ASSET_COLUMNS},
-        "provenance": {value: by_id.get(first[f"{value}_listing_id"]) for value in VALUES},
+        "values": {
+            value: origin
+            and _judge(
+                first[f"asset_{value}"], origin, by_id, [v for v in voices if v.value == value]
+            )
+            for value, origin in origins.items()
+        },
+        "provenance": origins,
         "listings": list(by_id.values()),
     }
     return FoundAsset(asset, first["version"], exists=True)
+
+
+def _judge(
+    amount: Decimal,
+    origin: Mapping[str, Any],
+    by_id: Mapping[int, Mapping[str, Any]],
+    voices: Sequence[Voice],
+) -> Mapping[str, Any]:
+    """Say of a value where it comes from, how many said something else, and why it is this one."""
+    by_trust = "most_trusted" if len(voices) > 1 else "only"
+    return {
+        **origin,
+        "value": amount,
+        "chosen_as": "median" if any(voice.by_median for voice in voices) else by_trust,
+        "fresh_sources": len(voices),
+        "spread_percent": voices[0].spread_percent if voices else None,
+        "divergent": any(voice.divergent for voice in voices),
+        "outliers": [
+            {**by_id[voice.id], "value": voice.amount} for voice in voices if voice.is_outlier
+        ],
+    }

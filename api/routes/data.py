@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
@@ -133,7 +134,12 @@ def whole() -> Response:
 @bp.get("/data/<asset>")
 @documented(AssetDetailSchema(), AssetParameters, problems=(404, 503), conditional=True)
 def asset(asset: str) -> Response:
-    """Show one asset: its values, where each comes from, and every source's listing of it."""
+    """Show one asset: its values, where each comes from and why, and every source's listing of it.
+
+    `values` says of each why it is this one: the listing that it is taken from with the raw record
+    and run behind it, how many fresh sources told it, how far they lie apart, and which were left
+    out. The `Link` header leads to the raw records (`via`) and the history (`version-history`).
+    """
     return kept(lambda: show_asset(asset))
 
 
@@ -146,8 +152,20 @@ def show_asset(slug: str) -> Answer:
         raise AssetNotFoundError(missing(slug, found))
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(DETAIL.dump(found.asset))
-    # Without a time of its last change: a listing of it may change, and no asset.
-    return Answer(data, b"", 1, None, varies=members(version=found.version))
+    return Answer(
+        data,
+        b"",
+        rows=1,
+        changed_at=None,  # a listing of it may change, and no asset
+        headers=tuple(("Link", value) for value in _of_an_asset(found.asset["slug"])),
+        varies=members(version=found.version),
+    )
+
+
+def _of_an_asset(slug: str) -> list[str]:
+    """Lead on to what its values were made of, and to what was observed of it before."""
+    at = f"{request.script_root}/data/{quote(slug)}"
+    return [f'<{at}/raw>; rel="via"', f'<{at}/history>; rel="version-history"']
 
 
 def missing(slug: str, found: FoundAsset) -> str:

@@ -66,6 +66,45 @@ class ProvenanceSchema(Schema):
     run_id = fields.Integer(metadata={"description": "The run that loaded it"})
 
 
+class OutlierSchema(Schema):
+    """What a fresh source says of a value that lies too far from the median."""
+
+    source = fields.String(metadata={"enum": list(LISTING_SOURCES)})
+    external_id = fields.String(
+        metadata={"description": "The source's own id", "example": "btc-bitcoin"}
+    )
+    value = amount("What it says", nullable=False, example=1661034.6)
+
+
+class OriginSchema(ProvenanceSchema):
+    """A value, where it comes from, and why it is this one."""
+
+    value = amount("The value", nullable=False, example=16610.346)
+    chosen_as = fields.String(
+        metadata={
+            "description": "Why it is this one: the `median` of three or more fresh sources, what "
+            "the `most_trusted` of two says, or the `only` one",
+            "enum": ["median", "most_trusted", "only"],
+        }
+    )
+    fresh_sources = fields.Integer(
+        metadata={
+            "description": "How many sources told it no more than an hour before the newest of "
+            "them, outliers included",
+            "example": 3,
+        }
+    )
+    spread_percent = amount("How far those lie apart, of the lowest; null of one alone")
+    divergent = fields.Boolean(
+        metadata={"description": "Whether that is further than sources of this value should"}
+    )
+    outliers = fields.List(
+        fields.Nested(OutlierSchema),
+        metadata={"description": "Those of them that were left out, too far from the median"},
+    )
+    ingested_at = instant("When its raw record was loaded")
+
+
 class ListingSchema(ProvenanceSchema, ValuesSchema):
     """The asset as one source knows it, and why it is taken for this asset."""
 
@@ -92,6 +131,15 @@ class AssetDetailSchema(AssetSchema):
             name="ProvenanceByValueSchema",
         ),
         metadata={"description": "For each value the listing that it is taken from"},
+    )
+    values = fields.Nested(
+        Schema.from_dict(
+            {value: fields.Nested(OriginSchema, allow_none=True) for value in VALUES},
+            name="OriginByValueSchema",
+        ),
+        metadata={
+            "description": "For each value all that answers why it is this one; null is unknown"
+        },
     )
     listings = fields.List(fields.Nested(ListingSchema))
 

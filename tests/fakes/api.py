@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Text, cast, func, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL
 
 from api import create_app
 from shared.records import VALUES
 from shared.settings import Settings
-from shared.tables import assets, checkpoints, listings, observations, runs
+from shared.tables import RAW, assets, checkpoints, listings, observations, runs
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -92,15 +93,33 @@ def add_listing(conn: Connection, asset_id: int, source: str, external_id: str, 
 
 def add_observation(conn: Connection, listing_id: int, **columns) -> None:
     """Insert an observation of a listing, loaded at once."""
-    text = repr(sorted(columns.items()))
+    told = repr(sorted(columns.items()))
     row = {
         "listing_id": listing_id,
         "observed_at": NOON,
         "run_id": 1,
-        "payload_hash": hashlib.sha256(text.encode()).digest()[:16],
+        "payload_hash": hashlib.sha256(told.encode()).digest()[:16],
         **columns,
     }
     conn.execute(insert(observations).values({"ingested_at": row["observed_at"], **row}))
+
+
+def add_raw_record(
+    conn: Connection, source: str, external_id: str, payload: str, **columns
+) -> bytes:
+    """Insert a raw record with the hash that Postgres makes of it, and return that."""
+    hashed = "substr(sha256(convert_to(CAST(:payload AS jsonb)::text, 'UTF8')), 1, 16)"
+    payload_hash = bytes(conn.scalar(text(f"SELECT {hashed}"), {"payload": payload}))
+    row = {
+        "observed_at": NOON,
+        "run_id": 1,
+        "external_id": external_id,
+        "payload_hash": payload_hash,
+        "payload": cast(literal(payload, Text), JSONB),
+        **columns,
+    }
+    conn.execute(insert(RAW[source]).values(row))
+    return payload_hash
 
 
 def take_values_from(conn: Connection, asset_id: int, **listing_ids: int) -> None:
