@@ -8,6 +8,8 @@ from marshmallow import fields, post_load, validate
 from api.parameters import QueryString
 from shared.settings import LISTING_SOURCES
 
+NO_HASH = "not a hash; expected 32 hexadecimal digits, in lower case"
+
 
 class RawParameters(QueryString):
     """Parameters of `GET /data/{asset}/raw`."""
@@ -30,8 +32,8 @@ class RawParameters(QueryString):
     hash = fields.String(
         load_default=None,
         allow_none=False,
-        validate=validate.Regexp(
-            "^[0-9a-f]{32}$", error="not a hash: expected 32 hexadecimal digits, in lower case"
+        validate=validate.And(
+            validate.Length(equal=32, error=NO_HASH), validate.Regexp("^[0-9a-f]+$", error=NO_HASH)
         ),
         metadata={
             "description": "The raw record with this `payload_hash`, though it be of an earlier "

@@ -1,0 +1,175 @@
+"""`GET /data/{asset}/raw`: the payloads behind an asset's values, as they were received."""
+
+import hashlib
+import re
+
+import pytest
+from sqlalchemy import delete
+
+from shared.tables import RAW
+from tests.fakes.api import add_asset, add_listing, api_on
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, NOON, load, market, ticker
+
+PRICE = "1.066896094313454e-06"
+CAP = 123456789012345678
+"""Beyond what a double holds."""
+DIGITS = "0.000001066896094313454"
+
+
+@pytest.fixture
+def bitcoin(engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1, NOON))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", PRICE, LATER, market_cap=CAP))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 1.07e-06, LATER))
+
+
+def payloads_in(text):
+    """Cut the payloads out of an answer, byte for byte."""
+    return re.findall(r'"payload":(\{.*?\})\}(?=,{"source"|\],"meta")', text)
+
+
+def problem_of(client, query="", slug="bitcoin"):
+    answer = client.get(f"/data/{slug}/raw{query}")
+    assert answer.content_type == "application/problem+json"
+    return answer.status_code, answer.json["code"]
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_there_is_the_newest_record_of_each_listing(client):
+    answer = client.get("/data/bitcoin/raw").json
+
+    assert [(each["source"], each["external_id"]) for each in answer["data"]] == [
+        ("coingecko", "bitcoin"),
+        ("coinpaprika", "btc-bitcoin"),
+    ]
+    assert answer["meta"]["count"] == 2
+    gecko, paprika = answer["data"]
+    assert gecko["observed_at"] == "2026-01-02T12:05:00.000000Z"
+    assert gecko["payload"]["id"] == "bitcoin"
+    assert paprika["payload"]["quotes"]["USD"]["price"] == 1.07e-06
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_a_payload_keeps_every_digit_and_is_what_its_hash_is_of(client):
+    answer = client.get("/data/bitcoin/raw")
+
+    texts = payloads_in(answer.text)
+    assert len(texts) == 2
+    assert f'"current_price": {DIGITS}' in texts[0]
+    assert f'"market_cap": {CAP}' in texts[0]
+    for record, text in zip(answer.json["data"], texts, strict=True):
+        assert record["payload_hash"] == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_two_requests_lead_from_a_value_to_what_was_received(client):
+    price = client.get("/data/bitcoin").json["data"]["values"]["price_usd"]
+
+    [record] = client.get(f"/data/bitcoin/raw?hash={price['payload_hash']}").json["data"]
+
+    assert {name: record[name] for name in record if name != "payload"} == {
+        name: price[name] for name in record if name != "payload"
+    }
+
+
+@pytest.mark.usefixtures("bitcoin")
+@pytest.mark.parametrize(
+    ("query", "sources"),
+    [
+        ("source=coingecko", ["coingecko"]),
+        ("external_id=btc-bitcoin", ["coinpaprika"]),
+        ("source=coingecko&external_id=bitcoin", ["coingecko"]),
+    ],
+)
+def test_a_listing_can_be_chosen(client, query, sources):
+    found = client.get(f"/data/bitcoin/raw?{query}").json["data"]
+
+    assert [each["source"] for each in found] == sources
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_a_record_of_before_is_found_by_its_hash(client):
+    history = client.get("/data/bitcoin/history?source=coingecko").json["data"]
+    first = history[0]["payload_hash"]
+
+    [record] = client.get(f"/data/bitcoin/raw?hash={first}").json["data"]
+
+    assert record["observed_at"] == "2026-01-02T12:00:00.000000Z"
+    assert record["payload"]["current_price"] == 1
+    assert problem_of(client, f"?hash={first}&source=coinpaprika") == (404, "raw_not_found")
+
+
+def test_a_record_of_another_asset_is_not_found_by_its_hash(client, engine, bitcoin):  # noqa: ARG001
+    load(engine, COINGECKO, market("ether", "eth", "Ether", 2))
+    theirs = client.get("/data/ether/raw").json["data"][0]["payload_hash"]
+
+    assert problem_of(client, f"?hash={theirs}") == (404, "raw_not_found")
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_what_is_not_there_is_not_found_and_says_why(client):
+    assert problem_of(client, slug="bitcoi") == (404, "asset_not_found")
+    assert problem_of(client, slug="bit%00coin") == (404, "asset_not_found")
+    assert problem_of(client, "?source=csv") == (404, "raw_not_found")
+    assert problem_of(client, f"?hash={'0' * 32}") == (404, "raw_not_found")
+
+
+def test_an_asset_without_listings_has_no_raw_record(client, engine):
+    with engine.begin() as conn:
+        add_asset(conn, "alone")
+
+    assert problem_of(client, slug="alone") == (404, "raw_not_found")
+
+
+@pytest.mark.parametrize(
+    "given", ["", "abc", "0" * 31, "0" * 33, "g" * 32, "A" * 32, "0" * 32 + "%0A"]
+)
+def test_what_is_no_hash_is_refused(client, given):
+    answer = client.get(f"/data/bitcoin/raw?hash={given}")
+
+    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (400, "hash")
+
+
+def test_what_was_pruned_says_so_and_its_observation_is_there(engine, reader_url, bitcoin):  # noqa: ARG001
+    with engine.begin() as conn:
+        conn.execute(delete(RAW["coingecko"]))
+    with api_on(reader_url, API_CACHE_MB="0") as client:
+        whole = client.get("/data/bitcoin/raw").json["data"]
+        refused = client.get("/data/bitcoin/raw?source=coingecko")
+        history = client.get("/data/bitcoin/history?source=coingecko").json["data"]
+        hashes = [each["payload_hash"] for each in history]
+
+        assert [each["payload"] is None for each in whole] == [True, False]
+        assert whole[0]["payload_hash"] == hashes[-1]
+        assert (refused.status_code, refused.json["code"]) == (404, "raw_pruned")
+        assert "2026-01-02" in refused.json["detail"]
+        for each in hashes:
+            assert problem_of(client, f"?hash={each}") == (404, "raw_pruned")
+
+
+def test_the_newest_record_of_a_listing_is_the_one_its_values_are_of(client, engine):
+    """Of two records of one instant the listing has the values of that with the greater hash."""
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 2))
+
+    shown = client.get("/data/bitcoin").json["data"]["listings"][0]
+    [record] = client.get("/data/bitcoin/raw").json["data"]
+
+    assert record["payload_hash"] == shown["payload_hash"]
+    assert record["payload"]["current_price"] == shown["price_usd"]
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_an_answer_is_not_sent_twice(client):
+    first = client.get("/data/bitcoin/raw")
+    again = client.get("/data/bitcoin/raw", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (again.status_code, again.data) == (304, b"")
+    assert "Last-Modified" not in first.headers
+
+
+def test_a_listing_without_an_observation_has_no_raw_record(client, engine):
+    with engine.begin() as conn:
+        add_listing(conn, add_asset(conn, "bitcoin"), "csv", "a")
+
+    assert problem_of(client) == (404, "raw_not_found")
