@@ -22,14 +22,18 @@ ASSET_COLUMNS = (
     "observed_at",
     "source_count",
     "price_spread_percent",
+    "divergent",
     "version",
     "created_at",
     "updated_at",
 )
-"""What the API shows of an asset, and can sort by."""
+"""What the API shows of an asset."""
 
 KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in ASSET_COLUMNS}
-"""The Python type of each column's values: str, Decimal, int or datetime."""
+"""The Python type of each column's values: str, Decimal, int, bool or datetime."""
+
+SORT_COLUMNS = tuple(name for name in ASSET_COLUMNS if KINDS[name] is not bool)
+"""What assets can be sorted by: of what is one of two there is a filter."""
 
 NUMERIC_COLUMNS = tuple(name for name, kind in KINDS.items() if kind in {Decimal, int})
 

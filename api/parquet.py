@@ -61,7 +61,12 @@ def write_parquet(
     import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    types = {str: pyarrow.string(), int: pyarrow.int64(), datetime: pyarrow.timestamp("us", "UTC")}
+    types = {
+        str: pyarrow.string(),
+        int: pyarrow.int64(),
+        bool: pyarrow.bool_(),
+        datetime: pyarrow.timestamp("us", "UTC"),
+    }
     schema = pyarrow.schema([(name, types.get(KINDS[name], pyarrow.string())) for name in columns])
     sink = _Sink()
     with ParquetWriter(sink, schema, compression="zstd") as writer:

@@ -6,7 +6,7 @@ from typing import Any
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields
 
-from api.columns import ASSET_COLUMNS
+from api.columns import SORT_COLUMNS
 from api.parameters import MOST_VALUES, CommaList, Count, NameList, SourceList
 from api.parameters.fields import MOST_SORT_KEYS, Bound, Since, SortField
 from api.schemas.fields import Amount, Hex, Json, Number
@@ -29,7 +29,7 @@ LISTS = (CommaList, SortField)
 A_VALUE = r"^[^,\x00]*[^,\s\x00][^,\x00]*$"
 """One of several values: something must be there, and no comma within it."""
 
-SORT_KEYS = [f"{sign}{name}" for name in ASSET_COLUMNS for sign in ("", "-")]
+SORT_KEYS = [f"{sign}{name}" for name in SORT_COLUMNS for sign in ("", "-")]
 
 
 def teach(converter: Any) -> None:

@@ -126,6 +126,15 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         load_default=(),
         metadata={"description": "Only assets for which all of these are known."},
     )
+    divergent = fields.String(
+        load_default=None,
+        allow_none=False,
+        validate=validate.OneOf(["true", "false"]),
+        metadata={
+            "description": "Only assets whose fresh sources disagree on a value (`true`), or on "
+            "none (`false`)."
+        },
+    )
     updated_since = Since(
         load_default=None,
         allow_none=False,
@@ -174,6 +183,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
             sources=tuple(loaded["source"]),
             q=loaded["q"],
             has=tuple(loaded["has"]),
+            divergent=None if loaded["divergent"] is None else loaded["divergent"] == "true",
             updated_since=loaded["updated_since"],
             ranges=tuple((name, bound) for name, bound in bounds.items() if bound is not None),
         )

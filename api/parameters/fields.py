@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from api.columns import ASSET_COLUMNS
+from api.columns import ASSET_COLUMNS, SORT_COLUMNS
 from api.keyset import Sort, SortKey
 from api.parameters import Count, nearest
 
@@ -30,8 +30,10 @@ class SortField(fields.Field[Sort]):
 
     def _read(self, part: str) -> SortKey:
         column = part.removeprefix("-")
-        if column not in ASSET_COLUMNS:
-            raise ValidationError(f"no column {column!r}; {nearest(column, ASSET_COLUMNS)}")
+        if column not in SORT_COLUMNS:
+            if column in ASSET_COLUMNS:
+                raise ValidationError(f"{column!r} is true or false; filter by it instead")
+            raise ValidationError(f"no column {column!r}; {nearest(column, SORT_COLUMNS)}")
         return SortKey(column, descending=part.startswith("-"))
 
 

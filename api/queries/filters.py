@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     ColumnElement,
     DateTime,
     FromClause,
@@ -35,6 +36,8 @@ class Filters:
     sources: tuple[str, ...] = ()
     q: str | None = None
     has: tuple[str, ...] = ()
+    divergent: bool | None = None
+    """Only those whose sources disagree, or only those whose do not."""
     updated_since: datetime | None = None
     ranges: tuple[tuple[str, Decimal], ...] = ()
     """Bounds by name, `min_price_usd` or `max_price_usd`; what is equal to one is within."""
@@ -45,6 +48,7 @@ class Filters:
             symbols=bool(self.symbols),
             sources=bool(self.sources),
             q=self.q is not None,
+            divergent=self.divergent is not None,
             updated_since=self.updated_since is not None,
             has=self.has,
             ranges=tuple(name for name, _ in self.ranges),
@@ -56,6 +60,7 @@ class Filters:
             "symbols": list(self.symbols),
             "sources": list(self.sources),
             "q": _escape_like(self.q or ""),
+            "divergent": self.divergent,
             "updated_since": self.updated_since,
             **dict(self.ranges),
         }
@@ -67,6 +72,7 @@ class Filters:
             "sources": sorted(self.sources),
             "q": self.q,
             "has": sorted(self.has),
+            "divergent": self.divergent,
             "updated_since": self.updated_since and self.updated_since.timestamp(),
             "ranges": sorted((name, str(EXACT.normalize(bound))) for name, bound in self.ranges),
         }
@@ -79,6 +85,7 @@ class Shape:
     symbols: bool
     sources: bool
     q: bool
+    divergent: bool
     updated_since: bool
     has: tuple[str, ...]
     ranges: tuple[str, ...]
@@ -97,6 +104,9 @@ class Shape:
             conditions.append(rows.c.search_text.like(literal("%") + _lowered() + literal("%")))
             # A line break parts the labels in that column, and is not looked for.
             conditions.append(func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0)
+        if self.divergent:
+            wanted = bindparam("divergent", type_=Boolean)
+            conditions.append(rows.c.divergent == wanted)
         if self.updated_since:
             since = bindparam("updated_since", type_=DateTime(timezone=True))
             conditions.append(rows.c.updated_at >= since)

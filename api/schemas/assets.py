@@ -35,7 +35,14 @@ class AssetSchema(ValuesSchema, LabelsSchema):
     source_count = fields.Integer(
         metadata={"description": "How many sources list it", "example": 3}
     )
-    price_spread_percent = amount("How far the sources' prices lie apart")
+    price_spread_percent = amount("How far the fresh sources' prices lie apart, of the lowest")
+    divergent = fields.Boolean(
+        metadata={
+            "description": "Whether fresh sources disagree on price, market cap, volume or"
+            " circulating supply",
+            "example": False,
+        }
+    )
     version = fields.Integer(
         allow_none=True,
         metadata={

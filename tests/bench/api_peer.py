@@ -57,6 +57,7 @@ class Asset(Values, Base):
     observed_at: Mapped[datetime | None]
     source_count: Mapped[int]
     price_spread_percent: Mapped[Decimal | None]
+    divergent: Mapped[bool]
     version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -97,6 +98,7 @@ class AssetOut(ValuesOut):
     observed_at: datetime | None
     source_count: int
     price_spread_percent: Decimal | None
+    divergent: bool
     version: int
     created_at: datetime
     updated_at: datetime

@@ -20,10 +20,12 @@ def path(reader_url, engine, tmp_path):
     with engine.begin() as conn:
         for number in range(2500):
             add_asset(conn, f"asset-{number}", market_cap_usd=number, observed_at=NOON)
-        add_asset(conn, "many-digits", price_usd=Decimal(DIGITS), market_cap_usd=10_000)
+        add_asset(
+            conn, "many-digits", price_usd=Decimal(DIGITS), market_cap_usd=10_000, divergent=True
+        )
     with api_on(reader_url) as client:
         response = client.get(
-            "/data/export?format=parquet&fields=slug,price_usd,observed_at,version"
+            "/data/export?format=parquet&fields=slug,price_usd,divergent,observed_at,version"
         )
     digest = base64.b64encode(hashlib.sha256(response.data).digest()).decode()
     assert response.headers["Repr-Digest"] == f"sha-256=:{digest}:"
@@ -38,9 +40,10 @@ def test_a_parquet_export_has_every_row_and_every_digit(path):
 
     assert table.num_rows == 2501
     assert pyarrow.parquet.ParquetFile(path).num_row_groups == 3
-    assert table.column_names == ["slug", "price_usd", "observed_at", "version"]
+    assert table.column_names == ["slug", "price_usd", "divergent", "observed_at", "version"]
     first = table.slice(0, 1).to_pylist()[0]
     assert (first["slug"], first["price_usd"]) == ("many-digits", DIGITS)
+    assert table["divergent"][:2].to_pylist() == [True, False]
     assert table["observed_at"][1].as_py() == NOON
     assert table.schema.field("version").type == pyarrow.int64()
 

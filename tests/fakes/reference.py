@@ -63,6 +63,7 @@ def holds(row: Mapping[str, Any], name: str, value: str) -> bool:
         "source": lambda: bool(row["sources"] & set(value.split(","))),
         "q": lambda: any(value.lower() in each for each in labels(row)),
         "has": lambda: all(row[each] is not None for each in value.split(",")),
+        "divergent": lambda: row["divergent"] is (value == "true"),
         "updated_since": lambda: bool(row["updated_at"] >= datetime.fromisoformat(value)),
     }
     end, _, column = name.partition("_")
@@ -75,6 +76,8 @@ def holds(row: Mapping[str, Any], name: str, value: str) -> bool:
 def plain(value: Any) -> str | None:
     """Write a value as CSV has it, and JSON with `decimals=string`."""
     match value:
+        case bool():
+            return str(value).lower()
         case Decimal():
             return format(value, "f")
         case datetime():

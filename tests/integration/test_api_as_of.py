@@ -159,7 +159,7 @@ def test_every_asset_is_as_it_was_known_to_be(engine, client, data, batches):
 
 @pytest.fixture
 def present(engine):
-    """Some assets of several sources, with what is unknown, and several observations of each."""
+    """Assets, some divergent, with what is unknown, and several observations of each."""
     for minute in (0, 5, 7):
         at = f"2026-01-02T12:{minute:02}:00Z"
         load(
@@ -173,7 +173,7 @@ def present(engine):
         load(
             engine,
             COINPAPRIKA,
-            *(ticker(f"c{n}-coin", f"C{n}", f"Coin {n}", n, at) for n in (1, 4)),
+            *(ticker(f"c{n}-coin", f"C{n}", f"Coin {n}", n + minute, at) for n in (1, 4)),
         )
 
 
@@ -187,6 +187,8 @@ def present(engine):
         {"sort": "-source_count,market_cap_usd,-name"},
         {"symbol": "c1,C4,zz"},
         {"source": "coinpaprika"},
+        {"divergent": "true"},
+        {"divergent": "false", "sort": "slug"},
         {"q": "coin 1"},
         {"q": "1", "sort": "-price_usd"},
         {"min_price_usd": "8", "max_price_usd": "15"},

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
-from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
+from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS, SORT_COLUMNS
 from shared.records import VALUES
 from shared.tables import assets, listings
 from tests.fakes.api import NOON, add_asset, add_listing, api_on
@@ -235,6 +235,7 @@ some_assets = st.lists(
             "observed_at": st.none() | moment,
             "updated_at": moment,
             "source_count": st.integers(0, 3),
+            "divergent": st.booleans(),
             "sources": st.sets(st.sampled_from(SOURCES)),
         }
     ),
@@ -251,7 +252,7 @@ bounds = st.one_of(
     ),
 )
 sorts = st.lists(
-    st.tuples(st.sampled_from(["", "-"]), st.sampled_from(ASSET_COLUMNS)),
+    st.tuples(st.sampled_from(["", "-"]), st.sampled_from(SORT_COLUMNS)),
     min_size=1,
     max_size=4,
     unique_by=lambda key: key[1],
@@ -268,6 +269,7 @@ queries = st.tuples(
             "has": st.lists(st.sampled_from(NULLABLE_COLUMNS), min_size=1, max_size=2).map(
                 ",".join
             ),
+            "divergent": st.sampled_from(("true", "false")),
             "updated_since": moment.map(lambda at: at.astimezone(UTC).isoformat()),
         },
     ),
@@ -309,15 +311,15 @@ def test_every_format_shows_the_same_values_as_the_rows_have(client, conn):
     for place in range(9):
         values = dict.fromkeys(VALUES, NUMBERS[place] and Decimal(NUMBERS[place]))
         at = None if place == 3 else NOON + timedelta(microseconds=place * 1000)
-        add_asset(conn, f"asset-{place}", observed_at=at, **values)
+        add_asset(conn, f"asset-{place}", observed_at=at, divergent=place % 2 == 1, **values)
     rows = {row["slug"]: row for row in read_assets(conn)}
     shown = {slug: {name: plain(row[name]) for name in ASSET_COLUMNS} for slug, row in rows.items()}
 
     page = client.get("/data?decimals=string").json["data"]
     table = csv.DictReader(io.StringIO(client.get("/data?format=csv").text, newline=""))
 
-    whole = {"source_count", "version"}
-    as_text = [{k: str(v) if k in whole else v for k, v in asset.items()} for asset in page]
+    not_text = {"source_count", "divergent", "version"}
+    as_text = [{k: plain(v) if k in not_text else v for k, v in asset.items()} for asset in page]
     assert {asset["slug"]: asset for asset in as_text} == shown
     assert {asset["slug"]: {k: v or None for k, v in asset.items()} for asset in table} == shown
 

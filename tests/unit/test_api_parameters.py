@@ -109,6 +109,8 @@ def test_a_time_is_read_with_its_zone(text):
         ("page=101", "page", "Must be from 1 to 100; beyond that follow next_cursor"),
         ("sort=marketcap", "sort", "no column 'marketcap'; did you mean 'market_cap_usd'?"),
         ("sort=--slug", "sort", "no column '-slug'; did you mean 'slug'?"),
+        ("sort=-divergent", "sort", "'divergent' is true or false; filter by it instead"),
+        ("divergent=yes", "divergent", "Must be one of: true, false"),
         ("sort=", "sort", "no column ''"),
         ("sort=name,", "sort", "no column ''"),
         ("sort=name,-name", "sort", "a column is named twice"),
