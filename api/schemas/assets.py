@@ -86,6 +86,12 @@ class OutlierSchema(Schema):
 class OriginSchema(ProvenanceSchema):
     """A value, where it comes from, and why it is this one."""
 
+    class Meta:  # noqa: D106  marshmallow's way to say it
+        fields = (
+            *("value", "source", "external_id", "observed_at", "chosen_as", "fresh_sources"),
+            *("spread_percent", "divergent", "outliers", "payload_hash", "run_id", "ingested_at"),
+        )
+
     value = amount("The value", nullable=False, example=16610.346)
     chosen_as = fields.String(
         metadata={
