@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from api.columns import SORT_COLUMNS
 from api.parameters import MOST_VALUES, CommaList, Count, NameList, SourceList
-from api.parameters.fields import MOST_SORT_KEYS, Bound, Since, SortField
+from api.parameters.fields import HASH, MOST_SORT_KEYS, Bound, Hash, Since, SortField
 from api.schemas.fields import Amount, Hex, Json, Number
 from shared.settings import SOURCES
 
@@ -20,6 +20,7 @@ TYPES: dict[type[fields.Field[Any]], tuple[Any, str | None]] = {
     CommaList: ("array", None),
     SortField: ("array", None),
     Bound: ("number", None),
+    Hash: ("string", None),
     Since: ("string", "date-time"),
 }
 
@@ -59,6 +60,8 @@ def values_of_a_field(  # noqa: PLR0911  one for each kind
             "minimum": ret.get("minimum", 0),
             "maximum": ret.get("maximum", 10**field.digits - 1),
         }
+    if isinstance(field, Hash):
+        return {"pattern": f"^{HASH.pattern}$"}
     if isinstance(field, Amount):
         return {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
     if isinstance(field, Hex):

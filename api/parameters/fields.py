@@ -15,6 +15,8 @@ MOST_SORT_KEYS = 4
 
 DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
+HASH = re.compile("[0-9a-f]{32}")
+
 
 class SortField(fields.Field[Sort]):
     """Columns of an asset, each with a minus sign before it for descending order."""
@@ -44,6 +46,17 @@ class Bound(fields.Field[Decimal]):
         if not DECIMAL.fullmatch(value):
             raise ValidationError(f"not a number: {value[:80]!r}; expected one as in 0.05 or 1e9")
         return Decimal(value)
+
+
+class Hash(fields.Field[bytes]):
+    """The hash of a raw record, in hexadecimal digits."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bytes:  # noqa: ARG002
+        if not HASH.fullmatch(value):
+            raise ValidationError(
+                f"not a hash: {value[:80]!r}; expected 32 hexadecimal digits, in lower case"
+            )
+        return bytes.fromhex(value)
 
 
 class Version(Count):

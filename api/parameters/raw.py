@@ -1,14 +1,10 @@
 """What the route takes that shows an asset's raw records."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from marshmallow import fields, post_load, validate
+from marshmallow import fields, validate
 
 from api.parameters import QueryString
+from api.parameters.fields import Hash
 from shared.settings import LISTING_SOURCES
-
-NO_HASH = "not a hash; expected 32 hexadecimal digits, in lower case"
 
 
 class RawParameters(QueryString):
@@ -29,20 +25,12 @@ class RawParameters(QueryString):
             "example": "bitcoin",
         },
     )
-    hash = fields.String(
+    hash = Hash(
         load_default=None,
         allow_none=False,
-        validate=validate.And(
-            validate.Length(equal=32, error=NO_HASH), validate.Regexp("^[0-9a-f]+$", error=NO_HASH)
-        ),
         metadata={
             "description": "The raw record with this `payload_hash`, though it be of an earlier "
             "time, instead of the newest.",
             "example": "c4ad266835460f39356e2cc0bf1615b2",
         },
     )
-
-    @post_load
-    def read_the_hash(self, loaded: dict[str, Any], **_: Any) -> Mapping[str, Any]:
-        """Turn the digits into bytes."""
-        return {**loaded, "hash": loaded["hash"] and bytes.fromhex(loaded["hash"])}
