@@ -34,6 +34,7 @@ def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> d
         **kept,
         "DATABASE_URL": url.render_as_string(hide_password=False),
         "PYTHONWARNINGS": "error",
+        "IDENTITY_PATH": "no-crosswalk",
         **sources,
         **{name: str(value) for name, value in settings.items()},
     }

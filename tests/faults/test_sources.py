@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
+from shared.settings import SOURCES as EVERY_SOURCE
 from shared.tables import rejects, runs
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import PROJECT, environ, run_worker
@@ -429,9 +430,10 @@ def test_one_source_s_fault_stops_no_other_and_the_worker_says_what_to_do(
     assert advice in ran.stdout
     assert advice in ran.stderr
     assert "Traceback" not in ran.stderr
+    of_contracts = {"coingecko": "coingecko_coins", "coinpaprika": "coinpaprika_contracts"}[source]
     assert outcomes(engine) == {
-        **dict.fromkeys(["coingecko", "coinpaprika", "csv"], ("succeeded", None)),
-        source: ("failed", broken.reason),
+        **dict.fromkeys(EVERY_SOURCE, ("succeeded", None)),
+        **dict.fromkeys([source, of_contracts], ("failed", broken.reason)),
     }
 
 
