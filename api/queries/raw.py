@@ -1,10 +1,10 @@
 """The question which raw records stand behind an asset: as received, every digit of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 
 from shared.tables import RAW
 
@@ -16,7 +16,8 @@ PAYLOADS = " UNION ALL ".join(
     for source, table in RAW.items()
 )
 
-# An asset without such records gives one row.
+# What was pruned is in the first archive written after the record had come. An asset without such
+# records gives one row.
 RECORDS = """
 WITH found AS MATERIALIZED (
   SELECT l.source, l.external_id, o.*
@@ -29,9 +30,16 @@ WITH found AS MATERIALIZED (
     AND (CAST(:source AS text) IS NULL OR l.source = :source)
     AND (CAST(:external_id AS text) IS NULL OR l.external_id = :external_id)
 )
-SELECT d.version, a.id IS NOT NULL AS exists, f.*, r.payload
+SELECT d.version, a.id IS NOT NULL AS exists, f.*, r.payload,
+       p.pruned_at, regexp_replace(p.archive, '^.*/', '') AS archive, p.digest
 FROM dataset AS d LEFT JOIN assets AS a ON a.slug = :slug LEFT JOIN found AS f ON true
 LEFT JOIN LATERAL ({payloads}) AS r ON true
+LEFT JOIN LATERAL (
+  SELECT * FROM pruned_partitions AS p
+  WHERE r.payload IS NULL AND p.source = f.source AND p.pruned_at > f.ingested_at
+    AND f.observed_at >= p.observed_from AND f.observed_at < p.observed_until
+  ORDER BY p.pruned_at, p.id LIMIT 1
+) AS p ON true
 ORDER BY f.source, f.external_id
 """
 
@@ -47,9 +55,9 @@ RECORDS_OF_A_HASH = _statement("payload_hash = :hash")
 
 @dataclass(frozen=True, slots=True)
 class FoundRecords:
-    """Raw records of an asset's listings; one that was pruned has no payload."""
+    """Raw records of an asset's listings; one that was pruned has no payload, but `pruned`."""
 
-    records: Sequence[RowMapping]
+    records: Sequence[Mapping[str, Any]]
     version: int
     """Of the data."""
     exists: bool
@@ -73,5 +81,9 @@ def find_records(
     if payload_hash is not None:
         stmt, given = RECORDS_OF_A_HASH, {**given, "hash": payload_hash}
     rows = conn.execute(stmt, given).mappings().all()
-    records = [row for row in rows if row["source"] is not None]
+    records = [
+        {**row, "pruned": row if row["pruned_at"] else None}
+        for row in rows
+        if row["source"] is not None
+    ]
     return FoundRecords(records, rows[0]["version"], rows[0]["exists"])

@@ -1,5 +1,8 @@
 """`/data/{asset}/raw`: what the sources sent of one asset, as it was received."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from flask import Blueprint, Response, request
 
@@ -24,9 +27,9 @@ def raw(asset: str) -> Response:
     """Show the raw records behind one asset's present values, as they were received.
 
     One for each listing: its newest; or, with `hash`, those of that hash. They are the sources' own
-    text, and not to be trusted. Where a record was pruned, its `payload` is null; where that is so
-    of all of them the answer is 404 (`raw_pruned`), and what was observed is still in the asset's
-    history.
+    text, and not to be trusted. Where a record was pruned, its `payload` is null and `pruned` names
+    the archive; where that is so of all of them the answer is 404 (`raw_pruned`), and what was
+    observed is still in the asset's history.
     """
     return kept(lambda: list_records(asset))
 
@@ -54,8 +57,16 @@ def _refuse_what_is_not_there(slug: str, found: FoundRecords) -> None:
             f"no such raw record of {slug!r}; /data/{slug} lists its listings and their hashes"
         )
     if all(record["payload"] is None for record in found.records):
-        days = ", ".join(sorted({f"{each['observed_at']:%Y-%m-%d}" for each in found.records}))
-        raise RawPrunedError(
-            f"the raw record of {days} was pruned; what was observed by it is in"
-            f" /data/{slug}/history"
-        )
+        gone = "; ".join(map(_describe_pruned, found.records))
+        raise RawPrunedError(f"{gone}; what was observed by it is in /data/{slug}/history")
+
+
+def _describe_pruned(record: Mapping[str, Any]) -> str:
+    what = f"the raw record of {record['source']} of {record['observed_at']:%Y-%m-%d}"
+    pruned = record["pruned"]
+    if pruned is None:
+        return f"{what} is not here"
+    if pruned["archive"] is None:
+        return f"{what} was pruned on {pruned['pruned_at']:%Y-%m-%d}, and no copy was kept"
+    archive = f"{pruned['archive']} (SHA-256 {pruned['digest'].hex()})"
+    return f"{what} was pruned, and is in the archive {archive}"

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete
 
-from shared.tables import RAW
 from tests.fakes.api import add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, NOON, load, market, ticker
+from worker.prune import prune
 
 PRICE = "1.066896094313454e-06"
 CAP = 123456789012345678
@@ -25,7 +25,7 @@ def bitcoin(engine):
 
 def payloads_in(text):
     """Cut the payloads out of an answer, byte for byte."""
-    return re.findall(r'"payload":(\{.*?\})\}(?=,{"source"|\],"meta")', text)
+    return re.findall(r'"payload":(\{.*?\}),"pruned":', text)
 
 
 def problem_of(client, query="", slug="bitcoin"):
@@ -67,9 +67,8 @@ def test_two_requests_lead_from_a_value_to_what_was_received(client):
 
     [record] = client.get(f"/data/bitcoin/raw?hash={price['payload_hash']}").json["data"]
 
-    assert {name: record[name] for name in record if name != "payload"} == {
-        name: price[name] for name in record if name != "payload"
-    }
+    same = record.keys() - {"payload", "pruned"}
+    assert {name: record[name] for name in same} == {name: price[name] for name in same}
 
 
 @pytest.mark.usefixtures("bitcoin")
@@ -130,21 +129,49 @@ def test_what_is_no_hash_is_refused(client, given):
     assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (400, "hash")
 
 
-def test_what_was_pruned_says_so_and_its_observation_is_there(engine, reader_url, bitcoin):  # noqa: ARG001
-    with engine.begin() as conn:
-        conn.execute(delete(RAW["coingecko"]))
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_was_pruned_names_its_archive_and_its_observation_is_there(
+    engine, reader_url, tmp_path, keeps
+):
+    old = "2019-07-01T12:00:00Z"
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 7, old))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 8, NOON))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 9, old))
+    folder = tmp_path / "archive" if keeps else None
+    gone = [
+        pruned.archive
+        for source in ("coingecko", "coinpaprika")
+        for pruned in prune(engine, source, timedelta(days=366), folder)
+        if pruned.old.records
+    ]
+
     with api_on(reader_url, API_CACHE_MB="0") as client:
         whole = client.get("/data/bitcoin/raw").json["data"]
-        refused = client.get("/data/bitcoin/raw?source=coingecko")
-        history = client.get("/data/bitcoin/history?source=coingecko").json["data"]
-        hashes = [each["payload_hash"] for each in history]
+        refused = client.get("/data/bitcoin/raw?source=coinpaprika")
+        window = "start=2019-01-01T00:00:00Z&end=2020-01-01T00:00:00Z"
+        [first] = client.get(f"/data/bitcoin/history?source=coingecko&{window}").json["data"]
+        by_hash = client.get(f"/data/bitcoin/raw?hash={first['payload_hash']}")
 
-        assert [each["payload"] is None for each in whole] == [True, False]
-        assert whole[0]["payload_hash"] == hashes[-1]
-        assert (refused.status_code, refused.json["code"]) == (404, "raw_pruned")
-        assert "2026-01-02" in refused.json["detail"]
-        for each in hashes:
-            assert problem_of(client, f"?hash={each}") == (404, "raw_pruned")
+    assert first["price_usd"] == 7
+    assert [(each["source"], each["payload"] is None) for each in whole] == [
+        ("coingecko", False),
+        ("coinpaprika", True),
+    ]
+    assert [each["pruned"] is None for each in whole] == [True, False]
+    pruned = whole[-1]["pruned"]
+    assert len(gone) == 2
+    for answer, file in zip((by_hash, refused), gone, strict=True):
+        assert (answer.status_code, answer.json["code"]) == (404, "raw_pruned")
+        if keeps:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            assert f"the archive {file.name} (SHA-256 {digest})" in answer.json["detail"]
+            assert str(tmp_path) not in answer.text
+        else:
+            assert "no copy was kept" in answer.json["detail"]
+    if keeps:
+        assert (pruned["archive"], pruned["digest"]) == (file.name, digest)
+    else:
+        assert (pruned["archive"], pruned["digest"]) == (None, None)
 
 
 def test_the_newest_record_of_a_listing_is_the_one_its_values_are_of(client, engine):
