@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +49,14 @@ listings_now AS MATERIALIZED (
 )
 """
 
+# Under which symbols and names a listing was told of, the oldest first.
+NAMES = """(
+  SELECT json_agg(json_build_object('symbol', k.symbol, 'name', k.name,
+                                    'first_observed_at', k.first_observed_at)
+                  ORDER BY k.first_observed_at, k.symbol, k.name)
+  FROM listing_names AS k WHERE k.listing_id = l.id {until}
+)"""
+
 # An amount is text on its way through JSON.
 SHOWN = """
 WITH {listings}, a AS ({assets})
@@ -62,12 +71,13 @@ ORDER BY l.source, l.external_id
 """
 
 
-def _statement(listings: str, among: str, assets: str) -> TextClause:
+def _statement(listings: str, among: str, assets: str, until: str = "") -> TextClause:
     shown = [
         *(f"a.{name} AS asset_{name}" for name in ASSET_COLUMNS),
         *(f"a.{value}_listing_id" for value in VALUES),
         "l.id",
         *(f"l.{name} AS listing_{name}" for name in LISTING_COLUMNS),
+        f"{NAMES.format(until=until)} AS names",
     ]
     stmt = SHOWN.format(
         listings=listings,
@@ -86,7 +96,12 @@ ASSET_WITH_LISTINGS = _statement(
 )
 
 PAST_ASSET_WITH_LISTINGS = with_moment(
-    _statement(listings_then(OF_ONE_ASSET), "listings_then", assets_of_listings_then(READ))
+    _statement(
+        listings_then(OF_ONE_ASSET),
+        "listings_then",
+        assets_of_listings_then(READ),
+        until="AND k.first_observed_at <= :as_of",
+    )
 )
 """The same of a time before; the versions of the data are the present ones."""
 
@@ -105,7 +120,16 @@ class Voice(msgspec.Struct, frozen=True):
     divergent: bool
 
 
+class Name(msgspec.Struct, frozen=True):
+    """What a listing is or was called."""
+
+    symbol: str
+    name: str
+    first_observed_at: datetime
+
+
 VOICES = msgspec.json.Decoder(list[Voice])
+LISTING_NAMES = msgspec.json.Decoder(list[Name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +157,10 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
     if first["asset_slug"] is None:
         return FoundAsset(None, first["version"], first["exists"])
     by_id = {
-        row["id"]: {name: row[f"listing_{name}"] for name in LISTING_COLUMNS}
+        row["id"]: {
+            **{name: row[f"listing_{name}"] for name in LISTING_COLUMNS},
+            "names": LISTING_NAMES.decode(row["names"]) if row["names"] else [],
+        }
         for row in rows
         if row["id"] is not None
     }

@@ -118,11 +118,23 @@ class OriginSchema(ProvenanceSchema):
     ingested_at = instant("When its raw record was loaded")
 
 
+class ListingNameSchema(Schema):
+    """What a source calls or called a listing."""
+
+    symbol = fields.String(metadata={"example": "LUNA"})
+    name = fields.String(metadata={"example": "Terra"})
+    first_observed_at = instant("The earliest observation under this name, by the source's time")
+
+
 class ListingSchema(ProvenanceSchema, ValuesSchema):
     """The asset as one source knows it, and why it is taken for this asset."""
 
     symbol = fields.String(metadata={"example": "BTC"})
     name = fields.String(metadata={"example": "Bitcoin"})
+    names = fields.List(
+        fields.Nested(ListingNameSchema),
+        metadata={"description": "All that it was ever called, the oldest first"},
+    )
     match_method = fields.String(
         metadata={"description": "How it was matched with the asset", "example": "symbol_and_name"}
     )

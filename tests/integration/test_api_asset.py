@@ -7,6 +7,8 @@ import pytest
 
 from shared.records import VALUES
 from tests.fakes.api import NOON, add_asset, add_listing, take_values_from
+from tests.fakes.batches import COINGECKO, EARLIER, LATER, load, market
+from tests.fakes.batches import NOON as NOON_TEXT
 
 
 @pytest.fixture
@@ -113,3 +115,28 @@ def test_an_unknown_parameter_is_refused(client):
     assert response.json["errors"] == [
         {"parameter": "decimal", "detail": "unknown parameter; did you mean 'decimals'?"}
     ]
+
+
+def test_a_renamed_coin_is_found_under_its_old_name_and_shows_all_its_names(client, engine):
+    load(engine, COINGECKO, market("terra", "luna", "Terra", 2, EARLIER))
+    load(engine, COINGECKO, market("terra", "lunc", "Terra Classic", 1, LATER))
+
+    found = {q: client.get(f"/data?q={q}").json["data"] for q in ("luna", "lunc", "terra+classic")}
+    now = client.get("/data/terra").json["data"]["listings"]
+    then = client.get(f"/data/terra?as_of={NOON_TEXT}").json["data"]["listings"]
+
+    assert {q: [asset["slug"] for asset in assets] for q, assets in found.items()} == {
+        "luna": ["terra"],
+        "lunc": ["terra"],
+        "terra+classic": ["terra"],
+    }
+    names = [
+        {"symbol": "luna", "name": "Terra", "first_observed_at": "2026-01-02T11:55:00.000000Z"},
+        {
+            "symbol": "lunc",
+            "name": "Terra Classic",
+            "first_observed_at": "2026-01-02T12:05:00.000000Z",
+        },
+    ]
+    assert [listing["names"] for listing in now] == [names]
+    assert [(listing["name"], listing["names"]) for listing in then] == [("Terra", names[:1])]
