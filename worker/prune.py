@@ -6,8 +6,8 @@ on. The newest raw record of a listing is no exception: its values are the obser
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from worker.archive import write_archive
 from worker.faults import At, go_on
 from worker.locks import locked
 from worker.partitions import find_partitions
+from worker.raw import STRETCH
 from worker.statements import read_statements
 
 log = structlog.get_logger(__name__)
@@ -72,10 +73,9 @@ def prune(
     """
     with reachable(), locked(engine, source) as conn:
         for old in list(_find_old(conn, source, datetime.now(UTC) - retention)):
-            statements = _statements(source, old.name)
             archive = digest = None
             if folder is not None and old.records:
-                with _streaming(conn, statements["read_partition"]) as rows:
+                with closing(read_records(conn, source, old.name)) as rows:
                     archive, digest = write_archive(rows, folder, old.name)
             at("before_drop")
             _repeat_while_read(lambda: _drop(conn, source, old, archive, digest))  # noqa: B023
@@ -98,11 +98,15 @@ def _find_old(conn: Connection, source: str, before: datetime) -> Iterator[Old]:
         yield Old(name, period, row.records, row.bytes, row.earliest, row.latest)
 
 
-@contextmanager
-def _streaming(conn: Connection, statement: TextClause) -> Iterator[Iterator[Sequence[Any]]]:
+def read_records(conn: Connection, source: str, partition: str) -> Generator[Sequence[Any]]:
+    """Yield a partition's raw records, some at a time, in a transaction that ends with the last.
+
+    What is done with them afterwards may take longer than a transaction is let be idle.
+    """
     with conn.begin():
-        result = conn.execute(statement, execution_options={"yield_per": 5000})
-        yield result.partitions()
+        stmt = _statements(source, partition)["read_partition"]
+        result = conn.execute(stmt, execution_options={"stream_results": True})
+        yield from result.partitions(STRETCH)
 
 
 def _drop(

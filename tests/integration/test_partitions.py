@@ -13,6 +13,8 @@ from tests.fakes.batches import COINGECKO, CSV, NOON, load, market
 from tests.fakes.databases import engine_on
 from worker.migrate import downgrade, upgrade
 from worker.partitions import create_partitions
+from worker.prune import read_records
+from worker.raw import STRETCH
 from worker.verify import verify
 
 MAY = datetime(2026, 5, 17, tzinfo=UTC)
@@ -224,3 +226,20 @@ def test_migrating_carries_every_row_over_and_back(engine: Engine, database_url:
     assert verify(engine, [COINGECKO, CSV]) == before
     assert {table: placed(engine, table) for table in TABLES} == where
     assert load(engine, COINGECKO, *map(bitcoin, at)).unchanged == len(at)
+
+
+ADD_MANY = text("""
+INSERT INTO raw_coingecko (observed_at, external_id, payload_hash, run_id, payload)
+SELECT '2019-07-01T12:00:00Z', 'coin-' || n, '', 1, '{}' FROM generate_series(1, :many) AS n
+""")
+
+
+def test_a_partition_is_read_some_records_at_a_time_and_then_its_transaction_ends(engine: Engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1, "2019-07-01T12:00:00Z"))
+    with engine.begin() as conn:
+        conn.execute(ADD_MANY, {"many": STRETCH})
+
+    with engine.connect() as conn:
+        parts = [len(part) for part in read_records(conn, "coingecko", "raw_coingecko_2019")]
+        assert parts == [STRETCH, 1]
+        assert not conn.in_transaction()
