@@ -111,12 +111,20 @@ def read_archive(file: Path) -> Iterator[tuple[Any, ...]]:
 
 
 def _digest_of(file: Path) -> bytes:
-    """Return the digest of an archive's records; none where a payload is not its hash."""
+    """Return the digest of an archive's records; none where a payload is not its hash.
+
+    Nor of a file that is no archive: one that broke off, or somebody else's.
+    """
+    from pyarrow import ArrowException  # noqa: PLC0415
+
     digest = sha256()
-    for row in read_archive(file):
-        if sha256(row[5].encode()).digest()[:16] != bytes(row[2]):
-            return b""
-        digest.update(_line(row))
+    try:
+        for row in read_archive(file):
+            if sha256(row[5].encode()).digest()[:16] != bytes(row[2]):
+                return b""
+            digest.update(_line(row))
+    except (ArrowException, AttributeError, LookupError, TypeError, ValueError):
+        return b""
     return digest.digest()
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow.parquet import write_table
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.engine import URL
 
@@ -193,6 +195,25 @@ def test_what_cannot_be_archived_whole_is_kept(engine: Engine, prune: Prune, arc
     assert "Error: raw_coingecko_2019: not archived: what was read back is not" in refused.stderr
     assert stored(engine) == damaged[1:]
     assert [file.name for file in archive.iterdir()] == ["raw_coingecko_2018.parquet"]
+
+
+@pytest.mark.parametrize("held", ["", "nothing of ours", "PAR1 broken off PAR1", "another table"])
+def test_a_file_that_is_no_archive_is_left_as_it_is(
+    engine: Engine, loaded: Any, prune: Prune, archive: Path, held: str
+):
+    archive.mkdir()
+    other = archive / "raw_coingecko_2019.parquet"
+    if held == "another table":
+        write_table(pyarrow.table({"external_id": ["a"]}), other)
+    else:
+        other.write_text(held)
+    before = other.read_bytes()
+
+    prune(f"--yes --archive {archive}")
+
+    assert other.read_bytes() == before
+    assert len(list(read_archive(archive / "raw_coingecko_2019.2.parquet"))) == 4
+    assert stored(engine) == loaded[5:]
 
 
 @pytest.mark.usefixtures("loaded")
