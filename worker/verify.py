@@ -90,6 +90,8 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
         engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn,
         conn.begin() as transaction,
     ):
+        for source in RAW:
+            conn.execute(_statements(source)["lock_raw"])
         findings: list[Finding] = []
         decide.decide_on_all(conn)
         for source in RAW:

@@ -1,6 +1,11 @@
 -- What must hold in a database, as questions that find what breaks it. Each answers rows that name
 -- the damage; none means that it holds. `{raw}` is one source's raw table.
 
+-- name: lock_raw
+-- Before the snapshot, so that `worker prune` drops nothing that is still noted as there in it; it
+-- tries again until this is over. Readers and writers do not wait.
+LOCK TABLE {raw} IN ACCESS SHARE MODE
+
 -- name: checkpoints_add_up
 SELECT c.source AS what,
        format('the checkpoint counts %s batches, %s fetched, %s new, %s unchanged, %s rejected; its '

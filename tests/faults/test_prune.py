@@ -263,3 +263,36 @@ def test_beside_a_long_reader_nobody_waits_and_the_partition_goes_once_it_ends(
     worker.join(30)
 
     assert pruned == ["raw_coingecko_2018", "raw_coingecko_2019"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_verify_finds_no_damage_where_a_partition_is_pruned_beside_it(
+    engine: Engine, database_url: URL
+):
+    found: list[Any] = []
+    pruned: list[str] = []
+
+    def check() -> None:
+        found.append(verify(engine).findings)
+
+    def work() -> None:
+        own = create_engine(database_url)
+        gone = prune_source(own, "coingecko", timedelta(days=365), None)
+        pruned.extend(each.old.name for each in gone)
+        own.dispose()
+
+    checker, worker = Thread(target=check), Thread(target=work)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with engine.connect() as holder, engine.connect() as watch:
+        holder.execute(text("LOCK TABLE listings IN ACCESS EXCLUSIVE MODE"))
+        checker.start()
+        while not watch.scalar(waiting):
+            watch.rollback()
+        worker.start()
+        while len(pruned) < 2 and watch.scalar(waiting) < 2:
+            watch.rollback()
+    checker.join(30)
+    worker.join(30)
+
+    assert found == [()]
+    assert pruned == ["raw_coingecko_2018", "raw_coingecko_2019"]
