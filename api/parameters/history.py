@@ -13,7 +13,7 @@ from api.parameters import QueryString, page_size
 from api.parameters.assets import byte_order_mark, decimals, format_of
 from api.parameters.moment import known_at, refuse_what_is_to_come, time
 from api.queries.observations import Place
-from shared.settings import SOURCES
+from shared.settings import LISTING_SOURCES
 
 MOST_CANDLES = 150_000
 """How many candles a window holds, empty ones too: a year of 5 minutes, with room."""
@@ -70,8 +70,8 @@ class HistoryParameters(QueryString):
     source = fields.String(
         load_default=None,
         allow_none=False,
-        validate=validate.OneOf(SOURCES),
-        metadata={"description": "Only what this source observed.", "example": SOURCES[0]},
+        validate=validate.OneOf(LISTING_SOURCES),
+        metadata={"description": "Only what this source observed.", "example": LISTING_SOURCES[0]},
     )
     external_id = fields.String(
         load_default=None,

@@ -352,6 +352,7 @@ def test_an_asset_of_which_nothing_was_observed_has_no_window(client, conn):
         ({"end": "0001-01-01T00:00:00Z"}, ["end"]),
         ({"source": "binance"}, ["source"]),
         ({"source": "csv,coingecko"}, ["source"]),
+        ({"source": "coingecko_coins"}, ["source"]),
         ({"external_id": ""}, ["external_id"]),
         ({"known_at": "2999-01-01T00:00:00Z"}, ["known_at"]),
         ({"page_size": "1001"}, ["page_size"]),
