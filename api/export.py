@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,7 +29,6 @@ from api.limits import client
 from api.parquet import PARQUET, write_parquet
 from api.problems import ExportsBusyError, QueryTimeoutError
 from api.queries.assets import Wanted, read_version, stream_assets, stream_rows
-from api.queries.past import read_seen
 from api.staleness import stale_sources
 
 AT_ONCE = 2
@@ -129,12 +128,17 @@ class Exports:
             with self._lock:
                 self._clients.remove(client)
 
-    def describe(self, conn: Connection, export: Export, state: Hashable) -> Description:
-        """Describe an export of the data in this state."""
-        found = self._described.get((export, state))
+    def describe(self, conn: Connection, export: Export, version: int) -> Description:
+        """Describe an export of the data at this version; of the past, always anew.
+
+        What came late, or was reprocessed, changes the past and may change no present asset.
+        """
+        if export.wanted.moment is not None:
+            return export.describe(conn)
+        found = self._described.get((export, version))
         if found is None:
             found = export.describe(conn)
-            self._described.keep((export, state), found)
+            self._described.keep((export, version), found)
         return found
 
 
@@ -148,9 +152,7 @@ def send(wanted: Wanted, media: str) -> Response:
         stack.enter_context(exports.place(client()))
         conn = stack.enter_context(snapshot(exports.longest))
         version, changed_at = read_version(conn)
-        # Of the past, what came late may have changed no present asset.
-        state = version if wanted.moment is None else (version, read_seen(conn))
-        described = exports.describe(conn, export, state)
+        described = exports.describe(conn, export, version)
         headers = _headers(export, described, version, None if wanted.moment else changed_at)
         if stale.names:
             headers["X-Stale-Sources"] = ", ".join(stale.names)

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
-    Connection,
     DateTime,
     TextClause,
     bindparam,
@@ -137,12 +136,6 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         return moment + by
     except OverflowError:
         return moment
-
-
-def read_seen(conn: Connection) -> str | None:
-    """Return what can be seen at present: when each source's last batch came in."""
-    seen: str | None = conn.scalar(text(f"SELECT {SEEN}::text"))
-    return seen
 
 
 def listings_then(which: str) -> str:

@@ -20,6 +20,7 @@ from tests.fakes.databases import empty
 from tests.fakes.model import VALUES, Told, unify
 from tests.fakes.plans import read_by
 from tests.fakes.reference import follow, plain, slugs
+from worker.reprocess import reprocess
 from worker.sources.base import Source
 
 SOURCES: Mapping[str, Source] = {"coingecko": COINGECKO, "coinpaprika": COINPAPRIKA, "csv": CSV}
@@ -244,6 +245,24 @@ def test_an_export_of_the_past_notices_what_came_late(engine, client):
 
     assert before.text == '{"price_usd":1}\n'
     assert after.text == '{"price_usd":2}\n'
+    assert before.headers["ETag"] != after.headers["ETag"]
+
+
+def test_an_export_of_the_past_notices_what_was_reprocessed(engine, client):
+    load(engine, COINGECKO, bitcoin(1, TEN), bitcoin(3, TWELVE))
+    query = {"as_of": ELEVEN, "format": "ndjson", "fields": "price_usd"}
+    with engine.begin() as conn:
+        conn.execute(
+            update(observations).values(price_usd=1.25).where(observations.c.price_usd == 1)
+        )
+
+    before = client.get("/data/export", query_string=query)
+    reprocess(engine, COINGECKO)
+    after = client.get("/data/export", query_string=query)
+
+    assert before.text == '{"price_usd":1.25}\n'
+    assert after.text == '{"price_usd":1}\n'
+    assert after.headers["Content-Length"] == str(len(after.data))
     assert before.headers["ETag"] != after.headers["ETag"]
 
 
