@@ -66,6 +66,11 @@ def upgrade() -> None:
     )
     for table in ("pruned_partitions", "pruned_runs"):
         op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
+    # Answers that show raw records are kept by readers.
+    op.execute(
+        "CREATE TRIGGER notify_readers AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
+        "ON pruned_partitions FOR EACH STATEMENT EXECUTE FUNCTION notify_readers()"
+    )
     # Copied under a lock that lets readers in; they wait for the exchange alone.
     op.execute(f"LOCK TABLE {', '.join(KEYS)} IN SHARE MODE")
     for table, key in KEYS.items():

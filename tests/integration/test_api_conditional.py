@@ -17,6 +17,7 @@ from tests.fakes.batches import COINGECKO, LATER, load, market
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import until
 from worker.migrate import upgrade
+from worker.prune import prune
 
 PATHS = ("/data?page_size=2", "/data?format=csv", "/data/asset-1", "/changes", "/data/export")
 KEPT = ("/data?page_size=2", "/data?format=csv", "/changes?since=1")
@@ -242,6 +243,16 @@ def test_while_nobody_listens_nothing_kept_is_shown(
     assert client.get("/data/asset-1").json["data"]["price_usd"] == 7
     assert watch_of(client).mark() > before
     assert any("watch for changes broke off" in record.message for record in caplog.records)
+
+
+def test_a_kept_payload_goes_when_its_raw_record_is_pruned(client, engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1, "2019-07-01T12:00:00Z"))
+    kept_from_now_on(client)
+    assert client.get("/data/bitcoin/raw").status_code == 200
+
+    assert len(list(prune(engine, "coingecko", timedelta(days=365), None))) == 1
+
+    until(lambda: client.get("/data/bitcoin/raw").status_code == 404)
 
 
 @pytest.mark.usefixtures("market_of_five")
