@@ -87,11 +87,20 @@ INSERT INTO contracts (source, external_id, chain, address)
 SELECT :listed_by, external_id, chain, address FROM changed_contracts WHERE NOT is_gone
 
 -- name: touch_keys
--- The listings whose contracts changed; identity decides on them anew.
+-- Identity decides anew on the listings whose contracts changed, on those that name one of these
+-- contracts too, and on all that are one asset with one of them: a contract that is gone may have
+-- been all that they had in common.
+WITH concerned AS (
+  SELECT :listed_by AS source, external_id FROM changed_contracts
+  UNION
+  SELECT source, external_id FROM contracts
+  WHERE (chain, address) IN (SELECT chain, address FROM changed_contracts)
+)
 INSERT INTO touched_keys
-SELECT DISTINCT l.symbol_key, l.name_key
-FROM changed_contracts AS d JOIN listings AS l ON l.source = :listed_by
-                                              AND l.external_id = d.external_id
+SELECT DISTINCT o.symbol_key, o.name_key
+FROM concerned AS c
+JOIN listings AS l ON l.source = c.source AND l.external_id = c.external_id
+JOIN listings AS o ON o.asset_id = l.asset_id
 
 -- name: rebuild_claims
 -- What was seen last stays; what it says is read anew. A claim that is missing is made of the newest.

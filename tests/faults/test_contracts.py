@@ -425,3 +425,36 @@ def test_identity_is_decided_anew_for_the_listings_whose_contracts_change(engine
         assert conn.scalar(text("SELECT match_method FROM listings")) == "own"
         assert conn.scalar(select(func.count()).select_from(assets)) == 1
         assert conn.scalar(select(func.count()).select_from(identity_events)) == 1
+
+
+def test_a_contract_that_is_gone_takes_a_link_apart_though_no_symbol_is_shared(engine, tmp_path):
+    batches.load(engine, batches.COINGECKO, batches.market("foo", "xxx", "Foo"))
+    batches.load(engine, batches.COINPAPRIKA, batches.ticker("yyy-bar", "YYY", "Bar"))
+    load(engine, tmp_path, "coingecko_coins", [coin("foo", ethereum=USDT)], at=1, name="list")
+    load(engine, tmp_path, "coinpaprika_contracts", [contract("yyy-bar")], at=1)
+    assert count_assets(engine) == 1
+
+    load(engine, tmp_path, "coinpaprika_contracts", [contract("yyy-bar", active=False)], at=2)
+
+    assert count_assets(engine) == 2
+    assert verify(engine).findings == ()
+
+
+def test_a_coin_that_gives_up_a_contract_leaves_it_to_the_others_that_name_it(engine, tmp_path):
+    coins = [batches.market("foo", "xxx", "Foo"), batches.market("zed", "zzz", "Zed")]
+    batches.load(engine, batches.COINGECKO, *coins)
+    batches.load(engine, batches.COINPAPRIKA, batches.ticker("yyy-bar", "YYY", "Bar"))
+    both = [coin("foo", ethereum=USDT), coin("zed", ethereum=USDT)]
+    load(engine, tmp_path, "coingecko_coins", both, at=1, name="list")
+    load(engine, tmp_path, "coinpaprika_contracts", [contract("yyy-bar")], at=1)
+    assert count_assets(engine) == 3
+
+    load(engine, tmp_path, "coingecko_coins", [both[0], coin("zed")], at=2, name="list")
+
+    assert count_assets(engine) == 2
+    assert verify(engine).findings == ()
+
+
+def count_assets(engine):
+    with engine.connect() as conn:
+        return conn.scalar(select(func.count()).select_from(assets))
