@@ -44,20 +44,22 @@ FROM (
 WHERE a.id = s.id AND a.former_names <> s.former_names
 
 -- name: create_raw_names
--- What all raw records of a source say, gathered stretch by stretch.
+-- What all raw records of a source say, gathered stretch by stretch. An id, a symbol and a name of
+-- the greatest length have no room in one entry of an index: `label` stands for the latter two.
 CREATE TEMPORARY TABLE IF NOT EXISTS raw_names (
   external_id text COLLATE "C" NOT NULL,
   symbol text NOT NULL,
   name text NOT NULL,
   first_observed_at timestamptz NOT NULL,
-  PRIMARY KEY (external_id, symbol, name)
+  label text COLLATE "C" GENERATED ALWAYS AS (md5(symbol) || md5(name)) STORED,
+  PRIMARY KEY (external_id, label)
 );
 TRUNCATE raw_names
 
 -- name: gather_raw_names
 INSERT INTO raw_names AS k
 SELECT external_id, symbol, name, min(observed_at) FROM fresh GROUP BY external_id, symbol, name
-ON CONFLICT (external_id, symbol, name) DO UPDATE
+ON CONFLICT (external_id, label) DO UPDATE
 SET first_observed_at = least(k.first_observed_at, excluded.first_observed_at)
 
 -- name: find_pruned

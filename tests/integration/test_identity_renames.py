@@ -2,6 +2,8 @@
 
 from itertools import permutations
 
+from random import Random
+
 import pytest
 from sqlalchemy import Engine, delete, select, update
 
@@ -128,3 +130,17 @@ def test_verify_finds_damaged_names_and_reprocess_mends_them(engine: Engine, dam
 
     reprocess(engine, COINGECKO)
     assert verify(engine, [COINGECKO]) == before
+
+
+def test_labels_of_the_greatest_length_are_read_again_as_they_were_stored(engine: Engine):
+    dice = Random(1)
+
+    def label() -> str:
+        """Characters of four bytes each, in which there is nothing to compress."""
+        return "".join(chr(dice.randrange(0x20000, 0x2A6D0)) for _ in range(300))
+
+    assert load(engine, COINGECKO, market(label(), label(), label())).new == 1
+
+    reprocess(engine, COINGECKO)
+
+    assert verify(engine, [COINGECKO]).findings == ()
