@@ -1,7 +1,6 @@
 """Renames: noticed, kept, found again under the old name, and the same in any order."""
 
 from itertools import permutations
-
 from random import Random
 
 import pytest
