@@ -40,9 +40,11 @@ class Market:
 def make_market(coins: int, seed: int = 1) -> Market:
     """Make a market of so many coins; many share their symbol, one in a hundred its name too.
 
-    A source adds a common word to a name, lags behind a renaming, or calls a coin by its symbol;
-    one price in two hundred is nonsense, and one listing in three is an hour old or more. A coin in
-    twenty has variants that go by its symbol. No contract is known, and no person was asked.
+    Two in a hundred have another's name under a symbol of their own. A source adds a common word to
+    a name, lags behind a renaming, or calls a coin by its symbol; one listing in a hundred has a
+    symbol of its own, and half of those are the coin's with TOKEN or COIN behind it. One price in
+    two hundred is nonsense, and one listing in three is an hour old or more. A coin in twenty has
+    variants that go by its symbol. No contract is known, and no person was asked.
     """
     random = Random(seed)
     listings: list[Candidate] = []
@@ -82,6 +84,8 @@ def _make_coins(random: Random, coins: int) -> Iterator[Coin]:
         if made and random.random() < 0.01:
             namesake = random.choice(made)
             symbol, name = namesake.symbol, namesake.name
+        elif made and random.random() < 0.02:
+            name = random.choice(made).name
         supply = 10 ** random.uniform(5, 12)
         if random.random() < 0.5:
             supply = float(f"{supply:.0e}")
@@ -113,6 +117,10 @@ def _list(random: Random, source: str, external_id: str, coin: Coin, number: int
         name = _say(random, 3)
     elif luck < 0.08:
         name = symbol
+    if random.random() < 0.01:
+        symbol = random.choice(
+            (f"{symbol}TOKEN", f"{symbol}COIN", _say(random, 2).upper(), "Q" + symbol)
+        )
     price = coin.price * random.uniform(0.98, 1.02)
     if random.random() < 0.005:
         price *= random.choice((0.001, 1000))
