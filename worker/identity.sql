@@ -47,16 +47,29 @@ CREATE TEMPORARY TABLE IF NOT EXISTS thought (
 TRUNCATE thought
 
 -- name: begin_block
+-- An empty symbol, or name, makes none hang together; but its listing is decided on too.
 INSERT INTO block
-SELECT DISTINCT l.id FROM listings AS l
-WHERE l.symbol_key IN (SELECT symbol_key FROM touched_keys WHERE symbol_key <> '')
-   OR (l.symbol_key, l.name_key) IN (SELECT symbol_key, name_key FROM touched_keys)
+SELECT l.id FROM (SELECT DISTINCT symbol_key FROM touched_keys WHERE symbol_key <> '') AS t
+JOIN listings AS l USING (symbol_key)
+UNION
+SELECT l.id FROM (SELECT DISTINCT name_key FROM touched_keys WHERE name_key <> '') AS t
+JOIN listings AS l USING (name_key)
+UNION
+SELECT l.id FROM touched_keys AS t
+JOIN listings AS l USING (name_key, symbol_key) WHERE t.symbol_key = '' AND t.name_key = ''
 
 -- name: grow_block
 INSERT INTO block
 SELECT DISTINCT near.id FROM (
-  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-  JOIN listings AS n ON n.symbol_key = l.symbol_key AND l.symbol_key <> ''
+  SELECT n.id FROM (
+    SELECT DISTINCT l.symbol_key FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+    WHERE l.symbol_key <> ''
+  ) AS k JOIN listings AS n USING (symbol_key)
+  UNION
+  SELECT n.id FROM (
+    SELECT DISTINCT l.name_key FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+    WHERE l.name_key <> ''
+  ) AS k JOIN listings AS n USING (name_key)
   UNION
   SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
   JOIN contracts AS c ON c.source = l.source AND c.external_id = l.external_id

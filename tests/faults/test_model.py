@@ -38,8 +38,8 @@ POINTS = (
     *("before_checkpoint", "before_commit", "after_commit"),
 )
 IDS = {
-    "coingecko": ("btc", "eth", "wbtc"),
-    "coinpaprika": ("btc", "eth", "x:btc"),
+    "coingecko": ("btc", "eth", "wbtc", "bitcoin"),
+    "coinpaprika": ("btc", "eth", "x:btc", "btc-bitcoin"),
     "csv": ("btc", "a:btc", "a:eth", "b:btc"),
 }
 SYMBOLS = ("btc", "BTC", "\uff42\uff54\uff43", "eth", "")

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -5,7 +6,19 @@ from sqlalchemy import Engine, select
 from structlog.testing import capture_logs
 
 from shared.tables import assets, identity_events, listings, matches
-from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
+from tests.fakes.batches import (
+    COINGECKO,
+    COINPAPRIKA,
+    CSV,
+    EARLIER,
+    LATER,
+    NOON,
+    load,
+    market,
+    row,
+    ticker,
+)
+from worker.identity.crosswalk import apply_crosswalk
 from worker.verify import verify
 
 
@@ -215,3 +228,74 @@ def test_deciding_the_same_again_leaves_matches_as_they_were(engine: Engine):
 
     with engine.connect() as conn:
         assert conn.execute(select(matches)).all() == before
+
+
+def golem(symbol: str, at: str = NOON, supply: int | None = None, **fields) -> bytes:
+    values = {"market_cap": None, "circulating_supply": supply, **fields}
+    return market("golem", symbol, "Golem", "null", at, **values)
+
+
+def paprika_golem(supply: int = 0) -> bytes:
+    document = json.loads(ticker("gnt-golem", "GNT", "Golem"))
+    document["total_supply"] = supply
+    document["quotes"]["USD"] = {"price": None, "market_cap": None, "volume_24h": None}
+    return json.dumps(document).encode()
+
+
+LISTED = together("coingecko:golem", "coinpaprika:gnt-golem")
+
+
+def test_a_batch_finds_what_has_its_name_under_another_symbol(engine: Engine):
+    supply = 987_654_321
+    load(engine, COINPAPRIKA, paprika_golem(supply))
+    load(engine, COINGECKO, golem("glm"))
+    assert len(clusters(engine)) == 2
+    with engine.connect() as conn:
+        [review] = conn.execute(select(matches)).all()
+    assert (review.method, review.evidence["why"]) == ("name_and_slug", "symbols_differ")
+
+    load(engine, COINGECKO, golem("glm", LATER, total_supply=supply))
+
+    assert clusters(engine) == {LISTED}
+    assert not verify(engine).findings
+
+
+def test_values_that_come_to_agree_under_two_symbols_are_decided_anew(engine: Engine):
+    load(engine, COINPAPRIKA, paprika_golem(987_654_321))
+    load(engine, COINGECKO, golem("glm", EARLIER, total_supply=1))
+    with engine.connect() as conn:
+        assert not conn.execute(select(matches)).all()
+
+    load(engine, COINGECKO, golem("glm", total_supply=987_654_321))
+    assert clusters(engine) == {LISTED}
+
+    load(engine, COINGECKO, golem("glm", LATER, total_supply=1))
+    assert len(clusters(engine)) == 2
+    assert not verify(engine).findings
+
+
+def test_a_namesake_under_a_third_symbol_takes_a_link_apart_and_gives_it_back(engine: Engine):
+    load(engine, COINPAPRIKA, ticker("toncoin-the-network", "TONCOIN", "The Network"))
+    load(engine, COINGECKO, market("the-network", "ton", "The Network"))
+    assert len(clusters(engine)) == 1
+
+    load(engine, COINGECKO, market("network-2", "x", "The  network"))
+    assert len(clusters(engine)) == 3
+    assert not verify(engine).findings
+
+    load(engine, COINGECKO, market("network-2", "x", "Another", 1, LATER))
+    assert len(clusters(engine)) == 2
+    assert not verify(engine).findings
+
+
+def test_a_crosswalk_reaches_through_a_name_as_it_does_through_a_symbol(engine: Engine):
+    load(engine, COINPAPRIKA, paprika_golem(987_654_321))
+    load(engine, COINGECKO, golem("glm", total_supply=987_654_321))
+    assert clusters(engine) == {LISTED}
+
+    ruled = {("coingecko", "golem"): "new", ("coinpaprika", "gnt-golem"): "old"}
+    with engine.begin() as conn:
+        apply_crosswalk(conn, ruled)
+
+    assert len(clusters(engine)) == 2
+    assert not verify(engine).findings

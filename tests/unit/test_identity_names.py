@@ -1,6 +1,6 @@
 import pytest
 
-from worker.identity.names import comparable_name, name_tokens, slug_part
+from worker.identity.names import comparable_name, comparable_symbol, name_tokens, slug_part
 from worker.identity.variants import find_kinds, find_versions
 
 
@@ -98,3 +98,19 @@ def test_what_only_follows_a_coin_is_told_by_its_names(symbol, name, slug, kinds
 )
 def test_a_version_is_told_by_the_name_or_the_id(name, slug, versions):
     assert find_versions(name, slug) == versions
+
+
+@pytest.mark.parametrize(
+    ("symbol", "compared"),
+    [
+        ("TONCOIN", "ton"),
+        ("$TON", "ton"),
+        ("Ton-Token", "ton"),
+        ("COIN", "coin"),
+        ("XCOIN", "xcoin"),
+        ("COINTON", "cointon"),
+        ("$", ""),
+    ],
+)
+def test_symbols_are_compared_without_signs_and_a_common_word_behind(symbol, compared):
+    assert comparable_symbol(symbol) == compared

@@ -20,6 +20,7 @@ NAMES = (
     "Meta (Wormhole)",
     "Meta [OLD]",
     "Abc",
+    "Other",
     "",
 )
 IDS = ("meta", "meta-2", "abc-meta", "abc", "7", "x")
@@ -29,7 +30,7 @@ def drawn_listing(draw, ref):
     chains = draw(st.lists(st.tuples(st.sampled_from("ef"), st.sampled_from("012")), max_size=2))
     return listing(
         ref,
-        draw(st.sampled_from(("ABC", "abc", "xyz", ""))),
+        draw(st.sampled_from(("ABC", "abc", "ABCCOIN", "xyz", "uvw", ""))),
         draw(st.sampled_from(NAMES)),
         price_usd=draw(st.sampled_from((None, "1", "1.05", "7"))),
         circulating_supply=draw(st.sampled_from((None, "1", "18741512", "18741500"))),
@@ -151,11 +152,12 @@ def test_no_cluster_joins_a_variant_or_another_contract_without_a_ruling(world):
 
 
 def closed_blocks(listings, rulings):
-    """Part listings into those that share a symbol, a contract or a ruling, and so on."""
+    """Part listings into those that share a symbol, a name, a contract or a ruling, and so on."""
     blocks = []
     for one in listings:
         ruled = [{r.one, r.other} for r in rulings if one.ref in {r.one, r.other}]
-        keys = {normalise(one.symbol) or one.ref, *one.contracts, *map(frozenset, ruled)}
+        named = {("s", normalise(one.symbol) or one.ref), ("n", normalise(one.name) or one.ref)}
+        keys = {*named, *one.contracts, *map(frozenset, ruled)}
         related = [block for block in blocks if block[0] & keys]
         blocks = [block for block in blocks if not block[0] & keys]
         keys.update(*(block[0] for block in related))
@@ -178,7 +180,7 @@ def test_closed_blocks_give_the_same_each_by_itself(world):
 def test_an_unrelated_listing_changes_nothing(world):
     listings, rulings = world
     before = resolve(listings, rulings)
-    stranger = listing("gecko:stranger", "str", "Meta", contracts=[("e", "9")])
+    stranger = listing("gecko:stranger", "str", "Stranger", contracts=[("e", "9")])
 
     after = resolve([*listings, stranger], rulings)
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from itertools import permutations
 
 import pytest
@@ -121,7 +122,10 @@ def test_an_id_of_other_hyphens_is_the_same_slug():
             ("gecko:usd-coin-avalanche-bridged-usdc-e", "usdc", "USD Coin"),
             ("paprika:usdc-usd-coin", "USDC", "USD Coin"),
         ),
-        (("gecko:golem", "glm", "Golem"), ("paprika:gnt-golem", "GNT", "Golem")),
+        (("gecko:cream-2", "cream", "Cream"), ("paprika:crm-cream", "CRM", "Cream")),
+        (("gecko:page", "page", "Page"), ("paprika:pgx-page", "PGX", "Page Network")),
+        (("gecko:maza", "mzc", "Maza"), ("paprika:maza-maza", "MAZA", "Maza")),
+        (("gecko:x-peg", "x", "Pegged X"), ("paprika:px-x-peg", "PX", "Pegged X")),
         (("gecko:bitcoin", "btc", "Bitcoin"), ("paprika:btc-itcoin", "BTC", "\u0412itcoin")),
         (("gecko:nameless", "", "Nameless"), ("paprika:x-nameless", "", "Nameless")),
         (("gecko:x", "btc", ""), ("paprika:btc-y", "BTC", "")),
@@ -160,6 +164,11 @@ def test_these_stay_apart_and_leave_no_question(one, other):
             ("gecko:terra-luna", "luna", "Terra"),
             ("paprika:luna-terra-v2", "LUNA", "Terra"),
             "versions_differ",
+        ),
+        (
+            ("gecko:golem", "glm", "Golem"),
+            ("paprika:gnt-golem", "GNT", "Golem"),
+            "symbols_differ",
         ),
         (("gecko:a", "apl", "Alpha DAO"), ("paprika:apl-b", "APL", "Alpha Finance"), "weak_names"),
         (("gecko:kyber", "knc", "Kyber Crystal"), ("paprika:knc-k", "KNC", "Kyber"), "weak_names"),
@@ -430,6 +439,93 @@ def test_a_supply_makes_a_link_of_weak_names_and_a_price_alone_does_not():
 
     assert verdicts(resolve(pair(price_usd="1"), [])) == [("symbol_and_tokens", "weak_names")]
     assert verdicts(resolve(pair(total_supply="20735123"), [])) == [("symbol_and_tokens", "linked")]
+
+
+TON = listing("gecko:the-open-network", "ton", "The Open Network")
+TONCOIN = listing("paprika:toncoin-the-open-network", "TONCOIN", "The Open Network")
+
+
+def test_symbols_that_differ_by_a_common_word_link_what_one_name_and_one_id_call_one():
+    resolution = resolve([TON, TONCOIN], [])
+
+    assert verdicts(resolution) == [("name_and_slug", "linked")]
+    [match] = resolution.matches
+    assert (match.score, match.evidence["symbols"]) == (
+        Decimal("0.825"),
+        "same but for common words",
+    )
+    assert not together(resolve([TON, replace(TONCOIN, name="Open Network")], []), TON, TONCOIN)
+
+
+def golems(**values):
+    """One name and one slug under two symbols; of each value what either source says."""
+    mine, its = ({key: both[n] for key, both in values.items()} for n in (0, 1))
+    return [
+        listing("gecko:golem", "glm", "Golem", **mine),
+        listing("paprika:gnt-golem", "GNT", "Golem", **its),
+    ]
+
+
+SUPPLY = ("987654321", "987654000")
+
+
+def test_where_symbols_differ_only_a_supply_makes_a_link_of_one_name_and_one_id():
+    linked = resolve(golems(total_supply=SUPPLY), [])
+
+    assert verdicts(linked) == [("name_and_slug", "linked")]
+    assert linked.matches[0].score == Decimal("0.895")
+    for values in (
+        {},
+        {"price_usd": ("1", "1.01")},
+        {"price_usd": ("1", "1.01"), "market_cap_usd": ("7", "7.1")},
+        {"total_supply": ("1000000000", "1000000000")},
+    ):
+        assert verdicts(resolve(golems(**values), [])) == [("name_and_slug", "symbols_differ")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"price_usd": ("1", "7")},
+        {"market_cap_usd": ("1", "70")},
+        {"total_supply": ("1", "70")},
+        {"contracts": ([("e", "1")], [("e", "2")])},
+    ],
+)
+def test_what_contradicts_one_name_under_two_symbols_leaves_no_question(values):
+    assert apart(*golems(**values))
+
+
+def test_a_supply_outweighs_a_price_but_never_another_contract():
+    assert verdicts(resolve(golems(total_supply=SUPPLY, price_usd=("1", "7")), [])) == [
+        ("name_and_slug", "linked")
+    ]
+    contracts = ([("e", "1")], [("e", "2")])
+    assert verdicts(resolve(golems(total_supply=SUPPLY, contracts=contracts), [])) == [
+        ("name_and_slug", "contracts_differ")
+    ]
+
+
+@pytest.mark.parametrize("symbol", ["ton", "toncoin", "other"])
+def test_a_name_that_a_source_has_twice_links_nothing_across_symbols(symbol):
+    namesake = listing("gecko:the-open-network-2", symbol, "The Open Network")
+
+    resolution = resolve([TON, TONCOIN, namesake], [])
+
+    assert not together(resolution, TON, TONCOIN)
+    assert [match.method for match in resolution.matches] == ["symbol_and_name"] * (
+        symbol == "toncoin"
+    )
+
+
+def test_what_is_linked_by_its_own_symbol_is_not_asked_about_under_another():
+    vision = listing("gecko:vision", "vsn", "Vision")
+    metaverse = listing(
+        "gecko:vision-metaverse", "vs", "Vision Metaverse", total_supply="987654321"
+    )
+    paprika = listing("paprika:vs-vision", "VS", "Vision", total_supply="987654321")
+
+    assert verdicts(resolve([vision, metaverse, paprika], [])) == [("symbol_and_tokens", "linked")]
 
 
 def test_whatever_agrees_raises_the_score_and_whatever_does_not_lowers_it():

@@ -16,7 +16,7 @@ STATEMENTS = read_statements("identity.sql")
 def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     """Read the listings under `touched_keys`, and all that hang together with them.
 
-    Those that share a symbol, a contract or a ruling, and so on until nothing is added.
+    Those that share a symbol, a name, a contract or a ruling, and so on until nothing is added.
     """
     conn.execute(STATEMENTS["create_block"])
     added = conn.execute(STATEMENTS["begin_block"]).rowcount
@@ -27,6 +27,7 @@ def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     near = _Near()
     for each in candidates:
         near.join(each.ref, ("symbol", normalise(each.symbol) or each.ref))
+        near.join(each.ref, ("name", normalise(each.name) or each.ref))
         for contract in each.contracts:
             near.join(each.ref, ("contract", *contract))
     for ruling in corrections:

@@ -10,7 +10,13 @@ Ref = tuple[str, str]
 """A listing as the world knows it: source and external id."""
 
 Method = Literal[
-    "correction", "crosswalk", "contract", "symbol_and_name", "symbol_and_slug", "symbol_and_tokens"
+    "correction",
+    "crosswalk",
+    "contract",
+    "symbol_and_name",
+    "symbol_and_slug",
+    "symbol_and_tokens",
+    "name_and_slug",
 ]
 Prices = Literal["agree", "differ", "unknown"]
 

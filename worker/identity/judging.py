@@ -13,7 +13,7 @@ from worker.identity.corroboration import (
     compare_supplies,
 )
 from worker.identity.evidence import Match, Method
-from worker.identity.known import Known, contract_relation, name_relation
+from worker.identity.known import Known, contract_relation, name_relation, symbol_relation
 from worker.identity.names import comparable_name, slugify
 
 DOUBTS: Mapping[str, Decimal] = MappingProxyType(
@@ -26,6 +26,7 @@ DOUBTS: Mapping[str, Decimal] = MappingProxyType(
         "same slug": Decimal("0.150"),
         "one adds a common addition": Decimal("0.200"),
         "words in common": Decimal("0.400"),
+        "same name and slug": Decimal("0.500"),
     }
 )
 """How likely a link of this kind is wrong, before anything else is looked at; strongest first."""
@@ -34,6 +35,7 @@ RANKS = {kind: rank for rank, kind in enumerate(DOUBTS)}
 # What else agrees makes the doubt a fraction of itself, what contradicts a multiple.
 _FACTORS: Mapping[tuple[str, str], Decimal] = MappingProxyType(
     {
+        ("symbols", "same but for common words"): Decimal("0.5"),
         ("slugs", "same"): Decimal("0.7"),
         ("contracts", "same"): Decimal("0.1"),
         ("prices", "agree"): Decimal("0.5"),
@@ -56,6 +58,7 @@ _METHODS: Mapping[str, Method] = MappingProxyType(
         "same slug": "symbol_and_slug",
         "one adds a common addition": "symbol_and_tokens",
         "words in common": "symbol_and_tokens",
+        "same name and slug": "name_and_slug",
     }
 )
 
@@ -79,7 +82,7 @@ class Pair:
         one, other = self.one, self.other
         mine, its = one.candidate, other.candidate
         found: dict[str, str] = {
-            "symbols": "same" if one.symbol_key == other.symbol_key else "different",
+            "symbols": symbol_relation(one, other),
             "names": name_relation(one, other),
             "contracts": contract_relation(mine.contracts, its.contracts),
             "prices": compare_prices(mine, its),
@@ -114,6 +117,14 @@ class Pair:
         """Whether both ids are made of the name that both have: `bitcoin`, but not `bitcoin-2`."""
         made = slugify(self.one.candidate.name, "").replace("-", "")
         return made == self.one.slug == self.other.slug and self.one.name_key == self.other.name_key
+
+    @property
+    def differs_in_symbol_and_value(self) -> bool:
+        """Whether not the symbols alone differ, but contracts or a value too."""
+        known = ("contracts", "prices", "market_caps", "supplies")
+        return self.agreement["symbols"] == "different" and not {"differ", "different"}.isdisjoint(
+            self.agreement[aspect] for aspect in known
+        )
 
     @cached_property
     def doubt(self) -> Decimal:
@@ -162,5 +173,10 @@ def find_objection(pair: Pair, *, symbol_is_shared: bool) -> str | None:
             and not pair.id_is_made_of_name
         ),
         "weak_names": pair.ground == "words in common" and not supplies_agree,
+        "symbols_differ": (
+            pair.ground == "same name and slug"
+            and found["symbols"] == "different"
+            and not supplies_agree
+        ),
     }
     return next((why for why, holds in objections.items() if holds), None)

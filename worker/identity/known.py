@@ -3,6 +3,7 @@
 from worker.identity.evidence import Candidate
 from worker.identity.names import (
     comparable_name,
+    comparable_symbol,
     name_tokens,
     normalise,
     slug_part,
@@ -51,6 +52,14 @@ class Known:
         self.kinds = find_kinds(self.symbol_key, self.name_key, slug)
         self.versions = find_versions(self.name_key, slug)
         self.common_words = frozenset(split_words(name, symbol)) - self.tokens
+
+
+def symbol_relation(one: Known, other: Known) -> str:
+    """Say how two symbols compare; empty ones are as different as any."""
+    if one.symbol_key == other.symbol_key:
+        return "same" if one.symbol_key else "different"
+    mine, its = (comparable_symbol(listing.candidate.symbol) for listing in (one, other))
+    return "same but for common words" if mine and mine == its else "different"
 
 
 def name_relation(one: Known, other: Known) -> str:

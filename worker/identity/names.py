@@ -13,6 +13,8 @@ COMMON_WORDS = frozenset(
 )
 """Words that many names carry and that tell none from another."""
 
+_SIGNS = re.compile(r"[\W_]+")
+_COMMON_ENDING = re.compile(r"(?<=..)(?:token|coin)$")
 _ARTICLES = frozenset({"a", "an", "and", "of", "the"})
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _WORD = re.compile(r"[^\W_]+")
@@ -69,6 +71,11 @@ def name_tokens(name: str, symbol: str) -> tuple[str, ...]:
 def comparable_name(name: str, symbol: str) -> str:
     """Join a name's tokens into the form in which names of two sources are compared."""
     return "".join(name_tokens(name, symbol))
+
+
+def comparable_symbol(symbol: str) -> str:
+    """Take signs, and a common word at its end, off a symbol: `TONCOIN` and `$TON` are `ton`."""
+    return _COMMON_ENDING.sub("", _SIGNS.sub("", normalise(symbol)))
 
 
 def slug_part(source: str, external_id: str, symbol: str) -> str:

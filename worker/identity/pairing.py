@@ -60,6 +60,34 @@ def pair_by_names(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
             yield from _pair_block(block, sides, root)
 
 
+def pair_across_symbols(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
+    """Pair listings of one name and one slug whose symbols differ, where each side has one.
+
+    What only follows a coin is left out, and so is what contradicts itself: names that agree are
+    then no question.
+    """
+    blocks: dict[str, list[Known]] = defaultdict(list)
+    for listing in listings:
+        if listing.name_key and not listing.kinds:
+            blocks[listing.name_key].append(listing)
+    for block in blocks.values():
+        if len({listing.symbol_key for listing in block}) == 1:
+            continue
+        sides = _by_side(block)
+        alone = [
+            listing
+            for members in sides.values()
+            if len(_roots(members, root)) == 1
+            for listing in members
+            if listing.slug and listing.symbol_key
+        ]
+        for one, other in _each_pair(alone):
+            if one.symbol_key != other.symbol_key and one.slug == other.slug:
+                pair = _object(Pair(one, other, "same name and slug"), symbol_is_shared=False)
+                if not (pair.why and pair.differs_in_symbol_and_value):
+                    yield pair
+
+
 def _pair_block(block: Sequence[Known], sides: Sides, root: Root) -> Iterator[Pair]:
     shared = {side for side, members in sides.items() if len(_roots(members, root)) > 1}
     for ground, key in (

@@ -1,7 +1,8 @@
 """Which listings are one asset: from listings and what people ruled to clusters and matches.
 
 Pure: the same set of listings and rulings gives the same answer, in any order, at any time. It is
-asked about closed sets: with a listing come all that share its symbol, a contract or a ruling.
+asked about closed sets: with a listing come all that share its symbol, its name, a contract or a
+ruling.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from worker.identity.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
 from worker.identity.judging import RANKS, Pair
 from worker.identity.known import Known
-from worker.identity.pairing import pair_by_contract, pair_by_names
+from worker.identity.pairing import pair_across_symbols, pair_by_contract, pair_by_names
 
 __all__ = ["resolve"]
 
@@ -28,6 +29,7 @@ def resolve(candidates: Sequence[Candidate], rulings: Sequence[Ruling]) -> Resol
     outcomes.take(same)
     outcomes.take(pair_by_contract(listings, clusters.number))
     outcomes.take(pair_by_names(listings, clusters.number))
+    outcomes.take(pair_across_symbols(listings, clusters.number))
     linked, doubted = [], []
     for pair, why in outcomes.of.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
