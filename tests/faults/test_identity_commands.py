@@ -66,7 +66,9 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
 
     said = run_worker(f"{LINK} --dry-run", env, tmp_path)
 
-    assert said.stdout == "would decide: coingecko:the-open-network is crystal\n", said.stderr
+    assert said.stdout == (
+        "would decide: coingecko:the-open-network is crystal; asset crystal\n"
+    ), said.stderr
     assert verify(engine) == before
     assert not count_corrections(engine)
     with engine.connect() as conn:
@@ -92,7 +94,7 @@ def test_two_who_decide_at_once_wait_for_each_other(
 
 def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
     assert run_worker(LINK, env, tmp_path).stdout == (
-        "correction 1: coingecko:the-open-network is crystal\n"
+        "correction 1: coingecko:the-open-network is crystal; asset crystal\n"
     )
 
     shown = json.loads(run_worker("identity show crystal --json", env, tmp_path).stdout)
@@ -108,7 +110,9 @@ def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
     assert listed.stdout.count("crystal") == 2
 
     undone = run_worker("identity undo 1 --reason mistaken --by ann", env, tmp_path)
-    assert undone.stdout == "correction 1: revoked, one pair of listings\n", undone.stderr
+    assert undone.stdout == (
+        "correction 1: revoked, one pair of listings; asset crystal, the-open-network\n"
+    ), undone.stderr
     again = run_worker("identity undo 1 --reason mistaken", env, tmp_path)
     assert (again.returncode, again.stderr) == (
         1,

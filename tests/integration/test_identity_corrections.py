@@ -70,6 +70,21 @@ def test_a_link_lasts_and_keeps_the_slug_of_the_asset_it_was_made_to(engine: Eng
     assert slug_of(engine, TONCOIN) == "crystal"
 
 
+def test_a_link_brings_what_is_one_with_the_listing_and_says_which_slug_stays(engine: Engine):
+    load(engine, CSV, row("ton", "ton", "The Open Network"))
+    with engine.begin() as conn:
+        decided = deciding.link(conn, TON, "crystal", ANN)
+
+    assert decided.assets == ["the-open-network"]
+    assert {slug_of(engine, ref) for ref in (TON, TONCOIN, ("csv", "ton"))} == {"the-open-network"}
+
+    with engine.begin() as conn:
+        undone = deciding.undo(conn, decided.id, ANN)
+    assert undone.assets == ["crystal", "the-open-network"]
+    assert slug_of(engine, TONCOIN) == "crystal"
+    assert slug_of(engine, ("csv", "ton")) == "the-open-network"
+
+
 def test_a_split_takes_a_listing_out_and_leaves_the_slug_with_the_others(engine: Engine):
     with engine.begin() as conn:
         decided = deciding.split(conn, BITCOIN, None, ANN)

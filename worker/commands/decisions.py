@@ -110,7 +110,7 @@ def undo(
     )
     verb = "would be revoked" if dry_run else "revoked"
     told = "one pair" if decided.pairs == 1 else f"{decided.pairs} pairs"
-    click.echo(f"correction {correction_id}: {verb}, {told} of listings")
+    click.echo(f"correction {correction_id}: {verb}, {told} of listings{_assets(decided)}")
 
 
 def _decide(
@@ -149,9 +149,14 @@ def _login_name() -> str:
 def _tell(said: str, decided: Decided, *, dry_run: bool) -> None:
     revoked = f"; it revokes {', '.join(map(str, decided.revoked))}" if decided.revoked else ""
     if dry_run:
-        click.echo(f"would decide: {said}{revoked}")
+        click.echo(f"would decide: {said}{revoked}{_assets(decided)}")
     else:
-        click.echo(f"correction {decided.id}: {said}{revoked}")
+        click.echo(f"correction {decided.id}: {said}{revoked}{_assets(decided)}")
+
+
+def _assets(decided: Decided) -> str:
+    """Say what the listings are then: an older asset of theirs may be the one that stays."""
+    return f"; asset {', '.join(decided.assets)}"
 
 
 DECISIONS = (link, split, merge, undo)

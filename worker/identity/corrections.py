@@ -5,6 +5,7 @@ function decides in the caller's transaction, under the identity lock, which it 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text, tuple_, update
@@ -51,7 +52,10 @@ ORDER BY source, external_id
 
 
 def link(conn: Connection, ref: Ref, slug: str, signed: Signed) -> Decided:
-    """Decide that a listing is the asset of that slug."""
+    """Decide that a listing is the asset of that slug.
+
+    What the rule holds to be one with the listing comes with it; then the older asset's slug stays.
+    """
     lock_identity(conn)
     listing, asset = _find_listing(conn, ref), _find_asset(conn, slug)
     members = _members(conn, asset.id)
@@ -61,7 +65,7 @@ def link(conn: Connection, ref: Ref, slug: str, signed: Signed) -> Decided:
     decided = rule_same(conn, [ref], [ref_of(other) for other in others], signed)
     _move(conn, [listing], asset.id, "link", decided, signed)
     decide_anew(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
-    return decided
+    return replace(decided, assets=_slugs_of(conn, [ref]))
 
 
 def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
@@ -75,7 +79,7 @@ def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
     decided = rule_same(conn, refs, other_refs, signed)
     _move(conn, members, other.id, "merge", decided, signed)
     decide_anew(conn, [*refs, *other_refs], [asset.id, other.id])
-    return decided
+    return replace(decided, assets=_slugs_of(conn, refs))
 
 
 def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Decided:
@@ -106,7 +110,7 @@ def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Deci
     _move(conn, [listing], to or listing.asset_id, "split", decided, signed)
     touched = {listing.asset_id, *(each.asset_id for each in kept_apart), *([to] if to else [])}
     decide_anew(conn, [ref, *refs, *map(ref_of, mates)], touched)
-    return decided
+    return replace(decided, assets=_slugs_of(conn, [ref]))
 
 
 def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
@@ -142,7 +146,7 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
     note(conn, moves, "undo", decided, signed)
     touched = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
     decide_anew(conn, {*refs_of(rows), *map(ref_of, came)}, touched)
-    return decided
+    return replace(decided, assets=_slugs_of(conn, refs_of(rows)))
 
 
 def _move(
@@ -182,6 +186,11 @@ def _find_asset(conn: Connection, slug: str) -> Row[Any]:
     if found is None:
         raise CorrectionError(f"no asset {slug!r}; see `worker identity list`")
     return found
+
+
+def _slugs_of(conn: Connection, refs: Collection[Ref]) -> Sequence[str]:
+    ids = [each.asset_id for each in _find_listings(conn, refs)]
+    return conn.scalars(select(assets.c.slug).where(assets.c.id.in_(ids)).order_by("slug")).all()
 
 
 def _members(conn: Connection, asset_id: int) -> Sequence[Row[Any]]:

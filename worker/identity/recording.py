@@ -38,6 +38,8 @@ class Decided:
     id: int
     revoked: Sequence[int]
     pairs: int
+    assets: Sequence[str] = ()
+    """The slugs of what the listings are now."""
 
 
 def rule_same(
