@@ -23,8 +23,9 @@ from api.parameters.assets import (
 )
 from api.parquet import PARQUET, require_parquet
 from api.problems import AssetNotFoundError
-from api.queries.asset import FoundAsset, find_asset
+from api.queries.asset import find_asset
 from api.queries.assets import AssetPage, Wanted, find_assets
+from api.queries.missing import asset_not_found
 from api.schemas.assets import AssetDetailSchema, AssetSchema
 from api.schemas.fields import DECIMALS
 
@@ -148,8 +149,12 @@ def show_asset(slug: str) -> Answer:
     query = read_query(ASSET, request.query_string)
     with read() as conn:
         found = find_asset(conn, slug, query["moment"])
+        if found.asset is None and not found.exists:
+            raise asset_not_found(conn, slug)
     if found.asset is None:
-        raise AssetNotFoundError(missing(slug, found))
+        raise AssetNotFoundError(
+            f"of {slug!r} nothing was observed by then; without as_of it is there"
+        )
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(DETAIL.dump(found.asset))
     return Answer(
@@ -166,10 +171,3 @@ def _of_an_asset(slug: str) -> list[str]:
     """Lead on to what its values were made of, and to what was observed of it before."""
     at = f"{request.script_root}/data/{quote(slug)}"
     return [f'<{at}/raw>; rel="via"', f'<{at}/history>; rel="version-history"']
-
-
-def missing(slug: str, found: FoundAsset) -> str:
-    """Say why there is nothing to show."""
-    if found.exists:
-        return f"of {slug!r} nothing was observed by then; without as_of it is there"
-    return f"no asset {slug!r}; /data?q={{text}} searches for one"

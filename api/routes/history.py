@@ -16,9 +16,9 @@ from api.kept import Answer, kept, members
 from api.negotiation import JSON
 from api.parameters import read_query
 from api.parameters.history import HistoryParameters, Walk, begin
-from api.problems import AssetNotFoundError
 from api.queries.candles import CANDLE, find_candles
 from api.queries.history import Asked, find_listings
+from api.queries.missing import asset_not_found
 from api.queries.observations import OBSERVATION, Place, find_observations
 from api.schemas.fields import utc
 from api.schemas.history import CandleSchema, ObservationSchema
@@ -67,7 +67,7 @@ def list_history(slug: str) -> Answer:
     with read() as conn:
         listings = find_listings(conn, slug, query["source"], query["external_id"])
         if listings is None:
-            raise AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
+            raise asset_not_found(conn, slug)
         walk = query["walk"] or begin(query, listings.newest, listings.seen)
         lines: Sequence[str] = []
         following: Walk | None = None

@@ -11,7 +11,8 @@ from api.db import read
 from api.kept import Answer, kept, members
 from api.parameters import read_query
 from api.parameters.raw import RawParameters
-from api.problems import AssetNotFoundError, RawNotFoundError, RawPrunedError
+from api.problems import RawNotFoundError, RawPrunedError
+from api.queries.missing import asset_not_found
 from api.queries.raw import FoundRecords, find_records
 from api.schemas.raw import RawRecordSchema
 
@@ -39,6 +40,8 @@ def list_records(slug: str) -> Answer:
     query = read_query(RAW, request.query_string)
     with read() as conn:
         found = find_records(conn, slug, query["source"], query["external_id"], query["hash"])
+        if not found.exists:
+            raise asset_not_found(conn, slug)
     _refuse_what_is_not_there(slug, found)
     return Answer(
         data=msgspec.json.encode(RECORDS.dump(found.records)),
@@ -50,8 +53,6 @@ def list_records(slug: str) -> Answer:
 
 
 def _refuse_what_is_not_there(slug: str, found: FoundRecords) -> None:
-    if not found.exists:
-        raise AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
     if not found.records:
         raise RawNotFoundError(
             f"no such raw record of {slug!r}; /data/{slug} lists its listings and their hashes"

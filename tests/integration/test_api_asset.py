@@ -7,8 +7,10 @@ import pytest
 
 from shared.records import VALUES
 from tests.fakes.api import NOON, add_asset, add_listing, take_values_from
-from tests.fakes.batches import COINGECKO, EARLIER, LATER, load, market
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.batches import NOON as NOON_TEXT
+from worker.identity.corrections import merge
+from worker.identity.recording import Signed
 
 
 @pytest.fixture
@@ -140,3 +142,17 @@ def test_a_renamed_coin_is_found_under_its_old_name_and_shows_all_its_names(clie
     ]
     assert [listing["names"] for listing in now] == [names]
     assert [(listing["name"], listing["names"]) for listing in then] == [("Terra", names[:1])]
+
+
+def test_a_slug_that_is_gone_leads_to_what_its_listings_are_now(client, engine):
+    load(engine, COINGECKO, market("one", "one", "One"), market("two", "two", "Two"))
+    load(engine, COINPAPRIKA, ticker("uno-uno", "UNO", "Uno"))
+    for slug, into in (("one", "uno"), ("uno", "two")):
+        with engine.begin() as conn:
+            merge(conn, slug, into, Signed("ann", "one coin"))
+
+    for path in ("/data/one", "/data/uno", "/data/uno/history", "/data/one/raw"):
+        gone = client.get(path)
+        assert (gone.status_code, gone.json["code"]) == (404, "asset_not_found")
+        assert gone.json["detail"].endswith("any more: its listings are of /data/two now")
+    assert "any more" not in client.get("/data/three").json["detail"]
