@@ -258,4 +258,5 @@ SET run_id = excluded.run_id,
     records_rejected = c.records_rejected + excluded.records_rejected,
     snapshot_progress = CASE WHEN :moves_cursor THEN excluded.snapshot_progress
                              ELSE c.snapshot_progress END,
-    updated_at = now()
+    -- Walks over the past go by it, and the server's clock may be set back.
+    updated_at = greatest(c.updated_at, now())

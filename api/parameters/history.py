@@ -13,6 +13,7 @@ from api.parameters import QueryString, page_size
 from api.parameters.assets import byte_order_mark, decimals, format_of
 from api.parameters.moment import known_at, refuse_what_is_to_come, time
 from api.queries.observations import Place
+from api.queries.past import EARLY
 from shared.settings import LISTING_SOURCES
 
 MOST_CANDLES = 150_000
@@ -55,7 +56,8 @@ class HistoryParameters(QueryString):
         "before its end; with `interval`, as many candles as a page holds."
     )
     end = time(
-        "Where the window ends, which is not in it. Without it: after the newest observation."
+        "Where the window ends, which is not in it. Without it: after the newest observation, and "
+        "no later than a day after `known_at`."
     )
     interval = fields.String(
         load_default=None,
@@ -124,6 +126,8 @@ def begin(query: Mapping[str, Any], newest: datetime | None, seen: str | None) -
         ValidationError: it holds too many candles, or lies beyond the calendar.
     """
     interval, start = query["interval"], query["start"]
+    if newest and query["known_at"]:
+        newest = min(newest, query["known_at"] + EARLY)
     end = query["end"] or (newest and newest + AN_INSTANT)
     if end is None:
         return None

@@ -48,12 +48,13 @@ WHERE o.listing_id = l.id AND {window} AND o.ingested_at <= l.known_until
 ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
 """
 
-# A listing is called what it was called last, by its source's clock; as it is now where its names
-# are not known that far back.
+# A listing is called what it was called last, by its source's clock; as it is now where what is
+# found is its present observation, or its names are not known that far back.
 _LISTINGS_THEN = """
 lately AS MATERIALIZED (
   SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
-         l.match_method, l.match_score, l.match_evidence, l.known_until, o.*
+         l.match_method, l.match_score, l.match_evidence, l.known_until,
+         l.observed_at AS present_at, l.payload_hash AS present_hash, o.*
   FROM (SELECT *, {known_until} AS known_until FROM listings WHERE {which} OFFSET 0) AS l
   LEFT JOIN LATERAL ({lately}) AS o ON true
 ),
@@ -61,13 +62,15 @@ observed_then AS (
   SELECT * FROM lately WHERE observed_at IS NOT NULL
   UNION ALL
   SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
-         l.match_method, l.match_score, l.match_evidence, l.known_until, o.*
+         l.match_method, l.match_score, l.match_evidence, l.known_until,
+         l.present_at, l.present_hash, o.*
   FROM lately AS l CROSS JOIN LATERAL ({before}) AS o
   WHERE l.observed_at IS NULL
 ),
 listings_then AS MATERIALIZED (
   SELECT l.id, l.asset_id, l.source, l.external_id,
-         coalesce(n.symbol, l.symbol) AS symbol, coalesce(n.name, l.name) AS name,
+         CASE WHEN {is_present} THEN l.symbol ELSE coalesce(n.symbol, l.symbol) END AS symbol,
+         CASE WHEN {is_present} THEN l.name ELSE coalesce(n.name, l.name) END AS name,
          l.match_method, l.match_score, l.match_evidence, {l_observed}
   FROM observed_then AS l LEFT JOIN (
     SELECT DISTINCT ON (listing_id) listing_id, symbol, name FROM listing_names
@@ -151,6 +154,7 @@ def listings_then(which: str) -> str:
         before=before,
         which=which,
         known_until=KNOWN_UNTIL,
+        is_present="(l.observed_at, l.payload_hash) = (l.present_at, l.present_hash)",
         l_observed=", ".join(f"l.{name}" for name in OBSERVED),
     )
 

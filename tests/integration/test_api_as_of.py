@@ -266,6 +266,21 @@ def test_an_export_of_the_past_notices_what_was_reprocessed(engine, client):
     assert before.headers["ETag"] != after.headers["ETag"]
 
 
+def test_a_name_that_came_back_is_that_of_the_present(engine, client):
+    names = (("luna", "Terra", TEN), ("lunc", "Terra Classic", ELEVEN), ("luna", "Terra", TWELVE))
+    for symbol, name, at in names:
+        load(engine, COINGECKO, market("terra", symbol, name, 1, at))
+
+    told = [
+        client.get("/data", query_string={"as_of": at, "symbol": symbol}).json["data"]
+        for symbol, _, at in names
+    ]
+
+    assert [[asset["name"] for asset in assets] for assets in told] == [
+        [name] for _, name, _ in names
+    ]
+
+
 # --- what is in it -------------------------------------------------------------------------------
 
 

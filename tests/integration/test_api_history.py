@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from api.intervals import INTERVALS, MONTH, WIDTHS
 from shared.tables import assets, listings, observations
@@ -18,6 +18,7 @@ from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.databases import empty
 from tests.fakes.plans import read_by
 from tests.fakes.reference import plain
+from tests.integration.test_api_conditional import kept_from_now_on
 
 PATH = "/data/bitcoin/history"
 FEW = settings(
@@ -31,7 +32,6 @@ LISTINGS = (
     ("csv", "a:btc"),
     ("csv", "b"),
 )
-
 
 INSTANTS = tuple(
     timedelta(days=day, minutes=minutes) for day in (-5, 0, 27) for minutes in (-1, 0, 4, 5, 61)
@@ -498,12 +498,33 @@ def test_an_answer_is_another_one_only_when_what_it_shows_is(engine, reader_url)
 def test_a_kept_answer_is_dropped_when_something_late_comes(engine, reader_url):
     load(engine, COINGECKO, bitcoin(2, "2026-01-02T12:00:00Z"))
     with api_on(reader_url) as client:
+        kept_from_now_on(client)
         assert ask(client)["meta"]["count"] == 1
         load(engine, COINGECKO, bitcoin(1, "2026-01-02T11:00:00Z"))
         for _ in range(10_000):
             if ask(client)["meta"]["count"] == 2:
                 break
         assert ask(client)["meta"]["count"] == 2
+
+
+def test_without_an_end_the_window_ends_with_what_was_known(engine, client):
+    load(engine, COINGECKO, bitcoin(1, "2026-01-02T11:00:00Z"))
+    with engine.begin() as conn:
+        known = conn.scalar(
+            update(observations)
+            .values(ingested_at=datetime(2026, 1, 2, 12, tzinfo=UTC))
+            .returning(observations.c.ingested_at)
+        )
+    load(engine, COINGECKO, bitcoin(2, "2026-02-02T11:00:00Z"))
+
+    found = client.get(f"/data/bitcoin/history?known_at={known:%Y-%m-%dT%H:%M:%SZ}").json
+
+    assert [each["price_usd"] for each in found["data"]] == []
+    assert found["meta"]["end"] == "2026-01-03T12:00:00.000001Z"
+    day = client.get(
+        f"/data/bitcoin/history?known_at={known:%Y-%m-%dT%H:%M:%SZ}&start=2026-01-02T00:00:00Z"
+    ).json
+    assert [each["price_usd"] for each in day["data"]] == [1]
 
 
 def test_only_the_window_is_read(engine, client, conn):
