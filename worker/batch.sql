@@ -119,7 +119,7 @@ WHERE k.symbol_key IS NOT NULL
 -- name: find_touched_accords
 -- Listings whose values come to agree with another's, or do no more: that is evidence. Compared is
 -- what they say now with what they say after the batch, with all that share the symbol, the name,
--- the asset or a match, of other sources (files of several providers are one).
+-- the asset or a match with one of the asset, of other sources (files of several providers are one).
 INSERT INTO touched_keys
 SELECT DISTINCT n.symbol_key, n.name_key
 FROM newest AS n
@@ -128,8 +128,10 @@ CROSS JOIN LATERAL (
   SELECT id FROM listings WHERE symbol_key = n.symbol_key AND n.symbol_key <> ''
   UNION SELECT id FROM listings WHERE name_key = n.name_key AND n.name_key <> ''
   UNION SELECT id FROM listings WHERE asset_id = l.asset_id
-  UNION SELECT other_listing_id FROM matches WHERE listing_id = l.id
-  UNION SELECT listing_id FROM matches WHERE other_listing_id = l.id
+  UNION SELECT m.other_listing_id FROM listings AS mate JOIN matches AS m ON m.listing_id = mate.id
+        WHERE mate.asset_id = l.asset_id
+  UNION SELECT m.listing_id FROM listings AS mate JOIN matches AS m ON m.other_listing_id = mate.id
+        WHERE mate.asset_id = l.asset_id
   OFFSET 0  -- so that each is looked up by its index, however few rows `newest` is taken to have
 ) AS near
 JOIN listings AS o ON o.id = near.id AND o.id <> l.id AND (o.source <> l.source OR l.source = 'csv')

@@ -59,34 +59,41 @@ SELECT l.id FROM touched_keys AS t
 JOIN listings AS l USING (name_key, symbol_key) WHERE t.symbol_key = '' AND t.name_key = ''
 
 -- name: grow_block
+-- Each symbol, name, contract and asset of the block is looked up once, however many listings have
+-- it.
 INSERT INTO block
-SELECT DISTINCT near.id FROM (
-  SELECT n.id FROM (
-    SELECT DISTINCT l.symbol_key FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-    WHERE l.symbol_key <> ''
-  ) AS k JOIN listings AS n USING (symbol_key)
+WITH known AS MATERIALIZED (
+  SELECT l.source, l.external_id, l.symbol_key, l.name_key
+  FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+), named AS (
+  SELECT d.source, d.external_id
+  FROM (SELECT DISTINCT c.chain, c.address
+        FROM known AS k JOIN contracts AS c USING (source, external_id)) AS own
+  JOIN contracts AS d USING (chain, address)
   UNION
-  SELECT n.id FROM (
-    SELECT DISTINCT l.name_key FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-    WHERE l.name_key <> ''
-  ) AS k JOIN listings AS n USING (name_key)
+  SELECT d.source, d.external_id
+  FROM (SELECT DISTINCT c.asset
+        FROM known AS k JOIN crosswalk AS c USING (source, external_id)) AS own
+  JOIN crosswalk AS d USING (asset)
   UNION
-  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-  JOIN contracts AS c ON c.source = l.source AND c.external_id = l.external_id
-  JOIN contracts AS d ON d.chain = c.chain AND d.address = c.address
-  JOIN listings AS n ON n.source = d.source AND n.external_id = d.external_id
+  SELECT c.other_source, c.other_external_id
+  FROM known AS k JOIN corrections AS c USING (source, external_id) WHERE c.revoked_at IS NULL
   UNION
-  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-  JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
-  JOIN crosswalk AS d ON d.asset = c.asset
-  JOIN listings AS n ON n.source = d.source AND n.external_id = d.external_id
+  SELECT c.source, c.external_id
+  FROM known AS k
+  JOIN corrections AS c ON c.other_source = k.source AND c.other_external_id = k.external_id
+  WHERE c.revoked_at IS NULL
+)
+SELECT near.id FROM (
+  SELECT n.id
+  FROM (SELECT DISTINCT symbol_key FROM known WHERE symbol_key <> '') AS own
+  CROSS JOIN LATERAL (SELECT id FROM listings WHERE symbol_key = own.symbol_key OFFSET 0) AS n
   UNION
-  SELECT n.id FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-  JOIN corrections AS c ON c.revoked_at IS NULL
-    AND ((c.source, c.external_id) = (l.source, l.external_id)
-         OR (c.other_source, c.other_external_id) = (l.source, l.external_id))
-  JOIN listings AS n ON (n.source, n.external_id) IN
-       ((c.source, c.external_id), (c.other_source, c.other_external_id))
+  SELECT n.id
+  FROM (SELECT DISTINCT name_key FROM known WHERE name_key <> '') AS own
+  CROSS JOIN LATERAL (SELECT id FROM listings WHERE name_key = own.name_key OFFSET 0) AS n
+  UNION
+  SELECT n.id FROM named JOIN listings AS n USING (source, external_id)
 ) AS near
 WHERE near.id NOT IN (SELECT listing_id FROM block)
 
@@ -155,16 +162,21 @@ SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
   CAST(:prices AS text[]), CAST(:evidence AS jsonb[]))
 
 -- name: settle
--- An asset that listings leave stays with the first of them by source and id; a cluster that holds
--- several keeps the oldest.
+-- An asset that listings leave stays with the one that was in it first, so that its slug does not
+-- move to a coin that joined it later; a cluster that holds several keeps the oldest.
 --
 -- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
 -- a plan made for few rows would take hours for many.
 WITH owned AS (
   SELECT l.id, l.asset_id, r.*,
-         first_value(r.cluster) OVER (PARTITION BY l.asset_id ORDER BY l.source, l.external_id)
-           AS owner
+         first_value(r.cluster) OVER (
+           PARTITION BY l.asset_id ORDER BY came.event_id NULLS FIRST, l.source, l.external_id
+         ) AS owner
   FROM resolved AS r JOIN listings AS l ON l.id = r.listing_id
+  CROSS JOIN LATERAL (
+    SELECT max(e.id) AS event_id FROM identity_events AS e
+    WHERE e.listing_id = l.id AND e.to_asset_id = l.asset_id AND e.from_asset_id <> e.to_asset_id
+  ) AS came
 )
 INSERT INTO decisions
 SELECT id, cluster, asset_id,

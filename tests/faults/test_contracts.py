@@ -455,6 +455,23 @@ def test_a_coin_that_gives_up_a_contract_leaves_it_to_the_others_that_name_it(en
     assert verify(engine).findings == ()
 
 
+def test_a_price_of_what_is_one_by_contract_alone_is_decided_on_at_once(engine, tmp_path):
+    """CSV's Foo has CoinGecko's symbol, and the price of CoinPaprika's, whose symbol is another."""
+    load(engine, tmp_path, "coingecko_coins", [coin("foo", ethereum=USDT)], at=1, name="list")
+    load(engine, tmp_path, "coinpaprika_contracts", [contract("yyy-bar")], at=1)
+    foo = batches.market("foo", "xxx", "Foo", "null", circulating_supply=None)
+    batches.load(engine, batches.COINGECKO, foo)
+    batches.load(engine, batches.COINPAPRIKA, batches.ticker("yyy-bar", "YYY", "Bar", 100))
+    batches.load(engine, batches.CSV, batches.row("foo", "XXX", "Foo", "1"))
+    assert count_assets(engine) == 2
+
+    agreeing = batches.ticker("yyy-bar", "YYY", "Bar", 1, batches.LATER)
+    batches.load(engine, batches.COINPAPRIKA, agreeing)
+
+    assert count_assets(engine) == 1
+    assert verify(engine).findings == ()
+
+
 def count_assets(engine):
     with engine.connect() as conn:
         return conn.scalar(select(func.count()).select_from(assets))

@@ -299,3 +299,14 @@ def test_a_crosswalk_reaches_through_a_name_as_it_does_through_a_symbol(engine: 
 
     assert len(clusters(engine)) == 2
     assert not verify(engine).findings
+
+
+def test_a_namesake_that_joined_later_does_not_keep_the_slug(engine: Engine):
+    """Between two of CoinGecko's, the id decides which is CoinPaprika's."""
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin"))
+    load(engine, COINGECKO, market("a-fake", "btc", "Bitcoin"))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
+
+    assert slugs(engine) == ["bitcoin", "bitcoin~a-fake"]
+    assert together("coinpaprika:btc-bitcoin", "coingecko:bitcoin") in clusters(engine)
+    assert not verify(engine).findings

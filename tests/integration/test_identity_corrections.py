@@ -85,6 +85,18 @@ def test_a_link_brings_what_is_one_with_the_listing_and_says_which_slug_stays(en
     assert slug_of(engine, ("csv", "ton")) == "the-open-network"
 
 
+def test_a_split_of_two_leaves_the_slug_with_the_one_that_had_it(engine: Engine):
+    with engine.begin() as conn:
+        deciding.link(conn, TON, "crystal", ANN)
+    with engine.begin() as conn:
+        decided = deciding.split(conn, TONCOIN, TON, ANN)
+
+    assert slug_of(engine, TONCOIN) == "crystal"
+    assert slug_of(engine, TON) == "the-open-network"
+    assert decided.assets == ["crystal"]
+    holds(engine, ton=False)
+
+
 def test_a_split_takes_a_listing_out_and_leaves_the_slug_with_the_others(engine: Engine):
     with engine.begin() as conn:
         decided = deciding.split(conn, BITCOIN, None, ANN)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 
-from shared.tables import assets, corrections, listings
+from shared.tables import assets, corrections, identity_events, listings
 from worker.identity.apply import decide_anew
 from worker.identity.evidence import Ref
 from worker.identity.recording import (
@@ -85,7 +85,8 @@ def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
 def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Decided:
     """Decide that a listing is not what it is one with now, or is not one `other` listing.
 
-    What a crosswalk makes one with it counts, though it may not be there yet.
+    Then the listing leaves, or of the two the one that came into their asset later. What a
+    crosswalk makes one with it counts, though it may not be there yet.
     """
     lock_identity(conn)
     listing = _find_listing(conn, ref)
@@ -106,8 +107,11 @@ def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Deci
     refs = sorted({*map(ref_of, kept_apart), *waiting})
     decided = rule(conn, pairs_of(ref, refs), same=False, signed=signed)
     leaves = any(each.asset_id == listing.asset_id for each in kept_apart)
-    to = conn.scalars(INSERT_ASSET, {"listing_id": listing.id}).one() if leaves else None
-    _move(conn, [listing], to or listing.asset_id, "split", decided, signed)
+    leaving = listing
+    if leaves and other is not None and _came(conn, kept_apart[0]) > _came(conn, listing):
+        [leaving] = kept_apart
+    to = conn.scalars(INSERT_ASSET, {"listing_id": leaving.id}).one() if leaves else None
+    _move(conn, [leaving], to or leaving.asset_id, "split", decided, signed)
     touched = {listing.asset_id, *(each.asset_id for each in kept_apart), *([to] if to else [])}
     decide_anew(conn, [ref, *refs, *map(ref_of, mates)], touched)
     return replace(decided, assets=_slugs_of(conn, [ref]))
@@ -186,6 +190,17 @@ def _find_asset(conn: Connection, slug: str) -> Row[Any]:
     if found is None:
         raise CorrectionError(f"no asset {slug!r}; see `worker identity list`")
     return found
+
+
+def _came(conn: Connection, listing: Row[Any]) -> int:
+    """Say by which event a listing came into its asset; 0 where it was there from the first."""
+    e = identity_events.c
+    stmt = select(func.coalesce(func.max(e.id), 0)).where(
+        e.listing_id == listing.id,
+        e.to_asset_id == listing.asset_id,
+        e.from_asset_id != e.to_asset_id,
+    )
+    return int(conn.scalars(stmt).one())
 
 
 def _slugs_of(conn: Connection, refs: Collection[Ref]) -> Sequence[str]:
