@@ -25,7 +25,7 @@ def market(
     template_database: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gunicorn]:
-    """The real server on 129 assets; no test changes them."""
+    """The real server on 124 assets; no test changes them."""
     with maintenance_engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE clients TEMPLATE {template_database}"))
     owner = server.url.set(database="clients")
@@ -43,5 +43,5 @@ def market(
 def assets(market: Gunicorn) -> dict[str, dict[str, str | None]]:
     """Every asset by its slug, with every digit, as one page of the API shows them."""
     page = market.get("/data?page_size=1000&decimals=string").json()
-    assert len(page["data"]) == page["meta"]["total"] == 129
+    assert len(page["data"]) == page["meta"]["total"] == 124
     return {asset["slug"]: asset for asset in page["data"]}
