@@ -115,8 +115,9 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         allow_none=False,
         validate=validate.Length(1, 100),
         metadata={
-            "description": "Text within the name, symbol or slug, in capitals or not. Those that "
-            "begin with it come first.",
+            "description": "Text within the slug, or within a name or symbol that the asset has or "
+            "that its listings have or had: a former name finds it too. In capitals or not. Those "
+            "of which one begins with it come first.",
             "example": "bit",
         },
     )

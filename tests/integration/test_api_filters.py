@@ -15,6 +15,8 @@ from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS, SORT_C
 from shared.records import VALUES
 from shared.tables import assets, listings
 from tests.fakes.api import NOON, add_asset, add_listing, api_on
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
+from tests.fakes.document import parameters_of, read_document
 from tests.fakes.reference import expected, follow, plain, read_assets, slugs
 
 NOTHING_KEPT = {"API_CACHE_MB": "0"}
@@ -172,6 +174,17 @@ def test_a_search_takes_every_character_for_itself(client, conn):
         " ": ["quote"],
     }
     assert {q: find(client, q=q) for q in found} == found
+
+
+def test_a_search_finds_former_names_and_what_another_source_calls_it_and_says_so(client, engine):
+    load(engine, COINGECKO, market("terra", "luna", "Terra", 1, EARLIER))
+    load(engine, COINGECKO, market("terra", "lunc", "Classic", 1, LATER))
+    load(engine, COINPAPRIKA, ticker("lunc-classic", "LUNC", "CLASSIC Token"))
+
+    for q in ("classic", "lunc", "Terra", "LUNA", "token"):
+        assert find(client, q=q) == ["terra"], q
+    parameters = {each["name"]: each for each in parameters_of(read_document(), "/data")}
+    assert "a former name finds it too" in parameters["q"]["description"]
 
 
 def test_a_search_does_not_run_over_the_end_of_a_label(client, conn):
