@@ -158,9 +158,10 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
     @validates_schema
     def refuse_versions_of_the_past(self, data: dict[str, Any], **_: Any) -> None:
         """Say of what is not known of the past that it is not."""
-        if data["as_of"] is None and data["known_at"] is None:
+        given = [name for name in ("as_of", "known_at") if data[name] is not None]
+        if not given:
             return
-        reason = "there are no versions of the past; ask without as_of and known_at"
+        reason = f"there are no versions of the past; ask without {' and '.join(given)}"
         bounds = [name for name in ("min_version", "max_version") if data[name] is not None]
         sorted_by = ["sort"] if "version" in {key.column for key in data["sort"]} else []
         if bounds or sorted_by:

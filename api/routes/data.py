@@ -152,8 +152,9 @@ def show_asset(slug: str) -> Answer:
         if found.asset is None and not found.exists:
             raise asset_not_found(conn, slug)
     if found.asset is None:
+        given = " and ".join(name for name in ("as_of", "known_at") if query[name] is not None)
         raise AssetNotFoundError(
-            f"of {slug!r} nothing was observed by then; without as_of it is there"
+            f"of {slug!r} nothing was observed by then; without {given} it is there"
         )
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(DETAIL.dump(found.asset))

@@ -32,6 +32,9 @@ FEW = settings(
 
 TEN, ELEVEN, TWELVE = (f"2026-01-02T{hour}:00:00Z" for hour in (10, 11, 12))
 
+MOMENTS = pytest.mark.parametrize("moments", [["as_of"], ["known_at"], ["as_of", "known_at"]])
+"""The ways to ask for the past: an answer names the parameters that were given."""
+
 
 @pytest.fixture
 def client(reader_url):
@@ -412,22 +415,27 @@ def test_the_first_and_the_last_time_of_the_calendar(engine, client):
 @pytest.mark.parametrize(
     ("name", "value"), [("sort", "version"), ("min_version", "1"), ("max_version", "1")]
 )
-def test_there_are_no_versions_of_the_past(client, name, value):
-    answer = client.get("/data", query_string={"as_of": TEN, name: value})
+@MOMENTS
+def test_there_are_no_versions_of_the_past(client, name, value, moments):
+    answer = client.get("/data", query_string={**dict.fromkeys(moments, TEN), name: value})
 
     assert answer.status_code == 400
-    assert [error["parameter"] for error in answer.json["errors"]] == [name]
+    [error] = answer.json["errors"]
+    assert error["parameter"] == name
+    assert error["detail"].endswith(f"; ask without {' and '.join(moments)}")
 
 
-def test_an_asset_that_was_not_observed_by_then_is_not_found(engine, client):
+@MOMENTS
+def test_an_asset_that_was_not_observed_by_then_is_not_found(engine, client, moments):
     load(engine, COINGECKO, bitcoin(1, TEN))
 
-    not_yet = client.get("/data/bitcoin", query_string={"as_of": "2026-01-01T00:00:00Z"})
+    then = dict.fromkeys(moments, "2026-01-01T00:00:00Z")
+    not_yet = client.get("/data/bitcoin", query_string=then)
     never = client.get("/data/nothing", query_string={"as_of": TEN})
 
     assert (not_yet.status_code, never.status_code) == (404, 404)
     assert not_yet.json["code"] == never.json["code"] == "asset_not_found"
-    assert "by then" in not_yet.json["detail"]
+    assert f"by then; without {' and '.join(moments)} it is" in not_yet.json["detail"]
     assert "by then" not in never.json["detail"]
 
 
