@@ -23,10 +23,15 @@ CODES = {
     "scope_missing": Code(403, "the key is for other routes", "ask for one with the scope"),
     "not_found": Code(404, "no such route", "`/` lists them"),
     "asset_not_found": Code(
-        404, "no asset has this slug, or it was not observed by then", "search: `/data?q=`"
+        404,
+        "no asset has this slug, or any more, or it was not observed by then",
+        "follow the asset that `detail` names, or search: `/data?q=`",
     ),
     "run_not_found": Code(404, "no run has this id", "`/runs` lists them"),
     "reject_not_found": Code(404, "no reject has this id", "`/rejects` lists them"),
+    "listing_not_found": Code(
+        404, "the asset has no listing of this source or id", "take one that `detail` names"
+    ),
     "raw_not_found": Code(
         404, "the asset has no such raw record", "`/data/{asset}` lists its listings"
     ),

@@ -32,6 +32,10 @@ class RejectNotFoundError(NotFound):
     problem = "reject_not_found"
 
 
+class ListingNotFoundError(NotFound):
+    problem = "listing_not_found"
+
+
 class RawNotFoundError(NotFound):
     problem = "raw_not_found"
 

@@ -18,7 +18,7 @@ from api.parameters import read_query
 from api.parameters.history import HistoryParameters, Walk, begin
 from api.queries.candles import CANDLE, find_candles
 from api.queries.history import Asked, find_listings
-from api.queries.missing import asset_not_found
+from api.queries.missing import asset_not_found, require_listing
 from api.queries.observations import OBSERVATION, Place, find_observations
 from api.schemas.fields import utc
 from api.schemas.history import CandleSchema, ObservationSchema
@@ -56,6 +56,9 @@ def history(asset: str) -> Response:
     `external_id` choose one). Each interval of the window is there, also where nothing was
     observed: with `sample_count` 0 and nulls, so that a gap is seen and the places are even. Paged
     by `cursor`: follow `meta.next_cursor`, or the `Link` header, with the same parameters.
+
+    Where `source` and `external_id` name no listing of the asset the answer is 404
+    (`listing_not_found`), and names those that there are.
     """
     return kept(lambda: list_history(asset))
 
@@ -68,6 +71,8 @@ def list_history(slug: str) -> Answer:
         listings = find_listings(conn, slug, query["source"], query["external_id"])
         if listings is None:
             raise asset_not_found(conn, slug)
+        if not listings.ids:
+            require_listing(conn, slug, query["source"], query["external_id"])
         walk = query["walk"] or begin(query, listings.newest, listings.seen)
         lines: Sequence[str] = []
         following: Walk | None = None

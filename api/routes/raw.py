@@ -12,7 +12,7 @@ from api.kept import Answer, kept, members
 from api.parameters import read_query
 from api.parameters.raw import RawParameters
 from api.problems import RawNotFoundError, RawPrunedError
-from api.queries.missing import asset_not_found
+from api.queries.missing import asset_not_found, require_listing
 from api.queries.raw import FoundRecords, find_records
 from api.schemas.raw import RawRecordSchema
 
@@ -30,7 +30,8 @@ def raw(asset: str) -> Response:
     One for each listing: its newest; or, with `hash`, those of that hash. They are the sources' own
     text, and not to be trusted. Where a record was pruned, its `payload` is null and `pruned` names
     the archive; where that is so of all of them the answer is 404 (`raw_pruned`), and what was
-    observed is still in the asset's history.
+    observed is still in the asset's history. Where `source` and `external_id` name no listing of
+    the asset it is 404 (`listing_not_found`), and names those that there are.
     """
     return kept(lambda: list_records(asset))
 
@@ -42,6 +43,8 @@ def list_records(slug: str) -> Answer:
         found = find_records(conn, slug, query["source"], query["external_id"], query["hash"])
         if not found.exists:
             raise asset_not_found(conn, slug)
+        if not found.records:
+            require_listing(conn, slug, query["source"], query["external_id"])
     _refuse_what_is_not_there(slug, found)
     return Answer(
         data=msgspec.json.encode(RECORDS.dump(found.records)),

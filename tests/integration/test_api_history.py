@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select, update
 from api.intervals import INTERVALS, MONTH, WIDTHS
 from shared.tables import assets, listings, observations
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, api_on
-from tests.fakes.batches import COINGECKO, load, market
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.databases import empty
 from tests.fakes.plans import read_by
 from tests.fakes.reference import plain
@@ -328,7 +328,7 @@ def test_a_window_has_its_start_and_not_its_end(engine, client):
 def test_an_asset_of_which_nothing_was_observed_has_no_window(client, conn):
     add_asset(conn, "bitcoin")
 
-    for query in ({}, {"interval": "1d"}, {"source": "csv"}):
+    for query in ({}, {"interval": "1d"}):
         answer = ask(client, **query)
         assert (answer["data"], answer["meta"]["start"], answer["meta"]["end"]) == ([], None, None)
     empty_days = ask(
@@ -376,6 +376,40 @@ def test_an_asset_that_there_is_not(client):
 
     assert answer.status_code == 404
     assert answer.json["code"] == "asset_not_found"
+
+
+@pytest.mark.parametrize("path", ["/data/bitcoin/history", "/data/bitcoin/raw"])
+def test_a_listing_that_there_is_not_is_a_problem_that_names_those_there_are(engine, client, path):
+    load(engine, COINGECKO, bitcoin(1, "2026-01-02T12:00:00Z"))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin"))
+    there = "it has coingecko 'bitcoin', coinpaprika 'btc-bitcoin'"
+
+    for query, such in (
+        ({"external_id": "nope"}, "external_id 'nope'"),
+        ({"source": "csv"}, "source 'csv'"),
+        (
+            {"source": "coingecko", "external_id": "btc-bitcoin"},
+            "source 'coingecko' and external_id 'btc-bitcoin'",
+        ),
+    ):
+        answer = client.get(path, query_string=query)
+        assert (answer.status_code, answer.json["code"]) == (404, "listing_not_found")
+        assert answer.json["detail"] == f"'bitcoin' has no listing with {such}; {there}"
+    for query in ({"source": "coinpaprika"}, {"external_id": "bitcoin"}):
+        assert ask(client, path, **query)["meta"]["count"] == 1
+
+
+@pytest.mark.parametrize("path", ["/data/bitcoin/history", "/data/bitcoin/raw"])
+def test_of_many_listings_a_problem_names_the_first_and_counts_the_others(client, conn, path):
+    asset = add_asset(conn, "bitcoin")
+    none = client.get(path, query_string={"source": "csv"})
+    for number in range(12):
+        add_listing(conn, asset, "csv", f"file-{number:02}:btc")
+    many = client.get(path, query_string={"external_id": "btc"})
+
+    assert {answer.json["code"] for answer in (none, many)} == {"listing_not_found"}
+    assert none.json["detail"].endswith("; it has none")
+    assert many.json["detail"].endswith(", csv 'file-09:btc', and 2 more")
 
 
 def test_history_follows_a_listing_to_its_asset(engine, client, conn):
