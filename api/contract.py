@@ -58,7 +58,10 @@ WINDOW = {
         }
         for name, said in (
             ("start", "Where the window begins, which belongs to it"),
-            ("end", "Where it ends, which does not"),
+            (
+                "end",
+                "Where it ends, which does not; `start` where that is after all that was observed",
+            ),
         )
     },
     "next_cursor": PAGE["next_cursor"],

@@ -53,7 +53,8 @@ class HistoryParameters(QueryString):
 
     start = time(
         "Where the window begins, which belongs to it (RFC 3339, with its zone). Without it: a day "
-        "before its end; with `interval`, as many candles as a page holds."
+        "before its end; with `interval`, as many candles as a page holds. One after all that was "
+        "observed, in the future too, gives an empty list."
     )
     end = time(
         "Where the window ends, which is not in it. Without it: after the newest observation, and "

@@ -378,6 +378,19 @@ def test_an_asset_that_there_is_not(client):
     assert answer.json["code"] == "asset_not_found"
 
 
+@pytest.mark.parametrize("interval", [None, "1d"])
+def test_a_window_that_begins_after_all_that_was_observed_is_empty(engine, client, interval):
+    load(engine, COINGECKO, bitcoin(1, "2026-01-02T12:00:00Z"))
+    given = {"interval": interval} if interval else {}
+
+    for start in ("2026-01-10T00:00:00Z", "2999-01-01T00:00:00Z"):
+        found = ask(client, start=start, **given)
+        assert found["data"] == []
+        assert datetime.fromisoformat(found["meta"]["start"]) == datetime.fromisoformat(start)
+        assert found["meta"]["end"] == found["meta"]["start"]
+        assert found["meta"]["next_cursor"] is None
+
+
 @pytest.mark.parametrize("path", ["/data/bitcoin/history", "/data/bitcoin/raw"])
 def test_a_listing_that_there_is_not_is_a_problem_that_names_those_there_are(engine, client, path):
     load(engine, COINGECKO, bitcoin(1, "2026-01-02T12:00:00Z"))
