@@ -120,6 +120,20 @@ def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("command", ["list --asset nope", "list --asset nope --json", "show nope"])
+def test_an_asset_that_there_is_not_is_an_error(env: dict[str, str], tmp_path: Path, command: str):
+    said = run_worker(f"identity {command}", env, tmp_path)
+
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == "Error: no asset 'nope'; see `worker identity list`\n"
+
+
+def test_an_asset_without_such_a_listing_is_none(env: dict[str, str], tmp_path: Path):
+    said = run_worker("identity list --asset crystal --source csv", env, tmp_path)
+
+    assert (said.returncode, said.stdout) == (0, "no listings\n"), said.stderr
+
+
 def test_a_review_shows_what_to_type_and_is_gone_once_typed(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):

@@ -52,6 +52,8 @@ def identity_list(
 ) -> None:
     """Show which asset each listing is, by what method, and how sure that is."""
     with open_identity(settings) as conn:
+        if asset is not None and not looking.asset_exists(conn, asset):
+            raise _no_asset(asset)
         rows = looking.read_listings(conn, asset, source, method, limit)
     if as_json:
         show_json(rows)
@@ -81,7 +83,7 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
     with open_identity(settings) as conn:
         found = looking.read_asset(conn, slug)
     if found is None:
-        raise click.ClickException(f"no asset {slug!r}; see `worker identity list`")
+        raise _no_asset(slug)
     if as_json:
         show_json(found)
         return
@@ -91,6 +93,10 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
         if found[title]:
             click.echo(f"\n{title}")
             show_table(found[title], **columns)
+
+
+def _no_asset(slug: str) -> click.ClickException:
+    return click.ClickException(f"no asset {slug!r}; see `worker identity list`")
 
 
 _EVENTS = {

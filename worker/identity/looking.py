@@ -43,6 +43,10 @@ FORMER_NAMES = (
 HERE = listings.join(assets, l.asset_id == a.id)
 
 
+def asset_exists(conn: Connection, slug: str) -> bool:
+    return bool(conn.scalar(select(select(assets).where(a.slug == slug).exists())))
+
+
 def read_listings(
     conn: Connection, asset: str | None, source: str | None, method: str | None, limit: int
 ) -> Sequence[Any]:
