@@ -28,6 +28,7 @@ def configure_logs(level: str, log_format: str | None) -> None:
     log_format = log_format or ("console" if sys.stderr.isatty() else "json")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        tell_of_a_dry_run,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -69,14 +70,16 @@ class LineFormatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record whose values are all in it; order and names are the chain's."""
-        if record.exc_info or record.stack_info or isinstance(record.msg, dict):
+        bound = structlog.contextvars.get_contextvars()
+        shown_otherwise = record.exc_info or record.stack_info or isinstance(record.msg, dict)
+        if shown_otherwise or "dry_run" in bound:
             return super().format(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
         given = record.__dict__
         return to_json(
             {
                 "event": record.getMessage(),
-                **structlog.contextvars.get_contextvars(),
+                **bound,
                 "level": record.levelname.lower(),
                 "logger": record.name,
                 **{name: given[name] for name in given if name not in OF_EVERY_RECORD},
@@ -94,6 +97,15 @@ def to_json(event: Any, **_: Any) -> str:
     if line.isascii() and "\x7f" not in line:
         return line
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def tell_of_a_dry_run(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say of what is logged with `dry_run` that it is only tried: whoever logs it cannot know."""
+    if event.get("dry_run"):
+        event["event"] = f"in a dry run, which changes nothing: {event['event']}"
+    return event
 
 
 def escape(

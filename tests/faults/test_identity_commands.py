@@ -75,6 +75,22 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
         assert not conn.scalar(select(func.count()).select_from(crosswalk))
 
 
+def test_a_dry_run_does_not_log_a_broken_link_as_if_it_were(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin"))
+    before = verify(engine)
+
+    said = run_worker("identity split coingecko bitcoin --reason asked --dry-run", env, tmp_path)
+
+    assert said.returncode == 0, said.stderr
+    [told] = map(json.loads, said.stderr.splitlines())
+    assert told["dry_run"] is True
+    assert told["event"].startswith("in a dry run, which changes nothing: a link is broken")
+    assert verify(engine) == before
+
+
 def test_two_who_decide_at_once_wait_for_each_other(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):

@@ -67,6 +67,19 @@ def test_a_line_is_the_same_from_either_library_and_carries_the_context(lines):
     assert one == other == {**expected, "number": 1, "nothing": None}
 
 
+def test_what_is_logged_in_a_dry_run_says_so_from_either_library(lines):
+    configure_logs("INFO", "json")
+
+    with structlog.contextvars.bound_contextvars(dry_run=True):
+        logging.getLogger("a").info("it is done")
+        structlog.get_logger("a").info("it is done")
+    structlog.get_logger("a").info("it is done")
+
+    one, other, after = (json.loads(line) for line in lines())
+    assert one["event"] == other["event"] == "in a dry run, which changes nothing: it is done"
+    assert after["event"] == "it is done"
+
+
 def test_values_that_json_has_no_word_for_are_written_all_the_same(lines):
     configure_logs("INFO", "json")
 

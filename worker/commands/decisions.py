@@ -4,6 +4,7 @@ import getpass
 from collections.abc import Callable
 
 import click
+import structlog
 from sqlalchemy import Connection
 
 from shared.db import reachable
@@ -127,7 +128,12 @@ def _decide(
     with open_worker(settings) as worker:
         written = worker.read_crosswalk()
         at = worker.faults.of_batch("identity", 0)
-        with reachable(), worker.engine.connect() as conn:
+        tried = {"dry_run": True} if dry_run else {}
+        with (
+            structlog.contextvars.bound_contextvars(**tried),
+            reachable(),
+            worker.engine.connect() as conn,
+        ):
             apply_crosswalk(conn, written)
             decided = decide(conn, signed)
             at("before_commit")
