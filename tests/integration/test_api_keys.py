@@ -13,6 +13,7 @@ from api.limits import Limiter
 from shared.keys import KEY, SCOPES, hash_key, make_key
 from shared.tables import api_keys
 from tests.fakes.api import add_asset, api_on
+from tests.fakes.processes import PROJECT
 from worker.cli import main
 from worker.keys import insert_key, revoke_key
 
@@ -54,6 +55,21 @@ def test_every_route_is_open_or_has_a_scope(client):
     assert scope_of("/data/<asset>") == "data"
     assert scope_of("/health") == "operations"
     assert scope_of("/nobody/thought/of/it") == "operations"
+
+
+def test_the_readme_says_of_every_route_which_scope_opens_it(client):
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    table = text.split("\n| scope | opens |\n")[1].split("\n\n")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
+
+    assert rows.keys() == SCOPES.keys()
+    for rule in client.application.url_map.iter_rules():
+        scope = scope_of(rule.rule)
+        if scope is None:
+            continue
+        path = re.sub("<(.*?)>", r"{\1}", rule.rule)
+        below = scope == "operations" and f"`/{path.split('/')[1]}`" in rows[scope]
+        assert f"`{path}`" in rows[scope] or below, path
 
 
 def test_without_a_key_only_the_open_routes_answer(client):
