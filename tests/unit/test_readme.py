@@ -1,5 +1,6 @@
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +51,16 @@ def test_every_reason_code_stands_in_the_page_on_what_breaks():
 
     assert {"paging_loop", "stopped", "interrupted", "disk_full", "unauthorized"} <= codes
     assert codes - said == set()
+
+
+def test_every_extra_is_installed_the_same_way_and_is_one_that_there_is():
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    commands = re.findall(r"`([^`]*pip install[^`]*)`", text)
+    extras = [re.search(r"\[(\w+)\]", command)[1] for command in commands]
+
+    assert len(commands) >= 2
+    assert {*extras} <= {*project["optional-dependencies"]}
+    assert commands == [
+        f".venv/bin/pip install -c constraints.txt -e '.[{extra}]'" for extra in extras
+    ]
