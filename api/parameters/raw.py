@@ -4,6 +4,7 @@ from marshmallow import fields, validate
 
 from api.parameters import QueryString
 from api.parameters.fields import Hash
+from api.parameters.moment import time
 from shared.settings import LISTING_SOURCES
 
 
@@ -33,4 +34,8 @@ class RawParameters(QueryString):
             "time, instead of the newest.",
             "example": "c4ad266835460f39356e2cc0bf1615b2",
         },
+    )
+    observed_at = time(
+        "The raw records of this instant (RFC 3339, with its zone), instead of the newest. With "
+        "`hash` it is the quickest way to one: what names a hash gives both."
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
@@ -24,7 +25,7 @@ WITH found AS MATERIALIZED (
   FROM listings AS l CROSS JOIN LATERAL (
     SELECT observed_at, payload_hash, run_id, ingested_at
     FROM observations WHERE listing_id = l.id AND {which}
-    ORDER BY observed_at DESC LIMIT 1
+    ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
   ) AS o
   WHERE l.asset_id = (SELECT id FROM assets WHERE slug = :slug)
     AND (CAST(:source AS text) IS NULL OR l.source = :source)
@@ -50,7 +51,12 @@ def _statement(which: str) -> TextClause:
 
 NEWEST_RECORDS = _statement("observed_at = l.observed_at AND payload_hash = l.payload_hash")
 
+# No index has the hash first: this walks each listing's history.
 RECORDS_OF_A_HASH = _statement("payload_hash = :hash")
+
+RECORDS_OF_AN_INSTANT = _statement(
+    "observed_at = :observed_at AND (CAST(:hash AS bytea) IS NULL OR payload_hash = :hash)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +76,22 @@ def find_records(
     source: str | None,
     external_id: str | None,
     payload_hash: bytes | None,
+    observed_at: datetime | None,
 ) -> FoundRecords:
-    """Find the raw record of each listing's present values, or the newest of a hash."""
+    """Find the raw record of each listing's present values, or of an instant, or of a hash.
+
+    Of several that are left of a listing it is the newest, of one instant that which prevails.
+    """
     given: dict[str, Any] = {
         "slug": slug.replace("\x00", "\n"),
         "source": source,
         "external_id": external_id,
     }
     stmt = NEWEST_RECORDS
-    if payload_hash is not None:
+    if observed_at is not None:
+        stmt = RECORDS_OF_AN_INSTANT
+        given |= {"hash": payload_hash, "observed_at": observed_at}
+    elif payload_hash is not None:
         stmt, given = RECORDS_OF_A_HASH, {**given, "hash": payload_hash}
     rows = conn.execute(stmt, given).mappings().all()
     records = [

@@ -27,11 +27,12 @@ RECORDS = RawRecordSchema(many=True)
 def raw(asset: str) -> Response:
     """Show the raw records behind one asset's present values, as they were received.
 
-    One for each listing: its newest; or, with `hash`, those of that hash. They are the sources' own
-    text, and not to be trusted. Where a record was pruned, its `payload` is null and `pruned` names
-    the archive; where that is so of all of them the answer is 404 (`raw_pruned`), and what was
-    observed is still in the asset's history. Where `source` and `external_id` name no listing of
-    the asset it is 404 (`listing_not_found`), and names those that there are.
+    One for each listing: its newest; or, with `hash`, those of that hash, and with `observed_at`
+    those of that instant. They are the sources' own text, and not to be trusted. Where a record was
+    pruned, its `payload` is null and `pruned` names the archive; where that is so of all of them
+    the answer is 404 (`raw_pruned`), and what was observed is still in the asset's history. Where
+    `source` and `external_id` name no listing of the asset it is 404 (`listing_not_found`), and
+    names those that there are.
     """
     return kept(lambda: list_records(asset))
 
@@ -40,11 +41,12 @@ def list_records(slug: str) -> Answer:
     """Find the raw records that this request asks for."""
     query = read_query(RAW, request.query_string)
     with read() as conn:
-        found = find_records(conn, slug, query["source"], query["external_id"], query["hash"])
+        of_a_listing = query["source"], query["external_id"]
+        found = find_records(conn, slug, *of_a_listing, query["hash"], query["observed_at"])
         if not found.exists:
             raise asset_not_found(conn, slug)
         if not found.records:
-            require_listing(conn, slug, query["source"], query["external_id"])
+            require_listing(conn, slug, *of_a_listing)
     _refuse_what_is_not_there(slug, found)
     return Answer(
         data=msgspec.json.encode(RECORDS.dump(found.records)),

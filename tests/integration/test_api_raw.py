@@ -2,17 +2,21 @@
 
 import hashlib
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import insert, select
 
+from shared.tables import listings, observations
 from tests.fakes.api import add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, NOON, load, market, ticker
+from tests.fakes.plans import read_by
 from worker.prune import prune
 
 PRICE = "1.066896094313454e-06"
 CAP = 123456789012345678
 """Beyond what a double holds."""
+AT_NOON = datetime.fromisoformat(NOON)
 DIGITS = "0.000001066896094313454"
 
 
@@ -69,6 +73,79 @@ def test_two_requests_lead_from_a_value_to_what_was_received(client):
 
     same = record.keys() - {"payload", "pruned"}
     assert {name: record[name] for name in same} == {name: price[name] for name in same}
+    both = {"hash": price["payload_hash"], "observed_at": price["observed_at"]}
+    assert client.get("/data/bitcoin/raw", query_string=both).json["data"] == [record]
+
+
+@pytest.mark.usefixtures("bitcoin")
+def test_the_records_of_an_instant(client):
+    def ask(**query):
+        return client.get("/data/bitcoin/raw", query_string=query)
+
+    first, *_ = client.get("/data/bitcoin/history?source=coingecko").json["data"]
+    [noon] = ask(observed_at=NOON).json["data"]
+    both = ask(observed_at="2026-01-02T13:05:00+01:00").json["data"]
+
+    assert noon["payload_hash"] == first["payload_hash"]
+    assert noon["payload"]["current_price"] == 1
+    assert [each["source"] for each in both] == ["coingecko", "coinpaprika"]
+    for query in (
+        {"observed_at": LATER, "hash": first["payload_hash"]},
+        {"observed_at": "2026-01-02T12:00:00.000001Z"},
+        {"observed_at": "2999-01-01T00:00:00Z"},
+        {"observed_at": NOON, "source": "coinpaprika"},
+    ):
+        answer = ask(**query)
+        assert (answer.status_code, answer.json["code"]) == (404, "raw_not_found"), query
+
+
+@pytest.mark.parametrize("given", ["", "noon", "2026-01-02", "2026-01-02T12:00:00"])
+def test_an_instant_that_is_none_is_refused(client, given):
+    answer = client.get("/data/bitcoin/raw", query_string={"observed_at": given})
+
+    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (400, "observed_at")
+
+
+def test_of_two_records_of_one_instant_it_is_the_one_that_prevails_or_that_of_the_hash(
+    client, engine
+):
+    for price in (1, 2):
+        load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", price))
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 3, LATER))
+    then = client.get(f"/data/bitcoin?as_of={NOON}").json["data"]["listings"][0]
+    told = client.get("/data/bitcoin/history").json["data"][:2]
+
+    [record] = client.get(f"/data/bitcoin/raw?observed_at={NOON}").json["data"]
+
+    assert record["payload_hash"] == then["payload_hash"]
+    for each in told:
+        query = f"observed_at={each['observed_at']}&hash={each['payload_hash']}"
+        [found] = client.get(f"/data/bitcoin/raw?{query}").json["data"]
+        assert found["payload"]["current_price"] == each["price_usd"]
+
+
+def test_a_hash_with_its_instant_is_looked_up_and_no_history_walked(engine, reader_url, conn):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1))
+    listing, first = conn.execute(select(listings.c.id, listings.c.payload_hash)).one()
+    rows = [
+        {
+            "listing_id": listing,
+            "observed_at": AT_NOON + timedelta(minutes=number),
+            "run_id": 1,
+            "payload_hash": number.to_bytes(16, "big"),
+            "price_usd": 1,
+        }
+        for number in range(1, 10_000)
+    ]
+    conn.execute(insert(observations), rows)
+    conn.exec_driver_sql("VACUUM ANALYZE observations")
+
+    with api_on(reader_url, API_CACHE_MB="0") as client:
+        path, hash_ = "/data/bitcoin/raw", {"hash": first.hex()}
+        _, alone = read_by(engine, client, path, hash_)
+        _, both = read_by(engine, client, path, {**hash_, "observed_at": NOON})
+
+    assert both * 3 < alone
 
 
 @pytest.mark.usefixtures("bitcoin")
