@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import subprocess
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from shared.tables import listings, observations
 from tests.fakes.api import add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, NOON, load, market, ticker
 from tests.fakes.plans import read_by
+from tests.fakes.processes import PROJECT
 from worker.prune import prune
 
 PRICE = "1.066896094313454e-06"
@@ -63,6 +65,19 @@ def test_a_payload_keeps_every_digit_and_is_what_its_hash_is_of(client):
     assert f'"market_cap": {CAP}' in texts[0]
     for record, text in zip(answer.json["data"], texts, strict=True):
         assert record["payload_hash"] == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def test_the_readmes_recipe_cuts_the_payload_out_whatever_is_in_it(client, engine):
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    recipe = re.search(r"\| (sed '.*\"payload\".*\| cut -c1-32)\n", readme)[1]
+    like_the_answer = '"payload":{"a":1},"pruned":null}],"meta":{}'
+    more = {"payload": {"a": like_the_answer}, "pruned": {"b": "é\n\u2028"}, "z": {"pruned": {}}}
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", PRICE, **more))
+    answer = client.get("/data/bitcoin/raw")
+
+    cut = subprocess.run(["sh", "-c", recipe], input=answer.data, capture_output=True, check=True)
+
+    assert cut.stdout.decode() == answer.json["data"][0]["payload_hash"] + "\n"
 
 
 @pytest.mark.usefixtures("bitcoin")
