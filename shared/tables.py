@@ -277,7 +277,6 @@ listings = Table(
     _time("updated_at", now=True),
     UniqueConstraint("source", "external_id"),
     Index(None, "name_key", "symbol_key"),
-    Index(None, "symbol_key"),
     postgresql_with={"fillfactor": "50"},
 )
 
@@ -433,7 +432,9 @@ listing_names = Table(
     Column("listing_id", Integer, primary_key=True, autoincrement=False),
     Column("symbol", Text, primary_key=True),
     Column("name", Text, primary_key=True),
+    Column("symbol_key", Key, nullable=False),
     _time("first_observed_at"),
+    Index(None, "symbol_key"),
 )
 """What a listing was ever called, and since when by its source's clock."""
 

@@ -118,14 +118,15 @@ WHERE k.symbol_key IS NOT NULL
 
 -- name: find_touched_accords
 -- Listings whose values come to agree with another's, or do no more: that is evidence. Compared is
--- what they say now with what they say after the batch, with all that share the symbol, the name,
--- the asset or a match with one of the asset, of other sources (files of several providers are one).
+-- what they say now with what they say after the batch, with all that share a symbol of now or
+-- before, the name, the asset or a match with one of the asset, of other sources (files of several providers are one).
 INSERT INTO touched_keys
 SELECT DISTINCT n.symbol_key, n.name_key
 FROM newest AS n
 JOIN listings AS l ON l.id = n.listing_id
 CROSS JOIN LATERAL (
-  SELECT id FROM listings WHERE symbol_key = n.symbol_key AND n.symbol_key <> ''
+  SELECT s.listing_id AS id FROM listing_names AS k JOIN listing_names AS s USING (symbol_key)
+  WHERE k.listing_id = l.id AND k.symbol_key <> ''
   UNION SELECT id FROM listings WHERE name_key = n.name_key AND n.name_key <> ''
   UNION SELECT id FROM listings WHERE asset_id = l.asset_id
   UNION SELECT m.other_listing_id FROM listings AS mate JOIN matches AS m ON m.listing_id = mate.id

@@ -44,13 +44,24 @@ CREATE TEMPORARY TABLE IF NOT EXISTS thought (
   prices text NOT NULL,
   evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
-TRUNCATE thought
+TRUNCATE thought;
+CREATE TEMPORARY TABLE IF NOT EXISTS broken (
+  listing_id integer NOT NULL,
+  source text NOT NULL,
+  external_id text NOT NULL,
+  other_listing_id integer NOT NULL,
+  other_source text NOT NULL,
+  other_external_id text NOT NULL,
+  method text NOT NULL,
+  why text NOT NULL
+) ON COMMIT DELETE ROWS;
+TRUNCATE broken
 
 -- name: begin_block
 -- An empty symbol, or name, makes none hang together; but its listing is decided on too.
 INSERT INTO block
-SELECT l.id FROM (SELECT DISTINCT symbol_key FROM touched_keys WHERE symbol_key <> '') AS t
-JOIN listings AS l USING (symbol_key)
+SELECT n.listing_id FROM (SELECT DISTINCT symbol_key FROM touched_keys WHERE symbol_key <> '') AS t
+JOIN listing_names AS n USING (symbol_key)
 UNION
 SELECT l.id FROM (SELECT DISTINCT name_key FROM touched_keys WHERE name_key <> '') AS t
 JOIN listings AS l USING (name_key)
@@ -59,11 +70,11 @@ SELECT l.id FROM touched_keys AS t
 JOIN listings AS l USING (name_key, symbol_key) WHERE t.symbol_key = '' AND t.name_key = ''
 
 -- name: grow_block
--- Each symbol, name, contract and asset of the block is looked up once, however many listings have
--- it.
+-- Each symbol that there is or was, name, contract and asset of the block is looked up once, however
+-- many listings have it.
 INSERT INTO block
 WITH known AS MATERIALIZED (
-  SELECT l.source, l.external_id, l.symbol_key, l.name_key
+  SELECT l.id, l.source, l.external_id, l.name_key
   FROM block AS b JOIN listings AS l ON l.id = b.listing_id
 ), named AS (
   SELECT d.source, d.external_id
@@ -85,9 +96,13 @@ WITH known AS MATERIALIZED (
   WHERE c.revoked_at IS NULL
 )
 SELECT near.id FROM (
-  SELECT n.id
-  FROM (SELECT DISTINCT symbol_key FROM known WHERE symbol_key <> '') AS own
-  CROSS JOIN LATERAL (SELECT id FROM listings WHERE symbol_key = own.symbol_key OFFSET 0) AS n
+  SELECT n.listing_id AS id
+  FROM (SELECT DISTINCT c.symbol_key
+        FROM known AS k JOIN listing_names AS c ON c.listing_id = k.id
+        WHERE c.symbol_key <> '') AS own
+  CROSS JOIN LATERAL (
+    SELECT listing_id FROM listing_names WHERE symbol_key = own.symbol_key OFFSET 0
+  ) AS n
   UNION
   SELECT n.id
   FROM (SELECT DISTINCT name_key FROM known WHERE name_key <> '') AS own
@@ -101,7 +116,10 @@ WHERE near.id NOT IN (SELECT listing_id FROM block)
 SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed_at, l.price_usd,
        l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply,
        ARRAY(SELECT ARRAY[chain, address] FROM contracts AS c
-             WHERE c.source = l.source AND c.external_id = l.external_id) AS contracts
+             WHERE c.source = l.source AND c.external_id = l.external_id) AS contracts,
+       ARRAY(SELECT ARRAY[n.symbol, n.name,
+                          (extract(epoch FROM n.first_observed_at) * 1000000)::bigint::text]
+             FROM listing_names AS n WHERE n.listing_id = l.id) AS names
 FROM block AS b JOIN listings AS l ON l.id = b.listing_id
 
 -- name: read_corrections
@@ -125,7 +143,8 @@ FROM unnest(CAST(:listing_ids AS integer[]), CAST(:clusters AS text[]), CAST(:me
 
 -- name: find_broken_links
 -- Links that the evidence made and makes no more. What a person or a file takes back is no break.
-SELECT l.source, l.external_id, o.source AS other_source, o.external_id AS other_external_id,
+INSERT INTO broken
+SELECT l.id, l.source, l.external_id, o.id, o.source, o.external_id,
        m.method, coalesce(t.evidence ->> 'why', 'nothing links them any more') AS why
 FROM matches AS m
 JOIN resolved AS r ON r.listing_id = m.listing_id
@@ -136,7 +155,7 @@ LEFT JOIN thought AS t
        ON t.listing_id = m.listing_id AND t.other_listing_id = m.other_listing_id
 WHERE m.verdict = 'linked' AND m.method NOT IN ('correction', 'crosswalk')
   AND r.cluster <> s.cluster
-ORDER BY l.source, l.external_id, o.source, o.external_id
+RETURNING *
 
 -- name: delete_matches
 DELETE FROM matches AS m
@@ -199,9 +218,21 @@ WHERE NOT EXISTS (SELECT FROM assets WHERE id = d.to_asset_id)
 ORDER BY d.to_asset_id, l.source, l.external_id
 
 -- name: record_events
+-- Whose link by evidence broke, is said whom it left, and why.
 INSERT INTO identity_events (run_id, listing_id, from_asset_id, to_asset_id, method, evidence)
-SELECT :run_id, d.listing_id, d.from_asset_id, d.to_asset_id, d.method, d.evidence
+SELECT :run_id, d.listing_id, d.from_asset_id, d.to_asset_id, d.method,
+       d.evidence || coalesce(b.evidence, '{{}}')
 FROM decisions AS d JOIN listings AS l ON l.id = d.listing_id
+LEFT JOIN (
+  SELECT listing_id,
+         jsonb_build_object('left', jsonb_agg(jsonb_build_object(
+           'source', source, 'external_id', external_id, 'method', method, 'why', why)
+           ORDER BY source, external_id)) AS evidence
+  FROM (SELECT listing_id, other_source AS source, other_external_id AS external_id, method, why
+        FROM broken
+        UNION ALL SELECT other_listing_id, source, external_id, method, why FROM broken) AS sides
+  GROUP BY listing_id
+) AS b USING (listing_id)
 WHERE d.from_asset_id <> d.to_asset_id OR l.match_method <> d.method
 
 -- name: move_listings

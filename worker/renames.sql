@@ -5,15 +5,15 @@
 -- Of `fresh`, beside what the listings said before the batch: what is still called as it was, later
 -- than it was, is known already. Answers the listings that have a further name, or one for longer.
 WITH told AS (
-  SELECT n.listing_id, f.symbol, f.name, min(f.observed_at) AS first_observed_at,
+  SELECT n.listing_id, f.symbol, f.name, f.symbol_key, min(f.observed_at) AS first_observed_at,
          bool_and(n.is_new AND (f.symbol, f.name) = (n.symbol, n.name)) AS is_only
   FROM fresh AS f JOIN newest AS n USING (external_id)
   WHERE n.is_new OR f.observed_at < n.old_observed_at
      OR (f.symbol, f.name) <> (n.old_symbol, n.old_name)
-  GROUP BY n.listing_id, f.symbol, f.name
+  GROUP BY n.listing_id, f.symbol, f.name, f.symbol_key
 ), noted AS (
-  INSERT INTO listing_names AS k (listing_id, symbol, name, first_observed_at)
-  SELECT listing_id, symbol, name, first_observed_at FROM told
+  INSERT INTO listing_names AS k (listing_id, symbol, name, symbol_key, first_observed_at)
+  SELECT listing_id, symbol, name, symbol_key, first_observed_at FROM told
   ON CONFLICT (listing_id, symbol, name) DO UPDATE
   SET first_observed_at = excluded.first_observed_at
   WHERE excluded.first_observed_at < k.first_observed_at
@@ -29,6 +29,17 @@ SELECT :run_id, n.listing_id, n.asset_id, n.asset_id, 'renamed',
 FROM newest AS n
 WHERE n.is_newer AND NOT n.is_new AND (n.symbol, n.name) <> (n.old_symbol, n.old_name)
 RETURNING listing_id
+
+-- name: touch_renamed
+-- Of these listings, those that share a symbol with one that is called otherwise now than it was:
+-- who was called the same at one time is evidence.
+INSERT INTO touched_keys
+SELECT DISTINCT l.symbol_key, l.name_key FROM listings AS l
+WHERE l.id = ANY(CAST(:ids AS integer[])) AND EXISTS (
+  SELECT FROM listing_names AS k
+  JOIN listing_names AS s USING (symbol_key)
+  JOIN listings AS o ON o.id = s.listing_id
+  WHERE k.listing_id = l.id AND k.symbol_key <> '' AND (s.symbol, s.name) <> (o.symbol, o.name))
 
 -- name: find_assets_of
 SELECT DISTINCT asset_id FROM listings WHERE id = ANY(CAST(:ids AS integer[]))
@@ -50,6 +61,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS raw_names (
   external_id text COLLATE "C" NOT NULL,
   symbol text NOT NULL,
   name text NOT NULL,
+  symbol_key text NOT NULL,
   first_observed_at timestamptz NOT NULL,
   label text COLLATE "C" GENERATED ALWAYS AS (md5(symbol) || md5(name)) STORED,
   PRIMARY KEY (external_id, label)
@@ -58,7 +70,8 @@ TRUNCATE raw_names
 
 -- name: gather_raw_names
 INSERT INTO raw_names AS k
-SELECT external_id, symbol, name, min(observed_at) FROM fresh GROUP BY external_id, symbol, name
+SELECT external_id, symbol, name, symbol_key, min(observed_at)
+FROM fresh GROUP BY external_id, symbol, name, symbol_key
 ON CONFLICT (external_id, label) DO UPDATE
 SET first_observed_at = least(k.first_observed_at, excluded.first_observed_at)
 
@@ -84,8 +97,8 @@ WHERE NOT EXISTS (SELECT FROM listings AS l WHERE l.id = k.listing_id)
                          AND (r.symbol, r.name) = (k.symbol, k.name)))
 
 -- name: rebuild_names
-INSERT INTO listing_names AS k (listing_id, symbol, name, first_observed_at)
-SELECT l.id, r.symbol, r.name,
+INSERT INTO listing_names AS k (listing_id, symbol, name, symbol_key, first_observed_at)
+SELECT l.id, r.symbol, r.name, r.symbol_key,
        CASE WHEN r.external_id = ANY (CAST(:unreadable AS text[]))
             THEN least(r.first_observed_at, n.first_observed_at) ELSE r.first_observed_at END
 FROM raw_names AS r
@@ -93,8 +106,9 @@ JOIN listings AS l ON l.source = :source AND l.external_id = r.external_id
 LEFT JOIN listing_names AS n
        ON n.listing_id = l.id AND (n.symbol, n.name) = (r.symbol, r.name)
 ON CONFLICT (listing_id, symbol, name) DO UPDATE
-SET first_observed_at = excluded.first_observed_at
-WHERE k.first_observed_at <> excluded.first_observed_at
+SET symbol_key = excluded.symbol_key, first_observed_at = excluded.first_observed_at
+WHERE (k.symbol_key, k.first_observed_at)
+      IS DISTINCT FROM (excluded.symbol_key, excluded.first_observed_at)
 
 -- name: names_are_what_raw_says
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,

@@ -169,6 +169,7 @@ def update_listings(
         conn.execute(statements["insert_listings"], {"source": source})
     conn.execute(statements["update_listings"], {"rebuild": rebuild})
     renamed = renames.note_renames(conn, run_id, rebuild=rebuild)
+    touched += renames.touch_renamed(conn, renamed)
     moved = decide.resolve(conn, run_id) if touched else []
     return sorted({*moved, *renames.find_assets_of(conn, renamed)})
 

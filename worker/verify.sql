@@ -258,7 +258,7 @@ JOIN listings AS l ON l.id = m.listing_id JOIN listings AS o ON o.id = m.other_l
 
 -- name: fingerprint_names
 SELECT count(*) AS records,
-       sum(hashtextextended(ROW(l.source, l.external_id, k.symbol, k.name,
+       sum(hashtextextended(ROW(l.source, l.external_id, k.symbol, k.name, k.symbol_key,
                                 extract(epoch FROM k.first_observed_at))::text, 0)::numeric)
        AS digest
 FROM listing_names AS k JOIN listings AS l ON l.id = k.listing_id

@@ -72,8 +72,8 @@ WHERE l.id = o.listing_id AND l.source = '{source}'
 
 # The names of today; `worker reprocess` finds the earlier ones in the raw records.
 NAME_LISTINGS = """
-INSERT INTO listing_names (listing_id, symbol, name, first_observed_at)
-SELECT l.id, l.symbol, l.name, min(o.observed_at)
+INSERT INTO listing_names (listing_id, symbol, name, symbol_key, first_observed_at)
+SELECT l.id, l.symbol, l.name, l.symbol_key, min(o.observed_at)
 FROM listings AS l JOIN observations AS o ON o.listing_id = l.id GROUP BY l.id
 """
 
@@ -158,12 +158,13 @@ def upgrade() -> None:
         sa.Column("listing_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("symbol", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("symbol_key", KEY, nullable=False),
         sa.Column("first_observed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("listing_id", "symbol", "name", name="pk_listing_names"),
     )
+    op.create_index("ix_listing_names_symbol_key", "listing_names", ["symbol_key"])
     for column in ("decided_by", "reason"):
         op.add_column("identity_events", sa.Column(column, sa.Text()))
-    op.create_index("ix_listings_symbol_key", "listings", ["symbol_key"])
     op.add_column("observations", _now("ingested_at"))
     for source in ("coinpaprika", "coingecko", "csv"):
         op.execute(DATE_OBSERVATIONS.format(raw=f"raw_{source}", source=source))
@@ -209,7 +210,6 @@ def downgrade() -> None:
         op.drop_column(table, "former_names")
         op.drop_column(table, "divergent")
     op.drop_column("observations", "ingested_at")
-    op.drop_index("ix_listings_symbol_key", table_name="listings")
     for column in ("reason", "decided_by"):
         op.drop_column("identity_events", column)
     for table in (

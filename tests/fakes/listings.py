@@ -1,14 +1,19 @@
 """Listings for identity to judge."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
-from worker.identity.evidence import Candidate, Resolution, Ruling
+from worker.identity.evidence import Candidate, Name, Resolution, Ruling
 from worker.identity.resolver import resolve
 
 NOON = datetime(2022, 5, 1, 12, tzinfo=UTC)
+
+
+def called(*names: tuple[int, str, str]) -> frozenset[Name]:
+    """Make a listing's names of the day since when, symbol and name."""
+    return frozenset(Name(symbol, name, NOON + timedelta(day)) for day, symbol, name in names)
 
 
 def listing(ref: str, symbol: str, name: str, **values: Any) -> Candidate:

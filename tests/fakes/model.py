@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from worker.identity import resolver
-from worker.identity.evidence import Candidate, Resolution
+from worker.identity.evidence import Candidate, Name, Resolution
 
 VALUES = ("price_usd", "market_cap_usd", "volume_24h_usd", "circulating_supply")
 """The values that the records here vary; the others are always unknown."""
@@ -187,6 +187,9 @@ class Model:
     def resolution(self) -> tuple[list[Told], Resolution]:
         """What is thought of all listings together; each is known by its place in the list."""
         told = sorted(self.newest().values(), key=lambda each: each.key)
+        names: dict[Key, set[Name]] = {}
+        for (key, symbol, name), since in self.names().items():
+            names.setdefault(key, set()).add(Name(symbol, name, since))
         found = [
             Candidate(
                 n,
@@ -195,6 +198,7 @@ class Model:
                 each.name.strip(),
                 each.observed_at,
                 *(each.values[at] for at in (0, 1, 3)),
+                names=frozenset(names[each.key]),
             )
             for n, each in enumerate(told)
         ]

@@ -44,7 +44,7 @@ IDS = {
 }
 SYMBOLS = ("btc", "BTC", "\uff42\uff54\uff43", "eth", "")
 NAMES = ("Bitcoin", " bitcoin ", "Bit  Coin", "BIT\u00a0COIN", "Ether", "Wrapped Bitcoin")
-MINUTES = (0, 1, 59, 60, 61, 120)
+MINUTES = (0, 1, 59, 60, 61, 120, 4320)
 PRICES = (
     "1",
     "1.50",

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, update
 
-from shared.tables import assets, listing_names, listings, observations
+from shared.tables import assets, listings, observations
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, ticker
 from tests.fakes.databases import empty
@@ -303,18 +303,9 @@ def test_a_listing_that_was_last_observed_years_before_is_found(engine, client):
     assert prices(client, as_of="2014-01-01T00:00:00Z") == {"dogecoin": 7}
 
 
-def test_names_are_those_of_then_and_every_name_is_found(engine, client, conn):
+def test_names_are_those_of_then_and_every_name_is_found(engine, client):
     load(engine, COINGECKO, market("terra-luna", "luna", "Terra", 80, TEN))
     load(engine, COINGECKO, market("terra-luna", "lunc", "Terra Classic", 0.1, TWELVE))
-    listing = conn.scalar(select(listings.c.id))
-    conn.execute(listing_names.delete())
-    conn.execute(
-        insert(listing_names),
-        [
-            {"listing_id": listing, "symbol": symbol, "name": name, "first_observed_at": at}
-            for symbol, name, at in (("luna", "Terra", TEN), ("lunc", "Terra Classic", TWELVE))
-        ],
-    )
 
     for query in ({}, {"q": "classic"}, {"q": "terra"}, {"symbol": "luna"}):
         [row] = ask(client, as_of=ELEVEN, **query)["data"]

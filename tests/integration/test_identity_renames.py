@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, delete, select, update
 
-from shared.tables import assets, identity_events, listing_names, listings
+from shared.tables import assets, identity_events, listing_names, listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, NOON, load, market, ticker
 from worker.reprocess import reprocess
 from worker.verify import verify
@@ -77,6 +77,76 @@ def test_what_another_source_calls_it_is_also_found_and_capitals_make_no_name(en
         assert conn.scalar(select(assets.c.source_count)) == 2
     assert former_names(engine) == [["BITCOIN Token"]]
     assert not verify(engine).findings
+
+
+DAYS = [f"2026-01-{day:02}T12:00:00.000Z" for day in range(1, 10)]
+TWO_CALLED_ONE = (
+    (COINGECKO, market("nano", "nano", "Nano", 1, DAYS[0])),
+    (COINPAPRIKA, ticker("nano-nano", "NANO", "Nano", 1, DAYS[1])),
+    (COINGECKO, market("nano", "nano", "Nano", 1, DAYS[2])),
+    (COINGECKO, market("nano", "xno", "Nano", 1, DAYS[4])),
+)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_a_rename_at_one_source_parts_no_coin_in_any_order(engine: Engine, order):
+    for n in order:
+        load(engine, *TWO_CALLED_ONE[n])
+
+    with engine.connect() as conn:
+        assert conn.execute(select(assets.c.slug, assets.c.source_count)).all() == [("nano", 2)]
+        [match] = conn.execute(select(matches)).all()
+    assert (match.method, match.verdict) == ("former_name", "linked")
+    assert match.evidence["was"] == {"symbol": "nano", "name": "Nano"}
+    before = verify(engine, [COINGECKO, COINPAPRIKA])
+    assert not before.findings
+    reprocess(engine, COINGECKO)
+    assert verify(engine, [COINGECKO, COINPAPRIKA]) == before
+
+
+def test_who_takes_the_old_name_is_another_coin_and_the_slug_stays(engine: Engine):
+    load(engine, COINGECKO, market("terra-luna", "luna", "Terra", 1, DAYS[0]))
+    load(engine, COINPAPRIKA, ticker("luna-terra", "LUNA", "Terra", 1, DAYS[0]))
+
+    load(
+        engine,
+        COINGECKO,
+        market("terra-luna", "lunc", "Terra Luna Classic", 1, DAYS[5]),
+        market("terra-luna-2", "luna", "Terra", 80, DAYS[5]),
+    )
+
+    stmt = select(listings.c.external_id, assets.c.slug).join(assets)
+    with engine.connect() as conn:
+        assert dict(conn.execute(stmt).all()) == {
+            "terra-luna": "terra",
+            "luna-terra": "terra",
+            "terra-luna-2": "terra~terra-luna-2",
+        }
+    assert not verify(engine, [COINGECKO, COINPAPRIKA]).findings
+
+
+def test_a_price_is_compared_with_who_was_called_the_same(engine: Engine):
+    for source, record in TWO_CALLED_ONE:
+        load(engine, source, record)
+
+    load(engine, COINPAPRIKA, ticker("nano-nano", "NANO", "Nano", 9, DAYS[4]))
+
+    with engine.connect() as conn:
+        [match] = conn.execute(select(matches)).all()
+        assert (match.verdict, match.evidence["why"]) == ("review", "prices_differ")
+        left = conn.scalars(
+            select(identity_events.c.evidence["left"]).where(identity_events.c.method == "own")
+        ).all()
+    told = {"method": "former_name", "why": "prices_differ"}
+    assert sorted(left, key=str) == [
+        [{**told, "source": "coingecko", "external_id": "nano"}],
+        [{**told, "source": "coinpaprika", "external_id": "nano-nano"}],
+    ]
+    load(engine, COINGECKO, market("nano", "xno", "Nano", 9, DAYS[5]))
+    load(engine, COINPAPRIKA, ticker("nano-nano", "NANO", "Nano", 9, DAYS[5]))
+    with engine.connect() as conn:
+        assert conn.scalars(select(assets.c.source_count)).all() == [2]
+    assert not verify(engine, [COINGECKO, COINPAPRIKA]).findings
 
 
 @pytest.mark.parametrize(

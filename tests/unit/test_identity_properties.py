@@ -6,7 +6,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.listings import NOON, listing
+from tests.fakes.listings import NOON, called, listing
 from worker.identity.evidence import Ruling
 from worker.identity.names import normalise
 from worker.identity.resolver import resolve
@@ -26,12 +26,21 @@ NAMES = (
 IDS = ("meta", "meta-2", "abc-meta", "abc", "7", "x")
 
 
+SYMBOLS = ("ABC", "abc", "ABCCOIN", "xyz", "uvw", "")
+DAYS = st.sampled_from((0, 5, 20))
+
+
 def drawn_listing(draw, ref):
     chains = draw(st.lists(st.tuples(st.sampled_from("ef"), st.sampled_from("012")), max_size=2))
+    symbols, names = st.sampled_from(SYMBOLS), st.sampled_from(NAMES)
+    symbol, name = draw(symbols), draw(names)
+    told = draw(st.lists(st.tuples(st.sampled_from((0, 1, 9)), symbols, names), max_size=2))
+    told = {each[1:]: each for each in told if each[1:] != (symbol, name)}
     return listing(
         ref,
-        draw(st.sampled_from(("ABC", "abc", "ABCCOIN", "xyz", "uvw", ""))),
-        draw(st.sampled_from(NAMES)),
+        symbol,
+        name,
+        names=called(*told.values(), (draw(DAYS), symbol, name)),
         price_usd=draw(st.sampled_from((None, "1", "1.05", "7"))),
         circulating_supply=draw(st.sampled_from((None, "1", "18741512", "18741500"))),
         observed_at=NOON + timedelta(hours=draw(st.sampled_from((0, 2)))),
@@ -152,12 +161,17 @@ def test_no_cluster_joins_a_variant_or_another_contract_without_a_ruling(world):
 
 
 def closed_blocks(listings, rulings):
-    """Part listings into those that share a symbol, a name, a contract or a ruling, and so on."""
+    """Part listings into those that share a symbol of any day, a name, a contract or a ruling."""
     blocks = []
     for one in listings:
         ruled = [{r.one, r.other} for r in rulings if one.ref in {r.one, r.other}]
-        named = {("s", normalise(one.symbol) or one.ref), ("n", normalise(one.name) or one.ref)}
-        keys = {*named, *one.contracts, *map(frozenset, ruled)}
+        named = {("s", normalise(each.symbol) or one.ref) for each in one.names}
+        keys = {
+            *named,
+            ("n", normalise(one.name) or one.ref),
+            *one.contracts,
+            *map(frozenset, ruled),
+        }
         related = [block for block in blocks if block[0] & keys]
         blocks = [block for block in blocks if not block[0] & keys]
         keys.update(*(block[0] for block in related))

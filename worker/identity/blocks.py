@@ -1,22 +1,25 @@
 """The listings to decide on together, in the form that the resolver takes."""
 
 from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from worker.identity.evidence import Candidate, Ruling
+from worker.identity.evidence import Candidate, Name, Ruling
 from worker.identity.names import normalise
 from worker.statements import read_statements
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATEMENTS = read_statements("identity.sql")
 
 
 def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     """Read the listings under `touched_keys`, and all that hang together with them.
 
-    Those that share a symbol, a name, a contract or a ruling, and so on until nothing is added.
+    Those that share a name, a symbol that they have or had, a contract or a ruling, and so on until
+    nothing is added.
     """
     conn.execute(STATEMENTS["create_block"])
     added = conn.execute(STATEMENTS["begin_block"]).rowcount
@@ -28,6 +31,8 @@ def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     for each in candidates:
         near.join(each.ref, ("symbol", normalise(each.symbol) or each.ref))
         near.join(each.ref, ("name", normalise(each.name) or each.ref))
+        for name in each.names:
+            near.join(each.ref, ("symbol", normalise(name.symbol) or each.ref))
         for contract in each.contracts:
             near.join(each.ref, ("contract", *contract))
     for ruling in corrections:
@@ -37,7 +42,11 @@ def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
 
 def _candidate(row: Row[Any]) -> Candidate:
     contracts = frozenset((chain, address) for chain, address in row.contracts)
-    return Candidate(**{**row._asdict(), "contracts": contracts})
+    names = frozenset(
+        Name(symbol, name, EPOCH + timedelta(microseconds=int(since)))
+        for symbol, name, since in row.names
+    )
+    return Candidate(**{**row._asdict(), "contracts": contracts, "names": names})
 
 
 def _read_corrections(conn: Connection) -> list[Ruling]:

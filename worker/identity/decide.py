@@ -93,7 +93,8 @@ def _decide(conn: Connection) -> None:
 
 
 def _report_broken_links(conn: Connection) -> None:
-    for row in conn.execute(STATEMENTS["find_broken_links"]):
+    broken = conn.execute(STATEMENTS["find_broken_links"]).all()
+    for row in sorted(broken, key=lambda row: (row.source, row.external_id, row.other_source)):
         log.warning(
             "a link is broken: its listings are assets of their own now",
             listing=f"{row.source}:{row.external_id}",

@@ -17,8 +17,18 @@ Method = Literal[
     "symbol_and_slug",
     "symbol_and_tokens",
     "name_and_slug",
+    "former_name",
 ]
 Prices = Literal["agree", "differ", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A symbol and name that a listing was told under, and since when by its source's clock."""
+
+    symbol: str
+    name: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,8 @@ class Candidate:
     max_supply: Decimal | None = None
     contracts: frozenset[tuple[str, str]] = frozenset()
     """(chain, address), in the form in which they are compared."""
+    names: frozenset[Name] = frozenset()
+    """All that it was ever called, what it is called now among them."""
 
     @property
     def ref(self) -> Ref:

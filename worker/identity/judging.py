@@ -16,6 +16,8 @@ from worker.identity.evidence import Match, Method
 from worker.identity.known import Known, contract_relation, name_relation, symbol_relation
 from worker.identity.names import comparable_name, slugify
 
+FORMER_NAME = "same former name"
+
 DOUBTS: Mapping[str, Decimal] = MappingProxyType(
     {
         "correction": Decimal(0),
@@ -25,6 +27,7 @@ DOUBTS: Mapping[str, Decimal] = MappingProxyType(
         "same but for common words": Decimal("0.120"),
         "same slug": Decimal("0.150"),
         "one adds a common addition": Decimal("0.200"),
+        FORMER_NAME: Decimal("0.250"),
         "words in common": Decimal("0.400"),
         "same name and slug": Decimal("0.500"),
     }
@@ -59,6 +62,7 @@ _METHODS: Mapping[str, Method] = MappingProxyType(
         "one adds a common addition": "symbol_and_tokens",
         "words in common": "symbol_and_tokens",
         "same name and slug": "name_and_slug",
+        FORMER_NAME: "former_name",
     }
 )
 
@@ -75,6 +79,8 @@ class Pair:
     """What keeps the ground from being enough; None where it links the two."""
     namesakes: int = 0
     """How many more listings of the two sides have the same ground, where not one alone has."""
+    was: tuple[str, str] | None = None
+    """The symbol and name that both had, where they are no more the same."""
 
     @cached_property
     def agreement(self) -> dict[str, str]:
@@ -140,6 +146,8 @@ class Pair:
         evidence: dict[str, Any] = {"ground": self.ground, **self.agreement}
         if self.namesakes:
             evidence["namesakes"] = self.namesakes
+        if self.was:
+            evidence["was"] = dict(zip(("symbol", "name"), self.was, strict=True))
         if why:
             evidence["why"] = why
         return Match(

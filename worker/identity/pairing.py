@@ -171,6 +171,14 @@ def _group(block: Iterable[Known], key: Callable[[Known], str]) -> Iterator[Sequ
     return iter([group for group in groups.values() if len(group) > 1])
 
 
+def roots_by_side(listings: Iterable[Known], root: Root) -> dict[str, set[int]]:
+    """Gather, by side, how many different assets the listings are for now."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for listing in listings:
+        found[listing.side].add(root(listing))
+    return found
+
+
 def _roots(listings: Iterable[Known], root: Root) -> set[int]:
     return {root(listing) for listing in listings}
 

@@ -22,6 +22,13 @@ def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list
     return sorted(noted)
 
 
+def touch_renamed(conn: Connection, listing_ids: Collection[int]) -> int:
+    """Put those whose names are evidence of another among the `touched_keys`; return how many."""
+    if not listing_ids:
+        return 0
+    return conn.execute(STATEMENTS["touch_renamed"], {"ids": list(listing_ids)}).rowcount
+
+
 def find_assets_of(conn: Connection, listing_ids: Collection[int]) -> list[int]:
     """Find which assets the listings are now."""
     if not listing_ids:

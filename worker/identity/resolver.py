@@ -5,11 +5,14 @@ asked about closed sets: with a listing come all that share its symbol, its name
 ruling.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from worker.identity.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
-from worker.identity.judging import RANKS, Pair
+from worker.identity.former import FormerPair, find_contested, find_former_pairs
+from worker.identity.judging import FORMER_NAME, RANKS, Pair
 from worker.identity.known import Known
 from worker.identity.pairing import pair_across_symbols, pair_by_contract, pair_by_names
 
@@ -28,8 +31,12 @@ def resolve(candidates: Sequence[Candidate], rulings: Sequence[Ruling]) -> Resol
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
     outcomes.take(pair_by_contract(listings, clusters.number))
-    outcomes.take(pair_by_names(listings, clusters.number))
-    outcomes.take(pair_across_symbols(listings, clusters.number))
+    formers = find_former_pairs(listings, clusters.number)
+    contested = _Contested(formers)
+    outcomes.take(contested.mark(pair_by_names(listings, clusters.number)))
+    outcomes.take(contested.mark(pair_across_symbols(listings, clusters.number)))
+    outcomes.take(former.pair for former in formers)
+    outcomes.take(contested.settle(clusters))
     linked, doubted = [], []
     for pair, why in outcomes.of.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
@@ -65,7 +72,7 @@ class _Outcomes:
         """
         is_rival = False
         rank = RANKS[pair.ground]
-        if pair.ground in BY_IDENTIFIER or self._clusters.are_apart(pair):
+        if pair.ground in BY_IDENTIFIER | {FORMER_NAME} or self._clusters.are_apart(pair):
             return False
         for one, other in ((pair.one, pair.other), (pair.other, pair.one)):
             best, partners = self._partners.setdefault((one.ref, other.side), (rank, set()))
@@ -74,6 +81,33 @@ class _Outcomes:
             elif other.ref not in partners:
                 is_rival = True
         return is_rival
+
+
+class _Contested:
+    """Pairs by names of which one listing has come to a name that was another's: its coin's too?"""
+
+    def __init__(self, formers: Sequence[FormerPair]) -> None:
+        self._formers: dict[Ref, list[FormerPair]] = defaultdict(list)
+        for former in formers:
+            self._formers[former.pair.one.ref].append(former)
+            self._formers[former.pair.other.ref].append(former)
+        self._pairs: list[tuple[Pair, Known]] = []
+
+    def mark(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Put in doubt, for now, those that a former name contests."""
+        for pair in pairs:
+            formers = [*self._formers[pair.one.ref], *self._formers[pair.other.ref]]
+            former = find_contested(pair, formers) if formers and not pair.why else None
+            if former:
+                self._pairs.append((pair, former))
+            yield replace(pair, why="former_namesake") if former else pair
+
+    def settle(self, clusters: Clusters) -> Iterator[Pair]:
+        """Yield those whose former namesake found another listing to be one with."""
+        for pair, former in self._pairs:
+            side = pair.one.side if pair.other.side == former.side else pair.other.side
+            if side in clusters.of(former).sides:
+                yield pair
 
 
 def _settle_rulings(

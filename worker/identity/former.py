@@ -1,0 +1,171 @@
+"""Listings that were called the same at one time: a rename at one source alone parts no coin."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+
+from worker.identity.evidence import Name, Ref
+from worker.identity.judging import FORMER_NAME, Pair, find_objection
+from worker.identity.known import Known, name_relation
+from worker.identity.pairing import MOST_NAMESAKES, MOST_SIDES, Root, roots_by_side
+
+LONG_ENOUGH = timedelta(days=1)
+"""How long two must have been called the same at one time: a glitch of an hour makes no link."""
+_OPEN_END = datetime.max.replace(tzinfo=UTC)
+_ENOUGH = frozenset({"same name", "same but for common words"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spell:
+    """The time in which a listing was called something; without end what it is called now."""
+
+    listing: Known
+    called: Known
+    """The listing as it would be under that symbol and name."""
+    since: datetime
+    until: datetime
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the listing is called otherwise now."""
+        return self.until < _OPEN_END
+
+    def lasted_at(self, at: datetime) -> bool:
+        return self.since <= at < self.until
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormerPair:
+    """Two listings that shared a name when one of them, at least, had another than today."""
+
+    pair: Pair
+    one: Spell
+    other: Spell
+
+    @property
+    def since(self) -> datetime:
+        """From when both had it, if ever at one time."""
+        return max(self.one.since, self.other.since)
+
+    @property
+    def was_long(self) -> bool:
+        return min(self.one.until, self.other.until) - self.since >= LONG_ENOUGH
+
+
+def find_former_pairs(listings: Sequence[Known], root: Root) -> list[FormerPair]:
+    """Pair listings of different sides by symbol and name that both were told under.
+
+    It links where both were called so at one time, for a day at least, and where no other listing
+    of the two sides was when that began. What shared several names is paired by the first that
+    links.
+    """
+    if all(len(listing.candidate.names) < 2 for listing in listings):  # noqa: PLR2004
+        return []
+    by_symbol: dict[str, list[Spell]] = defaultdict(list)
+    for listing in listings:
+        for spell in _spells(listing):
+            if spell.called.symbol_key:
+                by_symbol[spell.called.symbol_key].append(spell)
+    found: dict[tuple[Ref, Ref], FormerPair] = {}
+    for of_symbol in by_symbol.values():
+        by_name: dict[str, list[Spell]] = defaultdict(list)
+        for spell in of_symbol:
+            if spell.called.comparable:
+                by_name[spell.called.comparable].append(spell)
+        for group in by_name.values():
+            for former in _pair_group(group, of_symbol, root):
+                refs = former.pair.one.ref, former.pair.other.ref
+                found[refs] = min(found.get(refs, former), former, key=_preference)
+    return list(found.values())
+
+
+def find_contested(pair: Pair, formers: Iterable[FormerPair]) -> Known | None:
+    """Find who lost its place in a pair by names to the newcomer, of the `formers` of the two.
+
+    The name of the two was another listing's before, while the one that kept it had it: `LUNA`
+    after the old coin became `LUNC`. Not where a price or a supply says that the newcomer is right.
+    """
+    if "agree" in {pair.agreement["prices"], pair.agreement["supplies"]}:
+        return None
+    for former in formers:
+        if former.pair.why:
+            continue
+        for left, kept in ((former.one, former.other), (former.other, former.one)):
+            for newcomer, partner in ((pair.one, pair.other), (pair.other, pair.one)):
+                if (
+                    kept.listing is partner
+                    and not kept.is_over
+                    and left.is_over
+                    and left.listing.side == newcomer.side
+                    and left.listing is not newcomer
+                    and _present_since(newcomer) > former.since
+                ):
+                    return left.listing
+    return None
+
+
+def _pair_group(
+    group: Sequence[Spell], of_symbol: Sequence[Spell], root: Root
+) -> Iterator[FormerPair]:
+    by_side = roots_by_side((spell.listing for spell in group), root)
+    if len(by_side) > MOST_SIDES or max(map(len, by_side.values())) > MOST_NAMESAKES:
+        return
+    ordered = sorted(group, key=lambda spell: (spell.listing.ref, spell.since))
+    for one, other in combinations(ordered, 2):
+        is_former = one.is_over or other.is_over
+        if not is_former or one.listing.side == other.listing.side:
+            continue
+        if one.called.kinds != other.called.kinds or one.listing.kinds != other.listing.kinds:
+            continue
+        relation = name_relation(one.called, other.called)
+        if relation not in _ENOUGH:
+            continue
+        since = max(one.since, other.since)
+        then = [spell for spell in group if spell.lasted_at(since)]
+        was = one.called.candidate
+        pair = Pair(one.listing, other.listing, FORMER_NAME, was=(was.symbol, was.name))
+        found = FormerPair(pair, one, other)
+        why: str | None = "not_a_day_at_once"
+        if found.was_long:
+            is_shared = _has_rival([s for s in of_symbol if s.lasted_at(since)], one, other, root)
+            why = find_objection(
+                Pair(one.called, other.called, relation), symbol_is_shared=is_shared
+            )
+        if _has_rival(then, one, other, root):
+            why = "namesakes"
+        yield replace(found, pair=replace(pair, why=why))
+
+
+def _has_rival(spells: Iterable[Spell], one: Spell, other: Spell, root: Root) -> bool:
+    """Say whether a further listing of the two sides is among the spells."""
+    own = {one.listing.side: root(one.listing), other.listing.side: root(other.listing)}
+    return any(
+        root(spell.listing) != own.get(spell.listing.side, root(spell.listing)) for spell in spells
+    )
+
+
+def _spells(listing: Known) -> Iterator[Spell]:
+    """Tell from when to when it was called what, but for what it had in between and gave up again.
+
+    Of a name only the first time is known, so when that ended is not.
+    """
+    candidate = listing.candidate
+    names = candidate.names or {Name(candidate.symbol, candidate.name, candidate.observed_at)}
+    told = sorted(names, key=lambda name: (name.since, name.symbol, name.name))
+    for name in told:
+        called = Known(replace(candidate, symbol=name.symbol, name=name.name))
+        is_over = (name.symbol, name.name) != (candidate.symbol, candidate.name)
+        later = (each.since for each in told if each.since > name.since)
+        until = min(later, default=None) if is_over else _OPEN_END
+        if until:
+            yield Spell(listing, called, name.since, until)
+
+
+def _present_since(listing: Known) -> datetime:
+    return next(spell.since for spell in _spells(listing) if not spell.is_over)
+
+
+def _preference(former: FormerPair) -> tuple[object, ...]:
+    return former.pair.why is not None, former.since, former.pair.why or "", former.pair.was
