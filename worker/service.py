@@ -15,7 +15,7 @@ from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, project_folder
 from shared.expectations import EXPECTATIONS
 from shared.records import Page
-from shared.settings import SOURCES, Settings
+from shared.settings import IDENTITY_FILES, SOURCES, Settings
 from worker import pipeline, retry, runs
 from worker.budget import Budget, Usage, read_usage
 from worker.faults import Faults
@@ -72,15 +72,20 @@ class Worker:
         """Read the files in `IDENTITY_PATH`.
 
         Raises:
-            ConfigurationError: a file is wrong; the message names its line.
+            ConfigurationError: a file is wrong, and the message names its line; or the folder is
+                not there.
         """
-        return read_crosswalk(Path(self.settings.identity_path))
+        folder = Path(self.settings.identity_path)
+        if folder == IDENTITY_FILES and not folder.parent.exists():
+            # An installed wheel has nothing of data/, and no crosswalk unless it is given one.
+            return {}
+        return read_crosswalk(folder)
 
     def apply_crosswalk(self) -> None:
         """Bring the database up to what the files in `IDENTITY_PATH` say of listings.
 
         Raises:
-            ConfigurationError: a file is wrong; the message names its line. Nothing changed.
+            ConfigurationError: as `read_crosswalk` says. Nothing changed.
             DatabaseUnavailableError: the database went away.
         """
         wanted = self.read_crosswalk()

@@ -14,6 +14,9 @@ from tests.fakes.upstream import Upstream
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ANY_RATE = "1000000"
 
+NO_CROSSWALK = Path(__file__).resolve().parent
+"""A folder without a CSV file, so that no listing of a test is in a crosswalk."""
+
 
 def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> dict[str, str]:
     """Make the environment of a worker that knows this database and upstream and nothing else."""
@@ -34,7 +37,7 @@ def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> d
         **kept,
         "DATABASE_URL": url.render_as_string(hide_password=False),
         "PYTHONWARNINGS": "error",
-        "IDENTITY_PATH": "no-crosswalk",
+        "IDENTITY_PATH": str(NO_CROSSWALK),
         **sources,
         **{name: str(value) for name, value in settings.items()},
     }

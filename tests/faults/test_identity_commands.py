@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
-from shared.tables import corrections, crosswalk, listings
+from shared.tables import corrections, crosswalk, listings, runs
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.warm import WarmWorker
@@ -16,6 +16,11 @@ from tests.faults.test_resume import wait_until_blocked
 from worker.verify import verify
 
 LINK = "identity link coingecko the-open-network crystal --reason 'its team says so' --by ann"
+TON_CROSSWALK = (
+    "source,external_id,asset\n"
+    "coingecko,the-open-network,toncoin\n"
+    "coinpaprika,toncoin-the-open-network,toncoin\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -195,15 +200,45 @@ def test_a_wrong_file_is_named_with_its_line_and_nothing_changes(
         assert not conn.scalar(select(func.count()).select_from(crosswalk))
 
 
+@pytest.mark.parametrize(
+    ("path", "why"), [("identiy", "No such file or directory"), ("ton.csv", "Not a directory")]
+)
+def test_a_folder_that_is_none_takes_no_ruling_back(
+    engine: Engine, env: dict[str, str], tmp_path: Path, path: str, why: str
+):
+    file = tmp_path / "identity" / "ton.csv"
+    file.write_text(TON_CROSSWALK)
+    (tmp_path / "ton.csv").write_text(TON_CROSSWALK)
+    assert run_worker("identity list", env, tmp_path).returncode == 0
+    wrong = {**env, "IDENTITY_PATH": str(tmp_path / path)}
+
+    for command in (
+        "run --source csv",
+        "run --once --source csv",
+        f"import csv {file}",
+        "rejects retry",
+        "reprocess --source csv",
+        "identity list",
+        LINK,
+    ):
+        ran = run_worker(command, wrong, tmp_path)
+        assert ran.returncode == 2, ran.stdout
+        assert ran.stderr == (
+            f"Error: IDENTITY_PATH is '{tmp_path / path}': {why}; expected a folder of crosswalk "
+            "files: set it to the right one, or to an empty one for no crosswalk\n"
+        )
+
+    assert count_assets(engine) == 1
+    with engine.connect() as conn:
+        assert conn.scalar(select(func.count()).select_from(crosswalk)) == 2
+        assert not conn.scalar(select(func.count()).select_from(runs).where(runs.c.source == "csv"))
+
+
 def test_a_file_takes_effect_with_the_next_command_and_its_removal_too(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):
     file = tmp_path / "identity" / "ton.csv"
-    file.write_text(
-        "source,external_id,asset\n"
-        "coingecko,the-open-network,toncoin\n"
-        "coinpaprika,toncoin-the-open-network,toncoin\n"
-    )
+    file.write_text(TON_CROSSWALK)
     assert "crosswalk" in run_worker("identity list", env, tmp_path).stdout
     assert count_assets(engine) == 1
     assert verify(engine).findings == ()

@@ -27,14 +27,23 @@ WHERE f.asset COLLATE "C" IS DISTINCT FROM c.asset
 
 
 def read_crosswalk(folder: Path) -> dict[Ref, str]:
-    """Read every `*.csv` of the folder; one that is not there says nothing.
+    """Read every `*.csv` of the folder; where there is none, no listing is in the crosswalk.
 
     Raises:
-        ConfigurationError: a file cannot be read, names an unknown column or source, leaves a cell
-            empty, or gives one listing two assets; the message names file and line.
+        ConfigurationError: the folder is not there or cannot be read; a file cannot be read, names
+            an unknown column or source, leaves a cell empty, or gives one listing two assets; the
+            message names file and line.
     """
+    try:
+        files = sorted(file for file in folder.iterdir() if file.match("*.csv"))
+    except OSError as exc:
+        # Taken for a folder without a file, it would take every ruling of the crosswalk back.
+        raise ConfigurationError(
+            f"IDENTITY_PATH is {str(folder)!r}: {exc.strerror}; expected a folder of crosswalk "
+            "files: set it to the right one, or to an empty one for no crosswalk"
+        ) from exc
     found: dict[Ref, tuple[str, str]] = {}
-    for file in sorted(folder.glob("*.csv")):
+    for file in files:
         for line, (source, external_id, asset) in _read_file(file):
             where = f"{file}, line {line}"
             known, first = found.setdefault((source, external_id), (asset, where))
