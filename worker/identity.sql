@@ -142,7 +142,7 @@ FROM unnest(CAST(:listing_ids AS integer[]), CAST(:clusters AS text[]), CAST(:me
   AS r (listing_id, cluster, method, score, evidence)
 
 -- name: find_broken_links
--- Links that the evidence made and makes no more. What a person or a file takes back is no break.
+-- Links that the evidence made and that are no more; not those that a person or a file had made.
 INSERT INTO broken
 SELECT l.id, l.source, l.external_id, o.id, o.source, o.external_id,
        m.method, coalesce(t.evidence ->> 'why', 'nothing links them any more') AS why
