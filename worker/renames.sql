@@ -22,13 +22,19 @@ WITH told AS (
 SELECT DISTINCT listing_id FROM noted JOIN told USING (listing_id, symbol, name) WHERE NOT is_only
 
 -- name: record_renames
-INSERT INTO identity_events (run_id, listing_id, from_asset_id, to_asset_id, method, evidence)
-SELECT :run_id, n.listing_id, n.asset_id, n.asset_id, 'renamed',
-       jsonb_build_object('was', jsonb_build_object('symbol', n.old_symbol, 'name', n.old_name),
-                          'now', jsonb_build_object('symbol', n.symbol, 'name', n.name))
-FROM newest AS n
-WHERE n.is_newer AND NOT n.is_new AND (n.symbol, n.name) <> (n.old_symbol, n.old_name)
-RETURNING listing_id
+WITH renamed AS (
+  SELECT * FROM newest AS n
+  WHERE n.is_newer AND NOT n.is_new AND (n.symbol, n.name) <> (n.old_symbol, n.old_name)
+), recorded AS (
+  INSERT INTO identity_events (run_id, listing_id, from_asset_id, to_asset_id, method, evidence)
+  SELECT :run_id, listing_id, asset_id, asset_id, 'renamed',
+         jsonb_build_object('was', jsonb_build_object('symbol', old_symbol, 'name', old_name),
+                            'now', jsonb_build_object('symbol', symbol, 'name', name))
+  FROM renamed
+)
+SELECT listing_id, external_id, format('%s (%s)', old_name, old_symbol) AS was,
+       format('%s (%s)', name, symbol) AS now
+FROM renamed ORDER BY external_id
 
 -- name: touch_renamed
 -- Of these listings, those that share a symbol with one that is called otherwise now than it was:

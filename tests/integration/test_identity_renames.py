@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 from sqlalchemy import Engine, delete, select, update
+from structlog.testing import capture_logs
 
 from shared.tables import assets, identity_events, listing_names, listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, NOON, load, market, ticker
@@ -67,6 +68,22 @@ def test_names_and_their_first_times_are_the_same_in_any_order(engine: Engine, o
     assert names(engine) == {("luna", "Terra", "11:55"), ("lunc", "Terra Classic", "12:00")}
     assert former_names(engine) == [["Terra Classic", "lunc"]]
     assert not verify(engine, [COINGECKO]).findings
+
+
+def test_renames_are_told_in_the_log_the_first_ones_by_name(engine: Engine):
+    load(engine, COINGECKO, *(market(f"x{n:02}", "x", f"Coin {n}", 1, EARLIER) for n in range(12)))
+
+    with capture_logs() as told:
+        load(engine, COINGECKO, *(market(f"x{n:02}", "y", f"Ex {n}", 1, NOON) for n in range(12)))
+
+    assert told[0] == {
+        "log_level": "warning",
+        "event": "a listing was renamed",
+        "listing": "x00",
+        "was": "Coin 0 (x)",
+        "now": "Ex 0 (y)",
+    }
+    assert [line.get("count") for line in told] == [None] * 10 + [2]
 
 
 def test_what_another_source_calls_it_is_also_found_and_capitals_make_no_name(engine: Engine):

@@ -3,11 +3,16 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row
 
 from worker.statements import read_statements, shared_parts
 
 STATEMENTS = read_statements("renames.sql", **shared_parts())
+LOGGED = 10
+"""Of a batch that renames more, so many are named in the log; all are in `identity_events`."""
+
+log = structlog.get_logger(__name__)
 
 
 def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list[int]:
@@ -18,7 +23,12 @@ def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list
     """
     noted = set(conn.scalars(STATEMENTS["note_names"]))
     if not rebuild:
-        noted.update(conn.scalars(STATEMENTS["record_renames"], {"run_id": run_id}))
+        renamed = conn.execute(STATEMENTS["record_renames"], {"run_id": run_id}).all()
+        for row in renamed[:LOGGED]:
+            log.warning("a listing was renamed", listing=row.external_id, was=row.was, now=row.now)
+        if len(renamed) > LOGGED:
+            log.warning("more listings were renamed", count=len(renamed) - LOGGED)
+        noted.update(row.listing_id for row in renamed)
     return sorted(noted)
 
 
