@@ -182,20 +182,33 @@ SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
 
 -- name: settle
 -- An asset that listings leave stays with the one that was in it first, so that its slug does not
--- move to a coin that joined it later; a cluster that holds several keeps the oldest.
+-- move to a coin that joined it later; a cluster that holds several keeps the oldest. Of those that
+-- came in one transaction it is the one that was first where they came from, then source and id
+-- decide. One that left and came back within a transaction, as by a decision that the rule sees
+-- otherwise, was never away.
 --
 -- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
 -- a plan made for few rows would take hours for many.
-WITH owned AS (
-  SELECT l.id, l.asset_id, r.*,
-         first_value(r.cluster) OVER (
-           PARTITION BY l.asset_id ORDER BY came.event_id NULLS FIRST, l.source, l.external_id
-         ) AS owner
+WITH moves AS (
+  SELECT l.id, l.asset_id, l.source, l.external_id, r.*, move.event_id,
+         min(move.event_id) OVER (PARTITION BY move.at) AS came
   FROM resolved AS r JOIN listings AS l ON l.id = r.listing_id
-  CROSS JOIN LATERAL (
-    SELECT max(e.id) AS event_id FROM identity_events AS e
-    WHERE e.listing_id = l.id AND e.to_asset_id = l.asset_id AND e.from_asset_id <> e.to_asset_id
-  ) AS came
+  LEFT JOIN LATERAL (
+    SELECT min(e.id) AS event_id, e.at FROM identity_events AS e
+    WHERE e.listing_id = l.id AND e.from_asset_id <> e.to_asset_id
+    GROUP BY e.at
+    HAVING (array_agg(e.from_asset_id ORDER BY e.id))[1]
+           <> (array_agg(e.to_asset_id ORDER BY e.id DESC))[1]
+  ) AS move ON true
+), arrived AS (
+  SELECT id, asset_id, source, external_id, cluster, method, score, evidence,
+         array_agg(came ORDER BY event_id DESC) FILTER (WHERE came IS NOT NULL) AS arrivals
+  FROM moves GROUP BY id, asset_id, source, external_id, cluster, method, score, evidence
+), owned AS (
+  SELECT *, first_value(cluster) OVER (
+           PARTITION BY asset_id ORDER BY arrivals NULLS FIRST, source, external_id
+         ) AS owner
+  FROM arrived
 )
 INSERT INTO decisions
 SELECT id, cluster, asset_id,
@@ -256,8 +269,13 @@ WHERE a.id = d.from_asset_id AND d.from_asset_id <> d.to_asset_id
 
 -- name: find_nameless_assets
 -- In the order in which they may choose: what a crosswalk names, then the greatest market cap, then
--- the first by source and id. None of that depends on the order in which listings came.
-SELECT id, name, source, external_id, named
+-- the first by source and id. None of that depends on the order in which listings came. `former` are
+-- the slugs of assets that are gone, and that one of the listings was in at any time.
+SELECT id, name, source, external_id, named,
+       ARRAY(SELECT DISTINCT r.slug
+             FROM listings AS l JOIN identity_events AS e ON e.listing_id = l.id
+             JOIN removed_assets AS r ON r.asset_id = e.from_asset_id
+             WHERE l.asset_id = nameless.id) AS former
 FROM (
   SELECT DISTINCT ON (a.id) a.id, l.name, l.source, l.external_id,
          min(c.asset) OVER of_asset AS named, max(l.market_cap_usd) OVER of_asset AS cap
@@ -270,31 +288,60 @@ FROM (
 ) AS nameless
 ORDER BY named IS NULL, cap DESC NULLS LAST, source, external_id
 
--- name: give_slugs
--- A slug is given once and kept; that of an asset which is gone goes only to a listing that was it.
--- The first that wants a free one has it. Others have "~" and their external id behind it, or, where
--- that is not free either, the asset's id: "~" stands in no slug made from a name.
+-- name: find_slugs_to_give_back
+-- A slug whose asset is gone is due to the listing that would have kept it: of those that were in the
+-- asset to the last, the one that was first, as `settle` has it. An asset has back what is due to the
+-- one that is first in it now; of several slugs the one that was given up last.
 WITH gone AS MATERIALIZED (
-  SELECT asset_id, slug FROM removed_assets
-  WHERE slug = ANY(CAST(:slugs AS text[])) OR slug = ANY(CAST(:longer AS text[]))
-), wanted AS (
-  SELECT id, slug, longer, row_number() OVER (PARTITION BY slug ORDER BY nth) AS turn,
-         row_number() OVER (PARTITION BY longer ORDER BY nth) AS longer_turn
-  FROM unnest(CAST(:ids AS integer[]), CAST(:slugs AS text[]), CAST(:longer AS text[]))
-       WITH ORDINALITY AS n (id, slug, longer, nth)
-), open AS (
-  SELECT w.*,
-         w.turn = 1 AND NOT EXISTS (SELECT FROM assets WHERE slug = w.slug)
-           AND NOT EXISTS (SELECT FROM gone AS g WHERE g.slug = w.slug
-                           AND NOT EXISTS (SELECT FROM listings AS l
-                                           JOIN identity_events AS e ON e.listing_id = l.id
-                                           WHERE l.asset_id = w.id
-                                             AND e.from_asset_id = g.asset_id)) AS is_free,
-         w.longer_turn = 1 AND NOT EXISTS (SELECT FROM assets WHERE slug = w.longer)
-           AND NOT EXISTS (SELECT FROM gone AS g WHERE g.slug = w.longer) AS longer_is_free
-  FROM wanted AS w
+  SELECT DISTINCT ON (r.slug) r.asset_id, r.slug FROM removed_assets AS r
+  WHERE r.slug = ANY(CAST(:slugs AS text[]))
+    AND NOT EXISTS (SELECT FROM assets AS a WHERE a.slug = r.slug)
+  ORDER BY r.slug, r.version DESC
+), went AS (
+  SELECT g.asset_id, g.slug, e.listing_id, e.id, e.at,
+         first_value(e.at) OVER (PARTITION BY g.asset_id ORDER BY e.id DESC) AS last_at
+  FROM gone AS g
+  JOIN identity_events AS e
+    ON e.from_asset_id = g.asset_id AND e.to_asset_id <> e.from_asset_id
+  -- not what only passed through
+  WHERE NOT EXISTS (SELECT FROM identity_events AS b
+                    WHERE b.listing_id = e.listing_id AND b.at = e.at AND b.id < e.id
+                      AND b.from_asset_id <> b.to_asset_id)
+), stays AS (
+  -- of those listings in the asset that is gone, and of all that they are one with in that of now
+  SELECT asset_id, slug, listing_id, id AS event_id, at FROM went WHERE at = last_at
+  UNION ALL
+  SELECT asset_id, NULL, id, NULL, NULL FROM listings WHERE asset_id = ANY(CAST(:ids AS integer[]))
+), moves AS (
+  SELECT s.*, move.event_id AS move_id, min(move.event_id) OVER (PARTITION BY move.at) AS came
+  FROM stays AS s
+  LEFT JOIN LATERAL (
+    SELECT min(e.id) AS event_id, e.at FROM identity_events AS e
+    WHERE e.listing_id = s.listing_id AND e.from_asset_id <> e.to_asset_id
+      AND (s.event_id IS NULL OR e.id < s.event_id AND e.at <> s.at)
+    GROUP BY e.at
+    HAVING (array_agg(e.from_asset_id ORDER BY e.id))[1]
+           <> (array_agg(e.to_asset_id ORDER BY e.id DESC))[1]
+  ) AS move ON true
+), arrived AS (
+  SELECT asset_id, slug, listing_id, event_id,
+         array_agg(came ORDER BY move_id DESC) FILTER (WHERE came IS NOT NULL) AS arrivals
+  FROM moves GROUP BY asset_id, slug, listing_id, event_id
+), first_in AS (
+  SELECT DISTINCT ON (a.asset_id) a.* FROM arrived AS a JOIN listings AS l ON l.id = a.listing_id
+  ORDER BY a.asset_id, a.arrivals NULLS FIRST, l.source, l.external_id
 )
-UPDATE assets AS a
-SET slug = CASE WHEN o.is_free THEN o.slug WHEN o.longer_is_free THEN o.longer
-                ELSE o.slug || '~' || a.id END
-FROM open AS o WHERE a.id = o.id
+SELECT DISTINCT ON (n.asset_id) n.asset_id AS id, due.slug
+FROM first_in AS n JOIN first_in AS due USING (listing_id)
+WHERE n.slug IS NULL AND due.slug IS NOT NULL
+ORDER BY n.asset_id, due.event_id DESC
+
+-- name: find_taken_slugs
+-- A slug is given once and kept: that of an asset which is gone goes to no other coin.
+SELECT slug FROM assets WHERE slug = ANY(CAST(:slugs AS text[]))
+UNION SELECT slug FROM removed_assets WHERE slug = ANY(CAST(:slugs AS text[]))
+
+-- name: give_slugs
+UPDATE assets AS a SET slug = n.slug
+FROM unnest(CAST(:ids AS integer[]), CAST(:slugs AS text[])) AS n (id, slug)
+WHERE a.id = n.id

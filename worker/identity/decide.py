@@ -5,9 +5,10 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from worker.identity import resolver
 from worker.identity.blocks import read_block
@@ -105,20 +106,40 @@ def _report_broken_links(conn: Connection) -> None:
 
 
 def _give_slugs(conn: Connection) -> None:
-    """Give each asset that has none yet a slug, in an order that does not depend on arrival."""
+    """Give each asset that has none yet a slug, in an order that does not depend on arrival.
+
+    One that was gone gets back what it had. Of others, the first that wants a free slug has it.
+    """
     nameless = conn.execute(STATEMENTS["find_nameless_assets"]).all()
     if not nameless:
         return
-    slugs = [slugify(row.named or row.name, row.external_id) for row in nameless]
-    longer = []
-    for row, slug in zip(nameless, slugs, strict=True):
-        own = slugify(row.external_id, row.source)
-        # Digits alone could be another asset's id, which stands there where nothing else is left.
-        longer.append(f"{slug}~{row.source}-{own}" if own.isdigit() else f"{slug}~{own}")
+    given: dict[int, str] = {}
+    if former := [slug for row in nameless for slug in row.former]:
+        again = {"slugs": former, "ids": [row.id for row in nameless if row.former]}
+        due = conn.execute(STATEMENTS["find_slugs_to_give_back"], again)
+        given.update({row.id: row.slug for row in due})
+    wanted = {row.id: _wanted_slugs(row) for row in nameless if row.id not in given}
+    every = [slug for slugs in wanted.values() for slug in slugs]
+    taken = set(conn.scalars(STATEMENTS["find_taken_slugs"], {"slugs": every}))
+    for number, slugs in wanted.items():
+        slug = next(each for each in slugs if each not in taken)
+        taken.add(slug)
+        given[number] = slug
     conn.execute(
         STATEMENTS["give_slugs"],
-        {"ids": [row.id for row in nameless], "slugs": slugs, "longer": longer},
+        {"ids": [row.id for row in nameless], "slugs": [given[row.id] for row in nameless]},
     )
+
+
+def _wanted_slugs(nameless: Row[Any]) -> list[str]:
+    """Make the slugs that an asset would have, the best first; the last is free for certain.
+
+    "~" stands in no slug made from a name. Behind it, digits alone are an asset's id.
+    """
+    slug = slugify(nameless.named or nameless.name, nameless.external_id)
+    own = slugify(nameless.external_id, nameless.source)
+    longer = [] if own.isdigit() else [f"{slug}~{own}"]
+    return [slug, *longer, f"{slug}~{nameless.source}-{own}", f"{slug}~{nameless.id}"]
 
 
 def _note_matches(conn: Connection, matches: Sequence[Match]) -> None:
