@@ -234,6 +234,15 @@ def test_a_folder_that_is_none_takes_no_ruling_back(
         assert not conn.scalar(select(func.count()).select_from(runs).where(runs.c.source == "csv"))
 
 
+@pytest.mark.parametrize("command", ["", "list", "show", "review"])
+def test_help_says_that_what_only_shows_applies_the_files_too(
+    env: dict[str, str], tmp_path: Path, command: str
+):
+    said = run_worker(f"identity {command} --help", env, tmp_path).stdout
+
+    assert "applied" in said, said
+
+
 def test_a_file_takes_effect_with_the_next_command_and_its_removal_too(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):

@@ -32,7 +32,11 @@ def open_identity(settings: Settings) -> Iterator[Connection]:
 
 @click.group(cls=Commands)
 def identity() -> None:
-    """Show which listing is which asset, and why; and decide it where the rule cannot."""
+    """Show which listing is which asset, and why; and decide it where the rule cannot.
+
+    Each of these commands, those that only show something too, reads the crosswalk's files in
+    IDENTITY_PATH at its start. Where they changed, that is applied to the database first.
+    """
 
 
 @identity.command("list")
@@ -50,7 +54,10 @@ def identity_list(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show which asset each listing is, by what method, and how sure that is."""
+    """Show which asset each listing is, by what method, and how sure that is.
+
+    If the crosswalk's files changed, they are applied first.
+    """
     with open_identity(settings) as conn:
         if asset is not None and not looking.asset_exists(conn, asset):
             raise _no_asset(asset)
@@ -79,7 +86,10 @@ def identity_list(
 @as_json
 @click.pass_obj
 def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
-    """Show one asset: its listings side by side, its events, and the rulings that hold."""
+    """Show one asset: its listings side by side, its events, and the rulings that hold.
+
+    If the crosswalk's files changed, they are applied first.
+    """
     with open_identity(settings) as conn:
         found = looking.read_asset(conn, slug)
     if found is None:
@@ -157,7 +167,10 @@ def _show_side_by_side(
 @as_json
 @click.pass_obj
 def identity_review(settings: Settings, limit: int, as_json: bool) -> None:
-    """Show the listings that may be one asset, for a person to decide; the largest first."""
+    """Show the listings that may be one asset, for a person to decide; the largest first.
+
+    If the crosswalk's files changed, they are applied first.
+    """
     with open_identity(settings) as conn:
         reviews = looking.read_reviews(conn, limit)
     if as_json:
