@@ -112,6 +112,25 @@ def test_who_takes_the_old_name_does_not_take_the_coin(order):
     assert verdicts(resolution) == [("former_name", "linked")]
 
 
+LATE = renamed("paprika:luna-terra", (90, "LUNA", "Terra"))
+FILE = renamed("csv:terra", (0, "LUNA", "Terra"), price_usd="1", circulating_supply="18741512")
+COIN = renamed(
+    "gecko:terra-luna",
+    (0, "luna", "Terra"),
+    (30, "lunc", "Terra Luna Classic"),
+    price_usd="1",
+    circulating_supply="18741512",
+)
+
+
+@pytest.mark.parametrize("order", list(permutations((COIN, NEW, LATE, FILE))))
+def test_nor_by_way_of_a_source_that_came_later(order):
+    resolution = resolve(order, [])
+
+    assert together(resolution, COIN, LATE, FILE)
+    assert together(resolution, NEW)
+
+
 def test_prices_say_that_the_other_source_changed_what_it_means_by_the_name():
     old = renamed("gecko:old", (0, "luna", "Terra"), (30, "lunc", "Terra Classic"), price_usd="0.1")
     new = renamed("gecko:new", (30, "luna", "Terra"), price_usd="80")

@@ -81,29 +81,26 @@ def find_former_pairs(listings: Sequence[Known], root: Root) -> list[FormerPair]
     return list(found.values())
 
 
-def find_contested(pair: Pair, formers: Iterable[FormerPair]) -> Known | None:
-    """Find who lost its place in a pair by names to the newcomer, of the `formers` of the two.
+def find_former_namesakes(
+    listing: Known, formers: Iterable[FormerPair]
+) -> Iterator[tuple[Known, Known]]:
+    """Find of whom a listing has the name that it came to: who left it, and who keeps to it.
 
-    The name of the two was another listing's before, while the one that kept it had it: `LUNA`
-    after the old coin became `LUNC`. Not where a price or a supply says that the newcomer is right.
+    `LUNA`, after the old coin became `LUNC`, which another source still calls `LUNA`. No pair by
+    names with the newcomer is sure while those two are one.
     """
-    if "agree" in {pair.agreement["prices"], pair.agreement["supplies"]}:
-        return None
     for former in formers:
-        if former.pair.why:
-            continue
         for left, kept in ((former.one, former.other), (former.other, former.one)):
-            for newcomer, partner in ((pair.one, pair.other), (pair.other, pair.one)):
-                if (
-                    kept.listing is partner
-                    and not kept.is_over
-                    and left.is_over
-                    and left.listing.side == newcomer.side
-                    and left.listing is not newcomer
-                    and _present_since(newcomer) > former.since
-                ):
-                    return left.listing
-    return None
+            if (
+                not former.pair.why
+                and left.is_over
+                and not kept.is_over
+                and left.listing.side == listing.side
+                and left.listing is not listing
+                and left.called.comparable == listing.comparable
+                and _present_since(listing) > former.since
+            ):
+                yield left.listing, kept.listing
 
 
 def _pair_group(

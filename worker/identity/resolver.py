@@ -11,7 +11,11 @@ from dataclasses import replace
 
 from worker.identity.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
-from worker.identity.former import FormerPair, find_contested, find_former_pairs
+from worker.identity.former import (
+    FormerPair,
+    find_former_namesakes,
+    find_former_pairs,
+)
 from worker.identity.judging import FORMER_NAME, RANKS, Pair
 from worker.identity.known import Known
 from worker.identity.pairing import pair_across_symbols, pair_by_contract, pair_by_names
@@ -84,30 +88,43 @@ class _Outcomes:
 
 
 class _Contested:
-    """Pairs by names of which one listing has come to a name that was another's: its coin's too?"""
+    """Pairs by names of which one listing came to a name that was another's: its coin's too?"""
 
     def __init__(self, formers: Sequence[FormerPair]) -> None:
-        self._formers: dict[Ref, list[FormerPair]] = defaultdict(list)
+        self._formers: dict[tuple[str, str], list[FormerPair]] = defaultdict(list)
         for former in formers:
-            self._formers[former.pair.one.ref].append(former)
-            self._formers[former.pair.other.ref].append(former)
-        self._pairs: list[tuple[Pair, Known]] = []
+            for spell in (former.one, former.other):
+                self._formers[spell.called.symbol_key, spell.listing.side].append(former)
+        self._pairs: list[tuple[Pair, list[tuple[Known, Known]]]] = []
 
     def mark(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Put in doubt, for now, those that a former name contests."""
+        """Put in doubt, for now, those that a former name contests.
+
+        Not where a price or a supply says that the two are right.
+        """
         for pair in pairs:
-            formers = [*self._formers[pair.one.ref], *self._formers[pair.other.ref]]
-            former = find_contested(pair, formers) if formers and not pair.why else None
-            if former:
-                self._pairs.append((pair, former))
-            yield replace(pair, why="former_namesake") if former else pair
+            if namesakes := [] if pair.why else self._find_namesakes(pair):
+                self._pairs.append((pair, namesakes))
+                yield replace(pair, why="former_namesake")
+            else:
+                yield pair
 
     def settle(self, clusters: Clusters) -> Iterator[Pair]:
-        """Yield those whose former namesake found another listing to be one with."""
-        for pair, former in self._pairs:
-            side = pair.one.side if pair.other.side == former.side else pair.other.side
-            if side in clusters.of(former).sides:
+        """Yield those that nothing contests any more: who left the name is not who keeps to it."""
+        for pair, namesakes in self._pairs:
+            if all(clusters.of(left) is not clusters.of(kept) for left, kept in namesakes):
                 yield pair
+
+    def _find_namesakes(self, pair: Pair) -> list[tuple[Known, Known]]:
+        found = [
+            namesakes
+            for listing in (pair.one, pair.other)
+            if (formers := self._formers.get((listing.symbol_key, listing.side)))
+            for namesakes in find_former_namesakes(listing, formers)
+        ]
+        if found and "agree" in {pair.agreement["prices"], pair.agreement["supplies"]}:
+            return []
+        return found
 
 
 def _settle_rulings(
