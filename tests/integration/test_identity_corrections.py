@@ -85,6 +85,32 @@ def test_a_link_brings_what_is_one_with_the_listing_and_says_which_slug_stays(en
     assert slug_of(engine, ("csv", "ton")) == "the-open-network"
 
 
+@pytest.mark.parametrize("command", ["merge", "link"])
+def test_an_asset_into_which_another_of_the_same_sources_goes_is_whole(engine: Engine, command):
+    load(engine, CSV, row("bitcoin"))
+    load(engine, COINGECKO, market("bitcoin-cash", "bch", "Bitcoin Cash", 9))
+    load(engine, COINPAPRIKA, ticker("bch-bitcoin-cash", "BCH", "Bitcoin Cash", 9))
+    before = clusters(engine)
+
+    with engine.begin() as conn:
+        if command == "merge":
+            decided = deciding.merge(conn, "bitcoin-cash", "bitcoin", ANN)
+        else:
+            decided = deciding.link(conn, ("coinpaprika", "bch-bitcoin-cash"), "bitcoin", ANN)
+
+    assert decided.assets == ["bitcoin"]
+    whole = {*(f"{source}:{id_}" for source, id_ in (BITCOIN, BTC, ("csv", "bitcoin")))}
+    whole |= {"coinpaprika:bch-bitcoin-cash"}
+    whole |= {"coingecko:bitcoin-cash"} if command == "merge" else set()
+    assert whole in map(set, clusters(engine))
+    assert verify(engine).findings == ()
+    with engine.begin() as conn:
+        deciding.undo(conn, decided.id, ANN)
+    assert clusters(engine) == before
+    assert slug_of(engine, BITCOIN) == "bitcoin"
+    assert verify(engine).findings == ()
+
+
 def test_a_split_of_two_leaves_the_slug_with_the_one_that_had_it(engine: Engine):
     with engine.begin() as conn:
         deciding.link(conn, TON, "crystal", ANN)

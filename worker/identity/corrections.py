@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 
 from shared.tables import assets, corrections, identity_events, listings
 from worker.identity.apply import decide_anew
-from worker.identity.evidence import Ref
+from worker.identity.evidence import Ref, side_of
 from worker.identity.recording import (
     CorrectionError,
     Decided,
@@ -62,7 +62,7 @@ def link(conn: Connection, ref: Ref, slug: str, signed: Signed) -> Decided:
     others = [member for member in members if ref_of(member) != ref]
     if not others:
         raise CorrectionError(f"{show_ref(ref)} alone is {slug!r} already; nothing to link")
-    decided = rule_same(conn, [ref], [ref_of(other) for other in others], signed)
+    decided = _rule_one_asset(conn, [ref], [ref_of(other) for other in others], signed)
     _move(conn, [listing], asset.id, "link", decided, signed)
     decide_anew(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
     return replace(decided, assets=_slugs_of(conn, [ref]))
@@ -76,7 +76,7 @@ def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
         raise CorrectionError(f"{slug!r} is one asset; name two")
     members, others = _members(conn, asset.id), _members(conn, other.id)
     refs, other_refs = [*map(ref_of, members)], [*map(ref_of, others)]
-    decided = rule_same(conn, refs, other_refs, signed)
+    decided = _rule_one_asset(conn, refs, other_refs, signed)
     _move(conn, members, other.id, "merge", decided, signed)
     decide_anew(conn, [*refs, *other_refs], [asset.id, other.id])
     return replace(decided, assets=_slugs_of(conn, refs))
@@ -151,6 +151,18 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
     touched = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
     decide_anew(conn, {*refs_of(rows), *map(ref_of, came)}, touched)
     return replace(decided, assets=_slugs_of(conn, refs_of(rows)))
+
+
+def _rule_one_asset(
+    conn: Connection, refs: Sequence[Ref], members: Sequence[Ref], signed: Signed
+) -> Decided:
+    """Rule the listings the same as the members of an asset, so that it holds all of them.
+
+    Where a source then has two in it, the members are ruled one too: the rule would let go of one.
+    """
+    anchor, *mates = members
+    crowded = {side_of(ref) for ref in refs} & {side_of(mate) for mate in mates}
+    return rule_same(conn, [*refs, *(mates if crowded else [])], [anchor, *mates], signed)
 
 
 def _move(

@@ -9,6 +9,15 @@ from typing import Any, Literal
 Ref = tuple[str, str]
 """A listing as the world knows it: source and external id."""
 
+
+def side_of(ref: Ref) -> str:
+    """Say who names each of its assets once: the source, of CSV files each declared namespace."""
+    source, external_id = ref
+    if source == "csv" and ":" in external_id:
+        return f"csv:{external_id.partition(':')[0]}"
+    return source
+
+
 Method = Literal[
     "correction",
     "crosswalk",
@@ -57,10 +66,7 @@ class Candidate:
 
     @property
     def side(self) -> str:
-        """Who names each of its assets once: the source, of CSV files each declared namespace."""
-        if self.source == "csv" and ":" in self.external_id:
-            return f"csv:{self.external_id.partition(':')[0]}"
-        return self.source
+        return side_of(self.ref)
 
 
 @dataclass(frozen=True, slots=True)
