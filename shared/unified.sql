@@ -1,7 +1,8 @@
 -- An asset's unified values, worked out from its listings by one rule for each value.
 --
--- A listing that knows the value has a voice; 0 is known of volume alone. Each source has one voice,
--- of its newest listing. Fresh are those no more than an hour older than the newest of them. Of three
+-- A listing that knows the value has a voice; 0 is known of volume alone, and only where no fresh
+-- voice says more. Each source has one voice, of its newest listing. Fresh are those no more than an
+-- hour older than the newest of them. Of three
 -- or more fresh ones, those further from the median than the value's limit are outliers, and the
 -- median of the rest is the value; of fewer, the most trusted source's. For an even number the median
 -- is the lower of the two in the middle, so that it is what one source said.
@@ -30,9 +31,13 @@ fresh AS (
          max(amount) OVER of_value AS highest,
          row_number() OVER (of_value ORDER BY amount, trust, source) AS place
   FROM (
-    SELECT *, max(observed_at) OVER (PARTITION BY asset_id, value) AS newest_at FROM voices
-  ) AS compared
-  WHERE observed_at >= newest_at - interval '1 hour'
+    SELECT *, max(amount) OVER (PARTITION BY asset_id, value) AS most
+    FROM (
+      SELECT *, max(observed_at) OVER (PARTITION BY asset_id, value) AS newest_at FROM voices
+    ) AS compared
+    WHERE observed_at >= newest_at - interval '1 hour'
+  ) AS timely
+  WHERE amount <> 0 OR most = 0
   WINDOW of_value AS (PARTITION BY asset_id, value)
 ),
 judged AS (

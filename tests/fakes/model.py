@@ -287,7 +287,8 @@ def fresh_voices(cluster: list[Told], at: int) -> list[Told]:
         for source in {told.source for told in knowing}
     ]
     newest = max((told.observed_at for told in voices), default=None)
-    return [told for told in voices if newest - told.observed_at <= timedelta(hours=1)]
+    fresh = [told for told in voices if newest - told.observed_at <= timedelta(hours=1)]
+    return [told for told in fresh if told.values[at]] or fresh
 
 
 def choose(voices: list[Told], at: int) -> Told | None:

@@ -1,5 +1,6 @@
 """The rule by which an asset's values follow from its listings, sentence by sentence."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -46,6 +47,33 @@ def test_of_three_fresh_prices_the_median_without_outliers_is_the_value(
     found, told_by = bitcoin(engine)
 
     assert (found.price_usd, told_by) == (value, source)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "value", "source"),
+    [
+        ((0, 0, "237"), 237, "csv"),
+        ((0, 20, ""), 20, "coinpaprika"),
+        ((0, 20, "30"), 20, "coinpaprika"),
+        ((0, 0, "0"), 0, "coinpaprika"),
+    ],
+    ids=["two zeros", "the most trusted", "of three", "nothing but zeros"],
+)
+def test_a_volume_of_0_counts_only_where_no_fresh_source_says_more(engine, volumes, value, source):
+    gecko, paprika, csv = volumes
+    document = json.loads(row("btc"))
+    document["row"]["volume_24h_usd"] = csv
+    load(engine, CSV, json.dumps(document).encode())
+    told = ticker("btc-bitcoin", "BTC", "Bitcoin").replace(
+        b'"volume_24h": 20', b'"volume_24h": %d' % paprika
+    )
+    load(engine, COINPAPRIKA, told)
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", total_volume=gecko))
+
+    with engine.connect() as conn:
+        found = conn.execute(select(assets)).one()
+        sources = dict(conn.execute(select(listings.c.id, listings.c.source)).all())
+    assert (found.volume_24h_usd, sources[found.volume_24h_usd_listing_id]) == (value, source)
 
 
 def test_of_two_the_most_trusted_source_tells_the_value_though_the_other_is_newer(engine):
