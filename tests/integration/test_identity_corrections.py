@@ -224,8 +224,8 @@ def test_rulings_that_contradict_through_a_third_listing_are_refused_with_the_ch
 
     assert str(refused.value) == (
         "this contradicts what was ruled: coinpaprika:btc-bitcoin is coingecko:the-open-network by"
-        " correction 2; that is coinpaprika:toncoin-the-open-network by correction 1; but"
-        " correction 3 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
+        " correction 2; that is coinpaprika:toncoin-the-open-network by correction 3; but"
+        " correction 4 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
         " apart; undo one of them first, or mend the file"
     )
     holds(engine, ton=True, bitcoin=False)

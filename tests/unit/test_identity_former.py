@@ -208,6 +208,16 @@ def test_what_is_ruled_apart_stays_apart_whatever_both_were_called():
     assert (len(resolution.clusters), resolution.matches) == (2, [])
 
 
+def test_another_spelling_is_no_other_name():
+    first = renamed("gecko:terra-luna", (0, "luna", "Terra"), (30, "LUNA", "Terra"))
+    second = renamed("gecko:terra-money", (1, "luna", "Terra"))
+    other = renamed("paprika:luna-terra", (0.5, "LUNA", "Terra"))
+
+    resolution = resolve([first, second, other], [])
+
+    assert verdicts(resolution) == [("symbol_and_name", "namesakes")] * 2
+
+
 def test_many_who_were_all_called_the_same_are_no_questions():
     placeholders = [
         renamed(f"gecko:x{n}", (0, "tbd", "Unknown"), (n + 9, f"s{n}", f"Coin number {n}"))

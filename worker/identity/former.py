@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
-from worker.identity.evidence import Name, Ref
+from worker.identity.evidence import Ref
 from worker.identity.judging import FORMER_NAME, Pair, find_objection
 from worker.identity.known import Known, name_relation
 from worker.identity.pairing import MOST_NAMESAKES, MOST_SIDES, Root, roots_by_side
@@ -146,18 +146,21 @@ def _has_rival(spells: Iterable[Spell], one: Spell, other: Spell, root: Root) ->
 def _spells(listing: Known) -> Iterator[Spell]:
     """Tell from when to when it was called what, but for what it had in between and gave up again.
 
-    Of a name only the first time is known, so when that ended is not.
+    Of a name only the first time is known, so when that ended is not. Spellings that are compared
+    as one, such as in capitals, are one name.
     """
     candidate = listing.candidate
-    names = candidate.names or {Name(candidate.symbol, candidate.name, candidate.observed_at)}
-    told = sorted(names, key=lambda name: (name.since, name.symbol, name.name))
-    for name in told:
+    first: dict[tuple[str, str], tuple[datetime, Known]] = {}
+    for name in sorted(candidate.names, key=lambda name: (name.since, name.symbol, name.name)):
         called = Known(replace(candidate, symbol=name.symbol, name=name.name))
-        is_over = (name.symbol, name.name) != (candidate.symbol, candidate.name)
-        later = (each.since for each in told if each.since > name.since)
-        until = min(later, default=None) if is_over else _OPEN_END
+        first.setdefault((called.symbol_key, called.name_key), (name.since, called))
+    present = listing.symbol_key, listing.name_key
+    first.setdefault(present, (candidate.observed_at, listing))
+    for key, (since, called) in first.items():
+        later = (other for other, _ in first.values() if other > since)
+        until = _OPEN_END if key == present else min(later, default=None)
         if until:
-            yield Spell(listing, called, name.since, until)
+            yield Spell(listing, called, since, until)
 
 
 def _present_since(listing: Known) -> datetime:
