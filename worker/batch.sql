@@ -118,24 +118,29 @@ WHERE k.symbol_key IS NOT NULL
 
 -- name: find_touched_accords
 -- Listings whose values come to agree with another's, or do no more: that is evidence. Compared is
--- what they say now with what they say after the batch, with all that share a symbol of now or
--- before, the name, the asset or a match with one of the asset, of other sources (files of several providers are one).
+-- what they say now with what they say after the batch, of other sources (files of several providers
+-- are one): with the listings of their asset, and of each asset of which a listing shares a symbol of
+-- now or before, the name or a match with one of theirs.
 INSERT INTO touched_keys
 SELECT DISTINCT n.symbol_key, n.name_key
 FROM newest AS n
 JOIN listings AS l ON l.id = n.listing_id
 CROSS JOIN LATERAL (
-  SELECT s.listing_id AS id FROM listing_names AS k JOIN listing_names AS s USING (symbol_key)
-  WHERE k.listing_id = l.id AND k.symbol_key <> ''
-  UNION SELECT id FROM listings WHERE name_key = n.name_key AND n.name_key <> ''
-  UNION SELECT id FROM listings WHERE asset_id = l.asset_id
-  UNION SELECT m.other_listing_id FROM listings AS mate JOIN matches AS m ON m.listing_id = mate.id
-        WHERE mate.asset_id = l.asset_id
-  UNION SELECT m.listing_id FROM listings AS mate JOIN matches AS m ON m.other_listing_id = mate.id
-        WHERE mate.asset_id = l.asset_id
+  WITH mates AS MATERIALIZED (SELECT id, name_key FROM listings WHERE asset_id = l.asset_id)
+  SELECT DISTINCT i.asset_id FROM (
+    SELECT id FROM mates
+    UNION SELECT s.listing_id
+      FROM mates JOIN listing_names AS k ON k.listing_id = mates.id
+      JOIN listing_names AS s USING (symbol_key) WHERE k.symbol_key <> ''
+    UNION SELECT o.id FROM mates JOIN listings AS o USING (name_key) WHERE mates.name_key <> ''
+    UNION SELECT m.other_listing_id FROM mates JOIN matches AS m ON m.listing_id = mates.id
+    UNION SELECT m.listing_id FROM mates JOIN matches AS m ON m.other_listing_id = mates.id
+  ) AS near
+  JOIN listings AS i ON i.id = near.id
   OFFSET 0  -- so that each is looked up by its index, however few rows `newest` is taken to have
 ) AS near
-JOIN listings AS o ON o.id = near.id AND o.id <> l.id AND (o.source <> l.source OR l.source = 'csv')
+JOIN listings AS o
+  ON o.asset_id = near.asset_id AND o.id <> l.id AND (o.source <> l.source OR l.source = 'csv')
 LEFT JOIN LATERAL (
   -- Of no other source is there one in the batch too; so `newest` is hardly ever read for it.
   SELECT * FROM newest

@@ -39,13 +39,19 @@ FROM renamed ORDER BY external_id
 -- name: touch_renamed
 -- Of these listings, those that share a symbol with one that is called otherwise now than it was:
 -- who was called the same at one time is evidence.
+-- Each symbol is looked at once, however many share it.
 INSERT INTO touched_keys
-SELECT DISTINCT l.symbol_key, l.name_key FROM listings AS l
-WHERE l.id = ANY(CAST(:ids AS integer[])) AND EXISTS (
-  SELECT FROM listing_names AS k
-  JOIN listing_names AS s USING (symbol_key)
-  JOIN listings AS o ON o.id = s.listing_id
-  WHERE k.listing_id = l.id AND k.symbol_key <> '' AND (s.symbol, s.name) <> (o.symbol, o.name))
+WITH own AS MATERIALIZED (
+  SELECT l.id, k.symbol_key
+  FROM listings AS l JOIN listing_names AS k ON k.listing_id = l.id
+  WHERE l.id = ANY(CAST(:ids AS integer[])) AND k.symbol_key <> ''
+), renamed AS MATERIALIZED (
+  SELECT d.symbol_key FROM (SELECT DISTINCT symbol_key FROM own) AS d
+  WHERE EXISTS (SELECT FROM listing_names AS s JOIN listings AS o ON o.id = s.listing_id
+                WHERE s.symbol_key = d.symbol_key AND (s.symbol, s.name) <> (o.symbol, o.name))
+)
+SELECT DISTINCT l.symbol_key, l.name_key
+FROM renamed JOIN own USING (symbol_key) JOIN listings AS l USING (id)
 
 -- name: find_assets_of
 SELECT DISTINCT asset_id FROM listings WHERE id = ANY(CAST(:ids AS integer[]))

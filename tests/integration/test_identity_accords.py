@@ -134,3 +134,47 @@ def test_files_of_two_providers_that_come_apart_in_one_batch_are_decided_anew(en
 
     assert prices(engine) == {"unknown"}
     assert verify(engine).findings == ()
+
+
+DAYS = [f"2026-01-{day:02}T12:00:00.000Z" for day in range(1, 10)]
+
+
+def of_paprika(external_id: str, symbol: str, name: str, price: object, at: str) -> bytes:
+    return ticker(external_id, symbol, name, json.dumps(price), at)
+
+
+def of_csv(symbol: str, name: str, price: str, at: str) -> bytes:
+    document = json.loads(row("terra", symbol, name, price))
+    document["row"]["last_updated"] = at
+    return json.dumps(document).encode()
+
+
+def test_a_price_that_kept_two_apart_by_way_of_a_third_is_evidence(engine: Engine):
+    """The two that are kept apart share a name; the price that does it is their asset-mate's."""
+    unknown = {"circulating_supply": None, "market_cap": 50000}
+    load(engine, COINGECKO, market("terra", "luna", "Terra", 1, DAYS[1], **unknown))
+    load(engine, CSV, of_csv("luna", "Terra Token", "1.05", DAYS[0]))
+    load(
+        engine, COINPAPRIKA, of_paprika("lunacoin-terra", "LUNACOIN", "Terra Token", None, DAYS[5])
+    )
+    load(engine, COINPAPRIKA, of_paprika("lunc-terra", "LUNACOIN", "Terra", 7, DAYS[0]))
+    assert verify(engine).findings == ()
+
+    load(engine, COINPAPRIKA, of_paprika("lunc-terra", "LUNACOIN", "Terra", None, DAYS[5]))
+
+    assert verify(engine).findings == ()
+
+
+def test_a_price_of_whom_a_former_namesake_is_one_with_is_evidence(engine: Engine):
+    at, later = "2026-01-06T13:30:00.000Z", "2026-01-06T13:40:00.000Z"
+    unknown = {"circulating_supply": None}
+    load(engine, COINGECKO, market("luna", "luna", "Terra Token", "null", DAYS[1], **unknown))
+    load(engine, COINPAPRIKA, of_paprika("lunc-terra", "LUNA", "Terra Token", None, DAYS[0]))
+    load(engine, COINPAPRIKA, of_paprika("lunc-terra", "LUNC", "Classic", None, DAYS[8]))
+    load(engine, CSV, of_csv("lunc", "Terra", "7", at))
+    load(engine, COINGECKO, market("luna", "luna", "Terra Token", 1.05, at, **unknown))
+    assert verify(engine).findings == ()
+
+    load(engine, COINGECKO, market("luna", "luna", "Terra Token", 7, later, **unknown))
+
+    assert verify(engine).findings == ()

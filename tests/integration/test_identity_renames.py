@@ -166,6 +166,25 @@ def test_a_price_is_compared_with_who_was_called_the_same(engine: Engine):
     assert not verify(engine, [COINGECKO, COINPAPRIKA]).findings
 
 
+def test_verify_bears_with_a_present_name_that_is_not_kept(engine: Engine):
+    load(engine, COINGECKO, market("terra-luna", "luna", "Terra", "null", DAYS[0]))
+    load(engine, COINPAPRIKA, ticker("luna-terra", "LUNA", "Terra", 1, DAYS[0]))
+    load(engine, COINGECKO, market("terra-luna", "lunc", "Classic", "null", DAYS[5]))
+    load(engine, COINGECKO, market("terra-2", "lun", "Ter", "null", DAYS[4]))
+    load(engine, COINGECKO, market("terra-2", "luna", "Terra", "null", DAYS[5]))
+    newcomer = select(listings.c.id).where(listings.c.external_id == "terra-2").scalar_subquery()
+    n = listing_names.c
+    with engine.begin() as conn:
+        damage = delete(listing_names).where(n.listing_id == newcomer, n.name == "Terra")
+        assert conn.execute(damage).rowcount == 1
+
+    found = {each.check for each in verify(engine, [COINGECKO]).findings}
+    assert "names_are_what_raw_says (coingecko)" in found
+
+    reprocess(engine, COINGECKO)
+    assert verify(engine, [COINGECKO]).findings == ()
+
+
 @pytest.mark.parametrize(
     ("symbol", "name"), [("x", "Bit  Coin"), ("\u0131", "Dotless"), ("\u00df", "X")]
 )

@@ -169,6 +169,31 @@ def test_what_it_is_called_now_outweighs_what_it_was():
     assert verdicts(resolution) == [("symbol_and_name", "linked")] * 2
 
 
+@pytest.mark.parametrize(
+    "ids",
+    [("lunc-terra", "lunc-classic"), ("lunc-terra-v2",)],
+    ids=["namesakes", "another version"],
+)
+def test_a_question_by_what_it_is_called_now_outweighs_it_too(ids):
+    now = [renamed(f"paprika:{id_}", (31, "LUNC", "Terra Luna Classic")) for id_ in ids]
+
+    resolution = resolve([OLD, KEPT, *now], [])
+
+    assert len(resolution.clusters) == 2 + len(now)
+    assert len(resolution.matches) == len(now)
+    assert {why for _, why in verdicts(resolution)} <= {"namesakes", "versions_differ"}
+
+
+def test_who_was_first_seen_minutes_later_is_no_newcomer():
+    minutes = 5 / 1440
+    namesake = renamed("gecko:terra-money", (2 * minutes, "luna", "Terra"))
+    other = renamed("paprika:luna-terra", (minutes, "LUNA", "Terra"))
+
+    resolution = resolve([OLD, namesake, other], [])
+
+    assert not together(resolution, OLD, other)
+
+
 def test_two_who_had_the_name_at_once_are_a_question():
     namesake = renamed("gecko:terra-money", (0, "luna", "Terra"), (20, "mny", "Money"))
 
@@ -216,6 +241,16 @@ def test_another_spelling_is_no_other_name():
     resolution = resolve([first, second, other], [])
 
     assert verdicts(resolution) == [("symbol_and_name", "namesakes")] * 2
+
+
+def test_thousands_of_one_symbol_of_which_half_had_another_are_told_apart():
+    crowd = [
+        renamed(f"{side}:{n}", (0, "x", f"Was {n}"), (9, "x" if n % 2 else f"s{n}", f"Coin {n}"))
+        for side in ("gecko", "paprika")
+        for n in range(2000)
+    ]
+
+    assert len(resolve(crowd, []).clusters) == 2000
 
 
 def test_many_who_were_all_called_the_same_are_no_questions():

@@ -1,7 +1,7 @@
 """Listings that were called the same at one time: a rename at one source alone parts no coin."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -32,9 +32,6 @@ class Spell:
         """Whether the listing is called otherwise now."""
         return self.until < _OPEN_END
 
-    def lasted_at(self, at: datetime) -> bool:
-        return self.since <= at < self.until
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormerPair:
@@ -63,22 +60,28 @@ def find_former_pairs(listings: Sequence[Known], root: Root) -> list[FormerPair]
     """
     if all(len(listing.candidate.names) < 2 for listing in listings):  # noqa: PLR2004
         return []
-    by_symbol: dict[str, list[Spell]] = defaultdict(list)
-    for listing in listings:
-        for spell in _spells(listing):
-            if spell.called.symbol_key:
-                by_symbol[spell.called.symbol_key].append(spell)
+    spells = [spell for listing in listings for spell in _spells(listing)]
     found: dict[tuple[Ref, Ref], FormerPair] = {}
-    for of_symbol in by_symbol.values():
-        by_name: dict[str, list[Spell]] = defaultdict(list)
-        for spell in of_symbol:
-            if spell.called.comparable:
-                by_name[spell.called.comparable].append(spell)
-        for group in by_name.values():
-            for former in _pair_group(group, of_symbol, root):
+    for of_symbol in _group(spells, lambda spell: spell.called.symbol_key):
+        by_side = {each[0].listing.side: each for each in _group(of_symbol, _side)}
+        for group in _group(of_symbol, lambda spell: spell.called.comparable):
+            for former in _pair_group(group, by_side, root):
                 refs = former.pair.one.ref, former.pair.other.ref
                 found[refs] = min(found.get(refs, former), former, key=_preference)
     return list(found.values())
+
+
+def _group(spells: Iterable[Spell], key: Callable[[Spell], str]) -> Iterable[Sequence[Spell]]:
+    """Group by a key; what has none is in no group."""
+    groups: dict[str, list[Spell]] = defaultdict(list)
+    for spell in spells:
+        if label := key(spell):
+            groups[label].append(spell)
+    return groups.values()
+
+
+def _side(spell: Spell) -> str:
+    return spell.listing.side
 
 
 def find_former_namesakes(
@@ -104,7 +107,7 @@ def find_former_namesakes(
 
 
 def _pair_group(
-    group: Sequence[Spell], of_symbol: Sequence[Spell], root: Root
+    group: Sequence[Spell], of_symbol: Mapping[str, Sequence[Spell]], root: Root
 ) -> Iterator[FormerPair]:
     by_side = roots_by_side((spell.listing for spell in group), root)
     if len(by_side) > MOST_SIDES or max(map(len, by_side.values())) > MOST_NAMESAKES:
@@ -119,27 +122,33 @@ def _pair_group(
         relation = name_relation(one.called, other.called)
         if relation not in _ENOUGH:
             continue
-        since = max(one.since, other.since)
-        then = [spell for spell in group if spell.lasted_at(since)]
         was = one.called.candidate
         pair = Pair(one.listing, other.listing, FORMER_NAME, was=(was.symbol, was.name))
         found = FormerPair(pair, one, other)
         why: str | None = "not_a_day_at_once"
         if found.was_long:
-            is_shared = _has_rival([s for s in of_symbol if s.lasted_at(since)], one, other, root)
+            of_sides = (*of_symbol[one.listing.side], *of_symbol[other.listing.side])
             why = find_objection(
-                Pair(one.called, other.called, relation), symbol_is_shared=is_shared
+                Pair(one.called, other.called, relation),
+                symbol_is_shared=_has_rival(of_sides, found, root),
             )
-        if _has_rival(then, one, other, root):
+        if _has_rival(group, found, root):
             why = "namesakes"
         yield replace(found, pair=replace(pair, why=why))
 
 
-def _has_rival(spells: Iterable[Spell], one: Spell, other: Spell, root: Root) -> bool:
-    """Say whether a further listing of the two sides is among the spells."""
+def _has_rival(spells: Iterable[Spell], former: FormerPair, root: Root) -> bool:
+    """Say whether a further listing of the two sides was called so when they came to be.
+
+    On the first day of it: clocks and turns differ by minutes, and who comes later is a newcomer.
+    """
+    one, other = former.one, former.other
     own = {one.listing.side: root(one.listing), other.listing.side: root(other.listing)}
+    first_day_ends = min(one.until, other.until, former.since + LONG_ENOUGH)
     return any(
-        root(spell.listing) != own.get(spell.listing.side, root(spell.listing)) for spell in spells
+        root(spell.listing) != own.get(spell.listing.side, root(spell.listing))
+        for spell in spells
+        if spell.since < first_day_ends and spell.until > former.since
     )
 
 

@@ -22,6 +22,8 @@ from worker.identity.pairing import pair_across_symbols, pair_by_contract, pair_
 
 __all__ = ["resolve"]
 
+CONTESTED = "former_namesake"
+
 
 def resolve(candidates: Sequence[Candidate], rulings: Sequence[Ruling]) -> Resolution:
     """Join listings on evidence, the strongest first, and say of each pair why or why not.
@@ -60,6 +62,8 @@ class _Outcomes:
         self.of: dict[tuple[Ref, Ref], tuple[Pair, str | None]] = {}
         self._clusters = clusters
         self._partners: dict[tuple[Ref, str], tuple[int, set[Ref]]] = {}
+        self._present: dict[tuple[Ref, str], set[Ref]] = defaultdict(set)
+        """With whom of a side a listing came up by what both are called now, and not weakly."""
 
     def take(self, pairs: Iterable[Pair]) -> None:
         for pair in sorted(pairs, key=_strength):
@@ -76,15 +80,26 @@ class _Outcomes:
         """
         is_rival = False
         rank = RANKS[pair.ground]
-        if pair.ground in BY_IDENTIFIER | {FORMER_NAME} or self._clusters.are_apart(pair):
+        if pair.ground in BY_IDENTIFIER or self._clusters.are_apart(pair):
             return False
+        if pair.ground == FORMER_NAME:
+            return self._is_outweighed(pair)
         for one, other in ((pair.one, pair.other), (pair.other, pair.one)):
             best, partners = self._partners.setdefault((one.ref, other.side), (rank, set()))
             if rank == best:
                 partners.add(other.ref)
             elif other.ref not in partners:
                 is_rival = True
+            if rank < RANKS[FORMER_NAME] and pair.why != CONTESTED:
+                self._present[one.ref, other.side].add(other.ref)
         return is_rival
+
+    def _is_outweighed(self, pair: Pair) -> bool:
+        """Say if what one of the two is called now points elsewhere, be it in doubt."""
+        return any(
+            self._present[one.ref, other.side] - {other.ref}
+            for one, other in ((pair.one, pair.other), (pair.other, pair.one))
+        )
 
 
 class _Contested:
@@ -105,7 +120,7 @@ class _Contested:
         for pair in pairs:
             if namesakes := [] if pair.why else self._find_namesakes(pair):
                 self._pairs.append((pair, namesakes))
-                yield replace(pair, why="former_namesake")
+                yield replace(pair, why=CONTESTED)
             else:
                 yield pair
 
