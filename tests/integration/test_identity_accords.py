@@ -139,8 +139,10 @@ def test_files_of_two_providers_that_come_apart_in_one_batch_are_decided_anew(en
 DAYS = [f"2026-01-{day:02}T12:00:00.000Z" for day in range(1, 10)]
 
 
-def of_paprika(external_id: str, symbol: str, name: str, price: object, at: str) -> bytes:
-    return ticker(external_id, symbol, name, json.dumps(price), at)
+def of_paprika(external_id: str, symbol: str, name: str, price: int | None, at: str) -> bytes:
+    told = json.loads(ticker(external_id, symbol, name, price, at))
+    told["quotes"]["USD"]["market_cap"] = 50000
+    return json.dumps(told).encode()
 
 
 def of_csv(symbol: str, name: str, price: str, at: str) -> bytes:
@@ -155,7 +157,9 @@ def test_a_price_that_kept_two_apart_by_way_of_a_third_is_evidence(engine: Engin
     load(engine, COINGECKO, market("terra", "luna", "Terra", 1, DAYS[1], **unknown))
     load(engine, CSV, of_csv("luna", "Terra Token", "1.05", DAYS[0]))
     load(
-        engine, COINPAPRIKA, of_paprika("lunacoin-terra", "LUNACOIN", "Terra Token", None, DAYS[5])
+        engine,
+        COINPAPRIKA,
+        of_paprika("lunacoin-terra", "LUNACOIN", "Terra Token", None, DAYS[5]),
     )
     load(engine, COINPAPRIKA, of_paprika("lunc-terra", "LUNACOIN", "Terra", 7, DAYS[0]))
     assert verify(engine).findings == ()
