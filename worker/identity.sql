@@ -297,9 +297,8 @@ WITH gone AS MATERIALIZED (
   WHERE r.slug = ANY(CAST(:slugs AS text[]))
     AND NOT EXISTS (SELECT FROM assets AS a WHERE a.slug = r.slug)
   ORDER BY r.slug, r.version DESC
-), went AS (
-  SELECT g.asset_id, g.slug, e.listing_id, e.id, e.at,
-         first_value(e.at) OVER (PARTITION BY g.asset_id ORDER BY e.id DESC) AS last_at
+), departures AS (
+  SELECT g.asset_id, g.slug, e.listing_id, e.id, e.at
   FROM gone AS g
   JOIN identity_events AS e
     ON e.from_asset_id = g.asset_id AND e.to_asset_id <> e.from_asset_id
@@ -307,6 +306,19 @@ WITH gone AS MATERIALIZED (
   WHERE NOT EXISTS (SELECT FROM identity_events AS b
                     WHERE b.listing_id = e.listing_id AND b.at = e.at AND b.id < e.id
                       AND b.from_asset_id <> b.to_asset_id)
+  UNION ALL
+  -- what no event tells, as of damage that was mended: it was there, and next it left another one
+  SELECT g.asset_id, g.slug, e.listing_id, n.id, n.at
+  FROM gone AS g
+  JOIN identity_events AS e ON e.to_asset_id = g.asset_id
+  CROSS JOIN LATERAL (
+    SELECT id, at, from_asset_id FROM identity_events
+    WHERE listing_id = e.listing_id AND id > e.id ORDER BY id LIMIT 1
+  ) AS n
+  WHERE n.from_asset_id <> g.asset_id
+), went AS (
+  SELECT *, first_value(at) OVER (PARTITION BY asset_id ORDER BY id DESC) AS last_at
+  FROM departures
 ), stays AS (
   -- of those listings in the asset that is gone, and of all that they are one with in that of now
   SELECT asset_id, slug, listing_id, id AS event_id, at FROM went WHERE at = last_at
