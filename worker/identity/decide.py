@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -95,7 +96,8 @@ def _decide(conn: Connection) -> None:
 
 def _report_broken_links(conn: Connection) -> None:
     broken = conn.execute(STATEMENTS["find_broken_links"]).all()
-    for row in sorted(broken, key=lambda row: (row.source, row.external_id, row.other_source)):
+    sides = attrgetter("source", "external_id", "other_source", "other_external_id")
+    for row in sorted(broken, key=sides):
         log.warning(
             "a link is broken: its listings are assets of their own now",
             listing=f"{row.source}:{row.external_id}",

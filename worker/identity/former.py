@@ -1,7 +1,6 @@
 """Listings that were called the same at one time: a rename at one source alone parts no coin."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -9,7 +8,7 @@ from itertools import combinations
 from worker.identity.evidence import Ref
 from worker.identity.judging import FORMER_NAME, Pair, find_objection
 from worker.identity.known import Known, name_relation
-from worker.identity.pairing import MOST_NAMESAKES, MOST_SIDES, Root, roots_by_side
+from worker.identity.pairing import MOST_NAMESAKES, MOST_SIDES, Root, group_by
 
 LONG_ENOUGH = timedelta(days=1)
 """How long two must have been called the same at one time: a glitch of an hour makes no link."""
@@ -55,29 +54,20 @@ def find_former_pairs(listings: Sequence[Known], root: Root) -> list[FormerPair]
     """Pair listings of different sides by symbol and name that both were told under.
 
     It links where both were called so at one time, for a day at least, and where no other listing
-    of the two sides was when that began. What shared several names is paired by the first that
-    links.
+    of the two sides was on the first day of that. What shared several names is paired by the first
+    that links.
     """
     if all(len(listing.candidate.names) < 2 for listing in listings):  # noqa: PLR2004
         return []
     spells = [spell for listing in listings for spell in _spells(listing)]
     found: dict[tuple[Ref, Ref], FormerPair] = {}
-    for of_symbol in _group(spells, lambda spell: spell.called.symbol_key):
-        by_side = {each[0].listing.side: each for each in _group(of_symbol, _side)}
-        for group in _group(of_symbol, lambda spell: spell.called.comparable):
+    for of_symbol in group_by(spells, lambda spell: spell.called.symbol_key).values():
+        by_side = group_by(of_symbol, _side)
+        for group in group_by(of_symbol, lambda spell: spell.called.comparable).values():
             for former in _pair_group(group, by_side, root):
                 refs = former.pair.one.ref, former.pair.other.ref
                 found[refs] = min(found.get(refs, former), former, key=_preference)
     return list(found.values())
-
-
-def _group(spells: Iterable[Spell], key: Callable[[Spell], str]) -> Iterable[Sequence[Spell]]:
-    """Group by a key; what has none is in no group."""
-    groups: dict[str, list[Spell]] = defaultdict(list)
-    for spell in spells:
-        if label := key(spell):
-            groups[label].append(spell)
-    return groups.values()
 
 
 def _side(spell: Spell) -> str:
@@ -109,8 +99,9 @@ def find_former_namesakes(
 def _pair_group(
     group: Sequence[Spell], of_symbol: Mapping[str, Sequence[Spell]], root: Root
 ) -> Iterator[FormerPair]:
-    by_side = roots_by_side((spell.listing for spell in group), root)
-    if len(by_side) > MOST_SIDES or max(map(len, by_side.values())) > MOST_NAMESAKES:
+    sides = group_by(group, _side).values()
+    most = max(len({root(spell.listing) for spell in of_side}) for of_side in sides)
+    if len(sides) > MOST_SIDES or most > MOST_NAMESAKES:
         return
     ordered = sorted(group, key=lambda spell: (spell.listing.ref, spell.since))
     for one, other in combinations(ordered, 2):

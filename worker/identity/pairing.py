@@ -1,8 +1,9 @@
 """Which pairs of listings are worth judging: those that share a key."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
+from typing import TypeVar
 
 from worker.identity.judging import Pair, find_objection
 from worker.identity.known import SOFT_WORDS, Known, name_relation
@@ -14,6 +15,8 @@ MOST_SIDES = 20
 """Of more sources, files' namespaces that is, each is compared with its neighbours only."""
 MOST_SHARERS = 3
 """A contract that one source names for more listings is a placeholder, not a contract."""
+
+_Item = TypeVar("_Item")
 
 Root = Callable[[Known], int]
 Sides = dict[str, list[Known]]
@@ -95,8 +98,9 @@ def _pair_block(block: Sequence[Known], sides: Sides, root: Root) -> Iterator[Pa
         ("same but for common words", lambda listing: listing.comparable),
         ("same slug", lambda listing: listing.slug),
     ):
-        for group in _group(block, key):
-            yield from _pair_group(group, ground, root, shared)
+        for group in group_by(block, key).values():
+            if len(group) > 1:
+                yield from _pair_group(group, ground, root, shared)
     yield from _pair_by_tokens(block, root, shared)
 
 
@@ -163,20 +167,13 @@ def _each_pair(listings: Sequence[Known]) -> Iterator[tuple[Known, Known]]:
             yield one, other
 
 
-def _group(block: Iterable[Known], key: Callable[[Known], str]) -> Iterator[Sequence[Known]]:
-    groups: Mapping[str, list[Known]] = defaultdict(list)
-    for listing in block:
-        if label := key(listing):
-            groups[label].append(listing)
-    return iter([group for group in groups.values() if len(group) > 1])
-
-
-def roots_by_side(listings: Iterable[Known], root: Root) -> dict[str, set[int]]:
-    """Gather, by side, how many different assets the listings are for now."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for listing in listings:
-        found[listing.side].add(root(listing))
-    return found
+def group_by(items: Iterable[_Item], key: Callable[[_Item], str]) -> dict[str, list[_Item]]:
+    """Group by a key, in the order in which they come; what has an empty one is in no group."""
+    groups: dict[str, list[_Item]] = defaultdict(list)
+    for item in items:
+        if label := key(item):
+            groups[label].append(item)
+    return groups
 
 
 def _roots(listings: Iterable[Known], root: Root) -> set[int]:
@@ -184,10 +181,7 @@ def _roots(listings: Iterable[Known], root: Root) -> set[int]:
 
 
 def _by_side(listings: Iterable[Known]) -> Sides:
-    sides: Sides = defaultdict(list)
-    for listing in listings:
-        sides[listing.side].append(listing)
-    return sides
+    return group_by(listings, lambda listing: listing.side)
 
 
 def _ref(listing: Known) -> tuple[str, str]:

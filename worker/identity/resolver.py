@@ -1,8 +1,8 @@
 """Which listings are one asset: from listings and what people ruled to clusters and matches.
 
 Pure: the same set of listings and rulings gives the same answer, in any order, at any time. It is
-asked about closed sets: with a listing come all that share its symbol, its name, a contract or a
-ruling.
+asked about closed sets: with a listing come all that share its name, a symbol that it has or had,
+a contract or a ruling.
 """
 
 from collections import defaultdict
