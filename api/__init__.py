@@ -1,5 +1,7 @@
 """The read-only API: answers HTTP queries from the tables that the worker fills."""
 
+import functools
+
 from flask import Flask
 
 from api.access import watch_requests
@@ -85,5 +87,5 @@ def create_app(settings: Settings) -> Flask:
         drift,
     ):
         app.register_blueprint(module.bp)
-    app.extensions["openapi"] = describe(app)
+    app.extensions["openapi"] = functools.cache(functools.partial(describe, app))
     return app

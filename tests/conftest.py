@@ -1,6 +1,5 @@
-"""What all tests share: one embedded PostgreSQL, a database for each test, markers by folder."""
+"""What all tests share: one embedded PostgreSQL and one database a process, markers by folder."""
 
-import itertools
 import os
 import shutil
 import tempfile
@@ -16,6 +15,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.embedded import READER, EmbeddedPostgres, RunningServer
+from tests.fakes.databases import database_copy, make_room
+from tests.fakes.shared_database import SharedDatabase
+from worker.migrate import upgrade
 
 TESTS = Path(__file__).parent
 FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults", "browser", "clients"}
@@ -84,39 +86,34 @@ def template_database(server: RunningServer, maintenance_engine: Engine) -> str:
     """
     with maintenance_engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
-    from tests.fakes.databases import make_room  # noqa: PLC0415
-    from worker.migrate import upgrade  # noqa: PLC0415
-
     url = server.url.set(database=TEMPLATE)
     upgrade(url)
     make_room(url, *PAST)
     return TEMPLATE
 
 
-_numbers = itertools.count(1)
-
-
 @pytest.fixture
 def empty_database_url(server: RunningServer, maintenance_engine: Engine) -> Iterator[URL]:
     """A database without a schema, for the tests of the migrations themselves."""
-    yield from _database(server, maintenance_engine, "template1")
+    with database_copy(maintenance_engine, server.url, "template1") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_database(
+    server: RunningServer, maintenance_engine: Engine, template_database: str
+) -> Iterator[SharedDatabase]:
+    """The one database that the tests of a process share."""
+    shared = SharedDatabase(maintenance_engine, server.url, template_database, "shared")
+    yield shared
+    shared.drop()
 
 
 @pytest.fixture
-def database_url(
-    server: RunningServer, maintenance_engine: Engine, template_database: str
-) -> Iterator[URL]:
-    """A fresh, migrated database, as its owner sees it; dropped after the test."""
-    yield from _database(server, maintenance_engine, template_database)
-
-
-def _database(server: RunningServer, maintenance_engine: Engine, template: str) -> Iterator[URL]:
-    name = f"test_{next(_numbers)}"
-    with maintenance_engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield server.url.set(database=name)
-    with maintenance_engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+def database_url(shared_database: SharedDatabase) -> Iterator[URL]:
+    """A migrated database without data, as its owner sees it; reset after the test."""
+    yield shared_database.url
+    shared_database.reset()
 
 
 @pytest.fixture

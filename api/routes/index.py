@@ -15,7 +15,7 @@ bp = Blueprint("index", __name__)
 def index() -> Response:
     """List the routes."""
     QueryString().load(request.args)
-    paths = current_app.extensions["openapi"]["paths"]
+    paths = current_app.extensions["openapi"]()["paths"]
     routes = [{"path": path, "summary": paths[path]["get"]["summary"]} for path in paths]
     return document(RouteSchema(many=True), routes)
 
@@ -25,4 +25,4 @@ def index() -> Response:
 def openapi() -> Response:
     """Describe this API as an OpenAPI 3.1 document."""
     QueryString().load(request.args)
-    return json_response(current_app.extensions["openapi"])
+    return json_response(current_app.extensions["openapi"]())

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.engine import URL
 
 from shared.tables import assets, checkpoints, runs
-from tests.fakes.processes import environ, run_worker
+from tests.fakes.processes import environ, run_command, run_worker
 from tests.fakes.upstream import Upstream, status
 from worker.verify import verify
 
@@ -18,7 +18,7 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
 ):
     with Upstream(assets=600) as upstream:
         env = environ(database_url, upstream)
-        ran = run_worker("run --once", env, tmp_path)
+        ran = run_command("run --once", env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
         assert "coinpaprika: run 2 succeeded: 600 fetched = 600 new" in ran.stdout
@@ -29,7 +29,7 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
         report = verify(engine)
         assert not report.findings
 
-        again = run_worker("run --once", env, tmp_path)
+        again = run_command("run --once", env, tmp_path)
 
     assert again.returncode == 0
     assert verify(engine).fingerprint == report.fingerprint
@@ -197,13 +197,13 @@ def test_saved_responses_load_through_the_same_transaction(
         ("coinpaprika", "coinpaprika_tickers.json", 100),
         ("csv", "sample.csv", 100),
     ):
-        ran = run_worker(f"import {source} '{DATA / file}'", env, tmp_path)
+        ran = run_command(f"import {source} '{DATA / file}'", env, tmp_path)
         assert ran.returncode == 0, ran.stderr
         assert f"{count} fetched = {count} new + 0 unchanged + 0 rejected" in ran.stdout
-        again = run_worker(f"import {source} '{DATA / file}'", env, tmp_path)
+        again = run_command(f"import {source} '{DATA / file}'", env, tmp_path)
         assert f"{count} fetched = 0 new + {count} unchanged + 0 rejected" in again.stdout
 
-    verified = run_worker("verify --json", env, tmp_path)
+    verified = run_command("verify --json", env, tmp_path)
     assert verified.returncode == 0
     assert json.loads(verified.stdout)["findings"] == []
     with engine.connect() as conn:
@@ -244,8 +244,8 @@ def test_migrate_makes_the_api_login_and_it_may_only_read(empty_database_url: UR
     login = empty_database_url.set(username="kasparro_web", password="p'w\\d%\"")
     env = environ(empty_database_url, API_DATABASE_URL=login.render_as_string(hide_password=False))
 
-    assert run_worker("migrate", env, tmp_path).stdout == "schema is at revision 0005\n"
-    assert run_worker("migrate", env, tmp_path).returncode == 0
+    assert run_command("migrate", env, tmp_path).stdout == "schema is at revision 0005\n"
+    assert run_command("migrate", env, tmp_path).returncode == 0
 
     reader = create_engine(login)
     with reader.connect() as conn:

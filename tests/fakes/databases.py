@@ -26,9 +26,24 @@ def database_copy(
 ) -> Iterator[URL]:
     """Give a copy of a database, for one `with` block."""
     name = name or f"copy_{next(_numbers)}"
+    copy_database(maintenance, name, template)
+    try:
+        yield server.set(database=name)
+    finally:
+        drop_database(maintenance, name)
+
+
+def copy_database(maintenance: Engine, name: str, template: str) -> None:
+    """Copy a database to which nothing is connected.
+
+    Copying its files costs a tenth of the default, which writes every page to the WAL.
+    """
     with maintenance.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield server.set(database=name)
+        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+
+
+def drop_database(maintenance: Engine, name: str) -> None:
+    """Drop a database, whatever is connected to it."""
     with maintenance.connect() as conn:
         conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -20,7 +20,7 @@ OF_EVERY_ANSWER = {*HEADERS, "Content-Encoding", "Content-Length", "Content-Type
 
 
 def read_document() -> dict[str, Any]:
-    return create_app(Settings.from_env({})).extensions["openapi"]
+    return create_app(Settings.from_env({})).extensions["openapi"]()
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ANY_RATE = "1000000"
@@ -62,7 +63,22 @@ def start_worker(
 def run_worker(
     arguments: str, env: Mapping[str, str], cwd: Path, seconds: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m worker` with the arguments to its end."""
+    """Run the worker with the arguments to its end, in a process forked for it."""
+    worker = WarmWorker(arguments, env, cwd)
+    try:
+        code = worker.wait(seconds)
+    except AssertionError:
+        worker.kill()
+        raise
+    ran = subprocess.CompletedProcess(arguments, code, worker.out, worker.err)
+    worker.delete_output()
+    return ran
+
+
+def run_command(
+    arguments: str, env: Mapping[str, str], cwd: Path, seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m worker` with the arguments to its end, as a person does."""
     with start_worker(arguments, env, cwd) as process:
         try:
             out, err = process.communicate(timeout=seconds)

@@ -1,7 +1,7 @@
-"""Workers forked off an interpreter that has imported the program already.
+"""Workers forked from an interpreter that has already imported the program.
 
-Each is a process of its own that runs the same command as `python -m worker`, to be killed like any
-other; it only starts in a few milliseconds. For tests that need hundreds of them.
+Each is a process of its own that runs the same command as `python -m worker` and can be killed like
+any other. It starts in a few milliseconds instead of a second.
 """
 
 import itertools
@@ -25,11 +25,12 @@ Settings.from_env({"COINGECKO_BASE_URL": "http://127.0.0.1"})
 
 
 class WarmWorker:
-    """One worker process; what it says goes to a file."""
+    """One worker process; its stdout and stderr go to files."""
 
     def __init__(self, arguments: str, env: Mapping[str, str], cwd: Path) -> None:
-        self.said = cwd / f"worker-{os.getpid()}-{next(_numbers)}.log"
-        command = (shlex.split(arguments), dict(env), cwd, self.said)
+        name = f"worker-{os.getpid()}-{next(_numbers)}"
+        self._out, self._err = cwd / f"{name}.out", cwd / f"{name}.err"
+        command = (shlex.split(arguments), dict(env), cwd, self._out, self._err)
         self._process: ForkServerProcess = _context.Process(target=_work, args=command)
         self._process.start()
 
@@ -37,6 +38,16 @@ class WarmWorker:
     def pid(self) -> int:
         assert self._process.pid is not None
         return self._process.pid
+
+    @property
+    def out(self) -> str:
+        """What it has written to stdout."""
+        return _read(self._out)
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr."""
+        return _read(self._err)
 
     def poll(self) -> int | None:
         return self._process.exitcode
@@ -52,17 +63,27 @@ class WarmWorker:
         self._process.close()
         return code
 
+    def delete_output(self) -> None:
+        """Delete the files of its output."""
+        self._out.unlink(missing_ok=True)
+        self._err.unlink(missing_ok=True)
 
-def _work(arguments: list[str], env: dict[str, str], cwd: Path, said: Path) -> None:
+
+def _read(file: Path) -> str:
+    """Read a file that a process which was killed early has not made yet."""
+    return file.read_text() if file.exists() else ""
+
+
+def _work(arguments: list[str], env: dict[str, str], cwd: Path, out: Path, err: Path) -> None:
     """Be `python -m worker` with these arguments."""
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     warnings.simplefilter("error")
-    with said.open("w") as file:
-        os.dup2(file.fileno(), sys.stdout.fileno())
-        os.dup2(file.fileno(), sys.stderr.fileno())
+    with out.open("w") as stdout, err.open("w") as stderr:
+        os.dup2(stdout.fileno(), sys.stdout.fileno())
+        os.dup2(stderr.fileno(), sys.stderr.fileno())
     from worker.cli import main  # noqa: PLC0415
 
     main(arguments, prog_name="worker")

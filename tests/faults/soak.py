@@ -108,8 +108,8 @@ def wait_until_it_loaded(engine: Engine, worker: WarmWorker, batches: int) -> No
 def _end(worker: WarmWorker) -> int:
     """Wait for a worker that was killed, or had come to its end before."""
     code = worker.wait()
-    assert code in {0, -signal.SIGKILL}, worker.said.read_text()
-    worker.said.unlink()
+    assert code in {0, -signal.SIGKILL}, worker.err
+    worker.delete_output()
     return code
 
 

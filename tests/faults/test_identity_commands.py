@@ -271,6 +271,6 @@ def test_beside_a_worker_at_its_batch_a_decision_waits_and_both_land(
             blocker.rollback()
             batch.communicate()
         assert batch.returncode == 0
-    assert decision.wait() == 0, decision.said.read_text()
+    assert decision.wait() == 0, decision.err
     assert count_assets(engine) == 2
     assert verify(engine).findings == ()

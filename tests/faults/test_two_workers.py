@@ -46,7 +46,7 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
             upstream.wait_until_asked(number + 1)
             (holder,) = (worker for worker in workers if worker is not second)
             assert holder.poll() is None
-            refused = second.said.read_text()
+            refused = second.err
             assert second.wait() == 3, refused
             with engine.connect() as conn:
                 run_id = conn.scalar(select(func.max(runs.c.id)))
@@ -64,7 +64,7 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
                 release.set()
             else:
                 release.set()
-                assert holder.wait() == 0, holder.said.read_text()
+                assert holder.wait() == 0, holder.err
 
     with engine.connect() as conn:
         outcomes = conn.scalars(select(runs.c.outcome).order_by(runs.c.id)).all()

@@ -1,0 +1,143 @@
+"""One database for all tests of a process, reset between them."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.engine import URL
+
+from tests.fakes.databases import copy_database, drop_database, engine_on
+
+DISCONNECT = text("""
+SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = :name
+""")
+
+# Everything about a database that a test may change other than its rows. Whoever adds a partition,
+# revokes a right or disables a trigger changes it.
+SCHEMA = text("""
+SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
+  SELECT concat_ws(' ', 'relation', oid, relname, relacl, relkind, reloptions)
+  FROM pg_class WHERE relnamespace = 'public'::regnamespace
+  UNION ALL
+  SELECT concat_ws(' ', 'column', attrelid, attnum, attname, atttypid, attnotnull, atthasdef, attacl)
+  FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+  WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND relkind IN ('r', 'p')
+  UNION ALL
+  SELECT concat_ws(' ', 'constraint', oid, conname, convalidated)
+  FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+  UNION ALL
+  SELECT concat_ws(' ', 'trigger', oid, tgname, tgenabled) FROM pg_trigger
+  UNION ALL
+  SELECT concat_ws(' ', 'function', oid, proname, md5(prosrc), proacl)
+  FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL
+  SELECT concat_ws(' ', 'schema', nspname, nspacl) FROM pg_namespace
+  WHERE nspname !~ '^pg_(toast_)?temp_'
+  UNION ALL
+  SELECT concat_ws(' ', 'extension', extname) FROM pg_extension
+  UNION ALL
+  SELECT concat_ws(' ', 'database', datacl, setconfig)
+  FROM pg_database LEFT JOIN pg_db_role_setting ON setdatabase = pg_database.oid
+  WHERE datname = current_database()
+) AS schema_line (line)
+""")
+
+# Triggers and foreign keys are off for as long as the transaction lasts. A large table is
+# truncated, since the pages of deleted rows would be read by every later test.
+EMPTY = text("""
+DO $$
+DECLARE
+  relation regclass;
+  has_rows boolean;
+BEGIN
+  SET LOCAL session_replication_role = replica;
+  FOR relation IN
+    SELECT oid FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+  LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relation) INTO has_rows;
+    IF has_rows AND pg_relation_size(relation) > 65536 THEN
+      EXECUTE format('TRUNCATE %s CASCADE', relation);
+    ELSIF has_rows THEN
+      EXECUTE format('DELETE FROM %s', relation);
+    END IF;
+  END LOOP;
+END $$
+""")
+
+TABLES = text("""
+SELECT oid::regclass::text FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+""")
+
+SEQUENCES = text("""
+SELECT oid::regclass::text FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
+""")
+
+
+class SharedDatabase:
+    """A copy of the template that each test finds as if it were the first to use it.
+
+    Rows and sequences are set back. Where a test changed the schema itself, the next one gets a new
+    copy of the template.
+    """
+
+    def __init__(self, maintenance: Engine, server: URL, template: str, name: str) -> None:
+        self.url = server.set(database=name)
+        self._maintenance = maintenance
+        self._template = template
+        self._name = name
+        self._create()
+
+    def reset(self) -> None:
+        """End every session and take out what was left, whatever state it is in."""
+        with self._maintenance.connect() as conn:
+            conn.execute(DISCONNECT, {"name": self._name})
+        if not self._emptied():
+            self.drop()
+            self._create()
+
+    def drop(self) -> None:
+        """Drop the database, whoever is connected."""
+        drop_database(self._maintenance, self._name)
+
+    def _create(self) -> None:
+        copy_database(self._maintenance, self._name, self._template)
+        with engine_on(self.url) as engine, engine.connect() as conn:
+            self._schema = conn.scalar(SCHEMA)
+            self._rows = _rows_of(conn)
+            self._sequences = _sequences_of(conn)
+
+    def _emptied(self) -> bool:
+        """Set rows and sequences back; return False where the schema is another."""
+        with engine_on(self.url) as engine, engine.begin() as conn:
+            if conn.scalar(SCHEMA) != self._schema:
+                return False
+            conn.execute(EMPTY)
+            for statement, values in (*self._rows, *self._sequences):
+                conn.execute(statement, values)
+        return True
+
+
+def _rows_of(conn: Connection) -> list[tuple[Any, dict[str, Any]]]:
+    """Write statements that insert what the template's tables hold."""
+    statements = []
+    for table in conn.execute(TABLES).scalars().all():
+        rows = conn.scalar(text(f"SELECT jsonb_agg(to_jsonb(t)) FROM {table} AS t"))
+        if rows:
+            inserting = f"INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table},"
+            statements.append(
+                (text(f"{inserting} CAST(:rows AS jsonb))"), {"rows": json.dumps(rows)})
+            )
+    return statements
+
+
+def _sequences_of(conn: Connection) -> list[tuple[Any, dict[str, Any]]]:
+    """Write statements that set the sequences to where they stand."""
+    statements = []
+    for name in conn.execute(SEQUENCES).scalars().all():
+        value, is_called = conn.execute(text(f"SELECT last_value, is_called FROM {name}")).one()
+        values = {"name": name, "value": value, "is_called": is_called}
+        statements.append((text("SELECT setval(:name, :value, :is_called)"), values))
+    return statements
