@@ -25,19 +25,25 @@ CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 TEMPLATE = "test_template"
 PAST = [datetime(*month, 1, tzinfo=UTC) for month in ((2025, 1), (2026, 1), (2026, 2))]
 
-# The same inputs in every run of `make test`; HYPOTHESIS_PROFILE=thorough looks for new ones.
+# `make test` and `make test-slow` (profile thorough) try the same inputs in every run;
+# HYPOTHESIS_PROFILE=random looks for new ones.
 hypothesis_settings.register_profile(
-    "default", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=100
+    "default", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=50
 )
 hypothesis_settings.register_profile(
-    "thorough", database=None, deadline=None, print_blob=True, max_examples=2000
+    "thorough", hypothesis_settings.get_profile("default"), max_examples=500
+)
+hypothesis_settings.register_profile(
+    "random", hypothesis_settings.get_profile("thorough"), derandomize=False, max_examples=2000
 )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the marker that its folder is named after."""
+    """Mark each test with its folder's name, and those that Hypothesis feeds as `property`."""
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in FOLDERS_WITH_A_MARKER:
             item.add_marker(folder)

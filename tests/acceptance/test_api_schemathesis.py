@@ -47,20 +47,33 @@ def loaded(database_url, tmp_path):
     return environ(database_url)
 
 
+QUICK = {"Examples": "examples", "Fuzzing": "fuzzing"}
+WHOLE = {**QUICK, "Coverage": "coverage", "Stateful": "stateful"}
+
+
 @pytest.mark.usefixtures("loaded")
-def test_no_request_gets_an_answer_that_is_not_described(reader_url, tmp_path):
+@pytest.mark.parametrize(
+    ("phases", "arguments"),
+    [
+        pytest.param(QUICK, ["--max-examples", "1"], id="quick"),
+        pytest.param(WHOLE, [], id="whole", marks=pytest.mark.slow),
+    ],
+)
+def test_no_request_gets_an_answer_that_is_not_described(reader_url, tmp_path, phases, arguments):
     with serving(reader_url, tmp_path) as gunicorn:
-        ran = schemathesis(gunicorn.url, tmp_path)
+        chosen = ["--phases", ",".join(phases.values())]
+        ran = schemathesis(gunicorn.url, tmp_path, *chosen, *arguments)
 
     assert ran.returncode == 0, ran.stdout
     assert "Missing test data" not in ran.stdout, ran.stdout
     tried = re.search(r"Operations:.*?Tested:\s+(\d+)", ran.stdout, re.DOTALL)
     assert tried, ran.stdout
     assert int(tried[1]) == len(read_document()["paths"])
-    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
+    for phase in phases:
         assert phase in ran.stdout
 
 
+@pytest.mark.slow
 def test_where_keys_are_required_none_and_a_wrong_one_are_refused(loaded, reader_url, tmp_path):
     made = run_worker(
         "api-keys create schemathesis --scope data --scope export --scope operations",

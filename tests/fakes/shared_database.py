@@ -19,7 +19,8 @@ SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
   SELECT concat_ws(' ', 'relation', oid, relname, relacl, relkind, reloptions)
   FROM pg_class WHERE relnamespace = 'public'::regnamespace
   UNION ALL
-  SELECT concat_ws(' ', 'column', attrelid, attnum, attname, atttypid, attnotnull, atthasdef, attacl)
+  SELECT concat_ws(' ', 'column', attrelid, attnum, attname, atttypid, attnotnull, atthasdef,
+                   attacl)
   FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
   WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND relkind IN ('r', 'p')
   UNION ALL

@@ -1,5 +1,6 @@
 import signal
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,16 @@ def committed(url: URL, source: str) -> tuple[int, int]:
         return tuple(conn.execute(stmt).one())
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("point", CRASH_POINTS)
+def points_of_sources() -> Iterator[object]:
+    """Every point for one source and one point for every source; all of them are slow."""
+    for point, source in product(CRASH_POINTS, SOURCES):
+        is_slow = source != "coingecko" and point != "before_commit"
+        yield pytest.param(point, source, marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.mark.parametrize(("point", "source"), points_of_sources())
 def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
-    world: World, unbroken: tuple[dict[str, Report], dict[str, int]], source: str, point: str
+    world: World, unbroken: tuple[dict[str, Report], dict[str, int]], point: str, source: str
 ):
     reports, compared = unbroken
     with world.database(LOADED) as url:

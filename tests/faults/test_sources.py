@@ -173,11 +173,16 @@ def upstream() -> Iterator[Upstream]:
         yield upstream
 
 
+OF_EVERY_PLACE = {"429", "500", "cut-off", "html", "object"}
 CASES = [
-    pytest.param(place, fault, id=f"{place}-{fault}")
+    pytest.param(
+        *(place, fault),
+        id=f"{place}-{fault}",
+        marks=[] if place == PLACES[0] or fault in OF_EVERY_PLACE else [pytest.mark.slow],
+    )
     for place in PLACES
     for fault in FAULTS
-    if place != FIRST_OF_MANY or fault in {"429", "500", "cut-off", "html", "object"}
+    if place != FIRST_OF_MANY or fault in OF_EVERY_PLACE
 ]
 
 

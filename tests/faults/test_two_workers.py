@@ -4,6 +4,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
@@ -14,7 +15,6 @@ from tests.fakes.warm import WarmWorker
 from worker.locks import locked
 from worker.verify import verify
 
-ROUNDS = 50
 COINS = 30
 
 
@@ -27,8 +27,9 @@ def wait_for_the_first(workers: list[WarmWorker]) -> WarmWorker:
     return ended[0]
 
 
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_of_two_workers_started_together_one_works_and_the_other_names_it(
-    engine: Engine, database_url: URL, tmp_path: Path
+    engine: Engine, database_url: URL, tmp_path: Path, rounds: int
 ):
     """The answer waits until one has given way, so that they always meet.
 
@@ -37,7 +38,7 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
     command = "run --once --source coingecko"
     with Upstream(assets=COINS) as upstream:
         env = environ(database_url, upstream)
-        for number in range(ROUNDS):
+        for number in range(rounds):
             release = threading.Event()
             upstream.answers(Answer(after=release))
             workers = [WarmWorker(command, env, tmp_path) for _ in range(2)]
@@ -68,8 +69,8 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
 
     with engine.connect() as conn:
         outcomes = conn.scalars(select(runs.c.outcome).order_by(runs.c.id)).all()
-    assert len(upstream.asked) == ROUNDS
-    assert outcomes == ["succeeded", "failed"] * (ROUNDS // 2 - 1) + ["succeeded", "running"]
+    assert len(upstream.asked) == rounds
+    assert outcomes == ["succeeded", "failed"] * (rounds // 2 - 1) + ["succeeded", "running"]
     assert not verify(engine).findings
 
 

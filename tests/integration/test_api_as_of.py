@@ -26,7 +26,7 @@ from worker.sources.base import Source
 SOURCES: Mapping[str, Source] = {"coingecko": COINGECKO, "coinpaprika": COINPAPRIKA, "csv": CSV}
 OF_THE_PRESENT = {"version", "created_at", "updated_at"}
 FEW = settings(
-    max_examples=25,
+    max_examples=settings.default.max_examples // 4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -291,7 +291,7 @@ queries = st.tuples(
 
 @given(st.data(), some_assets)
 @settings(
-    max_examples=settings.default.max_examples // 2,
+    max_examples=settings.default.max_examples // 4,
     phases=[Phase.explicit, Phase.generate],  # to make an example smaller takes many requests
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

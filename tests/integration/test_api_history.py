@@ -22,7 +22,7 @@ from tests.integration.test_api_conditional import kept_from_now_on
 
 PATH = "/data/bitcoin/history"
 FEW = settings(
-    max_examples=40,
+    max_examples=settings.default.max_examples // 4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)

@@ -168,7 +168,7 @@ def told(draw):
 
 
 @settings(
-    max_examples=40,
+    max_examples=settings.default.max_examples // 4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(records=st.lists(told(), min_size=1, max_size=6))
