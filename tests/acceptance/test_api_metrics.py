@@ -79,19 +79,19 @@ def ask_until_both_answered(gunicorn):
     return asked
 
 
-def test_both_processes_counts_add_up_whoever_is_asked(gunicorn):
-    before = lives(scrape(gunicorn))
-    asked = ask_until_both_answered(gunicorn)
+def test_both_processes_counts_add_up_whoever_is_asked(shared_gunicorn):
+    before = lives(scrape(shared_gunicorn))
+    asked = ask_until_both_answered(shared_gunicorn)
 
     for _ in range(10):
-        found = scrape(gunicorn)
+        found = scrape(shared_gunicorn)
         assert lives(found) == before + asked
         assert found[("kasparro_http_requests_in_progress",)] == 1
         assert found[("kasparro_api_processes",)] == 2
         assert found[("kasparro_database_up",)] == 1
         assert found[("kasparro_database_connections_in_use",)] == 0
     asked_for = {"Accept": "application/openmetrics-text; version=1.0.0"}
-    families = list(parse_openmetrics(gunicorn.get("/metrics", headers=asked_for).text))
+    families = list(parse_openmetrics(shared_gunicorn.get("/metrics", headers=asked_for).text))
     assert "kasparro_http_request_duration_seconds" in {family.name for family in families}
     assert all(family.documentation for family in families)
 
@@ -193,23 +193,30 @@ def test_two_apis_count_apart(reader_url, tmp_path):
     ],
     ids=["long line", "endless line", "nonsense", "bare line feeds", "long head", "long body"],
 )
-def test_what_never_comes_to_the_application_is_counted_and_logged_too(gunicorn, says, status):
-    gunicorn.get("/health/live", headers={"X-Request-Id": "another"})
-    with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=60) as client:
+def test_what_never_comes_to_the_application_is_counted_and_logged_too(
+    shared_gunicorn, says, status
+):
+    refused = (
+        "kasparro_http_requests_total",
+        *(("method", "other"), ("route", "unmatched"), ("status", str(status))),
+    )
+    before = scrape(shared_gunicorn).get(refused, 0)
+    shared_gunicorn.get("/health/live", headers={"X-Request-Id": "another"})
+    with socket.create_connection(("127.0.0.1", shared_gunicorn.port), timeout=60) as client:
         client.sendall(says)
         with client.makefile("rb") as answer:
             head, _, body = answer.read().partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 %d " % status)
-    refused = (("method", "other"), ("route", "unmatched"), ("status", str(status)))
-    assert scrape(gunicorn)[("kasparro_http_requests_total", *refused)] == 1
-    [line] = [line for line in gunicorn.lines() if line.get("status") == status]
+    assert scrape(shared_gunicorn)[refused] == before + 1
+    request_id = json.loads(body)["request_id"]
+    [line] = [line for line in shared_gunicorn.lines() if line.get("request_id") == request_id]
     told = {name: line[name] for name in line if name != "timestamp"}
     assert told == {
         "event": "request",
         "level": "info",
         "logger": "api.access",
-        "request_id": json.loads(body)["request_id"],
+        "request_id": request_id,
         "method": None,
         "route": None,
         "status": status,
@@ -217,19 +224,19 @@ def test_what_never_comes_to_the_application_is_counted_and_logged_too(gunicorn,
     }
 
 
-def test_a_caller_finds_its_trace_in_the_log_and_the_answer(gunicorn):
+def test_a_caller_finds_its_trace_in_the_log_and_the_answer(shared_gunicorn):
     trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     given = {"traceparent": f"00-{trace}-{parent}-01", "tracestate": "a=1", "User-Agent": "x\x9by"}
 
-    answer = gunicorn.get("/data", headers=given)
+    answer = shared_gunicorn.get("/data", headers=given)
 
     assert answer.headers["tracestate"] == "a=1"
     version, same, span, flags = answer.headers["traceparent"].split("-")
     assert (version, same, flags) == ("00", trace, "01")
-    [line] = [line for line in gunicorn.lines() if line.get("trace_id") == trace]
+    [line] = [line for line in shared_gunicorn.lines() if line.get("trace_id") == trace]
     assert (line["parent_id"], line["span_id"]) == (parent, span)
     assert line["user_agent"] == "x\x9by"
-    assert "\x9b" not in gunicorn.log.read_text()
+    assert "\x9b" not in shared_gunicorn.log.read_text()
     parts = dict(re.findall(r"(\w+);dur=([0-9.]+)", answer.headers["Server-Timing"]))
     assert {"db", "app", "total"} <= set(parts)
     assert float(parts["db"]) <= float(parts["total"])

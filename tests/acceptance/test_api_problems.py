@@ -31,27 +31,27 @@ def gunicorn(reader_url, tmp_path):
         yield gunicorn
 
 
-def test_what_a_request_does_wrong(gunicorn):
-    check(gunicorn.get("/data?symbl=BTC"), 400, "invalid_parameter")
-    check(gunicorn.get("/nowhere"), 404, "not_found")
-    check(gunicorn.get("/docs/nothing"), 404, "not_found")
-    check(gunicorn.get("/data/nothing"), 404, "asset_not_found")
-    check(gunicorn.get("/runs/7"), 404, "run_not_found")
-    check(gunicorn.get("/stats", headers={"Accept": "text/html"}), 406, "not_acceptable")
-    check(gunicorn.get("/data", headers={"Accept": "image/png"}), 406, "not_acceptable")
-    check(gunicorn.get(f"/data?q={'a' * 9000}"), 414, "request_uri_too_long")
+def test_what_a_request_does_wrong(shared_gunicorn):
+    check(shared_gunicorn.get("/data?symbl=BTC"), 400, "invalid_parameter")
+    check(shared_gunicorn.get("/nowhere"), 404, "not_found")
+    check(shared_gunicorn.get("/docs/nothing"), 404, "not_found")
+    check(shared_gunicorn.get("/data/nothing"), 404, "asset_not_found")
+    check(shared_gunicorn.get("/runs/7"), 404, "run_not_found")
+    check(shared_gunicorn.get("/stats", headers={"Accept": "text/html"}), 406, "not_acceptable")
+    check(shared_gunicorn.get("/data", headers={"Accept": "image/png"}), 406, "not_acceptable")
+    check(shared_gunicorn.get(f"/data?q={'a' * 9000}"), 414, "request_uri_too_long")
     check(
-        gunicorn.get("/data", headers={"X-Long": "a" * 9000}),
+        shared_gunicorn.get("/data", headers={"X-Long": "a" * 9000}),
         431,
         "request_header_fields_too_large",
     )
-    check(gunicorn.get("/data", headers={"X-API-Key": "guessed"}), 401, "api_key_unknown")
+    check(shared_gunicorn.get("/data", headers={"X-API-Key": "guessed"}), 401, "api_key_unknown")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_a_method_that_is_not_for_reading(gunicorn, method):
+def test_a_method_that_is_not_for_reading(shared_gunicorn, method):
     for path in ("/data", "/data/bitcoin", "/docs", "/docs/docs.js", "/openapi.json"):
-        answer = requests.request(method, gunicorn.url + path, timeout=GIVE_UP)
+        answer = requests.request(method, shared_gunicorn.url + path, timeout=GIVE_UP)
         check(answer, 405, "method_not_allowed")
         assert {*answer.headers["Allow"].split(", ")} == {"GET", "HEAD"}
 

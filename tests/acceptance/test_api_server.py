@@ -103,8 +103,8 @@ def test_a_request_in_flight_is_answered_before_it_ends(engine, gunicorn):
         (b"GET /nope HTTP/1.1\r\nHost: <b>\r\nConnection: close\r\n\r\n", 404, "not_found"),
     ],
 )
-def test_what_is_hardly_http_is_a_problem_too(gunicorn, request_, status, code):
-    head, problem = say(gunicorn.port, request_)
+def test_what_is_hardly_http_is_a_problem_too(shared_gunicorn, request_, status, code):
+    head, problem = say(shared_gunicorn.port, request_)
 
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"application/problem+json" in head
