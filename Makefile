@@ -1,12 +1,13 @@
 # Needs make, and Python 3.11 or newer with its venv module. Everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run install up down logs test soak bench check lint types imports fmt clean
+.PHONY: help run install up down logs test test-slow bench check lint types imports fmt clean
 
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 PINS := pyproject.toml constraints.txt
 
 help: ## Say what there is (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runs ## Start the database, the worker and the API here; Ctrl-C stops them (API_PORT=8001 for another port)
 	@exec .venv/bin/python -m worker local
@@ -24,10 +25,10 @@ logs: ## Follow what the containers say
 	@docker compose logs --follow --tail=100
 
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
-	@.venv/bin/python -m pytest $(or $(T),--numprocesses=auto --maxprocesses=4 --dist=worksteal)
+	@.venv/bin/python -m pytest $(or $(T),$(PARALLEL))
 
-soak: .venv/.tests ## Kill workers at random for SECONDS=600, with SEED=1; ends with 1 where anything was lost or doubled
-	@.venv/bin/python -m tests.faults.soak --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+test-slow: .venv/.tests ## Run what proves by volume: random kills, a soak, more generated input; T= narrows
+	@HYPOTHESIS_PROFILE=thorough .venv/bin/python -m pytest -m "slow or property" --timeout=900 $(or $(T),$(PARALLEL))
 
 bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, identity beside joining by symbol, the API beside Flask and FastAPI, the past with much of it
 	@.venv/bin/python -m tests.bench.identity
@@ -35,7 +36,7 @@ bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY
 	@.venv/bin/python -m tests.bench.api
 	@.venv/bin/python -m tests.bench.history
 
-check: lint types imports test ## Everything that CI runs, but for the containers
+check: lint types imports test test-slow ## Run everything that CI runs, except the containers
 
 lint: .venv/.tests ## Look for mistakes, and for lines that are not formatted
 	@.venv/bin/python -m ruff check .
