@@ -54,7 +54,7 @@ BEGIN
   SET LOCAL session_replication_role = replica;
   FOR relation IN
     SELECT oid FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
   LOOP
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relation) INTO has_rows;
     IF has_rows AND pg_relation_size(relation) > 65536 THEN
@@ -68,7 +68,7 @@ END $$
 
 TABLES = text("""
 SELECT oid::regclass::text FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 """)
 
 SEQUENCES = text("""
