@@ -77,7 +77,7 @@ def points_of_sources() -> Iterator[object]:
         yield pytest.param(point, source, marks=[pytest.mark.slow] if is_slow else [])
 
 
-@pytest.mark.parametrize(("point", "source"), points_of_sources())
+@pytest.mark.parametrize(("point", "source"), [*points_of_sources()])
 def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
     world: World, unbroken: tuple[dict[str, Report], dict[str, int]], point: str, source: str
 ):
