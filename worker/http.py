@@ -3,10 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import requests
 import structlog
@@ -19,8 +18,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from shared.errors import RetryableError
-from worker.http_failures import Failures, seconds_to_wait
+from shared.errors import RetryableError, SourceError
+from worker.http_failures import BUDGET_SPENT, Failures, seconds_to_wait
+from worker.http_limits import DEFAULT_LIMITS, Attempts, Limits, Turns
+from worker.http_session import DeadlineExceededError, Session, StoppedError
 from worker.sources.base import Request, Response
 
 log = structlog.get_logger(__name__)
@@ -28,38 +29,6 @@ log = structlog.get_logger(__name__)
 CHUNK = 64 * 1024
 ERROR_BYTES = 64 * 1024
 """An error is read this far: enough for what the provider has to say."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a request may take (in seconds and bytes), and when to stop trying.
-
-    `body_bytes` counts what an answer unpacks to. The pause before attempt n+1 is a random part of
-    `backoff * 2**n`, at most `longest_backoff`; or what the source asked for with `Retry-After`,
-    where that is no more than `longest_wait`. A longer one ends the run.
-    """
-
-    connect: float = 5
-    read: float = 30
-    answer: float = 120
-    body_bytes: int = 64 * 1024 * 1024
-    attempts: int = 5
-    backoff: float = 1
-    longest_backoff: float = 60
-    longest_wait: float = 180
-
-
-DEFAULT_LIMITS = Limits()
-
-
-class Turns(Protocol):
-    """When a source may be asked, by its budget; `worker.budget.Budget` keeps one."""
-
-    def take(self) -> float:
-        """Take a turn and return 0, or take none and return the seconds until there may be one."""
-
-    def defer(self, seconds: float) -> None:
-        """Give no turn for so long: the source asked for that."""
 
 
 class Http:
@@ -98,11 +67,7 @@ class Http:
         self._backoff = wait_random_exponential(
             multiplier=limits.backoff, max=limits.longest_backoff
         )
-        self._session = _Session()
-        self._session.headers["User-Agent"] = user_agent()
-        self._session.headers["Accept"] = "application/json"
-        # Having an `auth` of its own keeps the session from adding one out of ~/.netrc.
-        self._session.auth = _no_auth
+        self._session = _open_session()
 
     def __enter__(self) -> Self:
         return self
@@ -120,53 +85,84 @@ class Http:
 
     def __call__(self, request: Request, validator: str | None = None) -> Response:
         failures = Failures(self._provider, request)
+        attempts = Attempts(self._limits.request)
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_another),
-            stop=stop_after_attempt(self._limits.attempts),
+            stop=stop_after_attempt(self._limits.attempts) | self._stop_in_time(attempts),
             wait=self._pause_before_next,
             before_sleep=lambda state: self._tell(failures.url, state),
             sleep=lambda seconds: self._sleep(seconds, failures),
             reraise=True,
         )
         try:
-            return retrying(self._get, request, validator, failures)
+            return retrying(self._get, request, validator, failures, attempts)
         except RetryableError as exc:
-            attempts = retrying.statistics.get("attempt_number", 1)
-            if attempts == 1 or exc.code == "stopped":
+            made = retrying.statistics.get("attempt_number", 1)
+            if made == 1 or exc.code == "stopped":
                 raise
             raise RetryableError(
-                f"{exc} ({attempts} attempts){failures.advice(exc)}",
+                f"{exc} ({made} attempts){failures.advice(exc)}",
                 code=exc.code,
                 retry_after=exc.retry_after,
             ) from exc
 
-    def _get(self, request: Request, validator: str | None, failures: Failures) -> Response:
+    def _get(
+        self, request: Request, validator: str | None, failures: Failures, attempts: Attempts
+    ) -> Response:
+        asked_at = self._clock()
         self._wait_for_turn(failures)
         self.requests += 1
         headers = {**request.headers, **({"If-None-Match": validator} if validator else {})}
-        deadline = self._clock() + self._limits.answer
-        status = None
+        seconds = min(self._limits.answer, attempts.begin(asked_at, self._clock()))
+        statuses: list[int] = []
         try:
-            with self._session.get(
-                request.url,
-                params=request.params,
-                headers=headers,
-                timeout=(self._limits.connect, self._limits.read),
-                stream=True,
-                allow_redirects=False,
-            ) as answer:
-                status = answer.status_code
-                return self._take(answer, deadline, failures)
+            return self._exchange(request, headers, seconds, failures, statuses)
         except RetryableError as exc:
             if exc.retry_after:
-                self._turns.defer(exc.retry_after)
+                self._turns.defer(min(exc.retry_after, self._limits.longest_pause), str(exc))
+            raise
+        except SourceError as exc:
+            if exc.code == BUDGET_SPENT:
+                self._turns.spend(str(exc))
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
             failure = failures.raised(exc)
             # What requests raises for a bad header quotes the header.
             raise failure from (exc if isinstance(failure, RetryableError) else None)
         finally:
-            self.told(status)
+            self.told(statuses[0] if statuses else None)
+
+    def _exchange(
+        self,
+        request: Request,
+        headers: dict[str, str],
+        seconds: float,
+        failures: Failures,
+        statuses: list[int],
+    ) -> Response:
+        """Send the request, and read the answer, within the time; note the answer's status."""
+        session = self._session
+
+        def work() -> Response:
+            with session.get(
+                request.url,
+                params=request.params,
+                headers=headers,
+                timeout=(min(self._limits.connect, seconds), min(self._limits.read, seconds)),
+                stream=True,
+                allow_redirects=False,
+            ) as answer:
+                statuses.append(answer.status_code)
+                return self._take(answer, failures)
+
+        try:
+            return session.exchange(work, seconds, self._stop)
+        except StoppedError as exc:
+            self._session = _open_session()
+            raise failures.stopped() from exc
+        except DeadlineExceededError as exc:
+            self._session = _open_session()
+            raise failures.too_slow(seconds) from exc
 
     def _wait_for_turn(self, failures: Failures) -> None:
         """Return once a turn is taken; where it is further off than a run waits, raise.
@@ -179,10 +175,10 @@ class Http:
             if seconds <= 0:
                 return
             if seconds > self._limits.longest_wait:
-                raise failures.deferred(seconds, self._limits.longest_wait)
+                raise failures.deferred(seconds, self._limits.longest_wait, self._turns.said)
             self._sleep(seconds, failures)
 
-    def _take(self, answer: requests.Response, deadline: float, failures: Failures) -> Response:
+    def _take(self, answer: requests.Response, failures: Failures) -> Response:
         etag = answer.headers.get("ETag")
         if answer.status_code == requests.codes.not_modified:
             return Response(b"", etag, not_modified=True)
@@ -190,45 +186,17 @@ class Http:
             raise failures.redirected(answer.headers["Location"])
         asked = seconds_to_wait(answer.headers)
         if answer.status_code != requests.codes.ok:
-            said = self._read_error(answer, deadline, failures)
-            raise failures.status(answer.status_code, said, asked, self._limits.longest_wait)
+            said = _read_error(answer)
+            kind = answer.headers.get("Content-Type", "")
+            raise failures.status(answer.status_code, said, kind, asked, self._limits)
         limit = self._limits.body_bytes
         if (answer.raw.length_remaining or 0) > limit:
             raise failures.too_large(limit)
-        body = self._read(answer, limit + 1, deadline, failures)
+        body = _read(answer, limit + 1)
         if len(body) > limit:
             raise failures.too_large(limit)
-        failures.check(
-            body, answer.headers.get("Content-Type", ""), asked, self._limits.longest_wait
-        )
+        failures.check(body, answer.headers.get("Content-Type", ""), asked, self._limits)
         return Response(body, etag)
-
-    def _read(
-        self, answer: requests.Response, limit: int, deadline: float, failures: Failures
-    ) -> bytes:
-        """Read up to `limit` unpacked bytes, a packet at a time, so that a trickle has an end."""
-        body = bytearray()
-        while len(body) < limit:
-            chunk = answer.raw.read1(min(CHUNK, limit - len(body)), decode_content=True)
-            if not chunk:
-                break
-            body += chunk
-            if self._stop.is_set():
-                raise failures.stopped()
-            if self._clock() > deadline:
-                raise failures.too_slow(self._limits.answer)
-        return bytes(body)
-
-    def _read_error(self, answer: requests.Response, deadline: float, failures: Failures) -> bytes:
-        """Read what an error says, where that can be read: its status tells what to do."""
-        try:
-            return self._read(answer, ERROR_BYTES, deadline, failures)
-        except urllib3.exceptions.HTTPError:
-            return b""
-        except RetryableError as exc:
-            if exc.code == "stopped":
-                raise
-            return b""
 
     def _sleep(self, seconds: float, failures: Failures) -> None:
         if seconds > 0:
@@ -241,6 +209,14 @@ class Http:
     def _pause_before_next(self, state: RetryCallState) -> float:
         asked = _failure(state).retry_after
         return asked or self._backoff(state)
+
+    def _stop_in_time(self, attempts: Attempts) -> Callable[[RetryCallState], bool]:
+        """Make no attempt that would begin after the time for all of them."""
+
+        def is_over(state: RetryCallState) -> bool:
+            return attempts.count(self._clock()) <= state.upcoming_sleep
+
+        return is_over
 
     def _is_worth_another(self, exc: BaseException) -> bool:
         return (
@@ -270,15 +246,30 @@ def _failure(state: RetryCallState) -> RetryableError:
     return failure
 
 
-class _Session(requests.Session):
-    """A session without redirects: `requests` reads even those whole that it is not to follow."""
+def _read(answer: requests.Response, limit: int) -> bytes:
+    """Read up to `limit` unpacked bytes, a packet at a time."""
+    body = bytearray()
+    while len(body) < limit:
+        chunk = answer.raw.read1(min(CHUNK, limit - len(body)), decode_content=True)
+        if not chunk:
+            break
+        body += chunk
+    return bytes(body)
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        return None
+
+def _read_error(answer: requests.Response) -> bytes:
+    """Read what an error says, where that can be read: its status tells what to do."""
+    try:
+        return _read(answer, ERROR_BYTES)
+    except urllib3.exceptions.HTTPError:
+        return b""
 
 
-def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
+def _open_session() -> Session:
+    session = Session()
+    session.headers["User-Agent"] = user_agent()
+    session.headers["Accept"] = "application/json"
+    return session
 
 
 def user_agent() -> str:

@@ -3,21 +3,30 @@
 A message says what was asked (never a key), what came back, and which setting to look at.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from shared.errors import RetryableError, SourceError
+from worker.http_limits import Limits
+from worker.http_words import (
+    LONGEST_WORDS,
+    OF_A_MONTH,
+    OF_THE_KEY,
+    OF_THE_PACE,
+    error_in,
+    shown_url,
+    words_in,
+)
 from worker.sources.base import Request
 
 CODES = {401: "unauthorized", 402: "payment_required", 403: "forbidden", 404: "not_found"}
-LOWEST_ERROR = 400
+BUDGET_SPENT = "budget_spent"
+PAYMENT_REQUIRED = 402
 TOO_MANY = 429
 SERVER_ERRORS = range(500, 600)
 LONGEST_ERROR = 64 * 1024
@@ -27,7 +36,6 @@ MALFORMED = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-SECRETS = ("key", "token", "secret", "auth", "password")
 
 
 class Failures:
@@ -39,6 +47,7 @@ class Failures:
 
     def __init__(self, provider: str, request: Request) -> None:
         self._secrets = [value for value in request.headers.values() if value]
+        self._provider = provider
         self._base_url = f"{provider.upper()}_BASE_URL"
         self._api_key = f"{provider.upper()}_API_KEY"
         self._rate = f"{provider.upper()}_REQUESTS_PER_MINUTE"
@@ -51,24 +60,42 @@ class Failures:
             ) from exc
 
     def status(
-        self, status: int, body: bytes, asked: float | None, longest_wait: float
+        self, status: int, body: bytes, kind: str, asked: float | None, limits: Limits
     ) -> SourceError | RetryableError:
         """Say what an answer with this status means; `asked` is its `Retry-After` in seconds."""
-        message = f"GET {self.url}: HTTP {status}{self._said(body)}"
+        words = self._words(body, kind)
+        message = f"GET {self.url}: HTTP {status}{_quoted(words)}"
         if status == TOO_MANY:
-            return self._rate_limited(message, asked, longest_wait)
+            return self._rate_limited(message, asked, limits)
         if status in SERVER_ERRORS or status == requests.codes.request_timeout:
-            message += self._when(asked, longest_wait)
+            message += _when(asked, limits)
             return RetryableError(message, code=f"http_{status}", retry_after=asked)
-        advice = {
+        if status == PAYMENT_REQUIRED and OF_A_MONTH.search(words):
+            return SourceError(
+                f"{message}; by the provider's count the requests of the month are used, so it is"
+                " not asked before the next month begins (UTC). If the plan has changed, or renews"
+                f" earlier, lift the pause with `worker budget reset {self._provider}`",
+                code=BUDGET_SPENT,
+            )
+        return SourceError(
+            f"{message}; {self._advice(status, words)}", code=CODES.get(status, f"http_{status}")
+        )
+
+    def _advice(self, status: int, words: str) -> str:
+        """Say what to look at; where the provider gave its reason, that comes first."""
+        if status == requests.codes.forbidden and words and not OF_THE_KEY.search(words):
+            return (
+                "that is the provider's reason to refuse this request; check"
+                f" {self._api_key} only where it is about the key"
+            )
+        return {
             401: f"check {self._api_key}",
             402: f"the plan does not cover this call: check {self._api_key}",
             403: f"the provider refuses the key or this address: check {self._api_key}",
             404: f"check {self._base_url}",
         }.get(status, f"the provider does not take this request: check {self._base_url}")
-        return SourceError(f"{message}; {advice}", code=CODES.get(status, f"http_{status}"))
 
-    def check(self, body: bytes, content_type: str, asked: float | None, longest: float) -> None:
+    def check(self, body: bytes, content_type: str, asked: float | None, limits: Limits) -> None:
         """Refuse what came with status 200 and is no answer.
 
         Raises:
@@ -77,9 +104,11 @@ class Failures:
         """
         kind = content_type.partition(";")[0].strip().lower()
         if kind and kind not in {"application/json", "text/json"} and not kind.endswith("+json"):
+            words = self._words(body, kind)
+            check = self._rate if OF_THE_PACE.search(words) else self._base_url
             raise SourceError(
-                f"GET {self.url}: expected JSON, got {kind!r}{self._said(body)};"
-                f" check {self._base_url}",
+                f"GET {self.url}: HTTP 200{_quoted(words)}; expected JSON, got {kind!r}: check"
+                f" {check}",
                 code="not_json",
             )
         first, last = body[:64].lstrip()[:1], body[-64:].rstrip()[-1:]
@@ -88,12 +117,14 @@ class Failures:
             raise RetryableError(f"GET {self.url}: {what}", code="truncated")
         if first == b"{" and len(body) <= LONGEST_ERROR:
             code, text = error_in(body)
-            message = f"GET {self.url}: HTTP 200, with an error in it{self._said(body)}"
+            words = self._words(body, kind)
+            message = f"GET {self.url}: HTTP 200, with an error in it{_quoted(words)}"
             if code == TOO_MANY:
-                raise self._rate_limited(message, asked, longest)
+                raise self._rate_limited(message, asked, limits)
             if text:
+                check = self._rate if OF_THE_PACE.search(words) else self._api_key
                 raise SourceError(
-                    f"{message}; check {self._api_key} and {self._base_url}", code="error_answer"
+                    f"{message}; check {check} and {self._base_url}", code="error_answer"
                 )
 
     def raised(self, exc: Exception) -> SourceError | RetryableError:
@@ -166,15 +197,15 @@ class Failures:
 
     def too_slow(self, seconds: float) -> RetryableError:
         return RetryableError(
-            f"GET {self.url}: the body was not complete after {seconds:g} s", code="timeout"
+            f"GET {self.url}: the answer was not complete after {seconds:.3g} s", code="timeout"
         )
 
-    def deferred(self, seconds: float, longest: float) -> RetryableError:
-        at = datetime.now(UTC) + timedelta(seconds=seconds)
+    def deferred(self, seconds: float, longest: float, said: str | None) -> RetryableError:
+        why = f"; it said: {said}" if said else ""
         return RetryableError(
             f"GET {self.url}: not asked, for the source asked for a pause that lasts"
             f" {seconds:.0f} s more, and a run waits {longest:.0f} s at most: try again after"
-            f" {at:%Y-%m-%dT%H:%M:%SZ}",
+            f" {_after(seconds)}, or lift it with `worker budget reset {self._provider}`{why}",
             code="rate_limited",
             retry_after=seconds,
         )
@@ -182,42 +213,42 @@ class Failures:
     def stopped(self) -> RetryableError:
         return RetryableError(f"GET {self.url}: stopped before it was answered", code="stopped")
 
-    def _rate_limited(self, message: str, asked: float | None, longest: float) -> RetryableError:
-        message += self._when(asked, longest)
+    def _rate_limited(self, message: str, asked: float | None, limits: Limits) -> RetryableError:
+        message += _when(asked, limits)
         return RetryableError(message, code="rate_limited", retry_after=asked)
 
-    def _when(self, asked: float | None, longest: float) -> str:
-        if not asked:
-            return ""
-        pause = f"; it asks for a pause of {asked:.0f} s"
-        if asked <= longest:
-            return pause
-        at = datetime.now(UTC) + timedelta(seconds=asked)
-        return (
-            f"{pause}, and a run waits {longest:.0f} s at most: try again after"
-            f" {at:%Y-%m-%dT%H:%M:%SZ}"
-        )
-
-    def _said(self, body: bytes) -> str:
-        """Quote what a body says of the error, in short and without the key."""
-        _, text = error_in(body)
-        text = text or body[:400].decode(errors="replace")
+    def _words(self, body: bytes, kind: str) -> str:
+        """Give what a body says of the error, in short and without the key."""
+        text = words_in(body, kind)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        text = " ".join(text.split())
-        return f": {text[:200]!r}" if text else ""
+        return text[:LONGEST_WORDS]
 
 
-def shown_url(request: Request) -> str:
-    """Show a request's URL, without a user, a password, or a parameter that may be a key."""
-    parts = urlsplit(request.url)
-    host = parts.netloc.rpartition("@")[2]
-    params = {
-        name: "***" if any(word in name.lower() for word in SECRETS) else value
-        for name, value in request.params.items()
-    }
-    query = f"?{urlencode(params, safe='*')}" if params else ""
-    return f"{parts.scheme}://{host}{parts.path}{query}"
+def _quoted(words: str) -> str:
+    return f": {words!r}" if words else ""
+
+
+def _when(asked: float | None, limits: Limits) -> str:
+    """Say which pause the source asks for, and what of it is kept."""
+    if not asked:
+        return ""
+    pause = f"; it asks for a pause of {asked:.0f} s"
+    if asked <= limits.longest_wait:
+        return pause
+    if asked > limits.longest_pause:
+        return (
+            f"{pause}, which is believed for {limits.longest_pause:.0f} s: one request probes after"
+            f" {_after(limits.longest_pause)}"
+        )
+    return (
+        f"{pause}, and a run waits {limits.longest_wait:.0f} s at most: try again after"
+        f" {_after(asked)}"
+    )
+
+
+def _after(seconds: float) -> str:
+    return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
@@ -242,31 +273,6 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
 def _http_date(text: str) -> datetime:
     read = parsedate_to_datetime(text)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def error_in(body: bytes) -> tuple[int | None, str | None]:
-    """Find the code and the text of an error in a JSON body, in the forms that providers use.
-
-    `{"error": "text"}`, `{"error": {"code": 429, "message": "text"}}`,
-    `{"status": {"error_code": 429, "error_message": "text"}}`, `{"status": 400, "error": "text"}`,
-    `{"code": 429, "message": "text"}`.
-    """
-    try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(document, dict):
-        return None, None
-    error, status = document.get("error"), document.get("status")
-    if isinstance(status, dict):
-        code, text = status.get("error_code"), status.get("error_message")
-    elif isinstance(error, dict):
-        code, text = error.get("code"), error.get("message")
-    else:
-        code, text = document.get("code", status), error
-    if not isinstance(code, int) or code < LOWEST_ERROR:
-        return None, str(text) if text else None
-    return code, str(text or document.get("message") or f"error {code}")
 
 
 def _never_connected(exc: Exception) -> bool:

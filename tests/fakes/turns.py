@@ -9,6 +9,8 @@ class MemoryTurns:
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.deferred: list[float] = []
+        self.said: str | None = None
+        self.spent: list[str] = []
         self._gap = 60 / per_minute
         self._clock = clock
         self._next = clock()
@@ -20,6 +22,10 @@ class MemoryTurns:
         self._next = now + self._gap
         return 0
 
-    def defer(self, seconds: float) -> None:
+    def defer(self, seconds: float, said: str = "") -> None:
+        self.said = said
         self.deferred.append(seconds)
         self._next = max(self._next, self._clock() + seconds)
+
+    def spend(self, said: str) -> None:
+        self.spent.append(said)

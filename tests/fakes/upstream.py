@@ -64,6 +64,7 @@ class Answer:
     stalls: bool = False
     resets: bool = False
     trickles: bool = False
+    slow_headers: bool = False
     after: threading.Event | None = None
     late_by: float = 0
 
@@ -180,6 +181,11 @@ def late(seconds: float) -> Answer:
 def trickle() -> Answer:
     """Send the body a byte at a time, 20 bytes a second, so that no read ever times out."""
     return Answer(trickles=True)
+
+
+def slow_headers() -> Answer:
+    """Send the headers a byte at a time, 20 bytes a second, so that no read ever times out."""
+    return Answer(slow_headers=True)
 
 
 RATE_LIMIT = {
@@ -400,6 +406,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(answer.status)
         for name, value in headers.items():
             self.send_header(name, value)
+        if answer.slow_headers:
+            self._trickle(b"".join(self._headers_buffer))
+            self._headers_buffer = []
         self.end_headers()
         if answer.status != HTTPStatus.NOT_MODIFIED:
             self._write(content[: answer.cut_at], answer)
@@ -411,6 +420,9 @@ class _Handler(BaseHTTPRequestHandler):
             for _ in range(answer.repeat):
                 self.wfile.write(content)
             return
+        self._trickle(content)
+
+    def _trickle(self, content: bytes) -> None:
         for byte in content:
             self.wfile.write(bytes([byte]))
             if self.server.upstream.closing.wait(0.05):
