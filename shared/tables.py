@@ -48,7 +48,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -307,6 +307,8 @@ runs = Table(
     Column("phase_seconds", JSONB, nullable=False, server_default="{}"),
     Column("prices_compared", BigInteger, nullable=False, server_default="0"),
     Column("prices_jumped", BigInteger, nullable=False, server_default="0"),
+    Column("rejects_dropped", BigInteger, nullable=False, server_default="0"),
+    Column("rejects_dropped_reasons", JSONB, nullable=False, server_default="{}"),
     CheckConstraint(
         "records_fetched = records_new + records_unchanged + records_rejected", name="counts_add_up"
     ),
@@ -358,9 +360,27 @@ rejects = Table(
     _time("first_seen_at", now=True),
     _time("last_seen_at", now=True),
     _time("resolved_at", nullable=True),
+    Column("dismissed_by", Text),
+    Column("dismissed_reason", Text),
     UniqueConstraint("source", "payload_hash"),
     Index("ix_rejects_open", "source", "id", postgresql_where=text("resolved_at IS NULL")),
 )
+"""Refused payloads. Open while `resolved_at` is null; one that was dismissed has its reason too."""
+
+pruned_rejects = Table(
+    "pruned_rejects",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False),
+    _time("seen_before"),
+    Column("rejects", BigInteger, nullable=False),
+    Column("times_seen", BigInteger, nullable=False),
+    Column("archive", Text),
+    Column("digest", LargeBinary),
+    _time("pruned_at", now=True),
+)
+"""Refused payloads that are here no more: those of a source that were seen last before a time, and
+how often they had been seen. `archive` is the file that has them, null where they were dropped."""
 
 drift = Table(
     "drift",
@@ -408,7 +428,13 @@ request_budgets = Table(
     Column("requests", BigInteger, nullable=False, server_default="0"),
     _time("next_request_at"),
     _time("updated_at", now=True),
+    _time("paused_at", nullable=True),
+    _time("paused_until", nullable=True),
+    Column("pause_reason", Text),
+    Column("pause_said", Text),
 )
+"""Requests of a month by provider, when the next may go by its pace, and a pause that the provider
+asked for. `pause_reason` is `rate_limited` or `budget_spent`, `pause_said` a message."""
 
 identity_events = Table(
     "identity_events",

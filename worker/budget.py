@@ -9,7 +9,7 @@ forget one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ class Budget:
     """
 
     def __init__(self, engine: Engine, source: JsonApi) -> None:
+        self.said: str | None = None
         self._engine = engine
         self._source = source
         self._connection: Connection | None = None
@@ -65,15 +66,22 @@ class Budget:
         ).one()
         if turn.is_taken:
             return 0
+        self.said = turn.pause_said if turn.is_paused else None
+        if turn.is_paused and turn.pause_reason == "budget_spent":
+            raise _spent_there(source, turn.paused_until, turn.pause_said)
         if turn.used >= source.requests_per_month:
             raise _spent(source, turn.used, turn.month)
         return max(float(turn.wait or 0), SOON)
 
-    def defer(self, seconds: float) -> None:
+    def defer(self, seconds: float, said: str = "") -> None:
         """Have no process ask for so long."""
-        self._execute("defer", seconds=seconds)
+        self._execute("defer", seconds=seconds, said=said)
 
-    def _execute(self, statement: str, **values: float) -> Any:
+    def spend(self, said: str) -> None:
+        """Have no process ask before the next month."""
+        self._execute("spend", said=said)
+
+    def _execute(self, statement: str, **values: float | str) -> Any:
         if self._connection is None:
             connection = self._engine.connect()
             self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -90,6 +98,20 @@ def _spent(source: JsonApi, used: int, month: date) -> SourceError:
         f"{_variable(source)}",
         code="budget_spent",
     )
+
+
+def _spent_there(source: JsonApi, until: datetime, said: str) -> SourceError:
+    return SourceError(
+        f"{source.name}: not asked before {until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}, for the"
+        f" provider said that the requests of the month are used; lift the pause with `worker"
+        f" budget reset {source.provider}`; it said: {said}",
+        code="budget_spent",
+    )
+
+
+def lift_pause(conn: Connection, provider: str) -> bool:
+    """Let a provider be asked at once; say whether it was ever asked."""
+    return bool(conn.execute(STATEMENTS["lift"], {"source": provider}).rowcount)
 
 
 def _variable(source: JsonApi) -> str:
@@ -115,6 +137,9 @@ class Usage:
     requests_a_pass: int
     requests_a_day: int
     requests_a_second: float | None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    pause_said: str | None = None
 
     @property
     def left(self) -> int:
@@ -194,6 +219,9 @@ def read_usage(conn: Connection, sources: Sequence[JsonApi]) -> list[Usage]:
                 renews_at=own[0].renews_at,
                 last_at=own[0].last_at,
                 next_request_at=own[0].next_request_at,
+                paused_until=own[0].paused_until,
+                pause_reason=own[0].pause_reason if own[0].paused_until else None,
+                pause_said=own[0].pause_said if own[0].paused_until else None,
                 requests_a_pass=sum(needed[row.source] for row in own if row.source not in seldom),
                 requests_a_day=sum(needed[source] for source in seldom),
                 requests_a_second=sum(float(row.requests_a_second or 0) for row in own) or None,

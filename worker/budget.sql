@@ -1,9 +1,12 @@
 -- Each statement is a transaction of its own. Times are the server's: one clock for every process.
+-- That clock may be set back. A pause that began more than a minute from now is none then; nor is a
+-- turn more than a minute ahead, since every pace has at least one a minute.
 
 -- name: take_turn
--- Count one request and say when the next may go, unless it is too early or the month's are used.
--- The last SELECT sees the row as it was before, which is what stood in the way. A month that
--- begins starts at 0; a clock that was set back does not begin an old one again.
+-- Count one request and say when the next may go, unless it is too early, the source asked for a
+-- pause, or the month's are used. The last SELECT sees the row as it was before, which is what stood
+-- in the way. A month that begins starts at 0; a clock that was set back does not begin an old one
+-- again.
 WITH this AS (
   SELECT now() AS instant, CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date) AS month
 ), taken AS (
@@ -14,22 +17,54 @@ WITH this AS (
     requests = CASE WHEN b.month < excluded.month THEN 1 ELSE b.requests + 1 END,
     next_request_at = excluded.next_request_at,
     updated_at = excluded.updated_at
-  WHERE b.next_request_at <= excluded.updated_at
+  WHERE (b.next_request_at <= excluded.updated_at
+         OR b.next_request_at > excluded.updated_at + interval '61 seconds')
+    AND (b.paused_until IS NULL OR b.paused_until <= excluded.updated_at
+         OR b.paused_at > excluded.updated_at + interval '1 minute')
     AND (b.month < excluded.month OR b.requests < :budget)
   RETURNING source
+), stood AS (
+  SELECT b.*, b.paused_until > this.instant
+              AND b.paused_at <= this.instant + interval '1 minute' AS is_paused
+  FROM request_budgets AS b, this WHERE b.source = :source
 )
 SELECT
   EXISTS (SELECT FROM taken) AS is_taken,
   CASE WHEN b.month >= this.month THEN b.requests ELSE 0 END AS used,
-  extract(epoch FROM b.next_request_at - this.instant) AS wait,
-  greatest(b.month, this.month) AS month
-FROM this LEFT JOIN request_budgets AS b ON b.source = :source
+  extract(epoch FROM CASE WHEN b.is_paused THEN greatest(b.paused_until, b.next_request_at)
+                          ELSE b.next_request_at END - this.instant) AS wait,
+  greatest(b.month, this.month) AS month,
+  coalesce(b.is_paused, false) AS is_paused, b.paused_until, b.pause_reason, b.pause_said
+FROM this LEFT JOIN stood AS b ON true
 
 -- name: defer
--- Let nobody ask the source for so many seconds from now.
+-- Let no process ask the source for so many seconds from now; a longer pause stands. The release
+-- before goes by `next_request_at` alone.
 UPDATE request_budgets
-SET next_request_at = greatest(next_request_at, now() + :seconds * interval '1 second'),
-  updated_at = now()
+SET next_request_at = now() + :seconds * interval '1 second',
+    paused_at = now(), paused_until = now() + :seconds * interval '1 second',
+    pause_reason = 'rate_limited', pause_said = :said, updated_at = now()
+WHERE source = :source
+  AND (paused_until IS NULL OR paused_until < now() + :seconds * interval '1 second'
+       OR paused_at > now() + interval '1 minute')
+
+-- name: spend
+-- Let no process ask the source before the next month begins.
+UPDATE request_budgets
+SET next_request_at = renews_at, paused_at = now(), paused_until = renews_at,
+    pause_reason = 'budget_spent', pause_said = :said, updated_at = now()
+FROM (
+  SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
+) AS next_month (renews_at)
+WHERE source = :source
+
+-- name: lift
+-- Let the source be asked at once. A month that lies ahead was counted by a wrong clock.
+UPDATE request_budgets
+SET paused_at = NULL, paused_until = NULL, pause_reason = NULL, pause_said = NULL,
+    next_request_at = now(), updated_at = now(),
+    requests = CASE WHEN month > now() AT TIME ZONE 'UTC' THEN 0 ELSE requests END,
+    month = least(month, CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date))
 WHERE source = :source
 
 -- name: read_usage
@@ -49,6 +84,10 @@ SELECT
     AS renews_at,
   b.updated_at AS last_at,
   b.next_request_at,
+  CASE WHEN b.paused_until > this.instant AND b.paused_at <= this.instant + interval '1 minute'
+       THEN b.paused_until END AS paused_until,
+  b.pause_reason,
+  b.pause_said,
   (
     SELECT ceil(avg(r.requests)) FROM (
       SELECT requests FROM runs

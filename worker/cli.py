@@ -18,6 +18,7 @@ from shared.settings import SOURCES, Settings
 from worker import local, loop, report
 from worker.commands.api_keys import api_keys
 from worker.commands.base import FILE, SOURCE, Commands, as_json, open_worker, stop_on_signals
+from worker.commands.budget import budget
 from worker.commands.checkpoint import checkpoint
 from worker.commands.drift import drift
 from worker.commands.identity import identity
@@ -307,6 +308,7 @@ def verify_(ctx: click.Context, as_json: bool) -> None:
 
 
 main.add_command(checkpoint)
+main.add_command(budget)
 main.add_command(api_keys)
 main.add_command(rejects)
 main.add_command(drift)

@@ -15,8 +15,10 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
+    stop_any,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 
 from shared.errors import RetryableError, SourceError
 from worker.http_failures import BUDGET_SPENT, Failures, seconds_to_wait
@@ -88,7 +90,10 @@ class Http:
         attempts = Attempts(self._limits.request)
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_another),
-            stop=stop_after_attempt(self._limits.attempts) | self._stop_in_time(attempts),
+            stop=stop_any(
+                stop_after_attempt(self._limits.attempts),
+                _StopInTime(attempts, self._clock),
+            ),
             wait=self._pause_before_next,
             before_sleep=lambda state: self._tell(failures.url, state),
             sleep=lambda seconds: self._sleep(seconds, failures),
@@ -210,14 +215,6 @@ class Http:
         asked = _failure(state).retry_after
         return asked or self._backoff(state)
 
-    def _stop_in_time(self, attempts: Attempts) -> Callable[[RetryCallState], bool]:
-        """Make no attempt that would begin after the time for all of them."""
-
-        def is_over(state: RetryCallState) -> bool:
-            return attempts.count(self._clock()) <= state.upcoming_sleep
-
-        return is_over
-
     def _is_worth_another(self, exc: BaseException) -> bool:
         return (
             isinstance(exc, RetryableError)
@@ -244,6 +241,17 @@ def _failure(state: RetryCallState) -> RetryableError:
     failure = state.outcome.exception() if state.outcome else None
     assert isinstance(failure, RetryableError)  # noqa: S101 - `retry` lets no other through
     return failure
+
+
+class _StopInTime(stop_base):
+    """Make no attempt that would begin after the time for all of them."""
+
+    def __init__(self, attempts: Attempts, clock: Callable[[], float]) -> None:
+        self._attempts = attempts
+        self._clock = clock
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        return self._attempts.count(self._clock()) <= retry_state.upcoming_sleep
 
 
 def _read(answer: requests.Response, limit: int) -> bytes:

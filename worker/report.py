@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, literal, select
@@ -68,12 +69,20 @@ def budget(usage: Usage) -> dict[str, Any]:
         "renews_at": usage.renews_at,
         "runs_out_at": usage.runs_out_at,
         "next_request_at": usage.next_request_at,
+        "paused_until": usage.paused_until,
+        "pause_reason": usage.pause_reason,
+        "pause_said": usage.pause_said,
     }
 
 
 def budget_sentence(usage: Usage) -> str:
     """Say the same to a person."""
     used = f"{usage.source}: {usage.used} of {usage.budget} requests of the month used"
+    if usage.paused_until:
+        return (
+            f"{used}; paused until {usage.paused_until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ} "
+            f"({usage.pause_reason}); `worker budget reset {usage.source}` lifts the pause"
+        )
     if not usage.left:
         return f"{used}; it is asked again from {usage.renews_at:%Y-%m-%d %H:%M:%SZ}"
     if usage.runs_out_at is None:

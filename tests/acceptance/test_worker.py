@@ -244,7 +244,7 @@ def test_migrate_makes_the_api_login_and_it_may_only_read(empty_database_url: UR
     login = empty_database_url.set(username="kasparro_web", password="p'w\\d%\"")
     env = environ(empty_database_url, API_DATABASE_URL=login.render_as_string(hide_password=False))
 
-    assert run_command("migrate", env, tmp_path).stdout == "schema is at revision 0005\n"
+    assert run_command("migrate", env, tmp_path).stdout == "schema is at revision 0006\n"
     assert run_command("migrate", env, tmp_path).returncode == 0
 
     reader = create_engine(login)

@@ -406,14 +406,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(answer.status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if answer.slow_headers:
-            self._trickle(b"".join(self._headers_buffer))
-            self._headers_buffer = []
-        self.end_headers()
+        self._end_headers(answer)
         if answer.status != HTTPStatus.NOT_MODIFIED:
             self._write(content[: answer.cut_at], answer)
         if answer.stalls:
             self.server.upstream.closing.wait(60)
+
+    def _end_headers(self, answer: Answer) -> None:
+        if answer.slow_headers:
+            self._trickle(b"".join(self._headers_buffer))
+            self._headers_buffer = []
+        self.end_headers()
 
     def _write(self, content: bytes, answer: Answer) -> None:
         if not answer.trickles:

@@ -180,7 +180,7 @@ def test_a_long_pause_that_the_source_asked_for_outlasts_the_worker(
         assert len(upstream.asked) == 1
         assert kept(engine) == first
 
-        set_back(engine, next_request_at="now()")
+        set_back(engine, next_request_at="now()", paused_until="now()")
         ran = run_worker(ONLY_GECKO, env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
@@ -224,7 +224,7 @@ def test_told_to_stop_a_worker_that_waits_for_its_turn_ends_and_takes_none(
     with Upstream(assets=SIZE) as upstream:
         env = environ(database_url, upstream)
         run_worker(ONLY_PAPRIKA, env, tmp_path)
-        set_back(engine, next_request_at="now() + interval '150 s'")
+        set_back(engine, paused_at="now()", paused_until="now() + interval '150 s'")
         with start_worker(ONLY_PAPRIKA, env, tmp_path) as worker:
             until(is_running)
             worker.send_signal(signal.SIGTERM)

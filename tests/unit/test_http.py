@@ -257,7 +257,9 @@ def test_an_error_whose_body_is_cut_off_is_judged_by_its_status(upstream, http, 
 def test_a_page_for_people_with_status_200_is_no_answer(upstream, http, markets):
     upstream.always(says.html())
 
-    with pytest.raises(SourceError, match=r"'Just a moment...'; expected JSON, got 'text/html'") as no:
+    with pytest.raises(
+        SourceError, match=r"'Just a moment...'; expected JSON, got 'text/html'"
+    ) as no:
         http(markets)
 
     assert no.value.code == "not_json"
