@@ -29,6 +29,10 @@ class Expectations:
     """A source that brought (nearly) nothing new for longer is frozen: `partial`."""
     min_new_share: Decimal = Decimal("0.01")
     """A run with a smaller share of new records brought nearly nothing new."""
+    listed_by: str | None = None
+    """The source whose list names all coins that this one has values of."""
+    min_listed_share: Decimal = Decimal("0.75")
+    """A snapshot with a smaller share of the coins on that list is `partial`."""
     read_every: timedelta | None = None
     """The loop leaves out a source whose last good run is younger. None: it has every turn."""
 
@@ -88,6 +92,7 @@ EXPECTATIONS: Mapping[str, Expectations] = {
         max_reject_share=Decimal("0.10"),
         max_reject_rise=Decimal("0.02"),
         max_unchanged_for=timedelta(minutes=30),
+        listed_by="coingecko_coins",
     ),
     "coingecko_coins": _CONTRACTS,
     "coinpaprika_contracts": _CONTRACTS,

@@ -78,7 +78,10 @@ class Page:
     `next_cursor` is where the next page starts, and where the next run starts after the last.
     `validator` is the page's `ETag`, to be kept under `validator_key` and offered with the next
     request for the same page. A page that is `not_modified` has no records; `known_count` is how
-    many it held when it was read.
+    many it held when it was read. `digest` stands for the ids of its records.
+
+    A page that `restarts` has no records: the snapshot begins anew after it. `notice` is what the
+    log should say of how the source pages.
     """
 
     records: Sequence[RawRecord]
@@ -88,6 +91,9 @@ class Page:
     validator: str | None = None
     not_modified: bool = False
     known_count: int = 0
+    digest: str | None = None
+    restarts: bool = False
+    notice: str | None = None
 
 
 VALUES = (

@@ -8,6 +8,7 @@ OUTCOMES = ("succeeded", "partial", "failed")
 TOO_MANY_REJECTS = "too_many_rejects"
 EMPTY_ANSWER = "empty_answer"
 FEWER_RECORDS = "fewer_records"
+FEWER_THAN_LISTED = "fewer_than_listed"
 MORE_REJECTS = "more_rejects"
 FROZEN = "frozen"
 
@@ -15,6 +16,7 @@ REASONS = {
     TOO_MANY_REJECTS: "failed",
     EMPTY_ANSWER: "failed",
     FEWER_RECORDS: "partial",
+    FEWER_THAN_LISTED: "partial",
     MORE_REJECTS: "partial",
     FROZEN: "partial",
 }

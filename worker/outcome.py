@@ -15,6 +15,7 @@ from shared.expectations import Expectations
 from shared.runs import (
     EMPTY_ANSWER,
     FEWER_RECORDS,
+    FEWER_THAN_LISTED,
     FROZEN,
     MORE_REJECTS,
     REASONS,
@@ -58,12 +59,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """What the source gave before. `unchanged_for`: since when it brought next to nothing new."""
+    """What the source gave before. `unchanged_for`: since when it brought next to nothing new.
+
+    `listed` is how many coins the provider's own list had when it was last read.
+    """
 
     snapshot: int | None = None
     reject_shares: Sequence[Decimal] = ()
     unchanged_for: timedelta | None = None
     last_reason: str | None = None
+    listed: int | None = None
 
 
 def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> Ending:
@@ -73,6 +78,7 @@ def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> E
         or _nothing_since_rejects(source, found, normal)
         or _empty_answer(source, found, normal)
         or _fewer_records(source, expects, found, normal)
+        or _fewer_than_listed(source, expects, found, normal)
         or _more_rejects(source, expects, found, normal)
         or _frozen(source, expects, found, normal)
         or Ending("succeeded")
@@ -134,6 +140,20 @@ def _fewer_records(
         f"{source}: {found.snapshot} records where about {normal.snapshot} were expected, less "
         f"than {share:.0%}; the source may be answering in part. If it really has no more, accept "
         f"it with `worker checkpoint clear {source}`",
+    )
+
+
+def _fewer_than_listed(
+    source: str, expects: Expectations, found: Found, normal: Normal
+) -> Ending | None:
+    share = expects.min_listed_share
+    if found.snapshot is None or not normal.listed or found.snapshot >= share * normal.listed:
+        return None
+    return _ending(
+        FEWER_THAN_LISTED,
+        f"{source}: {found.snapshot} records where the provider's own list has {normal.listed} "
+        f"coins, less than {share:.0%}; the source may be answering in part. If the list is out of "
+        f"date, read it again with `worker run --once --source {expects.listed_by}`",
     )
 
 

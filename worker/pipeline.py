@@ -250,6 +250,10 @@ class _Run:
 
     def _batches(self, page: Page) -> Iterator[Batch]:
         """Cut a page into batches. Only the last moves the cursor on to the next page."""
+        if page.notice:
+            log.warning("the source does not page as asked", notice=page.notice)
+        if page.restarts:
+            self.snapshot_progress = self.known = 0
         if page.not_modified:
             self.pages_not_modified += 1
             self.known += page.known_count

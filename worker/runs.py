@@ -288,7 +288,21 @@ def read_normal(
         [Decimal(share) for share in conn.scalars(shares)],
         conn.scalar(select(func.now() - since)),
         checkpoint.last_reason if has_rejects else None,
+        _read_listed(conn, EXPECTATIONS[source].listed_by),
     )
+
+
+def _read_listed(conn: Connection, listed_by: str | None) -> int | None:
+    """Count the coins on a provider's list, as its newest whole reading had them."""
+    if listed_by is None:
+        return None
+    columns = runs.c
+    stmt = (
+        select(columns.records_fetched + columns.records_known - columns.records_rejected)
+        .where(columns.source == listed_by, columns.command == "run")
+        .where(columns.outcome == "succeeded", _is_since_cleared(listed_by))
+    )
+    return conn.scalar(stmt.order_by(columns.id.desc()).limit(1))
 
 
 def clear_checkpoint(engine: Engine, source: str) -> bool:

@@ -208,6 +208,7 @@ class Upstream:
         self.asked: deque[Asked] = deque(maxlen=100_000)
         self.requires: dict[str, str] = {}
         self.etags = etags
+        self.page_cap = 250
         self.empty_platforms: list[str] = []
         self.closing = threading.Event()
         self._lock = threading.Condition()
@@ -313,7 +314,7 @@ class Upstream:
     def _markets(self, params: Mapping[str, str]) -> Answer:
         if "vs_currency" not in params:
             return status(422, {"error": "Missing parameter vs_currency"})
-        size = min(int(params.get("per_page", "100")), 250)
+        size = min(int(params.get("per_page", "100")), self.page_cap)
         start = (int(params.get("page", "1")) - 1) * size
         coins = self.market.markets(params.get("order", "market_cap_desc"))[start : start + size]
         return Answer(body=b"[" + b",".join(map(self.market.market, coins)) + b"]")

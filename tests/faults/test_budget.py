@@ -79,14 +79,14 @@ def test_failed_calls_count(engine: Engine, database_url: URL, tmp_path: Path):
         ran = run_worker(ONLY_GECKO, env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
-        assert kept(engine).requests == len(upstream.asked) == 6
-        assert last_run(engine).requests == 6
+        assert kept(engine).requests == len(upstream.asked) == 7
+        assert last_run(engine).requests == 7
 
         upstream.answers(status(402))
         ran = run_worker(ONLY_GECKO, env, tmp_path)
 
         assert ran.returncode == 1
-        assert kept(engine).requests == len(upstream.asked) == 7
+        assert kept(engine).requests == len(upstream.asked) == 8
 
 
 def test_an_answer_that_nothing_changed_counts(engine: Engine, database_url: URL, tmp_path: Path):
@@ -96,8 +96,8 @@ def test_an_answer_that_nothing_changed_counts(engine: Engine, database_url: URL
             ran = run_worker(ONLY_GECKO, env, tmp_path)
             assert ran.returncode == 0, ran.stderr
 
-        assert last_run(engine).pages_not_modified == 3
-        assert kept(engine).requests == len(upstream.asked) == 6
+        assert last_run(engine).pages_not_modified == 4
+        assert kept(engine).requests == len(upstream.asked) == 8
 
 
 def test_with_the_budget_spent_the_source_is_not_asked_until_the_month_is_over(
@@ -119,8 +119,8 @@ def test_with_the_budget_spent_the_source_is_not_asked_until_the_month_is_over(
         ran = run_worker(ONLY_GECKO, env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
-        assert upstream.asked[-1].params["page"] == "3"
-        assert kept(engine).requests == 1
+        assert upstream.asked[-1].params["page"] == "4"
+        assert kept(engine).requests == 2
 
 
 def test_the_loop_says_at_each_interval_that_the_budget_is_spent_and_asks_nothing(
@@ -184,7 +184,7 @@ def test_a_long_pause_that_the_source_asked_for_outlasts_the_worker(
         ran = run_worker(ONLY_GECKO, env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
-        assert kept(engine).requests == len(upstream.asked) == 4
+        assert kept(engine).requests == len(upstream.asked) == 5
 
 
 def test_a_short_pause_is_waited_out_by_the_worker_that_comes_after_a_killed_one(
@@ -316,7 +316,7 @@ def test_status_shows_what_is_used_of_each_budget_and_when_it_runs_out(
     database_url: URL, tmp_path: Path
 ):
     with Upstream(assets=SIZE) as upstream:
-        env = environ(database_url, upstream, COINGECKO_REQUESTS_PER_MONTH=3)
+        env = environ(database_url, upstream, COINGECKO_REQUESTS_PER_MONTH=4)
         run_worker("run --once --source coingecko --source coinpaprika", env, tmp_path)
     ran = run_worker("status --json", env, tmp_path)
     table = run_worker("status", env, tmp_path)
@@ -324,8 +324,8 @@ def test_status_shows_what_is_used_of_each_budget_and_when_it_runs_out(
     gecko, paprika = json.loads(ran.stdout)["budgets"]
     assert (gecko["source"], gecko["requests_used"], gecko["requests_budget"]) == (
         "coingecko",
-        3,
-        3,
+        4,
+        4,
     )
     assert gecko["runs_out_at"] is not None
     assert (paprika["source"], paprika["requests_used"], paprika["runs_out_at"]) == (
@@ -333,5 +333,5 @@ def test_status_shows_what_is_used_of_each_budget_and_when_it_runs_out(
         1,
         None,
     )
-    assert "coingecko: 3 of 3 requests of the month used; it is asked again from " in table.stdout
+    assert "coingecko: 4 of 4 requests of the month used; it is asked again from " in table.stdout
     assert "coinpaprika: 1 of 1000000 requests of the month used; the rest lasts " in table.stdout

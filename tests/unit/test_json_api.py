@@ -64,14 +64,15 @@ def record(text: str | bytes):
 # Pages
 
 
-def test_coingecko_is_asked_page_after_page_in_a_stable_order_until_a_short_one(
+def test_coingecko_is_asked_page_after_page_in_a_stable_order_until_an_empty_one(
     upstream, coingecko, http
 ):
     pages = list(coingecko.pages(http, None, {}))
 
-    assert [len(page.records) for page in pages] == [250, 250, 100]
-    assert [page.cursor for page in pages] == [None, {"page": 2}, {"page": 3}]
-    assert [page.next_cursor for page in pages] == [{"page": 2}, {"page": 3}, None]
+    assert [len(page.records) for page in pages] == [250, 250, 100, 0]
+    cursors = [{"page": 2}, {"page": 3}, {"page": 4}]
+    assert [page.cursor for page in pages] == [None, *cursors]
+    assert [page.next_cursor for page in pages] == [*cursors, None]
     assert ids(pages) == sorted(coin.slug for coin in upstream.market.coins)
     assert upstream.asked[1].path == "/api/v3/coins/markets"
     assert upstream.asked[1].params == {
@@ -95,8 +96,8 @@ def test_a_market_that_fills_its_last_page_ends_with_an_empty_one(http):
 def test_reading_goes_on_at_the_cursor(upstream, coingecko, http):
     pages = list(coingecko.pages(http, {"page": 3}, {}))
 
-    assert [len(page.records) for page in pages] == [100]
-    assert [asked.params["page"] for asked in upstream.asked] == ["3"]
+    assert [len(page.records) for page in pages] == [100, 0]
+    assert [asked.params["page"] for asked in upstream.asked] == ["3", "4"]
 
 
 def test_coinpaprika_says_everything_in_one_answer(upstream, coinpaprika, http):
@@ -122,10 +123,10 @@ def test_pages_that_did_not_change_are_not_sent_again(upstream, coingecko, http)
 
     second = list(coingecko.pages(http, None, validators(first)))
 
-    assert [page.not_modified for page in second] == [True, True, True]
-    assert [page.known_count for page in second] == [250, 250, 100]
+    assert [page.not_modified for page in second] == [True, True, True, True]
+    assert [page.known_count for page in second] == [250, 250, 100, 0]
     assert [page.next_cursor for page in second] == [page.next_cursor for page in first]
-    assert all("if-none-match" in asked.headers for asked in list(upstream.asked)[3:])
+    assert all("if-none-match" in asked.headers for asked in list(upstream.asked)[4:])
 
 
 def test_only_the_pages_that_changed_are_sent_again(upstream, coingecko, http):
@@ -135,7 +136,7 @@ def test_only_the_pages_that_changed_are_sent_again(upstream, coingecko, http):
 
     pages = list(coingecko.pages(http, None, known))
 
-    assert [page.not_modified for page in pages] == [True, False, True]
+    assert [page.not_modified for page in pages] == [True, False, True, True]
 
 
 def test_a_validator_is_for_what_was_asked_and_never_holds_the_key(upstream):

@@ -70,6 +70,8 @@ def pages(source: Source, payload: Path, cursor: Cursor | None) -> Iterator[Page
         assert validator is None
         if request.url.endswith("/contracts"):
             return Response(b'["coinpaprika_contracts"]')
+        if request.params.get("page", "1") != "1":
+            return Response(b"[]")
         return Response(payload.read_bytes(), 'W/"1"', fetched_at=NOON)
 
     return source.pages(fetch, cursor, {})
@@ -233,4 +235,6 @@ def test_a_cursor_can_be_stored_and_gone_on_from(source, payload):
     for number, page in enumerate(read):
         cursor = json.loads(json.dumps(page.cursor))
         rest = list(pages(source, payload, cursor))
-        assert [each.records for each in rest] == [each.records for each in read[number:]]
+        # After short pages alone, larger ones may have taken their place: it begins anew.
+        expected = [Page([], page.cursor, None), *read] if rest[0].restarts else read[number:]
+        assert [each.records for each in rest] == [each.records for each in expected]

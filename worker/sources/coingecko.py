@@ -1,12 +1,14 @@
 """CoinGecko's market list, in US dollars.
 
 Docs: https://docs.coingecko.com/reference/coins-markets (10 000 calls a month on the demo plan; the
-limit a minute differs between documents, and failed calls count). The answer has no total: a page
-that is not full is the last. `market_cap_desc` moves coins between pages while they are read;
-`id_asc` does not. `precision=full` keeps the digits that the answer is rounded to otherwise. A
-market cap or a supply of 0 is one that nobody verified; nearly every other value can be null.
+limit a minute differs between documents, and failed calls count). The answer has no total: an empty
+page is the end, which costs one request more than there are pages. A page that is not full is no
+end, since a provider may cap `per_page`. `market_cap_desc` moves coins between pages while they are
+read; `id_asc` does not. `precision=full` keeps the digits that the answer is rounded to otherwise.
+A market cap or a supply of 0 is one that nobody verified; nearly every other value can be null.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +25,7 @@ from worker.sources.base import (
     StrippedString,
 )
 from worker.sources.json_api import JsonApi
+from worker.sources.paging import held
 
 PER_PAGE = 250
 ABOUT_ALL = 17_000
@@ -57,6 +60,8 @@ class Coingecko(JsonApi):
     schema: ClassVar = MarketSchema()
     drift_policy: ClassVar = {"current_price": Policy.FAIL}
 
+    page_size = PER_PAGE
+
     requests_per_month: int = 10_000
     plan: str | None = None
 
@@ -86,7 +91,9 @@ class Coingecko(JsonApi):
         )
 
     def requests_a_pass(self, records: int) -> int:
-        return (records or ABOUT_ALL) // PER_PAGE + 1
+        return math.ceil((records or ABOUT_ALL) / PER_PAGE) + 1
 
     def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
-        return {"page": self.page_number(cursor) + 1} if count >= PER_PAGE else None
+        if not count:
+            return None
+        return {"page": self.page_number(cursor) + 1, **held(cursor, PER_PAGE, count)}

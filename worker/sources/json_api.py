@@ -1,22 +1,27 @@
 """Sources that answer JSON over HTTP: one response is a page, its records are in one list."""
 
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 from shared.errors import SourceError
 from shared.records import Cursor, Page, RawRecord
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.sources.json_records import split_records
+from worker.sources.paging import Step, Walk
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonApi(Source):
     """A source whose pages are JSON lists, each element one record."""
 
+    page_size: ClassVar[int | None] = None
+    """How many records a page is asked to hold; None where one answer holds all."""
     base_url: str
     requests_per_minute: int
     requests_per_month: int
@@ -54,20 +59,30 @@ class JsonApi(Source):
     def pages(
         self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
     ) -> Iterator[Page]:
-        """Ask for page after page.
+        """Ask for page after page, until an empty one, or what `Walk` says is the end.
 
         Raises:
             SourceError: `not_json`, `not_a_list`; `paging_loop` for a page with the same records as
                 an earlier one of this run; `not_modified_unasked`; and whatever `fetch` raises.
         """
-        seen: dict[bytes, int] = {}
+        walk = Walk(self.page_size)
+        walk.resume(cursor)
         while True:
             page = self.page(fetch, cursor, validators)
-            if loop := self._loop(page, seen):
-                # What the pages before brought is none of theirs: begin anew next time.
+            number, count = self.page_number(cursor), len(page.records) + page.known_count
+            step = walk.step(number, count, page.digest)
+            if step is Step.GO_ON:
+                yield replace(page, notice=walk.notice(number, count))
+            elif step is Step.RESTART:
+                yield Page([], cursor, None, restarts=True, notice=_restarted(number, count))
+                walk, cursor = Walk(self.page_size), None
+                continue
+            else:
+                # Where a loop begins, what the pages before brought is not their own: begin anew.
                 yield Page([], cursor, None)
-                raise loop
-            yield page
+                if step is Step.END:
+                    return
+                raise self._loop(number, walk.seen[page.digest or ""])
             if page.next_cursor is None:
                 return
             cursor = page.next_cursor
@@ -82,8 +97,16 @@ class JsonApi(Source):
         if not response.not_modified:
             records = self.records(response, cursor, where)
             following = self.next_cursor(cursor, len(records))
-            etag = Validator(response.etag, len(records)).dump() if response.etag else None
-            return Page(records, cursor, following, validator_key=key, validator=etag)
+            digest = self._digest(records)
+            etag = Validator(response.etag, len(records), digest) if response.etag else None
+            return Page(
+                records,
+                cursor,
+                following,
+                validator_key=key,
+                validator=etag.dump() if etag else None,
+                digest=digest,
+            )
         if known is None:
             raise SourceError(
                 f"{self.name}: {where}: HTTP 304 to a request without If-None-Match; check"
@@ -91,7 +114,14 @@ class JsonApi(Source):
                 code="not_modified_unasked",
             )
         following = self.next_cursor(cursor, known.count)
-        return Page([], cursor, following, not_modified=True, known_count=known.count)
+        return Page(
+            [],
+            cursor,
+            following,
+            not_modified=True,
+            known_count=known.count,
+            digest=known.digest,
+        )
 
     def records(
         self,
@@ -113,29 +143,24 @@ class JsonApi(Source):
             code=code,
         )
 
-    def _loop(self, page: Page, seen: dict[bytes, int]) -> SourceError | None:
-        """Tell a page that brings what an earlier one brought: the source ignores the cursor."""
-        if not page.records:
-            return None
-        number = self.page_number(page.cursor)
-        earlier = seen.setdefault(self._digest(page.records), number)
-        if earlier == number:
-            return None
+    def _loop(self, number: int, earlier: int) -> SourceError:
+        """Say of a page that it brings what an earlier one did: the source ignores the cursor."""
         return SourceError(
             f"{self.name}: page {number} has the same records as page {earlier}; the source"
             f" does not page: check {self.provider.upper()}_BASE_URL",
             code="paging_loop",
         )
 
-    def _digest(self, records: Sequence[RawRecord]) -> bytes:
+    def _digest(self, records: Sequence[RawRecord]) -> str:
         """Condense whose records these are: by id, since prices move while a loop goes round."""
-        id_key = self.schema.fields["external_id"].data_key or "external_id"
+        id_field = self.schema.fields.get("external_id")
+        id_key = (id_field.data_key if id_field else None) or "external_id"
         digest = sha256()
         for record in records:
             own = record.document.get(id_key) if record.document else None
             digest.update(own.encode(errors="replace") if isinstance(own, str) else record.payload)
             digest.update(b"\n")
-        return digest.digest()
+        return digest.hexdigest()[:DIGEST_LENGTH]
 
     def validator_key(self, cursor: Cursor | None) -> str:
         """Name the page among the checkpoint's validators: what was asked, apart from the key."""
@@ -156,19 +181,37 @@ class JsonApi(Source):
         yield Page(split_records(body, self.name, name), None, None)
 
 
+def _restarted(number: int, count: int) -> str:
+    return (
+        f"page {number} holds {count} records, and pages had another size when this pass began:"
+        " read from the first page again, since records may lie between"
+    )
+
+
+DIGEST_LENGTH = 16
+_DIGEST = re.compile(f"[0-9a-f]{{{DIGEST_LENGTH}}}")
+
+
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """A page's `ETag`, and how many records the page held: a 304 tells only the first."""
+    """A page's `ETag`, how many records the page held, and a digest of their ids.
+
+    A 304 tells only the first. What 0.1.0 stored has no digest.
+    """
 
     etag: str
     count: int
+    digest: str | None = None
 
     def dump(self) -> str:
-        return f"{self.count} {self.etag}"
+        return " ".join(filter(None, [str(self.count), self.etag, self.digest]))
 
     @classmethod
     def parse(cls, text: str | None) -> "Validator | None":
         if text is None:
             return None
-        count, etag = text.split(" ", 1)
-        return cls(etag, int(count))
+        count, rest = text.split(" ", 1)
+        etag, _, digest = rest.rpartition(" ")
+        if etag and _DIGEST.fullmatch(digest):
+            return cls(etag, int(count), digest)
+        return cls(rest, int(count))
