@@ -29,6 +29,9 @@ DRIFT = "drift"
 WEIGHED = (*REASONS, DRIFT)
 """The reasons of runs that came to their end, and were weighed; any other one broke off."""
 
+REJECT_STATES = ("open", "resolved", "dismissed")
+"""What a refused record can be: refused still, passed after all, or closed by a person."""
+
 PHASES: Mapping[str, str] = {
     "wait": "Waiting for a turn by the request budget, and between attempts",
     "fetch": "Asking the source, and receiving its answers",

@@ -95,6 +95,7 @@ class Settings:
     fail_after_n_records: int | None
     fault: Fault | None
     raw_retention_days: int | None
+    reject_retention_days: int | None
     environment: str | None
     log_level: str
     log_format: str | None
@@ -221,6 +222,9 @@ class _Environment(Schema):
     )
     raw_retention_days = fields.Integer(
         data_key="RAW_RETENTION_DAYS", load_default=None, validate=validate.Range(1, 36500)
+    )
+    reject_retention_days = fields.Integer(
+        data_key="REJECT_RETENTION_DAYS", load_default=None, validate=validate.Range(1, 36500)
     )
     fault = fields.Method(data_key="FAULT", deserialize="read_fault", load_default=None)
     environment = fields.String(

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -41,6 +42,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     func,
     text,
 )
@@ -366,6 +368,16 @@ rejects = Table(
     Index("ix_rejects_open", "source", "id", postgresql_where=text("resolved_at IS NULL")),
 )
 """Refused payloads. Open while `resolved_at` is null; one that was dismissed has its reason too."""
+
+
+def has_state(state: str) -> ColumnElement[bool]:
+    """Whether a reject is in one of `shared.runs.REJECT_STATES`."""
+    is_open = rejects.c.resolved_at.is_(None)
+    if state == "open":
+        return is_open
+    is_dismissed = rejects.c.dismissed_reason.is_not(None)
+    return is_dismissed if state == "dismissed" else and_(~is_open, ~is_dismissed)
+
 
 pruned_rejects = Table(
     "pruned_rejects",

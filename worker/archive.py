@@ -1,7 +1,9 @@
-"""Raw records in a Parquet file: written, made durable, read back; needs the extra `parquet`."""
+"""Records in a Parquet file: written, made durable, read back; needs the extra `parquet`."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from itertools import count
@@ -11,7 +13,57 @@ from uuid import uuid4
 
 from shared.errors import ArchiveError, ConfigurationError
 
-COLUMNS = ("external_id", "observed_at", "payload_hash", "run_id", "ingested_at", "payload")
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of an archive and their types, by the names of pyarrow's functions.
+
+    `payload` is the column whose SHA-256 begins with what is in `payload_hash`.
+    """
+
+    columns: Mapping[str, str]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(self.columns)
+
+    def is_sound(self, row: Sequence[Any]) -> bool:
+        """Whether a row's payload is the one that was hashed."""
+        payload = row[self.names.index("payload")]
+        received = payload.encode() if isinstance(payload, str) else bytes(payload)
+        hashed = bytes(row[self.names.index("payload_hash")])
+        return sha256(received).digest()[: len(hashed)] == hashed
+
+
+RAW_RECORDS = Layout(
+    {
+        "external_id": "string",
+        "observed_at": "timestamp",
+        "payload_hash": "binary",
+        "run_id": "int32",
+        "ingested_at": "timestamp",
+        "payload": "string",
+    }
+)
+
+REJECTS = Layout(
+    {
+        "id": "int64",
+        "external_id": "string",
+        "position": "string",
+        "reasons": "string",
+        "payload": "binary",
+        "payload_hash": "binary",
+        "first_run_id": "int32",
+        "last_run_id": "int32",
+        "times_seen": "int64",
+        "first_seen_at": "timestamp",
+        "last_seen_at": "timestamp",
+        "resolved_at": "timestamp",
+        "dismissed_by": "string",
+        "dismissed_reason": "string",
+    }
+)
 
 
 def require_parquet() -> None:
@@ -28,9 +80,12 @@ def require_parquet() -> None:
 
 
 def write_archive(
-    parts: Iterable[Sequence[Sequence[Any]]], folder: Path, name: str
+    parts: Iterable[Sequence[Sequence[Any]]],
+    folder: Path,
+    name: str,
+    layout: Layout = RAW_RECORDS,
 ) -> tuple[Path, bytes]:
-    """Write raw records, some at a time, to a new file; return it and its SHA-256.
+    """Write records, some at a time, to a new file; return it and its SHA-256.
 
     The file has its name once all of it is on the disk and was read back. None is overwritten: one
     that holds the same records, from a time that was cut off, is taken instead.
@@ -41,17 +96,17 @@ def write_archive(
     partial = folder / f".{name}.{uuid4().hex}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _publish(partial, _write(partial, parts), name)
+        return _publish(partial, _write(partial, parts, layout), name, layout)
     except OSError as exc:
         raise ArchiveError(f"{name}: not archived: {exc}") from exc
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _publish(partial: Path, written: bytes, name: str) -> tuple[Path, bytes]:
+def _publish(partial: Path, written: bytes, name: str, layout: Layout) -> tuple[Path, bytes]:
     """Give the file its name, once it holds what was written."""
     folder = partial.parent
-    if _digest_of(partial) != written:
+    if _digest_of(partial, layout) != written:
         raise ArchiveError(
             f"{name}: not archived: what was read back is not what was written, or a payload is "
             "not the one that was hashed; `worker verify` tells"
@@ -61,29 +116,25 @@ def _publish(partial: Path, written: bytes, name: str) -> tuple[Path, bytes]:
         if not file.exists():
             os.link(partial, file)  # unlike a rename, refuses to replace
             break
-        if _digest_of(file) == written:
+        if _digest_of(file, layout) == written:
             break
     _sync(folder)
     with file.open("rb") as archive:
         return file.absolute(), file_digest(archive, "sha256").digest()
 
 
-def _write(file: Path, parts: Iterable[Sequence[Sequence[Any]]]) -> bytes:
+def _write(file: Path, parts: Iterable[Sequence[Sequence[Any]]], layout: Layout) -> bytes:
     """Write the file and see it to the disk; return the digest of its records."""
     # Here and not above: it is optional, and large.
     import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]  # noqa: PLC0415
 
     instant = pyarrow.timestamp("us", "UTC")
-    types = (
-        pyarrow.string(),
-        instant,
-        pyarrow.binary(),
-        pyarrow.int32(),
-        instant,
-        pyarrow.string(),
-    )
-    schema = pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
+    types = [
+        instant if kind == "timestamp" else getattr(pyarrow, kind)()
+        for kind in layout.columns.values()
+    ]
+    schema = pyarrow.schema(list(zip(layout.names, types, strict=True)))
     digest = sha256()
     with file.open("xb") as sink:
         with ParquetWriter(sink, schema, compression="zstd") as writer:
@@ -100,17 +151,17 @@ def _write(file: Path, parts: Iterable[Sequence[Sequence[Any]]]) -> bytes:
     return digest.digest()
 
 
-def read_archive(file: Path) -> Iterator[tuple[Any, ...]]:
-    """Yield the raw records of an archive, in the order in which they were written."""
+def read_archive(file: Path, layout: Layout = RAW_RECORDS) -> Iterator[tuple[Any, ...]]:
+    """Yield the records of an archive, in the order in which they were written."""
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     with ParquetFile(file) as archive:
         for group in range(archive.num_row_groups):
-            table = archive.read_row_group(group, columns=list(COLUMNS))
+            table = archive.read_row_group(group, columns=list(layout.names))
             yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def _digest_of(file: Path) -> bytes:
+def _digest_of(file: Path, layout: Layout) -> bytes:
     """Return the digest of an archive's records; none where a payload is not its hash.
 
     Nor of a file that is no archive: one that broke off, or somebody else's.
@@ -119,8 +170,8 @@ def _digest_of(file: Path) -> bytes:
 
     digest = sha256()
     try:
-        for row in read_archive(file):
-            if sha256(row[5].encode()).digest()[:16] != bytes(row[2]):
+        for row in read_archive(file, layout):
+            if not layout.is_sound(row):
                 return b""
             digest.update(_line(row))
     except (ArrowException, AttributeError, LookupError, TypeError, ValueError):
@@ -129,10 +180,14 @@ def _digest_of(file: Path) -> bytes:
 
 
 def _line(row: Sequence[Any]) -> bytes:
-    external_id, observed_at, payload_hash, run_id, ingested_at, payload = row
-    times = f"{observed_at.timestamp()!r} {ingested_at.timestamp()!r}"
-    key = f"{bytes(payload_hash).hex()} {run_id} {times} {len(external_id)} {external_id}"
-    return f"{key} {len(payload)} {payload}\n".encode()
+    return f"{[_plain(value) for value in row]!r}\n".encode(errors="surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    """Give a value as it reads whether it comes from Postgres or from the file."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return bytes(value) if isinstance(value, memoryview) else value
 
 
 def _sync(folder: Path) -> None:

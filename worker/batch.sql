@@ -217,6 +217,7 @@ UPDATE rejects SET resolved_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
 -- name: insert_rejects
 -- One row for each refused payload, however often it comes again. Where two files give it different
 -- reasons, the lesser ones stand, whichever came first; one that had been resolved has those of now.
+-- One that was dismissed stays so.
 INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
                           first_run_id, last_run_id, times_seen)
 SELECT :source, min(external_id), min(position),
@@ -227,7 +228,8 @@ ON CONFLICT (source, payload_hash) DO UPDATE
 SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.reasons)
                    ELSE excluded.reasons END,
     last_run_id = excluded.last_run_id, last_seen_at = now(),
-    times_seen = r.times_seen + excluded.times_seen, resolved_at = NULL
+    times_seen = r.times_seen + excluded.times_seen,
+    resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END
 
 -- name: count_batch
 -- A price jumped that is more than twice, or less than half, what the listing's was before: the

@@ -94,8 +94,13 @@ def weigh_import(source: str, expects: Expectations, found: Found) -> Ending:
     )
 
 
+def has_too_many_rejects(expects: Expectations, seen: int, rejected: int) -> bool:
+    """Whether a run refused more of what it saw than its source's runs may."""
+    return rejected > expects.max_reject_share * seen
+
+
 def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Ending | None:
-    if found.rejected <= expects.max_reject_share * found.seen:
+    if not has_too_many_rejects(expects, found.seen, found.rejected):
         return None
     return _ending(
         TOO_MANY_REJECTS,

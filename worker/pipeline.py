@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Protocol
@@ -23,11 +23,12 @@ from shared.errors import (
 )
 from shared.partitions import periods_ahead, periods_of
 from shared.records import Claim, Observation, Page, RawRecord, Reject
-from worker import drift, partitions, runs, staging, store
+from shared.runs import TOO_MANY_REJECTS
+from worker import drift, partitions, rejects, runs, staging, store
 from worker.check import check
 from worker.faults import Faults
 from worker.locks import locked
-from worker.outcome import Ending, Found, weigh, weigh_import
+from worker.outcome import Ending, Found, has_too_many_rejects, weigh, weigh_import
 from worker.phases import Phases
 from worker.runs import Checkpoint
 from worker.sources.base import Fetch, Request, Response, Source
@@ -130,6 +131,7 @@ class _Run:
         self.snapshot_progress = 0
         self.is_whole = False
         self.is_read = False
+        self.expected = 0
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
@@ -137,7 +139,10 @@ class _Run:
             ahead = periods_ahead(self.options.clock())
             partitions.create_partitions(conn, name, ahead, self.options.faults.of_batch(name, 0))
             with conn.begin():
-                for interrupted in runs.close_interrupted_runs(conn, name):
+                closed = runs.close_interrupted_runs(conn, name)
+                checkpoint = runs.read_checkpoint(conn, name)
+                self.expected = checkpoint.snapshot_records or 0
+                for interrupted in closed:
                     log.warning(
                         "an earlier run was interrupted; what it had committed is kept",
                         source=name,
@@ -145,7 +150,9 @@ class _Run:
                         batches=interrupted.batches,
                         records=interrupted.records,
                     )
-                checkpoint = runs.read_checkpoint(conn, name)
+                    self._drop_excess(
+                        conn, interrupted.run_id, interrupted.records, interrupted.rejected
+                    )
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
                 self.shapes = drift.shape_counter(conn, self.source)
@@ -182,6 +189,7 @@ class _Run:
                     saw_most=not self.is_whole or 2 * self.counts.fetched >= self.snapshot_progress,
                 )
                 ending = drift.weigh(self.source.name, judged, ending)
+            ending = self._bound_rejects(conn, ending)
             runs.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
@@ -198,6 +206,29 @@ class _Run:
             rejected=self.counts.rejected,
         )
         return ending
+
+    def _bound_rejects(self, conn: Connection, ending: Ending) -> Ending:
+        """Keep some payloads of a run with too many rejects, and say so in its ending."""
+        seen = self.counts.fetched + self.known
+        dropped = self._drop_excess(conn, self.run_id, seen, self.counts.rejected, ending.reason)
+        if not dropped:
+            return ending
+        said = f"{ending.error or 'too many records were rejected'}. The payloads of {dropped} of"
+        return replace(
+            ending,
+            error=f"{said} them were not kept, only counted by reason: the source is read again",
+        )
+
+    def _drop_excess(
+        self, conn: Connection, run_id: int, seen: int, rejected: int, reason: str | None = None
+    ) -> int:
+        """Drop payloads where a run refused too many of what a snapshot holds that comes again."""
+        if not self.source.is_snapshot or self.is_import:
+            return 0
+        expects, of = self.source.expects, max(seen, self.expected)
+        if reason != TOO_MANY_REJECTS and not has_too_many_rejects(expects, of, rejected):
+            return 0
+        return rejects.drop_excess(conn, self.source.name, run_id)
 
     def ask(self, request: Request, validator: str | None = None) -> Response:
         """Fetch, and count what of it was waiting and what fetching."""

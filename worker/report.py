@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Select, func, literal, select
 
 from shared.expectations import EXPECTATIONS
 from shared.settings import SOURCES
-from shared.tables import EVERY_RAW, assets, checkpoints, listings, rejects, runs
+from shared.tables import EVERY_RAW, assets, checkpoints, has_state, listings, rejects, runs
 from worker.budget import Usage
-from worker.retry import Wanted, has_reason
+from worker.rejects import has_reason
+from worker.retry import Wanted
 
 Rows = Sequence[Any]
 """Rows of a result, their columns as attributes."""
@@ -122,13 +123,13 @@ class RejectFilter:
     """Which refused records to show.
 
     `reason` is a part of one of their reasons, `run_id` a run that saw them first or last, and
-    `resolved` None takes open and resolved ones.
+    `state` one of `shared.runs.REJECT_STATES`, or all.
     """
 
     source: str | None = None
     reason: str | None = None
     run_id: int | None = None
-    resolved: bool | None = False
+    state: str = "open"
 
     def of(self, stmt: Select[Any]) -> Select[Any]:
         stmt = _of_source(stmt, rejects.c.source, self.source)
@@ -137,10 +138,7 @@ class RejectFilter:
         if self.run_id is not None:
             seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
             stmt = stmt.where(literal(self.run_id).in_(seen_by))
-        if self.resolved is not None:
-            is_open = rejects.c.resolved_at.is_(None)
-            stmt = stmt.where(~is_open if self.resolved else is_open)
-        return stmt
+        return stmt if self.state == "all" else stmt.where(has_state(self.state))
 
 
 def read_rejects(conn: Connection, limit: int, wanted: RejectFilter) -> Rows:

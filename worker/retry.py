@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, select
+from sqlalchemy import Connection, Engine, Row, Select, select
 from sqlalchemy.exc import DBAPIError
 
 from shared.db import is_away, reachable, refusal
@@ -26,16 +26,11 @@ from worker.locks import locked
 from worker.outcome import Ending
 from worker.phases import Phases
 from worker.pipeline import Options, Result
+from worker.rejects import has_reason
 from worker.sources.base import Source
 from worker.store import Batch, Counts
 
 log = structlog.get_logger(__name__)
-
-
-def has_reason(part: str) -> ColumnElement[bool]:
-    """Whether the text is a part of one of a reject's reasons."""
-    reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
-    return select(reason.c.value).where(func.strpos(reason.c.value, part) > 0).exists()
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,7 @@ class Interrupted:
     run_id: int
     batches: int
     records: int
+    rejected: int
 
 
 def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
@@ -192,7 +193,7 @@ def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
             ),
             finished_at=func.now(),
         )
-        .returning(runs.c.id, runs.c.batches, runs.c.records_fetched)
+        .returning(runs.c.id, runs.c.batches, runs.c.records_fetched, runs.c.records_rejected)
     )
     closed = [Interrupted(*row) for row in conn.execute(stmt)]
     if closed:

@@ -23,13 +23,17 @@ WHERE (c.batches, c.records_fetched, c.records_new, c.records_unchanged, c.recor
       <> (r.batches, r.fetched, r.new, r.unchanged, r.rejected)
 
 -- name: rejects_are_stored
+-- A run with too many keeps some of their payloads, and counts the others; old ones were pruned.
 SELECT r.source AS what,
-       format('runs rejected %s records, the table holds %s', r.rejected, coalesce(s.seen, 0))
-       AS why
-FROM (SELECT source, sum(records_rejected) AS rejected FROM runs GROUP BY source) AS r
+       format('runs rejected %s records; the table holds %s, %s were not kept, %s were pruned',
+              r.rejected, coalesce(s.seen, 0), r.dropped, coalesce(p.seen, 0)) AS why
+FROM (SELECT source, sum(records_rejected) AS rejected, sum(rejects_dropped) AS dropped
+      FROM runs GROUP BY source) AS r
 LEFT JOIN (SELECT source, sum(times_seen) AS seen FROM rejects GROUP BY source) AS s
        USING (source)
-WHERE r.rejected <> coalesce(s.seen, 0)
+LEFT JOIN (SELECT source, sum(times_seen) AS seen FROM pruned_rejects GROUP BY source) AS p
+       USING (source)
+WHERE r.rejected <> coalesce(s.seen, 0) + r.dropped + coalesce(p.seen, 0)
 
 -- name: rejects_are_sound
 SELECT 'reject ' || r.id || ' (' || r.source || ')' AS what,

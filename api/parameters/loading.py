@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from api import cursors
 from api.parameters import Count, NameList, QueryString, SourceList, page_size
 from api.parameters.fields import Since
-from shared.runs import OUTCOMES
+from shared.runs import OUTCOMES, REJECT_STATES
 
 COMMANDS = ("run", "import", "retry")
 
@@ -149,8 +149,10 @@ class RejectsParameters(PagedParameters):
 
     state = fields.String(
         load_default="open",
-        validate=validate.OneOf(["open", "resolved", "all"]),
-        metadata={"description": "Those that are refused still, were mended since, or both."},
+        validate=validate.OneOf([*REJECT_STATES, "all"]),
+        metadata={
+            "description": "Those that are refused still, passed since, were dismissed, or all."
+        },
     )
     reason = fields.String(
         load_default=None,

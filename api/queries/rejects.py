@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, literal, select
 
 from api.queries.pages import Page, read_page
-from shared.tables import rejects
+from shared.tables import has_state, rejects
 
 PREVIEW_BYTES = 2000
 """Enough for 500 characters, whatever they are."""
@@ -27,6 +27,8 @@ OWN = (
     "first_run_id",
     "last_run_id",
     "resolved_at",
+    "dismissed_by",
+    "dismissed_reason",
     "payload_hash",
 )
 
@@ -69,8 +71,7 @@ def _conditions(wanted: RejectFilters) -> list[ColumnElement[bool]]:
     if wanted.sources:
         conditions.append(rejects.c.source.in_(wanted.sources))
     if wanted.state != "all":
-        is_open = rejects.c.resolved_at.is_(None)
-        conditions.append(is_open if wanted.state == "open" else ~is_open)
+        conditions.append(has_state(wanted.state))
     if wanted.reason is not None:
         reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
         holds = func.strpos(reason.c.value, wanted.reason) > 0

@@ -30,7 +30,14 @@ OWN = (
 )
 """Columns that are shown as they are."""
 
-ALONE = ("cursor_before", "cursor_after", "prices_compared", "prices_jumped")
+ALONE = (
+    "cursor_before",
+    "cursor_after",
+    "prices_compared",
+    "prices_jumped",
+    "rejects_dropped",
+    "rejects_dropped_reasons",
+)
 """Columns that are shown of one run, and not in lists."""
 
 

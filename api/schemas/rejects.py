@@ -62,7 +62,16 @@ class RejectFieldsSchema(Schema):
     times_seen = fields.Integer()
     first_run_id = fields.Integer()
     last_run_id = fields.Integer()
-    resolved_at = instant("When it passed after all; null while it is refused", nullable=True)
+    resolved_at = instant(
+        "When it passed after all, or was dismissed; null while it is refused", nullable=True
+    )
+    dismissed_by = fields.String(
+        allow_none=True, metadata={"description": "Who dismissed it; null where nobody did"}
+    )
+    dismissed_reason = fields.String(
+        allow_none=True,
+        metadata={"description": "Why it was dismissed", "example": "a test coin of the provider"},
+    )
     payload_hash = Hex(
         metadata={
             "description": "The first 16 bytes of its SHA-256",

@@ -115,6 +115,20 @@ class RunDetailSchema(ComparedRunSchema):
         allow_none=True,
         metadata={"description": "The checkpoint when it ended; null is the beginning"},
     )
+    rejects_dropped = fields.Integer(
+        metadata={
+            "description": "Rejected records whose payloads were not kept, since there were too "
+            "many and the source is read again"
+        }
+    )
+    rejects_dropped_reasons = Json(
+        metadata={
+            "description": "How many of these by reason, without the value in it",
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "example": {"current_price: negative": 16900},
+        }
+    )
     previous_run_id = fields.Integer(
         allow_none=True, metadata={"description": "The run of this source before it"}
     )

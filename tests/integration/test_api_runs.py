@@ -185,6 +185,8 @@ def test_a_run_shows_its_counts_rates_times_and_checkpoints(client, engine):
         "batches": 3,
         "prices_compared": 4,
         "prices_jumped": 1,
+        "rejects_dropped": 0,
+        "rejects_dropped_reasons": {},
         "cursor_before": {"page": 2, "exact": "0.1"},
         "cursor_after": None,
         "previous_run_id": before,

@@ -1,24 +1,37 @@
-"""`worker prune`: old raw records out of the database."""
+"""`worker prune`: old raw records and old rejects out of the database."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from shared.settings import LISTING_SOURCES, Settings
+from shared.settings import LISTING_SOURCES, SOURCES, Settings
 from worker.archive import require_parquet
 from worker.commands.base import open_worker
 from worker.prune import Old, find_old, prune
+from worker.prune_rejects import OldRejects, find_old_rejects, prune_rejects
+from worker.service import Worker
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What is to be done, and in which folder it is archived; without `yes`, it is only told."""
+
+    worker: Worker
+    names: Sequence[str]
+    folder: Path | None
+    yes: bool
 
 
 @click.command("prune")
 @click.option(
     "--source",
     "names",
-    type=click.Choice(LISTING_SOURCES),
+    type=click.Choice(SOURCES),
     multiple=True,
     help="Only this source; may be repeated.",
 )
@@ -31,36 +44,72 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 def prune_(
     settings: Settings, names: Sequence[str], folder: Path | None, drop: bool, yes: bool
 ) -> None:
-    """Take raw records out that are older than RAW_RETENTION_DAYS; observations are kept.
+    """Take out raw records older than RAW_RETENTION_DAYS, and rejects than REJECT_RETENTION_DAYS.
 
-    Whole partitions go: months, and before 2026 years. Each is archived, the archive read back, and
+    Observations are kept. Of raw records whole partitions go: months, and before 2026 years; of
+    rejects those that were seen last before that day. Each is archived, the archive read back, and
     then it is dropped; killed half-way, start it again.
     """
     if folder and drop:
         raise click.UsageError("--archive keeps a copy and --drop keeps none: say one of them")
-    if settings.raw_retention_days is None:
+    days, reject_days = settings.raw_retention_days, settings.reject_retention_days
+    if days is None:
         click.echo("raw records are kept for ever: RAW_RETENTION_DAYS is not set")
+    if reject_days is None:
+        click.echo("rejects are kept for ever: REJECT_RETENTION_DAYS is not set")
+    if days is None and reject_days is None:
         return
     if yes and not folder and not drop:
         raise click.UsageError("say what becomes of them: --archive FOLDER, or --drop")
     if folder:
         require_parquet()
-    retention = timedelta(days=settings.raw_retention_days)
     with open_worker(settings) as worker:
-        for name in names or LISTING_SOURCES:
-            if not yes:
-                _show(name, find_old(worker.engine, name, retention))
-                continue
-            at = worker.faults.of_batch(name, 0)
-            gone = 0
-            for pruned in prune(worker.engine, name, retention, folder, at):
-                where = f"archived in {pruned.archive}" if pruned.archive else "dropped"
-                click.echo(f"{name}: {_describe(pruned.old)}: {where}")
-                gone += 1
-            if not gone:
-                click.echo(f"{name}: nothing is older than {settings.raw_retention_days} days")
+        pruning = Pruning(worker, names or SOURCES, folder, yes)
+        if days is not None:
+            _prune_raw(pruning, days)
+        if reject_days is not None:
+            _prune_rejects(pruning, reject_days)
     if not yes:
         click.echo("nothing was changed; --yes with --archive FOLDER or --drop does it")
+
+
+def _prune_raw(pruning: Pruning, days: int) -> None:
+    engine, retention = pruning.worker.engine, timedelta(days=days)
+    for name in pruning.names:
+        if name not in LISTING_SOURCES:
+            continue
+        if not pruning.yes:
+            _show(name, find_old(engine, name, retention))
+            continue
+        at = pruning.worker.faults.of_batch(name, 0)
+        gone = 0
+        for pruned in prune(engine, name, retention, pruning.folder, at):
+            where = f"archived in {pruned.archive}" if pruned.archive else "dropped"
+            click.echo(f"{name}: {_describe(pruned.old)}: {where}")
+            gone += 1
+        if not gone:
+            click.echo(f"{name}: nothing is older than {days} days")
+
+
+def _prune_rejects(pruning: Pruning, days: int) -> None:
+    engine, retention = pruning.worker.engine, timedelta(days=days)
+    for name in pruning.names:
+        if not pruning.yes:
+            old = find_old_rejects(engine, name, retention)
+            verb = "would go" if old.rejects else "nothing would go"
+        else:
+            at = pruning.worker.faults.of_batch(name, 0)
+            old, archive = prune_rejects(engine, name, retention, pruning.folder, at)
+            verb = f"archived in {archive}" if archive else "dropped"
+        if old.rejects or not pruning.yes:
+            click.echo(f"{name}: {_describe_rejects(old)}: {verb}")
+
+
+def _describe_rejects(old: OldRejects) -> str:
+    return (
+        f"{old.rejects} rejects in {old.bytes} bytes, seen last before "
+        f"{old.before:%Y-%m-%dT%H:%M:%SZ}"
+    )
 
 
 def _show(name: str, found: Sequence[Old]) -> None:

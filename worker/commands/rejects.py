@@ -1,14 +1,18 @@
-"""`worker rejects`: what was refused, and why; and reading it again."""
+"""`worker rejects`: what was refused, and why; reading it again; and closing it."""
 
 import base64
+import getpass
+from collections.abc import Sequence
 from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 from shared.db import reachable
 from shared.settings import SOURCES, Settings
 from worker import report
 from worker.commands.base import SOURCE, Commands, as_json, open_worker, stop_on_signals
+from worker.rejects import Unwanted, count_unwanted, dismiss
 from worker.report import RejectFilter
 from worker.retry import Wanted
 from worker.service import Worker
@@ -20,7 +24,7 @@ NAMED = 20
 
 @click.group(cls=Commands)
 def rejects() -> None:
-    """Show refused records, and read them again."""
+    """Show refused records, read them again, or dismiss them."""
 
 
 @rejects.command("list")
@@ -28,7 +32,8 @@ def rejects() -> None:
 @click.option("--reason", help="Only records with this text in one of their reasons.")
 @click.option("--run", "run_id", type=int, help="Only those that this run saw first, or last.")
 @click.option("--resolved", "state", flag_value="resolved", help="Those that were mended since.")
-@click.option("--all", "state", flag_value="all", help="Open ones and resolved ones.")
+@click.option("--dismissed", "state", flag_value="dismissed", help="Those that were dismissed.")
+@click.option("--all", "state", flag_value="all", help="All of them.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
 )
@@ -44,8 +49,7 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     as_json: bool,
 ) -> None:
     """Show open rejects, those seen last first, and how many there are by reason."""
-    resolved = None if state == "all" else state == "resolved"
-    wanted = RejectFilter(source, reason, run_id, resolved)
+    wanted = RejectFilter(source, reason, run_id, state or "open")
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = report.read_rejects(conn, limit, wanted)
         counts = report.count_rejects(conn, wanted)
@@ -127,6 +131,50 @@ def rejects_retry(
     ctx.exit(0 if succeeded else 1)
 
 
+@rejects.command("dismiss")
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@click.option("--reason", required=True, help="Why; it is kept with the rejects.")
+@click.option("--by", metavar="NAME", help="Who decides.  [default: the login name]")
+@click.option("--source", type=SOURCE, help="Only of this source.")
+@click.option("--reason-like", metavar="TEXT", help="Only with this text in one of their reasons.")
+@click.option("--dry-run", is_flag=True, help="Count what would be dismissed, and change nothing.")
+@click.pass_obj
+def rejects_dismiss(  # noqa: PLR0913, PLR0917 -- one for each option
+    settings: Settings,
+    ids: tuple[int, ...],
+    reason: str,
+    by: str | None,
+    source: str | None,
+    reason_like: str | None,
+    dry_run: bool,
+) -> None:
+    """Close open rejects for good: those with an ID, of a source, or with a text in a reason.
+
+    A dismissed payload stays closed when it comes again. It is kept as it is; `worker prune` takes
+    it out in time.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; say why they need no attention")
+    if not ids and not source and not reason_like:
+        raise click.UsageError("name the rejects: an ID, --source or --reason-like")
+    unwanted = Unwanted(ids, source, reason_like)
+    with open_worker(settings) as worker, reachable(), worker.engine.begin() as conn:
+        _require(conn, ids)
+        if dry_run:
+            count = count_unwanted(conn, unwanted)
+        else:
+            count = dismiss(conn, unwanted, reason.strip(), by or getpass.getuser())
+    click.echo(f"{count} rejects {'would be ' if dry_run else ''}dismissed")
+    if count < len(ids):
+        click.echo(f"{len(ids) - count} of those named are closed already, or of another kind")
+
+
+def _require(conn: Connection, ids: Sequence[int]) -> None:
+    missing = report.find_missing_rejects(conn, ids) if ids else []
+    if missing:
+        raise click.ClickException(f"no reject has the id {', '.join(map(str, missing))}")
+
+
 def _sources_of(worker: Worker, wanted: Wanted, source: str | None) -> list[str]:
     """Name the sources with an open reject that is wanted, in their order.
 
@@ -134,9 +182,7 @@ def _sources_of(worker: Worker, wanted: Wanted, source: str | None) -> list[str]
         click.ClickException: an id is no reject's.
     """
     with reachable(), worker.engine.connect() as conn:
-        missing = report.find_missing_rejects(conn, wanted.ids) if wanted.ids else []
-        if missing:
-            raise click.ClickException(f"no reject has the id {', '.join(map(str, missing))}")
+        _require(conn, wanted.ids)
         return [
             name
             for name in ([source] if source else SOURCES)
@@ -165,7 +211,8 @@ def _show_rejects(rows: report.Rows) -> None:
         reasons="reasons",
         times_seen="seen",
         last_seen_at="last seen",
-        resolved_at="resolved",
+        resolved_at="closed",
+        dismissed_reason="dismissed for",
     )
 
 

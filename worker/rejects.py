@@ -1,0 +1,66 @@
+"""Refused records that are closed without being read: dismissed by a person, or not kept at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from shared.runs import WEIGHED
+from shared.tables import rejects
+from worker.statements import read_statements
+
+KEPT = 100
+"""Payloads that are kept of runs with too many rejects: their source is read whole again anyway."""
+
+NAMED = 20
+"""How many reasons the payloads that are not kept are counted by; the others count together."""
+
+
+def drop_excess(conn: Connection, source: str, run_id: int) -> int:
+    """Keep `KEPT` payloads of a run, and of those that it went on from, and count the others.
+
+    Returns how many records that is; they are noted at the run's row.
+    """
+    stmt = read_statements("rejects.sql", columns="")["drop_excess"]
+    asked = {"source": source, "run_id": run_id, "kept": KEPT, "named": NAMED}
+    return int(conn.scalar(stmt, {**asked, "weighed": list(WEIGHED)}) or 0)
+
+
+def has_reason(part: str) -> ColumnElement[bool]:
+    """Whether the text is a part of one of a reject's reasons."""
+    reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
+    return select(reason.c.value).where(func.strpos(reason.c.value, part) > 0).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Which open rejects to dismiss: all conditions must hold. `reason` is part of a reason."""
+
+    ids: Sequence[int] = ()
+    source: str | None = None
+    reason: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        conditions: list[ColumnElement[bool]] = [rejects.c.resolved_at.is_(None)]
+        if self.ids:
+            conditions.append(rejects.c.id.in_(self.ids))
+        if self.source:
+            conditions.append(rejects.c.source == self.source)
+        if self.reason:
+            conditions.append(has_reason(self.reason))
+        return conditions
+
+
+def count_unwanted(conn: Connection, unwanted: Unwanted) -> int:
+    stmt = select(func.count()).select_from(rejects).where(*unwanted.conditions())
+    return int(conn.scalar(stmt) or 0)
+
+
+def dismiss(conn: Connection, unwanted: Unwanted, reason: str, by: str) -> int:
+    """Close open rejects with a reason, and return how many.
+
+    They stay closed when the same payload comes again; the payload stays as it is.
+    """
+    stmt = update(rejects).where(*unwanted.conditions())
+    closed = {"resolved_at": func.now(), "dismissed_by": by, "dismissed_reason": reason}
+    return conn.execute(stmt.values(closed)).rowcount

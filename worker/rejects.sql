@@ -1,0 +1,54 @@
+-- Refused records that are not kept, dismissed, or pruned.
+
+-- name: drop_excess
+-- Of the payloads that only a source's runs since the last weighed one saw, keep so many, by their
+-- hash: the same ones, however many runs a snapshot took. The others are counted at the last run, by
+-- reason without the value in it.
+WITH own AS (
+  SELECT id FROM runs
+  WHERE source = :source AND command = 'run' AND id <= :run_id
+    AND id > coalesce((SELECT max(id) FROM runs
+                       WHERE source = :source AND command = 'run' AND id < :run_id
+                         AND (outcome = 'succeeded' OR reason = ANY(:weighed))), 0)
+), excess AS (
+  SELECT id FROM rejects
+  WHERE source = :source AND resolved_at IS NULL
+    AND first_run_id IN (SELECT id FROM own) AND last_run_id IN (SELECT id FROM own)
+  ORDER BY payload_hash OFFSET :kept
+), dropped AS (
+  DELETE FROM rejects AS r USING excess AS e WHERE r.id = e.id RETURNING r.reasons, r.times_seen
+), by_reason AS (
+  SELECT left(regexp_replace(reason, '^([^:]*: [^:]*):.*$', '\1'), 200) AS reason,
+         sum(times_seen) AS records
+  FROM dropped CROSS JOIN jsonb_array_elements_text(reasons) AS reason
+  GROUP BY 1
+), ranked AS (
+  SELECT CASE WHEN row_number() OVER (ORDER BY records DESC, reason) <= :named THEN reason
+              ELSE 'other reasons' END AS reason, records
+  FROM by_reason
+), counted AS (
+  SELECT jsonb_object_agg(reason, records) AS reasons
+  FROM (SELECT reason, sum(records) AS records FROM ranked GROUP BY reason) AS each
+)
+UPDATE runs
+SET rejects_dropped = (SELECT coalesce(sum(times_seen), 0) FROM dropped),
+    rejects_dropped_reasons = coalesce((SELECT reasons FROM counted), '{{}}')
+WHERE id = :run_id
+RETURNING rejects_dropped
+
+-- name: weigh_old
+SELECT count(*) AS rejects, coalesce(sum(times_seen), 0) AS times_seen,
+       coalesce(sum(octet_length(payload)), 0) AS bytes
+FROM rejects WHERE source = :source AND last_seen_at < :before
+
+-- name: read_old
+SELECT {columns} FROM rejects WHERE source = :source AND last_seen_at < :before ORDER BY id
+
+-- name: delete_old
+WITH gone AS (
+  DELETE FROM rejects WHERE source = :source AND last_seen_at < :before RETURNING times_seen
+)
+INSERT INTO pruned_rejects (source, seen_before, rejects, times_seen, archive, digest)
+SELECT :source, :before, count(*), sum(times_seen), :archive, :digest FROM gone
+HAVING count(*) > 0
+RETURNING rejects
