@@ -97,7 +97,12 @@ def run(
         worker.apply_crosswalk()
         stop_on_signals(worker)
         run_source = worker.run if names else worker.run_if_due
-        done = loop.run_once(sources, lambda name: run_source(name, progress(name)), worker.stop)
+        done = loop.run_once(
+            sources,
+            lambda name: run_source(name, progress(name)),
+            worker.stop,
+            worker.provider_of,
+        )
     for result in done.results:
         show_result(result)
     for error in [*done.locked, *done.refused]:
@@ -115,6 +120,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
 
         worker.read_crosswalk()
 
+        rounds = loop.Rounds(worker.run_if_due, worker.stop, worker.provider_of)
         is_first = True
 
         def one_pass() -> None:
@@ -124,11 +130,15 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.apply_crosswalk()
                 worker.warn_of_budgets(sources)
                 is_first = False
-            loop.run_once(sources, worker.run_if_due, worker.stop)
+            rounds.go_round(sources)
             worker.metrics.passed()
 
         with worker.metrics.served(settings.metrics_host, settings.metrics_port):
-            loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
+            try:
+                loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
+            finally:
+                worker.stop.set()
+                rounds.close()
 
 
 @main.command("import")

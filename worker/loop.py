@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,6 +19,9 @@ from worker.pipeline import Result
 
 log = structlog.get_logger(__name__)
 
+PATIENCE = 15.0
+"""Seconds after which the next source has its turn beside one that is still at work."""
+
 LONGEST_WAIT = 60
 """Seconds between two attempts to reach a database that is away, at the most."""
 
@@ -31,6 +35,13 @@ class Pass:
     refused: list[DatabaseRefusedError] = field(default_factory=list)
     crashed: list[str] = field(default_factory=list)
 
+    def add(self, other: "Pass") -> None:
+        """Add what came later."""
+        self.results += other.results
+        self.locked += other.locked
+        self.refused += other.refused
+        self.crashed += other.crashed
+
     @property
     def exit_code(self) -> int:
         """0 done; 1 a source failed; 3 a source is locked by another worker, and none failed."""
@@ -39,35 +50,121 @@ class Pass:
         return 3 if self.locked else 0
 
 
+class Rounds:
+    """Rounds over the sources, each in turn, none kept waiting by one that takes long.
+
+    A source that takes longer than `patience` goes on beside those after it, in the next rounds
+    too. Sources of one provider never run at the same time: they share its pace and its pauses.
+    """
+
+    def __init__(
+        self,
+        run_source: Callable[[str], Result | None],
+        stop: threading.Event,
+        provider_of: Callable[[str], str] = str,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._run_source = run_source
+        self._stop = stop
+        self._provider_of = provider_of
+        self._patience = patience
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._at_work: dict[str, Future[Result | None]] = {}
+
+    def go_round(self, sources: Sequence[str]) -> Pass:
+        """Give each source its turn, and return what ended meanwhile, of earlier rounds too.
+
+        One that is still at work has none. What stops one does not stop the others.
+
+        Raises:
+            DatabaseUnavailableError: the database went away; the sources after that had no turn.
+        """
+        done = Pass()
+        for source in sources:
+            if self._stop.is_set():
+                break
+            self._collect(done)
+            if source in self._at_work:
+                log.warning("source is still at work; it has no turn this time", source=source)
+                continue
+            provider = self._provider_of(source)
+            is_free = all(self._provider_of(each) != provider for each in self._at_work)
+            thread = self._threads.setdefault(provider, ThreadPoolExecutor(1, f"run-{provider}"))
+            self._at_work[source] = thread.submit(self._run_source, source)
+            if is_free:
+                wait([self._at_work[source]], self._patience)
+        self._collect(done)
+        return done
+
+    def settle(self) -> Pass:
+        """Wait for all that are at work, and return what ended."""
+        done = Pass()
+        try:
+            wait(self._at_work.values())
+            self._collect(done)
+        finally:
+            for thread in self._threads.values():
+                thread.shutdown()
+        return done
+
+    def close(self) -> None:
+        """Wait for all that are at work, whatever they end with."""
+        try:
+            self.settle()
+        except MarketDataError as exc:
+            log.error("a source ended with the worker", error=str(exc))  # noqa: TRY400
+
+    def _collect(self, done: Pass) -> None:
+        """Note what ended; raise what is no source's own failure once all is noted."""
+        unowned: list[MarketDataError] = []
+        for source in [each for each, future in self._at_work.items() if future.done()]:
+            try:
+                _note(self._at_work.pop(source), source, done)
+            except MarketDataError as exc:
+                unowned.append(exc)
+        if unowned:
+            raise unowned[0]
+
+
+def _note(ended: "Future[Result | None]", source: str, done: Pass) -> None:
+    try:
+        if result := ended.result():
+            done.results.append(result)
+    except LockedError as exc:
+        log.warning("source is locked", source=source, error=str(exc))
+        done.locked.append(exc)
+    except DatabaseRefusedError as exc:
+        # Not even the run's row could be written, so this line is all there is.
+        log.error(  # noqa: TRY400
+            "the run could not be recorded", source=source, reason=exc.code, error=str(exc)
+        )
+        done.refused.append(exc)
+    except MarketDataError:
+        raise
+    except Exception:
+        log.exception("a mistake in this program; please report it", source=source)
+        done.crashed.append(source)
+
+
 def run_once(
-    sources: Sequence[str], run_source: Callable[[str], Result | None], stop: threading.Event
+    sources: Sequence[str],
+    run_source: Callable[[str], Result | None],
+    stop: threading.Event,
+    provider_of: Callable[[str], str] = str,
+    patience: float = PATIENCE,
 ) -> Pass:
-    """Run each source in turn. What stops one does not stop the others; None had no turn.
+    """Run each source once, and return when all ended; `Rounds` says how.
 
     Raises:
         DatabaseUnavailableError: the database went away; the sources after that did not run.
     """
-    done = Pass()
-    for source in sources:
-        if stop.is_set():
-            break
-        try:
-            if result := run_source(source):
-                done.results.append(result)
-        except LockedError as exc:
-            log.warning("source is locked", source=source, error=str(exc))
-            done.locked.append(exc)
-        except DatabaseRefusedError as exc:
-            # Not even the run's row could be written, so this line is all there is.
-            log.error(  # noqa: TRY400
-                "the run could not be recorded", source=source, reason=exc.code, error=str(exc)
-            )
-            done.refused.append(exc)
-        except MarketDataError:
-            raise
-        except Exception:
-            log.exception("a mistake in this program; please report it", source=source)
-            done.crashed.append(source)
+    rounds = Rounds(run_source, stop, provider_of, patience)
+    try:
+        done = rounds.go_round(sources)
+    finally:
+        late = rounds.settle()
+    done.add(late)
+    done.results.sort(key=lambda result: sources.index(result.source))
     return done
 
 

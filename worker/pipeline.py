@@ -1,10 +1,10 @@
 """One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -33,6 +33,7 @@ from worker.phases import Phases
 from worker.runs import Checkpoint
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
+from worker.switching import switching_often
 
 log = structlog.get_logger(__name__)
 
@@ -357,14 +358,6 @@ class _Run:
         return counts
 
 
-SWITCH_INTERVAL = 0.0005
-"""Seconds after which a thread lets another have the interpreter, while a batch is loaded.
-
-Each statement of a batch ends with waiting for the interpreter, which checking the next batch keeps
-busy; with Python's own 5 ms that is longer than most of the statements take.
-"""
-
-
 class _Loader:
     """Loads one batch at a time in a thread, so that the next is fetched and checked meanwhile."""
 
@@ -373,10 +366,10 @@ class _Loader:
         self._run = run
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
         self._in_flight: Future[Counts] | None = None
+        self._switching = ExitStack()
 
     def __enter__(self) -> "_Loader":
-        self._switch_interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        self._switching.enter_context(switching_often())
         return self
 
     def load(self, batch: Batch) -> None:
@@ -397,7 +390,7 @@ class _Loader:
             self._settle()
         finally:
             self._thread.shutdown()
-            sys.setswitchinterval(self._switch_interval)
+            self._switching.close()
 
 
 def _validators(page: Page) -> Mapping[str, str]:

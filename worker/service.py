@@ -98,6 +98,11 @@ class Worker:
         """Make a source as it is configured."""
         return REGISTRY[name].from_settings(self.settings)
 
+    def provider_of(self, name: str) -> str:
+        """Name whose pace and budget a source shares: its provider's, or its own."""
+        source = self.source(name)
+        return source.provider if isinstance(source, JsonApi) else name
+
     def run(self, name: str, progress: Progress | None = None) -> Result:
         """Run a source once; `pipeline.run` says what that raises."""
         source = self.source(name)

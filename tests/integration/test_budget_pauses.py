@@ -1,0 +1,199 @@
+"""Pauses that a provider asks for: how long they are believed, and how they are lifted."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine, insert, select, text, update
+
+from shared.errors import SourceError
+from shared.settings import Settings
+from shared.tables import request_budgets
+from tests.fakes.upstream import Upstream, rate_limited, status
+from worker.budget import Budget, read_usage
+from worker.cli import main
+from worker.sources.coingecko import Coingecko
+from worker.sources.coingecko_coins import CoingeckoCoins
+from worker.sources.coinpaprika import Coinpaprika
+
+NONE = Settings.from_env({})
+GECKO = replace(Coingecko.from_settings(NONE), requests_per_minute=1_000_000_000)
+COINS = replace(CoingeckoCoins.from_settings(NONE), requests_per_minute=1_000_000_000)
+PAPRIKA = replace(Coinpaprika.from_settings(NONE), requests_per_minute=1_000_000_000)
+SPENT = {
+    "error": "This plan has 20000 monthly requests limit, your requests rate is: 20004.152610."
+}
+
+
+def change(engine: Engine, **values: str) -> None:
+    with engine.begin() as conn:
+        conn.execute(update(request_budgets).values({k: text(v) for k, v in values.items()}))
+
+
+def row(engine: Engine):
+    with engine.connect() as conn:
+        return conn.execute(select(request_budgets)).one()
+
+
+def worker(url, upstream: Upstream | None, command: str):
+    env = {
+        "DATABASE_URL": url.render_as_string(hide_password=False),
+        "SOURCES": "coingecko",
+        "COINGECKO_REQUESTS_PER_MINUTE": "1000000",
+        "COINPAPRIKA_REQUESTS_PER_MINUTE": "1000000",
+        "COINGECKO_BASE_URL": upstream.coingecko_url if upstream else "http://127.0.0.1:9",
+        "COINPAPRIKA_BASE_URL": upstream.coinpaprika_url if upstream else "http://127.0.0.1:9",
+    }
+    return CliRunner(env=env).invoke(main, command.split())
+
+
+def test_two_sources_of_one_provider_share_its_pause(engine):
+    with Budget(engine, GECKO) as market, Budget(engine, COINS) as coins:
+        market.take()
+        market.defer(600, "HTTP 429: 'Throttled'")
+
+        assert 599 < coins.take() <= 600
+        assert coins.said == "HTTP 429: 'Throttled'"
+
+
+def test_after_the_pause_a_turn_is_given_again(engine):
+    with Budget(engine, GECKO) as budget:
+        budget.take()
+        budget.defer(600, "wait")
+        change(engine, paused_until="now()", next_request_at="now()")
+
+        assert budget.take() == 0
+
+
+@pytest.mark.parametrize("column", ["paused_at", "next_request_at"])
+def test_a_clock_that_was_set_back_keeps_nobody_waiting(column, engine):
+    with Budget(engine, GECKO) as budget:
+        budget.take()
+        if column == "paused_at":
+            budget.defer(600, "wait")
+        # What was noted while the clock was a year ahead.
+        ahead = "now() + interval '1 year'"
+        paused = {"paused_at": ahead, "paused_until": ahead} if column == "paused_at" else {}
+        change(engine, next_request_at=ahead, **paused)
+
+        assert budget.take() == 0
+
+
+def test_a_pause_noted_by_a_clock_ahead_gives_way_to_a_new_one(engine):
+    with Budget(engine, GECKO) as budget:
+        budget.take()
+        ahead = "now() + interval '1 year'"
+        change(engine, paused_at=ahead, paused_until=ahead, pause_reason="'rate_limited'")
+        budget.defer(60, "wait")
+
+        assert 59 < budget.take() <= 60
+
+
+def test_a_month_that_is_spent_at_the_provider_pauses_it_until_the_next(engine):
+    with Budget(engine, PAPRIKA) as budget:
+        budget.take()
+        budget.spend("HTTP 402: 'monthly requests limit'")
+        budget.defer(60, "a shorter one")
+
+        with pytest.raises(SourceError, match="HTTP 402: 'monthly requests limit'") as no:
+            budget.take()
+
+    assert no.value.code == "budget_spent"
+    until = row(engine).paused_until.astimezone(UTC)
+    assert (until.day, until.hour) == (1, 0)
+    assert timedelta(0) < until - datetime.now(UTC) <= timedelta(days=31)
+
+
+def test_what_the_budget_is_at_says_the_pause(engine):
+    with Budget(engine, GECKO) as budget:
+        budget.take()
+        budget.defer(600, "HTTP 429")
+    with engine.connect() as conn:
+        (usage,) = read_usage(conn, [GECKO])
+
+    assert (usage.pause_reason, usage.pause_said) == ("rate_limited", "HTTP 429")
+    assert usage.paused_until == usage.next_request_at
+
+
+def test_a_retry_after_of_years_is_believed_for_hours_and_then_one_request_probes(
+    engine, database_url
+):
+    with Upstream(assets=3) as upstream:
+        upstream.answers(rate_limited(seconds=400 * 86_400))
+        first = worker(database_url, upstream, "run --once --source coingecko")
+        again = worker(database_url, upstream, "run --once --source coingecko")
+
+        assert "believed for 21600 s: one request probes after" in first.output
+        kept = row(engine)
+        assert kept.paused_until - kept.paused_at == timedelta(hours=6)
+        assert "not asked, for the source asked for a pause" in again.output
+        assert "You've exceeded the Rate Limit" in again.output
+        assert len(upstream.asked) == 1
+
+        change(engine, paused_until="now()", next_request_at="now()")
+        upstream.always(rate_limited(seconds=400 * 86_400))
+        worker(database_url, upstream, "run --once --source coingecko")
+
+        assert len(upstream.asked) == 2
+        assert row(engine).paused_until > kept.paused_until
+
+
+def test_budget_show_and_reset(engine, database_url):
+    with Upstream(assets=3) as upstream:
+        upstream.answers(rate_limited(seconds=3600))
+        worker(database_url, upstream, "run --once --source coingecko")
+
+        shown = worker(database_url, upstream, "budget show coingecko_coins")
+        assert "coingecko: 1 of 10000 requests of the month used; paused until 20" in shown.output
+        assert "You've exceeded the Rate Limit" in shown.output
+        as_json = worker(database_url, upstream, "budget show --json")
+        gecko, paprika = json.loads(as_json.stdout)
+        assert (gecko["source"], gecko["pause_reason"]) == ("coingecko", "rate_limited")
+        assert (paprika["source"], paprika["paused_until"]) == ("coinpaprika", None)
+
+        rehearsed = worker(database_url, upstream, "budget reset coingecko --dry-run")
+        assert "would be lifted" in rehearsed.output
+        assert row(engine).paused_until is not None
+
+        done = worker(database_url, upstream, "budget reset coingecko")
+        assert "(rate_limited) lifted" in done.output
+        assert (row(engine).paused_until, row(engine).requests) == (None, 1)
+        assert "not paused" in worker(database_url, upstream, "budget reset coingecko").output
+
+        ran = worker(database_url, upstream, "run --once --source coingecko")
+        assert "succeeded" in ran.output
+
+
+def test_coinpaprikas_402_of_a_spent_month_is_no_bad_key(engine, database_url):
+    with Upstream(assets=3) as upstream:
+        upstream.always(status(402, SPENT))
+        first = worker(database_url, upstream, "run --once --source coinpaprika")
+        again = worker(database_url, upstream, "run --once --source coinpaprika")
+
+        assert "failed (budget_spent: GET " in first.output
+        assert "HTTP 402: 'This plan has 20000 monthly requests limit" in first.output
+        assert "API_KEY" not in first.output
+        assert "failed (budget_spent: coinpaprika: not asked before 2" in again.output
+        assert "This plan has 20000 monthly requests limit" in again.output
+        assert len(upstream.asked) == 1
+
+
+def test_a_reset_corrects_a_month_that_lies_ahead(engine, database_url):
+    with engine.begin() as conn:
+        conn.execute(
+            insert(request_budgets).values(
+                source="coingecko",
+                month=text("date '2999-12-01'"),
+                requests=10_000,
+                next_request_at=text("now()"),
+            )
+        )
+
+    worker(database_url, None, "budget reset coingecko")
+
+    assert (row(engine).month, row(engine).requests) == (
+        datetime.now(UTC).date().replace(day=1),
+        0,
+    )
