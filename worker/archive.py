@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest, sha256
@@ -100,7 +101,8 @@ def write_archive(
     except OSError as exc:
         raise ArchiveError(f"{name}: not archived: {exc}") from exc
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            partial.unlink(missing_ok=True)
 
 
 def _publish(partial: Path, written: bytes, name: str, layout: Layout) -> tuple[Path, bytes]:

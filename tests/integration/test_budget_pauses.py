@@ -166,7 +166,7 @@ def test_budget_show_and_reset(engine, database_url):
         assert "succeeded" in ran.output
 
 
-def test_coinpaprikas_402_of_a_spent_month_is_no_bad_key(engine, database_url):
+def test_coinpaprikas_402_of_a_spent_month_is_no_bad_key(database_url):
     with Upstream(assets=3) as upstream:
         upstream.always(status(402, SPENT))
         first = worker(database_url, upstream, "run --once --source coinpaprika")
