@@ -124,11 +124,12 @@ class Http:
             return self._exchange(request, headers, seconds, failures, statuses)
         except RetryableError as exc:
             if exc.retry_after:
-                self._turns.defer(min(exc.retry_after, self._limits.longest_pause), str(exc))
+                pause = min(exc.retry_after, self._limits.longest_pause)
+                self._turns.defer(pause, failures.said or str(exc))
             raise
         except SourceError as exc:
             if exc.code == BUDGET_SPENT:
-                self._turns.spend(str(exc))
+                self._turns.spend(failures.said or str(exc))
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
             failure = failures.raised(exc)

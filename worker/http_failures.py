@@ -47,6 +47,8 @@ class Failures:
 
     def __init__(self, provider: str, request: Request) -> None:
         self._secrets = [value for value in request.headers.values() if value]
+        self.said: str | None = None
+        """What the answer said, before any advice; None where it said nothing of an error."""
         self._provider = provider
         self._base_url = f"{provider.upper()}_BASE_URL"
         self._api_key = f"{provider.upper()}_API_KEY"
@@ -64,7 +66,7 @@ class Failures:
     ) -> SourceError | RetryableError:
         """Say what an answer with this status means; `asked` is its `Retry-After` in seconds."""
         words = self._words(body, kind)
-        message = f"GET {self.url}: HTTP {status}{_quoted(words)}"
+        self.said = message = f"GET {self.url}: HTTP {status}{_quoted(words)}"
         if status == TOO_MANY:
             return self._rate_limited(message, asked, limits)
         if status in SERVER_ERRORS or status == requests.codes.request_timeout:
@@ -118,7 +120,7 @@ class Failures:
         if first == b"{" and len(body) <= LONGEST_ERROR:
             code, text = error_in(body)
             words = self._words(body, kind)
-            message = f"GET {self.url}: HTTP 200, with an error in it{_quoted(words)}"
+            self.said = message = f"GET {self.url}: HTTP 200, with an error in it{_quoted(words)}"
             if code == TOO_MANY:
                 raise self._rate_limited(message, asked, limits)
             if text:
