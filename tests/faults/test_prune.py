@@ -82,7 +82,7 @@ def archive(tmp_path: Path) -> Path:
 def test_without_a_retention_everything_is_kept(engine: Engine, loaded: Any, prune: Prune):
     said = prune("--yes --drop", RAW_RETENTION_DAYS="").stdout
 
-    assert said == "raw records are kept for ever: RAW_RETENTION_DAYS is not set\n"
+    assert said.startswith("raw records are kept for ever: RAW_RETENTION_DAYS is not set\n")
     assert stored(engine) == loaded
 
 

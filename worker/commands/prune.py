@@ -53,11 +53,9 @@ def prune_(
     if folder and drop:
         raise click.UsageError("--archive keeps a copy and --drop keeps none: say one of them")
     days, reject_days = settings.raw_retention_days, settings.reject_retention_days
-    if days is None:
-        click.echo("raw records are kept for ever: RAW_RETENTION_DAYS is not set")
-    if reject_days is None:
-        click.echo("rejects are kept for ever: REJECT_RETENTION_DAYS is not set")
     if days is None and reject_days is None:
+        click.echo("raw records are kept for ever: RAW_RETENTION_DAYS is not set")
+        click.echo("rejects are kept for ever: REJECT_RETENTION_DAYS is not set")
         return
     if yes and not folder and not drop:
         raise click.UsageError("say what becomes of them: --archive FOLDER, or --drop")
