@@ -40,7 +40,7 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
         ("coinpaprika", 0),
         ("coingecko", 0),
     ]
-    assert repeated[2].pages_not_modified == 3
+    assert repeated[2].pages_not_modified == 4
 
 
 def test_sources_that_are_away_are_told_and_the_rest_is_loaded(database_url: URL, tmp_path: Path):
