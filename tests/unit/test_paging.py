@@ -149,7 +149,8 @@ def test_a_last_page_that_is_repeated_instead_of_an_empty_one_is_the_end(clamped
         known = list(source.pages(http, None, validators(pages)))
 
     assert ids(again) == ids(pages)
-    assert again[-1] == Page([], again[-1].cursor, None)
+    assert (again[-1].records, again[-1].next_cursor) == ([], None)
+    assert "taken for the end" in again[-1].notice
     assert [page.not_modified for page in known] == [True] * clamped + [False]
     assert known[-1].records == []
 

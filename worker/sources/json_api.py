@@ -77,11 +77,12 @@ class JsonApi(Source):
                 yield Page([], cursor, None, restarts=True, notice=_restarted(number, count))
                 walk, cursor = Walk(self.page_size), None
                 continue
+            elif step is Step.END:
+                yield Page([], cursor, None, notice=_repeated(number, count))
+                return
             else:
-                # Where a loop begins, what the pages before brought is not their own: begin anew.
+                # What the pages before brought is not their own: begin anew.
                 yield Page([], cursor, None)
-                if step is Step.END:
-                    return
                 raise self._loop(number, walk.seen[page.digest or ""])
             if page.next_cursor is None:
                 return
@@ -179,6 +180,13 @@ class JsonApi(Source):
             raise SourceError(f"{path}: {exc.strerror or exc}", code="unreadable") from exc
         name = os.fsencode(path.name).decode(errors="backslashreplace")
         yield Page(split_records(body, self.name, name), None, None)
+
+
+def _repeated(number: int, count: int) -> str:
+    return (
+        f"page {number} repeats the {count} records of the page before it, and is taken for the end;"
+        " the provider may ignore page numbers"
+    )
 
 
 def _restarted(number: int, count: int) -> str:
