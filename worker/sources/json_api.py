@@ -184,8 +184,8 @@ class JsonApi(Source):
 
 def _repeated(number: int, count: int) -> str:
     return (
-        f"page {number} repeats the {count} records of the page before it, and is taken for the end;"
-        " the provider may ignore page numbers"
+        f"page {number} repeats the {count} records of the page before it, and is taken for the"
+        " end; the provider may ignore page numbers"
     )
 
 
