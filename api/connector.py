@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 
 from api.problems import DatabaseUnavailableError
+from api.threads import Start
 from shared.errors import MarketDataError
 
 Connect = Callable[[], Any]
@@ -41,8 +42,10 @@ class Connector:
         connect: Connect,
         deadline: float = DEADLINE_SECONDS,
         pause: float = PAUSE_SECONDS,
+        start: Start = threading.Thread.start,
     ) -> None:
         self._connect = connect
+        self._start = start
         self._deadline = deadline
         self._pause = pause
         self._lock = threading.Lock()
@@ -62,17 +65,18 @@ class Connector:
                 return self._late.popleft()
             self._admit()
         attempt: Future[Any] = Future()
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(attempt,), name="connect to Postgres", daemon=True
-        ).start()
+        )
         try:
+            self._start(thread)
             connection = attempt.result(self._deadline)
         except TimeoutError as exc:
             with self._lock:
                 self._overdue += 1
             attempt.add_done_callback(self._keep)
             raise self._failed(f"no answer within {self._deadline} s") from exc
-        except (psycopg2.Error, MarketDataError) as exc:
+        except (psycopg2.Error, MarketDataError, RuntimeError) as exc:  # or no thread could start
             raise self._failed(str(exc).strip()) from exc
         self._succeeded()
         return connection

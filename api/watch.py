@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg2
 
+from api.threads import BackgroundThread
 from shared.errors import MarketDataError
 from shared.tables import CHANGES_CHANNEL
 
@@ -49,7 +50,7 @@ class Watch:
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread(self._run, "watch")
         self._closed = threading.Event()
         self._ends: tuple[socket.socket, socket.socket] | None = None
         self._changes = 0
@@ -57,28 +58,30 @@ class Watch:
 
     def mark(self) -> int | None:
         """Return a number that is another after every change; None while it is not known."""
-        if self._thread is None:
-            self._start()
+        if self._ends is None:
+            self._open()
+        self._thread.ensure()
         return self._changes if time.monotonic() < self._trusted_until else None
 
     def close(self) -> None:
         """End the thread; what was kept is not to be trusted any more."""
         self._closed.set()
-        if self._thread is not None and self._ends is not None:
-            heard, told = self._ends
+        with self._lock:
+            ends = self._ends
+        if ends is not None:
+            heard, told = ends
             told.close()
             self._thread.join()
             heard.close()
 
-    def _start(self) -> None:
+    def _open(self) -> None:
         with self._lock:
-            if self._thread is None and not self._closed.is_set():
+            if self._ends is None and not self._closed.is_set():
                 self._ends = socket.socketpair()  # what `close` wakes the thread with
-                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
-        assert self._ends is not None  # noqa: S101  `_start` made them
+        if self._ends is None:  # closed before it was opened
+            return
         end, _ = self._ends
         while not self._closed.is_set():
             pause = PAUSE_SECONDS

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import psycopg2
 from werkzeug.exceptions import HTTPException
 
+from api.threads import BackgroundThread, Start
+
 LOOK_SECONDS = 0.25
 """How often is looked whether a client is still there."""
 
@@ -47,14 +49,16 @@ class Watchdog:
 
     Postgres ends slow statements by itself. The patience is for a server that cannot: one that was
     frozen, or whose host keeps the connection open and does nothing. Without it each of them would
-    hold a thread for good, until none is left to answer. One thread watches over all queries.
+    hold a thread for good, until none is left to answer. One thread watches over all queries. While
+    it cannot be started they run unwatched, and Postgres' own timeout is what ends them.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, start: Start = threading.Thread.start) -> None:
         self._patience = patience
+        self._start = start
         self._lock = threading.Lock()
         self._watched: set[Watched] = set()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread(self._run, "watchdog", start)
         self._closed = threading.Event()
 
     @contextlib.contextmanager
@@ -72,9 +76,7 @@ class Watchdog:
         watched = Watched(file, time.monotonic() + (patience or self._patience), client, cancel)
         with self._lock:
             self._watched.add(watched)
-            if self._thread is None:  # started where it is needed: threads do not survive a fork
-                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-                self._thread.start()
+        self._thread.ensure()
         try:
             yield watched
         finally:
@@ -83,8 +85,7 @@ class Watchdog:
 
     def close(self) -> None:
         self._closed.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._closed.wait(min(self._patience / 2, LOOK_SECONDS)):
@@ -97,8 +98,8 @@ class Watchdog:
                     if watched.client is None or watched.cancel is None or watched.client_left:
                         continue
                     if _has_ended(watched.client):
-                        watched.client_left = True
-                        _call_aside(watched.cancel)
+                        # Where no thread can be started, the next look tries again.
+                        watched.client_left = _call_aside(watched.cancel, self._start)
 
 
 def _has_ended(file: int) -> bool:
@@ -107,14 +108,24 @@ def _has_ended(file: int) -> bool:
     return any(seen & ENDED for _, seen in poll.poll(0))
 
 
-def _call_aside(cancel: Callable[[], object]) -> None:
-    """Cancel a query in a thread of its own: it takes a connection, which a dead host lets hang."""
+def has_something_to_read(file: int) -> bool:
+    """Whether an idle connection was closed: until then a server says nothing unasked."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN | select.POLLPRI)
+    return bool(poll.poll(0))
+
+
+def _call_aside(cancel: Callable[[], object], start: Start) -> bool:
+    """Cancel a query in a thread of its own: it takes a connection, which a dead host lets hang.
+
+    Return whether that thread could be started.
+    """
 
     def run() -> None:
         with contextlib.suppress(psycopg2.Error):  # it has ended, or the server has
             cancel()
 
-    threading.Thread(target=run, name="cancel a query", daemon=True).start()
+    return BackgroundThread(run, "cancel a query", start).ensure()
 
 
 def _shut(file: int) -> None:
