@@ -1,6 +1,9 @@
 """API keys, by their hash."""
 
-from sqlalchemy import Connection, RowMapping, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, RowMapping, select
 
 from shared.tables import api_keys
 
@@ -11,3 +14,10 @@ def find_key(conn: Connection, key_hash: bytes) -> RowMapping | None:
     stmt = select(c.id, c.name, c.scopes, c.expires_at)
     stmt = stmt.where(c.key_hash == key_hash, c.revoked_at.is_(None))
     return conn.execute(stmt).mappings().one_or_none()
+
+
+def find_keys(conn: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return every key that was not revoked, expired or not, with its hash."""
+    c = api_keys.c
+    stmt = select(c.key_hash, c.id, c.name, c.scopes, c.expires_at).where(c.revoked_at.is_(None))
+    return conn.execute(stmt).all()
