@@ -11,8 +11,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from api.keyset import Position
+from api.times import in_utc
 
 CHECK_SIZE = 6
+
+LOWEST_EXPONENT, HIGHEST_EXPONENT = -16_383, 131_071
+"""Between which powers of ten the digits of a number lie in Postgres."""
 
 
 class CursorError(ValueError):
@@ -55,8 +59,8 @@ def decode(cursor: str, query_digest: str, kinds: Sequence[type]) -> tuple[Posit
     try:
         rank, texts, row_id, version, total, *seen = parts
         keys = tuple(_read_key(kind, text) for kind, text in zip(kinds, texts, strict=True))
-        position = Position(keys, _read_integer(row_id, 2**31), _read_integer(rank, 2))
-        return position, Walk(_read_integer(version), _read_integer(total), read_seen(*seen))
+        position = Position(keys, read_integer(row_id, 2**31), read_integer(rank, 2))
+        return position, Walk(read_integer(version), read_integer(total), read_seen(*seen))
     except (ValueError, TypeError, AttributeError, InvalidOperation) as exc:
         raise CursorError("malformed") from exc
 
@@ -76,7 +80,7 @@ def unpack(cursor: str) -> list[Any]:
     try:
         checked = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         check, packed = checked[:CHECK_SIZE], checked[CHECK_SIZE:]
-        parts = json.loads(packed)
+        parts = json.loads(packed, parse_constant=_refuse)
     except (ValueError, binascii.Error, RecursionError) as exc:
         raise CursorError("malformed") from exc
     if check != _check(packed) or not isinstance(parts, list) or not parts:
@@ -121,28 +125,41 @@ def read_text(text: str) -> str:
 
 def _read_decimal(text: str) -> Decimal:
     number = Decimal(text)
-    if not number.is_finite():
+    lowest = number.as_tuple().exponent
+    if not isinstance(lowest, int):  # infinite, or no number
+        raise ValueError(text)  # noqa: TRY004  of what it says, not of its type
+    if lowest < LOWEST_EXPONENT or number.adjusted() > HIGHEST_EXPONENT:
         raise ValueError(text)
     return number
 
 
-def _read_integer(text: str | int, limit: int = 2**63) -> int:
-    number = int(text)
-    if not 0 <= number < limit:
-        raise ValueError(text)
-    return number
+def _read_digits(text: str) -> int:
+    return read_integer(int(text))
+
+
+def read_integer(value: Any, limit: int = 2**63) -> int:
+    """Check that a value is a whole number from 0 on and below the limit.
+
+    Raises:
+        ValueError: it is another number, or none.
+    """
+    if type(value) is not int or not 0 <= value < limit:  # `True` is an `int` to `isinstance`
+        raise ValueError(value)
+    return value
 
 
 def read_time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment
+    return in_utc(datetime.fromisoformat(text))
+
+
+def _refuse(constant: str) -> None:
+    """Refuse `Infinity` and `NaN`, which Python reads and JSON has not."""
+    raise ValueError(constant)
 
 
 READERS: Mapping[type, Callable[[Any], Any]] = {
     str: read_text,
     Decimal: _read_decimal,
-    int: _read_integer,
+    int: _read_digits,
     datetime: read_time,
 }

@@ -10,6 +10,7 @@ from api.columns import SORT_COLUMNS
 from api.parameters import MOST_VALUES, CommaList, Count, NameList, SourceList
 from api.parameters.fields import HASH, MOST_SORT_KEYS, Bound, Hash, Since, SortField
 from api.schemas.fields import Amount, Hex, Json, Number
+from api.times import ZONE
 from shared.settings import SOURCES
 
 TYPES: dict[type[fields.Field[Any]], tuple[Any, str | None]] = {
@@ -62,6 +63,8 @@ def values_of_a_field(  # noqa: PLR0911  one for each kind
         }
     if isinstance(field, Hash):
         return {"pattern": f"^{HASH.pattern}$"}
+    if isinstance(field, Since):
+        return {"pattern": ZONE}
     if isinstance(field, Amount):
         return {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
     if isinstance(field, Hex):

@@ -1,7 +1,7 @@
 """What the parameters of assets hold: columns to sort by, bounds, versions, times."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ from marshmallow import ValidationError, fields
 from api.columns import ASSET_COLUMNS, SORT_COLUMNS
 from api.keyset import Sort, SortKey
 from api.parameters import Count, nearest
+from api.times import in_utc
 
 MOST_SORT_KEYS = 4
 
@@ -75,9 +76,7 @@ class Since(fields.Field[datetime]):
             moment = datetime.fromisoformat(re.sub(r" (?=\d\d:\d\d$)", "+", value))
         except ValueError as exc:
             raise ValidationError(f"not a time: {value[:80]!r}; {expected}") from exc
-        if moment.tzinfo is None:
-            raise ValidationError(f"{value[:80]!r} has no zone; {expected}")
         try:
-            return moment.astimezone(UTC)
-        except OverflowError as exc:
-            raise ValidationError(f"{value[:80]!r} is out of range; {expected}") from exc
+            return in_utc(moment)
+        except ValueError as exc:
+            raise ValidationError(f"{value[:80]!r} {exc}; {expected}") from exc

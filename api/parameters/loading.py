@@ -85,10 +85,11 @@ def read_place(cursor: str, digest: str) -> int:
     made_for, *place = cursors.unpack(cursor)
     if made_for != digest:
         raise cursors.CursorError("belongs to a query with other filters")
-    match place:
-        case [int(before)] if 0 < before < 2**63:
-            return before
-    raise cursors.CursorError("malformed")
+    try:
+        [before] = place
+        return cursors.read_integer(before)
+    except ValueError as exc:
+        raise cursors.CursorError("malformed") from exc
 
 
 class RunsParameters(PagedParameters):
