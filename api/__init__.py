@@ -15,9 +15,10 @@ from api.metrics.instruments import Instruments
 from api.metrics.registry import gather
 from api.negotiation import refuse_what_is_not_accepted
 from api.openapi import describe
+from api.past import make_places
+from api.paths import require_canonical_paths
 from api.problems import answer_errors_as_problems
 from api.proxies import trust_proxies
-from api.readiness import Readiness
 from api.routes import (
     changes,
     data,
@@ -57,16 +58,19 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["database"] = Database(find_url(settings))
     app.extensions["staleness"] = Staleness(settings)
-    app.extensions["readiness"] = Readiness()
     app.extensions["cache"] = make_cache(settings)
     app.extensions["totals"] = Recent(TOTALS)
-    app.extensions["exports"] = Exports()
+    app.extensions["exports"] = Exports(
+        settings.api_export_seconds, settings.api_export_min_kib_per_second * 1024
+    )
+    app.extensions["past"] = make_places(settings.api_past_at_once)
     app.extensions["instruments"] = instruments = Instruments()
     instruments.watch(app.extensions["database"].engine)
     app.extensions["metrics"] = gather(instruments)
     watch_requests(app)
     answer_errors_as_problems(app)
-    trust_proxies(app, settings.api_trusted_proxies)
+    require_canonical_paths(app)
+    trust_proxies(app, settings.api_trusted_proxies, with_prefix=settings.api_trusted_prefix)
     allow_origins(app, settings.api_cors_origins)
     identify_clients(app)
     limit_requests(app, settings)

@@ -15,6 +15,9 @@ KEPT_BYTES = 1 << 20
 
 KEPT_BYTES_IN_ALL = 1 << 25
 
+GRACE_SECONDS = 10.0
+"""How long a client of a stream may take nothing, beyond what its pace allows."""
+
 
 class Budget:
     """How many bytes this process may still keep."""
@@ -35,6 +38,41 @@ class Budget:
             self._left += size
 
 
+class Pace:
+    """How fast a client has to take a stream, and until when.
+
+    Counted is the time that it was waited for, and what it has taken since it was waited for first:
+    what the system's buffers took before says nothing of the client.
+    """
+
+    def __init__(
+        self, bytes_per_second: float, longest: float, grace: float = GRACE_SECONDS
+    ) -> None:
+        self._bytes_per_second = bytes_per_second
+        self._grace = grace
+        self._end = time.monotonic() + longest
+        self._waited = 0.0
+        self._taken = 0
+        self.broken: str | None = None
+        """Why the stream was cut: `too_slow` or `too_long`; None while it was not."""
+
+    def took(self, size: int) -> None:
+        if self._waited:
+            self._taken += size
+
+    def waited(self, seconds: float) -> None:
+        self._waited += seconds
+
+    def left(self) -> float:
+        """Return for how many more seconds the client may be waited for at present."""
+        allowed = self._grace + self._taken / self._bytes_per_second
+        return min(allowed - self._waited, self._end - time.monotonic())
+
+    def cut(self) -> None:
+        """Note that the client did not take its stream in time."""
+        self.broken = "too_long" if time.monotonic() >= self._end else "too_slow"
+
+
 class ClientSocket(socket.socket):
     """A socket whose `sendall` seldom waits: what the kernel does not take is kept in `unsent`.
 
@@ -47,6 +85,7 @@ class ClientSocket(socket.socket):
     def __init__(self, *args: Any, patience: float = ANSWER_SECONDS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.patience = patience
+        self.pace: Pace | None = None
         self.unsent = bytearray()
         self.settimeout(0.0)
 
@@ -83,9 +122,12 @@ class ClientSocket(socket.socket):
 
     def _send_some(self, data: memoryview) -> int:
         try:
-            return self.send(data)
+            sent = self.send(data)
         except BlockingIOError:
             return 0
+        if self.pace is not None:
+            self.pace.took(sent)
+        return sent
 
     def _keep(self, rest: memoryview) -> bool:
         if len(self.unsent) + len(rest) > KEPT_BYTES or not self.budget.take(len(rest)):
@@ -98,8 +140,17 @@ class ClientSocket(socket.socket):
         self.unsent.clear()
 
     def _wait(self, deadline: float) -> None:
+        started = time.monotonic()
+        seconds = deadline - started
+        if self.pace is not None:
+            seconds = min(seconds, self.pace.left())
         poll = select.poll()
         poll.register(self, select.POLLOUT)
-        if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+        ready = poll.poll(max(seconds, 0) * 1000)
+        if self.pace is not None:
+            self.pace.waited(time.monotonic() - started)
+        if not ready:
+            if self.pace is not None:
+                self.pace.cut()
             self._drop()
             raise ConnectionResetError(errno.ECONNRESET, "too slow to take its answer")

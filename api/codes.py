@@ -52,6 +52,11 @@ CODES = {
     "request_uri_too_long": Code(414, "the URL is too long", "ask for fewer things at once"),
     "expectation_failed": Code(417, "an `Expect` other than `100-continue`", "leave it out"),
     "rate_limited": Code(429, "too many requests", "wait for `Retry-After`; mind `RateLimit`"),
+    "too_many_at_once": Code(
+        429,
+        "more of your requests at once than one client may have under way or waiting",
+        "wait for `Retry-After`, and send fewer at once",
+    ),
     "request_header_fields_too_large": Code(
         431, "the headers are too many or too long", "send fewer cookies"
     ),
@@ -72,6 +77,9 @@ CODES = {
     ),
     "exports_busy": Code(
         503, "too many exports at once, or one of yours is under way", "wait for `Retry-After`"
+    ),
+    "past_busy": Code(
+        503, "too many lists of the past (`as_of`, `known_at`) at once", "wait for `Retry-After`"
     ),
     "query_timeout": Code(503, "the query took too long", "narrow it, or try again"),
 }

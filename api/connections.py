@@ -5,6 +5,9 @@ for five seconds, one that sends a byte now and then for ever; and it waits for 
 a goodbye (two seconds) in its only loop. A few such clients would keep everybody else waiting. Here
 the loop itself collects each request's head, sends what a client is slow to take of its answer, and
 says goodbye; it waits for nobody. TLS would need a handshake too: that is for a proxy in front.
+
+Clients take turns in the threads (`api.turns`), and one further thread is reserved for
+`/health/live` and `/health/ready`.
 """
 
 import contextlib
@@ -13,7 +16,6 @@ import selectors
 import socket
 import time
 from collections import deque
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -24,8 +26,21 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
 )
 
 from api.client_socket import ANSWER_SECONDS, ClientSocket
-from api.heads import BODY_BYTES, GONE, HEAD_BYTES, MORE, WHOLE, body_length, judge
-from api.refusals import refuse
+from api.heads import (
+    BODY_BYTES,
+    GONE,
+    HEAD_BYTES,
+    MORE,
+    PROBES,
+    WHOLE,
+    body_length,
+    forwarded_for,
+    has_one_host,
+    judge,
+)
+from api.limits import address
+from api.refusals import NO_HOST, TOO_MANY_AT_ONCE, Refusal, refuse
+from api.turns import Turns
 
 REQUEST_SECONDS = 10
 """How long a client has for a whole request, from its connection or its first byte on."""
@@ -51,10 +66,21 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """A threaded worker that no slow client keeps from serving the others."""
 
+    share = 3
+    """How many of the threads work for one client; `gunicorn.conf.py` sets what is configured."""
+
+    proxies = 0
+    """How many proxies are trusted to name the client, likewise."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.taking: deque[Connection] = deque()
         self.leaving: deque[Connection] = deque()
+
+    def get_thread_pool(self) -> Turns:
+        """Start the threads, the one for probes too."""
+        self.probes = Turns(1, 1, "probe")
+        return Turns(self.cfg.threads, min(self.share, self.cfg.threads), "request")
 
     def accept(self, listener: Any) -> None:
         """Take a connection, in place of the one that has been idle longest where all are taken."""
@@ -78,9 +104,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.keepalived_conns.remove(conn)
         self._await_request(conn)
 
-    def finish_request(self, conn: Connection, done: "Future[bool]") -> None:
+    def finish_request(self, conn: Connection, is_kept: bool) -> None:
         """See that the client takes the whole answer; then keep the connection, or say goodbye."""
-        conn.is_kept = not done.cancelled() and done.exception() is None and bool(done.result())
+        conn.is_kept = is_kept
         if not conn.sock.unsent:
             self._go_on(conn)
             return
@@ -117,9 +143,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Answer a request; one with a body is the last of its connection, and has to be short."""
+        if not has_one_host(req):
+            conn.sock.sendall(self._refusal(conn, NO_HOST))
+            return False
         length = body_length(req)
         if length > BODY_BYTES:
-            conn.sock.sendall(self._refusal(conn, 413))
+            conn.sock.sendall(self._refusal(conn, Refusal(413)))
             return False
         if length:
             req.force_close()
@@ -166,19 +195,47 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         if verdict == WHOLE:
             conn.init()
             conn.data_ready = True
-            conn.parser.unreader.unread(bytes(conn.received))
+            head = bytes(conn.received)
+            conn.parser.unreader.unread(head)
             conn.received.clear()
-            self.enqueue_req(conn)
+            if not self._assign(conn, head):
+                self._refuse(conn, TOO_MANY_AT_ONCE)
         elif verdict == GONE:
             self._close(conn)
         else:
-            with contextlib.suppress(OSError):
-                # The kernel has room for a first answer.
-                conn.sock.send(self._refusal(conn, verdict))
-            self._say_goodbye(conn)
+            self._refuse(conn, Refusal(verdict))
 
-    def _refusal(self, conn: Connection, status: int) -> bytes:
-        return refuse(status, conn.client, self.wsgi.extensions["instruments"])
+    def _assign(self, conn: Connection, head: bytes) -> bool:
+        """Give a request to the threads; return False where its client has too many waiting."""
+        is_probe = head.startswith(PROBES)
+        # The one thread for probes never waits for a client.
+        conn.sock.patience = 0 if is_probe else ANSWER_SECONDS
+        remote = forwarded_for(head, self.proxies) if self.proxies else None
+        if remote is None:
+            remote = conn.client[0] if isinstance(conn.client, tuple) else ""
+        pool = self.probes if is_probe else self.tpool
+        return bool(pool.submit(address(remote), partial(self._serve, conn)))
+
+    def _serve(self, conn: Connection) -> None:
+        """Handle a request, in a thread, and give the connection back to the loop."""
+        is_kept = False
+        try:
+            is_kept = bool(self.handle(conn))
+        except OSError as exc:  # while it was told of another error
+            self.log.debug("The client is gone. %s", exc)
+        except Exception:
+            self.log.exception("Error handling request")
+        finally:
+            self.method_queue.defer(self.finish_request, conn, is_kept)
+
+    def _refuse(self, conn: Connection, refusal: Refusal) -> None:
+        with contextlib.suppress(OSError):
+            # The kernel has room for a first answer.
+            conn.sock.send(self._refusal(conn, refusal))
+        self._say_goodbye(conn)
+
+    def _refusal(self, conn: Connection, refusal: Refusal) -> bytes:
+        return refuse(refusal, conn.client, self.wsgi.extensions["instruments"])
 
     def _say_goodbye(self, conn: Connection) -> None:
         """End our side, and give the client a moment to end its own."""

@@ -1,7 +1,6 @@
 """The API's way to Postgres: a pool of read-only connections, one `with read()` at a time."""
 
 import logging
-import select
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -11,16 +10,23 @@ import psycopg2
 from flask import current_app, has_request_context, request
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import ServiceUnavailable
 
 from api.connector import Connector
+from api.heartbeat import Heartbeat
 from api.metrics.instruments import Instruments
+from api.parameters.blame import blame_parameters
 from api.problems import DatabaseUnavailableError, QueryTimeoutError, SchemaNotReadyError
 from api.timing import timed
 from api.watch import Watch
-from api.watchdog import ClientLeftError, Watchdog
+from api.watchdog import ClientLeftError, Watchdog, has_something_to_read
 from shared.embedded import find_reader_url, project_folder
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -83,6 +89,7 @@ class Database:
         self.watchdog = Watchdog(patience)
         self._connector = Connector(self._connect)
         self.watch = Watch(self._connect)
+        self.heartbeat = Heartbeat(self._connect, self.watchdog)
         self.engine = create_engine(
             "postgresql+psycopg2://",
             creator=self._connector,
@@ -135,6 +142,7 @@ class Database:
     def close(self) -> None:
         """Close every connection, and end the watch over them."""
         self.engine.dispose()
+        self.heartbeat.close()
         self._connector.close()
         self.watchdog.close()
         self.watch.close()
@@ -158,9 +166,7 @@ def refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -
     A server says nothing to an idle client but good-bye, so a socket with something to read is a
     dead one. This costs no round trip, as a `SELECT 1` before each query would.
     """
-    poll = select.poll()
-    poll.register(dbapi_connection.fileno(), select.POLLIN | select.POLLPRI)
-    if poll.poll(0):
+    if has_something_to_read(dbapi_connection.fileno()):
         raise DisconnectionError("closed by the server")
 
 
@@ -210,8 +216,10 @@ def _problems() -> Iterator[None]:
         raise problem from exc
 
 
-def _as_problem(exc: DBAPIError) -> ServiceUnavailable | None:
+def _as_problem(exc: DBAPIError) -> Exception | None:
     """Say what an error of Postgres means to a client; None where it is our own mistake."""
+    if isinstance(exc, DataError):
+        return blame_parameters(str(exc.orig))
     match getattr(exc.orig, "pgcode", None):
         case "57014":
             return QueryTimeoutError(

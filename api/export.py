@@ -6,13 +6,15 @@ whoever has the file can tell a complete one from one that was cut. Neither read
 a thousand rows. What the first one found is kept for the next export of the same data.
 """
 
-import threading
+import errno
+import logging
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 
@@ -21,12 +23,15 @@ from sqlalchemy import Connection
 from werkzeug.http import http_date
 
 from api.cache import Recent
+from api.client_socket import ClientSocket, Pace
 from api.compression import is_wanted
 from api.db import snapshot
 from api.formats import CSV, NDJSON, content_type, end_lines, header_line
 from api.kept import cache_control
 from api.limits import client
+from api.metrics.instruments import Instruments
 from api.parquet import PARQUET, write_parquet
+from api.places import Places
 from api.problems import ExportsBusyError, QueryTimeoutError
 from api.queries.assets import Wanted, read_version, stream_assets, stream_rows
 from api.staleness import stale_sources
@@ -34,12 +39,20 @@ from api.staleness import stale_sources
 AT_ONCE = 2
 """How many exports a process sends at once: each holds a thread, a connection and a snapshot."""
 
-LONGEST_SECONDS = 600.0
+LONGEST_SECONDS = 300.0
 """How long one may take: a snapshot that stays open keeps Postgres from cleaning up."""
+
+LEAST_BYTES_PER_SECOND = 1 << 16
+"""How fast a client has to take one: as long as it does so, others may have no place."""
+
+SPARE_SECONDS = 5.0
+"""How much longer the connection is kept than the export may take, which so ends by itself."""
 
 EXTENSIONS = {CSV: "csv", NDJSON: "ndjson", PARQUET: "parquet"}
 
 Part = TypeVar("Part")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +116,25 @@ class Export:
 class Exports:
     """The exports of this process: who has one under way, and what is known of the last."""
 
-    def __init__(self, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(
+        self, longest: float = LONGEST_SECONDS, bytes_per_second: float = LEAST_BYTES_PER_SECOND
+    ) -> None:
         self.longest = longest
-        self._lock = threading.Lock()
-        self._clients: set[str] = set()
+        self.bytes_per_second = bytes_per_second
+        self._places = Places(AT_ONCE, 1)
         self._described: Recent[Description] = Recent(200)
 
-    @contextmanager
-    def place(self, client: str) -> Iterator[None]:
+    def place(self, client: str) -> AbstractContextManager[None]:
         """Take one of the places for one `with` block; a client has one at most.
 
         Raises:
             ExportsBusyError: there is none.
         """
-        with self._lock:
-            if client in self._clients:
-                raise ExportsBusyError("an export of yours is under way; take it to its end first")
-            if len(self._clients) >= AT_ONCE:
-                raise ExportsBusyError("as many exports as this server sends at once are under way")
-            self._clients.add(client)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._clients.remove(client)
+        return self._places.place(
+            client,
+            own=ExportsBusyError("an export of yours is under way; take it to its end first"),
+            all_=ExportsBusyError("as many exports as this server sends at once are under way"),
+        )
 
     def describe(self, conn: Connection, export: Export, version: int) -> Description:
         """Describe an export of the data at this version; of the past, always anew.
@@ -149,8 +157,9 @@ def send(wanted: Wanted, media: str) -> Response:
     export = Export(wanted, media, zipped, exports.longest)
     stale = stale_sources()
     with ExitStack() as stack:
+        pace = stack.enter_context(pacing(exports))
         stack.enter_context(exports.place(client()))
-        conn = stack.enter_context(snapshot(exports.longest))
+        conn = stack.enter_context(snapshot(exports.longest + SPARE_SECONDS))
         version, changed_at = read_version(conn)
         described = exports.describe(conn, export, version)
         headers = _headers(export, described, version, None if wanted.moment else changed_at)
@@ -164,20 +173,57 @@ def send(wanted: Wanted, media: str) -> Response:
         if request.method == "HEAD":
             return Response(headers=headers)
         opened = stack.pop_all()
-        response = Response(_body(export, conn, opened), headers=headers)
+        cut = partial(_note_cut, current_app.extensions["instruments"])
+        response = Response(_body(export, conn, opened, pace, cut), headers=headers)
         response.call_on_close(opened.close)  # for one that is never begun
         return response
 
 
-def _body(export: Export, conn: Connection, opened: ExitStack) -> Iterator[bytes]:
+@contextmanager
+def pacing(exports: Exports) -> Iterator[Pace]:
+    """Have this request's client keep the pace of exports, for one `with` block."""
+    pace = Pace(exports.bytes_per_second, exports.longest)
+    sock = request.environ.get("gunicorn.socket")
+    if not isinstance(sock, ClientSocket):
+        yield pace
+        return
+    sock.pace = pace
+    try:
+        yield pace
+    finally:
+        sock.pace = None
+
+
+def _body(
+    export: Export,
+    conn: Connection,
+    opened: ExitStack,
+    pace: Pace,
+    cut: Callable[[str, int], None],
+) -> Iterator[bytes]:
     """Send it; its last part only when its place is free, for who has it all may ask again."""
-    held = b""
-    with opened:
-        for _, chunk in export.chunks(conn):
-            if chunk and held:
-                yield held
-            held = chunk or held
+    held, sent = b"", 0
+    try:
+        with opened:
+            for _, chunk in export.chunks(conn):
+                if chunk and held:
+                    yield held
+                    sent += len(held)
+                held = chunk or held
+    except TimeoutError as exc:
+        # What was sent is shorter than `Content-Length`: the client sees that it was cut.
+        cut("too_long", sent)
+        raise ConnectionResetError(errno.ECONNRESET, str(exc)) from exc
+    except GeneratorExit:
+        if pace.broken is not None:
+            cut(pace.broken, sent)
+        raise
     yield held
+
+
+def _note_cut(instruments: Instruments, reason: str, sent: int) -> None:
+    instruments.export_cut(reason)
+    log.warning("an export was cut", extra={"reason": reason, "bytes": sent})
 
 
 def _headers(

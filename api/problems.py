@@ -6,9 +6,15 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import BadRequest, Gone, HTTPException, NotFound, ServiceUnavailable
+from werkzeug.exceptions import (
+    BadRequest,
+    Gone,
+    HTTPException,
+    NotFound,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 from werkzeug.http import HTTP_STATUS_CODES
-from werkzeug.routing import RequestRedirect
 
 from api.access import request_id
 from api.negotiation import PROBLEM_JSON
@@ -62,6 +68,23 @@ class DatabaseUnavailableError(ServiceUnavailable):
         super().__init__(description, retry_after=1)
 
 
+class TooManyAtOnceError(TooManyRequests):
+    problem = "too_many_at_once"
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description, retry_after=1)
+
+
+class PastBusyError(ServiceUnavailable):
+    problem = "past_busy"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "as many lists of the past as this server works out at once are under way",
+            retry_after=2,
+        )
+
+
 class ExportsBusyError(ServiceUnavailable):
     problem = "exports_busy"
 
@@ -97,15 +120,8 @@ class QueryTimeoutError(ServiceUnavailable):
 
 def answer_errors_as_problems(app: Flask) -> None:
     """Answer every error of the application as a problem, never as HTML."""
-    app.before_request(refuse_redirects)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(ValidationError, answer_validation_error)
-
-
-def refuse_redirects() -> None:
-    """Take a path that werkzeug would send elsewhere (with HTML) for an unknown one."""
-    if isinstance(request.routing_exception, RequestRedirect):
-        raise NotFound
 
 
 def answer_http_exception(exc: HTTPException) -> Response:

@@ -1,60 +1,42 @@
 """Whether this process can serve: with its database, at the schema that it expects."""
 
 import time
-from dataclasses import dataclass
 
 from flask import current_app
-from werkzeug.exceptions import ServiceUnavailable
 
-from api.db import read
-from api.problems import QueryTimeoutError, SchemaNotReadyError
-from api.queries.schema import read_schema_revision
+from api.db import Database
+from api.metrics.instruments import Instruments
+from api.problems import DatabaseUnavailableError, SchemaNotReadyError
 from shared.tables import SCHEMA_REVISION
 
-LASTS_SECONDS = 1.0
-"""How long a judgement holds: anybody may ask for it, as often as they like."""
+TRUSTED_SECONDS = 3.0
+"""How old the last answer of the database may be: it is asked every second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What was found, and until when it holds."""
+def check_readiness() -> str:
+    """Return the revision that this application's database had when it was last asked.
 
-    until: float
-    failure: ServiceUnavailable | None = None
-
-
-class Readiness:
-    """Asks the database at most once a second in each process, whatever it says."""
-
-    def __init__(self) -> None:
-        self._last = Judgement(0.0)
-
-    def check(self) -> None:
-        """Return where this process can serve.
-
-        That the database is away is never remembered: a connection tells so without asking it.
-
-        Raises:
-            ServiceUnavailable: it is away, or at another schema.
-        """
-        now, last = time.monotonic(), self._last
-        lasts = now < last.until
-        if lasts and last.failure is not None:
-            raise last.failure.with_traceback(None)
-        try:
-            with read() as conn:  # one that the server has not closed
-                if lasts:
-                    return
-                revision = read_schema_revision(conn)
-            expect(revision)
-        except (SchemaNotReadyError, QueryTimeoutError) as exc:
-            self._last = Judgement(time.monotonic() + LASTS_SECONDS, exc)
-            raise
-        self._last = Judgement(now + LASTS_SECONDS)
+    Raises:
+        ServiceUnavailable: it did not answer, or is at another schema.
+    """
+    instruments: Instruments = current_app.extensions["instruments"]
+    with instruments.reading():
+        return _check()
 
 
-def expect(revision: str | None) -> None:
-    """Check the schema's revision.
+def _check() -> str:
+    database: Database = current_app.extensions["database"]
+    beat = database.heartbeat.last()
+    if beat is None or beat.failure is not None:
+        raise DatabaseUnavailableError
+    age = time.monotonic() - beat.at
+    if age > TRUSTED_SECONDS:
+        raise DatabaseUnavailableError(f"the database has not answered for {age:.0f} s")
+    return expect(beat.revision)
+
+
+def expect(revision: str | None) -> str:
+    """Return the schema's revision where it is the one of this release.
 
     Raises:
         SchemaNotReadyError: it is another.
@@ -64,9 +46,4 @@ def expect(revision: str | None) -> None:
             f"the schema is at revision {revision!r}, expected {SCHEMA_REVISION!r}; "
             "run `worker migrate`"
         )
-
-
-def check_readiness() -> None:
-    """Check it of this application; `Readiness.check` says what that raises."""
-    readiness: Readiness = current_app.extensions["readiness"]
-    readiness.check()
+    return revision

@@ -7,7 +7,7 @@ from typing import Any
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from api.connections import PatientWorker
-from api.refusals import refuse
+from api.refusals import Refusal, refuse
 
 
 class _Heard:
@@ -44,7 +44,7 @@ class ProblemWorker(PatientWorker):
         heard = _Heard()
         super().handle_error(req, heard, addr, exc)
         status = int((heard.said.split(maxsplit=2)[1:2] or [b"500"])[0])
-        client.sendall(refuse(status, addr, self.wsgi.extensions["instruments"]))
+        client.sendall(refuse(Refusal(status), addr, self.wsgi.extensions["instruments"]))
 
 
 class StructuredLogger(Logger):  # type: ignore[misc]  # gunicorn has no types

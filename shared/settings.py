@@ -108,6 +108,11 @@ class Settings:
     api_rate_limit_storage: str | None
     api_keys_required: bool
     api_trusted_proxies: int
+    api_trusted_prefix: bool
+    api_client_threads: int
+    api_past_at_once: int
+    api_export_seconds: int
+    api_export_min_kib_per_second: int
     api_cors_origins: tuple[str, ...]
 
     @classmethod
@@ -267,6 +272,21 @@ class _Environment(Schema):
     api_trusted_proxies = fields.Integer(
         data_key="API_TRUSTED_PROXIES", load_default=0, validate=validate.Range(0, 10)
     )
+    api_trusted_prefix = fields.Boolean(data_key="API_TRUSTED_PREFIX", load_default=False)
+    api_client_threads = fields.Integer(
+        data_key="API_CLIENT_THREADS", load_default=3, validate=validate.Range(1, 4)
+    )
+    api_past_at_once = fields.Integer(
+        data_key="API_PAST_AT_ONCE", load_default=2, validate=validate.Range(1, 4)
+    )
+    api_export_seconds = fields.Integer(
+        data_key="API_EXPORT_SECONDS", load_default=300, validate=validate.Range(1, 86_400)
+    )
+    api_export_min_kib_per_second = fields.Integer(
+        data_key="API_EXPORT_MIN_KIB_PER_SECOND",
+        load_default=64,
+        validate=validate.Range(1, 1_000_000),
+    )
     api_cors_origins = fields.Method(
         data_key="API_CORS_ORIGINS", deserialize="split_origins", load_default=()
     )
@@ -309,6 +329,14 @@ class _Environment(Schema):
             loaded["api_rate_limit"] = None if alone else PUBLIC_RATE_LIMIT
         elif loaded["api_rate_limit"] == "off":
             loaded["api_rate_limit"] = None
+        return loaded
+
+    @post_load
+    def a_prefix_comes_from_a_proxy(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if loaded["api_trusted_prefix"] and not loaded["api_trusted_proxies"]:
+            raise ValidationError(
+                {"API_TRUSTED_PROXIES": ["is not set, and API_TRUSTED_PREFIX needs it"]}
+            )
         return loaded
 
     @post_load

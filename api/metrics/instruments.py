@@ -73,6 +73,13 @@ class Instruments:
             ["route", "result"],
             **make,
         )
+        self._exports_cut = Counter(
+            "exports_cut_total",
+            "Exports that were cut because their client was too slow (`too_slow`) or took too long "
+            "in all (`too_long`).",
+            ["reason"],
+            **make,
+        )
         self._waits = Histogram(
             "database_connection_wait_seconds",
             "Time until a request had a connection; when it rises, the pool is too small or "
@@ -103,6 +110,8 @@ class Instruments:
         self._by_route: dict[str, tuple[Histogram, Counter]] = {}
         for code in ("database_unavailable", "query_timeout", "schema_not_ready"):
             self._failures.labels(code)
+        for reason in ("too_slow", "too_long"):
+            self._exports_cut.labels(reason)
 
     def begun(self) -> None:
         """Count a request that came in."""
@@ -132,6 +141,10 @@ class Instruments:
     def cached(self, route: str, result: str) -> None:
         """Count where an answer came from: `hit` or `miss`."""
         self._cache.labels(route, result).inc()
+
+    def export_cut(self, reason: str) -> None:
+        """Count an export that its client did not get whole."""
+        self._exports_cut.labels(reason).inc()
 
     def reading(self) -> "Reading":
         """Watch one use of a connection, from before it is asked for."""

@@ -22,6 +22,7 @@ from api.parameters.assets import (
     cursor_digest,
 )
 from api.parquet import PARQUET, require_parquet
+from api.past import place_for
 from api.problems import AssetNotFoundError
 from api.queries.asset import find_asset
 from api.queries.assets import AssetPage, Wanted, find_assets
@@ -42,7 +43,7 @@ NDJSON_EXAMPLE = '{"slug":"bitcoin","symbol":"BTC","price_usd":16610.346}\n'
 @documented(
     AssetSchema(many=True),
     AssetsParameters,
-    problems=(410, 503),
+    problems=(410, 429, 503),
     paged=True,
     media={JSON: None, CSV: CSV_EXAMPLE, NDJSON: NDJSON_EXAMPLE},
     conditional=True,
@@ -69,7 +70,7 @@ def list_assets() -> Answer:
     media = choose_format(query["format"], "json", "csv", "ndjson")
     wanted = replace(query["wanted"], csv=media == CSV)
     totals = current_app.extensions["totals"]
-    with read() as conn:
+    with place_for(wanted.moment), read() as conn:
         page = find_assets(conn, wanted, query["page_size"], query["start"], totals)
     next_cursor = cursors.encode(page.end, page.walk, cursor_digest(wanted)) if page.end else None
     return Answer(

@@ -97,9 +97,16 @@ def test_a_request_in_flight_is_answered_before_it_ends(engine, gunicorn):
             "request_header_fields_too_large",
         ),
         (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET http://x/ HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nHost: \x00\r\n\r\n", 400, "bad_request"),
-        (b"GET http://evil.test HTTP/1.1\r\nConnection: close\r\n\r\n", 404, "not_found"),
-        (b"GET //evil.test/.. HTTP/1.1\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        (
+            b"GET http://evil.test HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            404,
+            "not_found",
+        ),
+        (b"GET //evil.test/.. HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404, "not_found"),
         (b"GET /nope HTTP/1.1\r\nHost: <b>\r\nConnection: close\r\n\r\n", 404, "not_found"),
     ],
 )

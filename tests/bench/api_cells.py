@@ -113,6 +113,7 @@ def cells(ports: Mapping[str, int], walked: List) -> Sequence[Cell]:
         Cell("price", f"{RANGE}, cache off", "cold", [f"{FIRST}&{RANGE}"]),
         Cell("asset", "/data/{asset}, cache off", "cold", some, beside="peer-asset"),
         Cell("health", "/health", "ours", ["/health"]),
+        Cell("live", "/health/live", "ours", ["/health/live"]),
         Cell("export", EXPORT, "ours", [EXPORT]),
         Cell("peer", "peer: first page", "peer", [FIRST]),
         Cell("peer-deep", f"peer: page {deep} by offset", "peer", [f"{FIRST}&page={deep}"]),

@@ -112,7 +112,7 @@ def test_strict_transport_is_asked_for_over_https_alone(reader_url):
 
 def test_a_declared_proxys_prefix_is_part_of_links(reader_url):
     forwarded = {"X-Forwarded-Prefix": "/market", "X-Forwarded-Host": "evil.test"}
-    with api_on(reader_url, API_TRUSTED_PROXIES="1") as client:
+    with api_on(reader_url, API_TRUSTED_PROXIES="1", API_TRUSTED_PREFIX="true") as client:
         declared = client.get("/data", headers=forwarded)
     with api_on(reader_url) as client:
         undeclared = client.get("/data", headers=forwarded)
