@@ -80,8 +80,8 @@ class FileReading:
     is. `family` names the files whose rows should have one shape: those of the same maker.
     `columns` has the header of each field, `left_out` those that are not read. `settled` says what
     the file's own cells proved. `without_value` rows of this page have no value and are no records;
-    the first of them is at `first_without_value`. `is_end` marks the page after which the whole file
-    is read under this declaration.
+    the first of them is at `first_without_value`. `is_end` marks the page after which the whole
+    file is read under this declaration.
     """
 
     path: str

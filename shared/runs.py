@@ -10,6 +10,7 @@ EMPTY_ANSWER = "empty_answer"
 FEWER_RECORDS = "fewer_records"
 MORE_REJECTS = "more_rejects"
 FROZEN = "frozen"
+DIFFERING_ROWS = "differing_rows"
 
 REASONS = {
     TOO_MANY_REJECTS: "failed",
@@ -17,6 +18,7 @@ REASONS = {
     FEWER_RECORDS: "partial",
     MORE_REJECTS: "partial",
     FROZEN: "partial",
+    DIFFERING_ROWS: "partial",
 }
 """What is found by weighing a run, and the outcome that it makes. Codes are stable: monitors match
 them."""

@@ -48,7 +48,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0011"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -358,6 +358,8 @@ rejects = Table(
     _time("first_seen_at", now=True),
     _time("last_seen_at", now=True),
     _time("resolved_at", nullable=True),
+    Column("file", Text),
+    Column("declaration", Text),
     UniqueConstraint("source", "payload_hash"),
     Index("ix_rejects_open", "source", "id", postgresql_where=text("resolved_at IS NULL")),
 )
@@ -386,6 +388,7 @@ shapes = Table(
     metadata,
     Column("source", Text, primary_key=True),
     Column("command", Text, primary_key=True),
+    Column("family", Text, primary_key=True, server_default=""),
     Column("path", Key, primary_key=True),
     Column("type", Text, primary_key=True),
     Column("records", BigInteger, nullable=False),

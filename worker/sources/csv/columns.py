@@ -6,7 +6,7 @@ another currency is not read. A bare `Volume` may be in the coin's own unit, and
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,7 +52,8 @@ class Columns:
 
 def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns:
     """Match headers to fields: as declared, else by name; ask where neither settles it."""
-    named = {field: _as_written(name, headers) for field, name in declared_columns(declared)}
+    said: Mapping[str, str] = declared.get("columns", {})
+    named = {field: _as_written(name, headers) for field, name in said.items()}
     constants = declared.get("values", {})
     taken = {*named.values(), *(_as_written(name, headers) for name in declared.get("ignore", ()))}
     free = [header for header in headers if header not in taken]
@@ -80,10 +81,6 @@ def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns
     questions += _absences(found, constants, asked, headers)
     questions += _units(found, free, declared)
     return Columns(found, questions, choices)
-
-
-def declared_columns(declared: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    return declared.get("columns", {}).items()
 
 
 def _as_written(name: str, headers: Sequence[str]) -> str:

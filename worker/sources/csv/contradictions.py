@@ -151,8 +151,8 @@ def _require_peg(said: Observation, line: int) -> None:
     least, most = _ABOUT_A_DOLLAR
     if is_coin and said.price_usd is not None and not least <= said.price_usd <= most:
         raise SourceError(
-            f"line {line}: {said.name} costs {said.price_usd}, so the prices of this file cannot be "
-            "in US dollars, and no other currency is read",
+            f"line {line}: {said.name} costs {said.price_usd}, so the prices of this file cannot "
+            "be in US dollars, and no other currency is read",
             code="declaration",
         )
 
@@ -179,9 +179,7 @@ def _compared(
                 yield field, header
 
 
-def _may_contradict(
-    field: str, header: str, columns: Columns, declared: Mapping[str, Any]
-) -> bool:
+def _may_contradict(field: str, header: str, columns: Columns, declared: Mapping[str, Any]) -> bool:
     if header in columns.headers.values():
         return False
     return field != "id" or header not in declared.get("ignore", ())

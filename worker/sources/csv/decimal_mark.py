@@ -40,14 +40,12 @@ _PROOFS: Mapping[Mark, re.Pattern[str]] = {
 
 
 def mark_of(cell: str) -> Mark | None:
-    """Tell the decimal mark that a cell must have, None where it could be either or is no number."""
+    """Tell the decimal mark that a cell must have; None where it proves nothing."""
     core, _ = split_scale(cell.strip().removesuffix("%"))
     return next((mark for mark, proves in _PROOFS.items() if proves.fullmatch(core)), None)
 
 
-def find_proofs(
-    rows: Iterable[Mapping[str, str]], headers: Sequence[str]
-) -> Mapping[Mark, Proof]:
+def find_proofs(rows: Iterable[Mapping[str, str]], headers: Sequence[str]) -> Mapping[Mark, Proof]:
     """Find the first cell under the headers that proves each mark."""
     found: dict[Mark, Proof] = {}
     for row in rows:

@@ -133,7 +133,7 @@ class DeclarationSchema(_Table):
         )
     )
     zero_is_unknown = fields.List(fields.String(validate=_one_of(VALUES)))
-    unknown = fields.List(fields.String())
+    unknown = fields.List(fields.String())  # type: ignore[assignment]
     ignore = fields.List(fields.String())
     columns = fields.Nested(ColumnsTable)
     values = fields.Nested(ValuesTable)

@@ -59,7 +59,8 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
         _require_fit(names, cells, shown[0][0] + 1)
     elif _is_data(cells):
         names = [f"column {number}" for number in range(1, len(cells) + 1)]
-        why = f"this file has no header; name its columns in order, the first row is {first[:200]!r}"
+        row = first.strip()[:200]
+        why = f"this file has no header; name its columns in order, the first row is {row!r}"
         questions.append(Question(None, "header", names, why))
     return Heading(skip, delimiter, names, questions)
 
@@ -114,7 +115,8 @@ def _header_below(shown: Sequence[tuple[int, str]], declared: Mapping[str, Any])
         widths = [len(split_cells(line, delimiter)) for _, line in shown]
         width = widths[-1]
         start = next((at for at in range(len(widths)) if set(widths[at:]) == {width}), 0)
-        if not start or width < _LEAST_WIDTH or len(widths) - start < _ENOUGH or max(widths) > width:
+        is_table = width == max(widths) >= _LEAST_WIDTH and len(widths) - start >= _ENOUGH
+        if not start or not is_table:
             continue
         if widths[0] == 1 or not _is_data(split_cells(shown[start][1], delimiter)):
             return shown[start][0]

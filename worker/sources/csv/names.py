@@ -84,12 +84,30 @@ QUOTE_COINS = ("BTC", "XBT", "ETH", "BNB", "SATS", "SAT")
 
 _WORDS = {
     **{code.lower(): code for code in (*FIAT, *STABLECOINS)},
-    **{"euro": "EUR", "euros": "EUR", "rupee": "INR", "rupees": "INR", "yen": "JPY"},
-    **{"yuan": "CNY", "reais": "BRL", "lira": "TRY", "rubles": "RUB", "tether": "USDT"},
+    "euro": "EUR",
+    "euros": "EUR",
+    "rupee": "INR",
+    "rupees": "INR",
+    "yen": "JPY",
+    "yuan": "CNY",
+    "reais": "BRL",
+    "lira": "TRY",
+    "rubles": "RUB",
+    "tether": "USDT",
 }
 _SIGNS = {
-    **{"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY"},
-    **{"₿": "BTC", "₫": "VND", "₴": "UAH", "฿": "THB", "₦": "NGN"},
+    "€": "EUR",
+    "£": "GBP",
+    "¥": "JPY",
+    "₹": "INR",
+    "₩": "KRW",
+    "₽": "RUB",
+    "₺": "TRY",
+    "₿": "BTC",
+    "₫": "VND",
+    "₴": "UAH",
+    "฿": "THB",
+    "₦": "NGN",
 }
 CURRENCY_SIGN = re.compile(rf"[${''.join(_SIGNS)}]")
 

@@ -7,7 +7,7 @@ or proven by the file (`decimal_mark.py`).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -46,8 +46,8 @@ _FOOTNOTE = re.compile(r"\s*(?:[*\u2020\u2021\u00a7\u00b9\u00b2\u00b3]+|\[[0-9a-
 class NumberCell(Amount):
     """An amount from the text of a cell. With `comma`, that is its decimal mark.
 
-    `unknown` are further words for a value that is not known, in lower case. One that `counts_coins`
-    has no currency sign.
+    `unknown` are further words for a value that is not known, as `unknown_words` gives them. A
+    number that `counts_coins` has no currency sign.
     """
 
     def __init__(
@@ -111,8 +111,13 @@ def parse_number(
 
 def is_unknown(text: str, unknown: frozenset[str] = frozenset()) -> bool:
     """Tell whether a whole cell is a word for a value that is not known."""
-    word = text.strip().lower()
+    word = "".join(text.split()).lower()
     return word in UNKNOWN or word in unknown
+
+
+def unknown_words(declared: Iterable[str]) -> frozenset[str]:
+    """Reduce declared words to what cells are compared with: without spaces, in lower case."""
+    return frozenset("".join(word.split()).lower() for word in declared)
 
 
 def decimal_mark_is_unclear(text: str) -> bool:

@@ -11,8 +11,8 @@ from worker.sources.csv.names import DOLLAR, FIAT, QUOTE_COINS, STABLECOINS, is_
 
 _QUOTES = (*STABLECOINS, DOLLAR, *FIAT, *QUOTE_COINS)
 _ANY = "|".join(_QUOTES)
-_PARTED = re.compile(rf"(?P<base>[A-Z0-9.]{{1,15}})[/_:\-](?P<quote>{_ANY})", re.I)
-_JOINED = re.compile(rf"(?P<base>[A-Z0-9]{{2,15}})(?P<quote>{_ANY})", re.I)
+_PARTED = re.compile(rf"(?P<base>[A-Z0-9.]{{1,15}})[/_:\-](?P<quote>{_ANY})", re.IGNORECASE)
+_JOINED = re.compile(rf"(?P<base>[A-Z0-9]{{2,15}})(?P<quote>{_ANY})", re.IGNORECASE)
 _MAJORS = frozenset(
     {
         *("BTC", "XBT", "ETH", "BNB", "XRP", "ADA", "SOL", "DOGE", "LTC", "LINK", "DOT"),
@@ -29,9 +29,9 @@ class Pair(NamedTuple):
 def read_pair(symbol: str) -> Pair | None:
     """Part a trading pair; None where the symbol is not one.
 
-    In one word, `DOTUSD` can be DOT in USD or DO in TUSD: the longest base is taken, unless its last
-    letter makes a stablecoin of the quote and a well-known coin of the rest (`ETHBUSD`). The symbol
-    of a stablecoin itself (`FDUSD`) is not a pair.
+    In one word, `DOTUSD` can be DOT in USD or DO in TUSD: the longest base is taken, unless its
+    last letter makes a stablecoin of the quote and a well-known coin of the rest (`ETHBUSD`). The
+    symbol of a stablecoin itself (`FDUSD`) is not a pair.
     """
     text = symbol.strip()
     if text.upper() in _QUOTES:

@@ -10,9 +10,10 @@ from worker.sources.csv.columns import Columns
 from worker.sources.csv.contradictions import Guard
 from worker.sources.csv.declaration import for_the_row
 from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
-from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown
+from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
 from worker.sources.csv.rows import Row
 from worker.sources.csv.sample import Sample
+from worker.sources.csv.schema import NEVER_ZERO
 
 _encode = msgspec.json.Encoder().encode
 
@@ -40,7 +41,9 @@ class RowRecords:
         self._values = [columns.headers[each] for each in VALUES if each in columns.headers]
         self._supplies = [columns.headers[each] for each in SUPPLIES if each in columns.headers]
         self._unsigned: Sequence[str] = ()
-        self._unknown = frozenset(word.strip().lower() for word in declared.get("unknown", ()))
+        self._unknown = unknown_words(declared.get("unknown", ()))
+        zeros = {*NEVER_ZERO, *declared.get("zero_is_unknown", ())}
+        self._never_zero = {columns.headers[each] for each in zeros if each in columns.headers}
         self._mark_is_open = sample.decimal is None and "decimal" not in declared
         pairs = {"pair_symbols": True} if sample.has_pairs else {}
         self._told = for_the_row({**declared, **pairs})
@@ -49,7 +52,7 @@ class RowRecords:
         )
 
     def compare_supplies(self, rows: Sequence[Cells]) -> None:
-        """Learn from the first rows in which columns of supplies a currency sign is out of place."""
+        """Learn from the first rows under which supplies a currency sign is out of place."""
         for header in self._supplies:
             filled = [row[header] for row in rows if row[header].strip()]
             signed = sum(bool(CURRENCY_SIGN.search(cell)) for cell in filled)
@@ -62,7 +65,11 @@ class RowRecords:
     def has_value(self, row: Row) -> bool:
         """Tell whether any value of a row is filled in; one without is no observation."""
         cells = dict(zip(self._headers, row.cells, strict=True))
-        return any(not is_unknown(cells[header], self._unknown) for header in self._values)
+        return any(
+            not is_unknown(cells[header], self._unknown)
+            and not (header in self._never_zero and not cells[header].strip("0.,$ "))
+            for header in self._values
+        )
 
     def record(self, row: Row) -> RawRecord:
         if row.defect is not None:

@@ -82,9 +82,7 @@ class RowReader:
             self._taken = []
             self._fault = None
             try:
-                cells = next(reader)
-                if width is not None and self._may_be_padded(cells, width):
-                    cells += [""] * (width - len(cells))
+                cells = self._padded(next(reader), width)
                 defect = _misfit(cells, width)
             except StopIteration:
                 return
@@ -141,10 +139,13 @@ class RowReader:
             del self._taken[1:]
             self._fault = None
 
-    def _may_be_padded(self, cells: list[str], width: int) -> bool:
-        if self.shortest is None or not self.shortest <= len(cells) < width:
-            return False
-        return bool(cells[-1].strip()) and self._is_terminated(self._taken[-1])
+    def _padded(self, cells: list[str], width: int | None) -> list[str]:
+        """Add the empty cells that a whole row lacks at its end."""
+        if width is None or self.shortest is None or not self.shortest <= len(cells) < width:
+            return cells
+        if not cells[-1].strip() or not self._is_terminated(self._taken[-1]):
+            return cells
+        return cells + [""] * (width - len(cells))
 
     def _pass(self, raw: bytes, lines: int) -> None:
         self.offset += len(raw)

@@ -13,7 +13,7 @@ from shared.records import VALUES
 from worker.sources.csv.columns import Columns, Question, foreign_columns, listed, stablecoins_of
 from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear
 from worker.sources.csv.names import STABLECOINS, is_dollars
-from worker.sources.csv.numbers import is_unknown, parse_number
+from worker.sources.csv.numbers import is_unknown, parse_number, unknown_words
 from worker.sources.csv.pairs import are_pairs, read_pair
 from worker.sources.csv.times import (
     EXCEL,
@@ -88,7 +88,8 @@ def _refine(
     choices = columns.choices.get(question.key, ())
     if question.table != "columns" or not choices:
         return question
-    misfits = {each: why for each in choices if (why := _misfit(question.key, each, declared, rows))}
+    found = {each: _misfit(question.key, each, declared, rows) for each in choices}
+    misfits = {each: why for each, why in found.items() if why}
     fitting = [each for each in choices if each not in misfits]
     why = "; ".join([question.why, *misfits.values()])
     return replace(question, value=fitting[0] if fitting else "", why=why)
@@ -132,7 +133,7 @@ def _price(
     """Ask for another column where no cell of the price's can be read."""
     if header is None:
         return []
-    unknown = frozenset(word.strip().lower() for word in declared.get("unknown", ()))
+    unknown = unknown_words(declared.get("unknown", ()))
     cells = [cell for cell in _cells(header, rows) if not is_unknown(cell, unknown)]
     if not cells or any(_is_number(cell) for cell in cells):
         return []
@@ -233,9 +234,7 @@ def _longest_count(numbers: Sequence[int]) -> int:
     return longest
 
 
-def _currency_column(
-    columns: Columns, declared: Mapping[str, Any], rows: Rows
-) -> list[Question]:
+def _currency_column(columns: Columns, declared: Mapping[str, Any], rows: Rows) -> list[Question]:
     """Ask about a column called a currency in which no row names dollars."""
     header = columns.headers.get("currency")
     if header is None or "currency" in declared.get("columns", {}):
@@ -246,7 +245,7 @@ def _currency_column(
         return []
     if coins := [cell.strip().upper() for cell in cells if cell.strip().upper() in STABLECOINS]:
         return [_count_as_dollars(dict.fromkeys(coins), f"{header!r} has {cells[0]!r}")]
-    why = f"if it is the currency of the row, of which only US dollars are read; it has {cells[0]!r}"
+    why = f"if it is the currency of the row (only US dollars are read); it has {cells[0]!r}"
     return [Question("columns", "currency", header, why)]
 
 

@@ -24,7 +24,7 @@ from worker.sources.base import (
 )
 from worker.sources.csv.columns import find_columns
 from worker.sources.csv.names import SUPPLIES, is_dollars
-from worker.sources.csv.numbers import NumberCell
+from worker.sources.csv.numbers import NumberCell, unknown_words
 from worker.sources.csv.pairs import PairSymbol, as_usd_hint
 from worker.sources.csv.times import Clock, TimeCell
 
@@ -112,7 +112,7 @@ class RowReading:
             except ValidationError as exc:
                 notes[field] = list(map(str, exc.messages))
         if all(loaded.get(field) is None for field in VALUES):
-            raise ValidationError(notes or "no value is known")  # type: ignore[arg-type]
+            raise ValidationError(notes or "no value is known")
         external_id = loaded.get("external_id") or slug(f"{loaded['symbol']}-{loaded['name']}")
         if not external_id:
             raise ValidationError("symbol and name have no letter or digit", "external_id")
@@ -128,7 +128,7 @@ def _number_cell(field: str, declared: Mapping[str, Any]) -> NumberCell:
     return NumberCell(
         comma=declared.get("decimal") == "comma",
         zero_is_unknown=field in NEVER_ZERO or field in declared.get("zero_is_unknown", ()),
-        unknown=frozenset(word.strip().lower() for word in declared.get("unknown", ())),
+        unknown=unknown_words(declared.get("unknown", ())),
         counts_coins=field in SUPPLIES,
     )
 

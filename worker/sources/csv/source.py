@@ -105,8 +105,8 @@ class CsvFiles(Source):
         if constants and len(files) > 1:
             named = ", ".join(constants)
             raise SourceError(
-                f"{declaration}: [values] {named} would hold for each of {len(files)} files; import "
-                "each file by itself, or write a declaration beside each",
+                f"{declaration}: [values] {named} would hold for each of {len(files)} files; "
+                "import each file by itself, or write a declaration beside each",
                 code="declaration",
             )
         return replace(self, declaration=declaration)
@@ -169,7 +169,7 @@ class CsvFiles(Source):
             path=_shown(path.absolute()),
             name=name,
             declaration=declared or "",
-            family=_DIGITS.sub("#", name),
+            family=_DIGITS.sub("#", _shown(Path(path.absolute().parent.name, path.name))),
             columns=file.columns,
             left_out=file.left_out(),
             settled=file.settled,
