@@ -1,5 +1,6 @@
 """Where a file's header is: on its first line, below other lines, or not there at all."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ _LOOKED_AT = 25
 
 _ENOUGH = 2
 """So many known names make a header of a line."""
+
+_NUMBERED = re.compile(r" \([0-9]+\)\Z")
+"""What `distinct_names` adds to a name."""
 
 _LEAST_WIDTH = 3
 """Cells of a table that is told from the lines above it by its width alone."""
@@ -85,7 +89,7 @@ def require_clear_names(headers: Sequence[str], declared: Mapping[str, Any]) -> 
         SourceError: `duplicate_header`.
     """
     said = {*declared.get("columns", {}).values(), *declared.get("ignore", ())}
-    said = {name.strip() for name in said}
+    said = {_NUMBERED.sub("", name.strip()) for name in said}
     counts = Counter(header.strip() for header in headers)
     twice = sorted(
         header

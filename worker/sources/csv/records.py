@@ -56,7 +56,7 @@ class RowRecords:
         for header in self._supplies:
             filled = [row[header] for row in rows if row[header].strip()]
             signed = sum(bool(CURRENCY_SIGN.search(cell)) for cell in filled)
-            if 2 * signed < len(filled):
+            if 2 * signed <= len(filled):
                 self._unsigned = (*self._unsigned, header)
 
     def position(self, row: Row) -> str:
