@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Engine, Row, select, update
 
 from shared.tables import drift, listings, observations, rejects
-from worker import pipeline
+from worker import pipeline, retry
 from worker.pipeline import Options, Result
+from worker.retry import Wanted
 from worker.sources.csv import CsvFiles
 from worker.verify import verify
 
@@ -174,6 +175,19 @@ def test_a_file_that_is_refused_before_its_end_resolves_nothing(desk: Desk):
 
     assert desk.load().ending.reason == "undeclared"
     assert len(desk.open_rejects()) == 12
+
+
+def test_a_retry_does_not_load_a_row_that_does_not_fit_its_file(desk: Desk):
+    rows = [f"2024-05-{day:02},BTC,{day}" for day in range(1, 26)]
+    declared = '[values]\nname = "Bitcoin"\n'
+    desk.write("date,symbol,price_usd", *rows, "2024-05-01,ETH,3", declared=declared)
+    desk.load()
+
+    source = CsvFiles(path="unused", rows_per_page=5)
+    result = retry.retry(desk.engine, source, Wanted(), Options(5))
+
+    assert (result.counts.fetched, result.counts.rejected) == (1, 1)
+    assert desk.values(listings.c.external_id) == ["btc-bitcoin"]
 
 
 def test_rows_that_differ_at_one_instant_are_reported_however_far_apart(desk: Desk):

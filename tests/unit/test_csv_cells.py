@@ -136,6 +136,10 @@ def test_the_form_of_excel_is_suggested(tmp_path):
     assert "Excel's number of the day 2021-06-24" in str(file.refusal())
 
 
+def test_a_comma_after_a_date_is_no_part_of_it():
+    assert Clock().read("May 15, 2022,") == datetime(2022, 5, 15, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("text", ["2/28/2023 0:0", "2/28/2023 00:00", "2/28/2023"])
 def test_a_midnight_of_excel_is_one(text):
     assert Clock("month-first").read(text) == datetime(2023, 2, 28, tzinfo=UTC)

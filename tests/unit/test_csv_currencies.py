@@ -88,6 +88,16 @@ def test_a_row_whose_pair_is_in_another_currency_is_refused(tmp_path):
     ]
 
 
+def test_pairs_among_other_symbols_are_asked_about_and_later_ones_refused(tmp_path):
+    rows = ["2021-05-05,BTC/USD,Bitcoin,57000", "2021-05-05,ETH,Ethereum,3400"]
+    assert SavedFile(tmp_path, "\n".join([HEADER, *rows])).asked() == {"pair_symbols": True}
+
+    coins = [f"2021-05-{day:02},ETH,Ethereum,3400" for day in range(1, 26)]
+    *others, last = SavedFile(tmp_path, "\n".join([HEADER, *coins, rows[0]])).reasons()
+    assert not any(others)
+    assert "symbol: 'BTC/USD' is a trading pair, and the first rows have none" in last[0]
+
+
 def test_a_constant_does_not_hide_that_the_pair_is_in_another_currency(tmp_path):
     content = "date,symbol,close\n2021-05-05,BTC/EUR,47000\n"
     declared = 'currency = "USD"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'

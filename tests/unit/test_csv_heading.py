@@ -27,6 +27,22 @@ def test_a_file_without_a_header_is_told_apart_and_loses_no_row(tmp_path):
     assert file.records()[0].position == "prices.csv, line 1"
 
 
+def test_a_first_row_of_names_and_values_is_no_header(tmp_path):
+    content = "bitcoin,BTC,Bitcoin,41800.5,2024-01-14\nethereum,ETH,Ethereum,2470.5,2024-01-14\n"
+    file = SavedFile(tmp_path, content)
+
+    assert "this file has no header" in str(file.refusal())
+
+    file.declare('header = ["id", "symbol", "name", "price_usd", "date"]')
+    assert file.prices() == ["41800.5", "2470.5"]
+
+
+def test_names_above_values_are_a_header_though_none_is_known(tmp_path):
+    file = SavedFile(tmp_path, "Tag;Kurs;1 Stunde\n2021-05-14;1.5;7\n2021-05-15;1.6;8\n")
+
+    assert "header" not in file.asked()
+
+
 def test_naming_the_first_candle_as_the_header_does_not_make_it_one(tmp_path):
     declared = '[columns]\nprice_usd = "0.084"\nobserved_at = "1538092800"\n'
     file = SavedFile(tmp_path, CANDLES, declared + '[values]\nsymbol = "ADA"\nname = "Cardano"\n')

@@ -91,11 +91,12 @@ class CsvFile:
         if not self.headers or self._header_is_last:
             return
         for row in self.reader.rows(len(self.headers), self._ending):
-            if row.defect is None and not self._records.has_value(row):
+            record = self._records.record(row)
+            if record is None:
                 self._without_value += 1
                 self._first_without_value = self._first_without_value or self._records.position(row)
                 continue
-            yield self._records.record(row)
+            yield record
 
     def take_without_value(self) -> tuple[int, str | None]:
         """Count the rows without any value since the last time; also say where the first is.

@@ -61,7 +61,7 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
     names = declared.get("header")
     if names is not None:
         _require_fit(names, cells, shown[0][0] + 1)
-    elif _is_data(cells):
+    elif _is_data(cells, [split_cells(line, delimiter) for _, line in shown[1:]]):
         names = [f"column {number}" for number in range(1, len(cells) + 1)]
         row = first.strip()[:200]
         why = f"this file has no header; name its columns in order, the first row is {row!r}"
@@ -146,14 +146,26 @@ def _require_fit(names: Sequence[str], cells: Sequence[str], line: int) -> None:
         )
 
 
-def _is_data(cells: Sequence[str]) -> bool:
-    """Tell whether a line holds values: no name is known, and half of its cells can be read."""
+def _is_data(cells: Sequence[str], following: Sequence[Sequence[str]] = ()) -> bool:
+    """Tell whether a line holds values: no name is known, and values stand where others do below.
+
+    Where no line follows that shows it, half of the cells must be values.
+    """
     filled = [cell for cell in cells if cell.strip()]
     if not filled or any(map(is_known, cells)):
         return False
-    numbers = sum(map(_is_number, filled))
-    times = sum(_is_time(cell) for cell in filled if not _is_number(cell))
-    return numbers > 0 and 2 * (numbers + times) >= len(filled)
+    below = [
+        cells[at]
+        for at in range(len(cells))
+        if (column := [row[at] for row in following if len(row) == len(cells) and row[at].strip()])
+        and all(map(_is_value, column))
+    ]
+    compared = below or filled
+    return 2 * sum(map(_is_value, compared)) >= len(compared)
+
+
+def _is_value(cell: str) -> bool:
+    return _is_number(cell) or _is_time(cell)
 
 
 def _is_number(cell: str) -> bool:

@@ -4,9 +4,8 @@ from typing import Any
 
 from shared.records import VALUES, RawRecord
 from worker.sources.csv.columns import find_columns
-from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.numbers import decimal_mark_is_unclear
-from worker.sources.csv.records import shifted
+from worker.sources.csv.records import MISFIT
 from worker.sources.json_records import read_record
 
 
@@ -27,16 +26,10 @@ def kept_row(payload: bytes, position: str) -> RawRecord | None:
             "decimal, and let the file be read again"
         )
         return RawRecord(payload, position, record.document, defect)
-    for header in _supplies(row, declared):
-        if CURRENCY_SIGN.search(str(row.get(header, ""))):
-            defect = f"{shifted(header, str(row[header]))}; let the file be read again"
-            return RawRecord(payload, position, record.document, defect)
+    if misfit := document.get(MISFIT):
+        defect = f"{misfit}; let the file be read again"
+        return RawRecord(payload, position, record.document, defect)
     return record
-
-
-def _supplies(row: dict[str, Any], declared: dict[str, Any]) -> list[str]:
-    headers = find_columns(list(row), declared).headers
-    return [headers[field] for field in SUPPLIES if field in headers]
 
 
 def _unclear(row: dict[str, Any], declared: dict[str, Any]) -> list[str]:

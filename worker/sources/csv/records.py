@@ -11,6 +11,7 @@ from worker.sources.csv.contradictions import Guard
 from worker.sources.csv.declaration import for_the_row
 from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
+from worker.sources.csv.pairs import read_pair
 from worker.sources.csv.rows import Row
 from worker.sources.csv.sample import Sample
 from worker.sources.csv.schema import NEVER_ZERO
@@ -19,12 +20,15 @@ _encode = msgspec.json.Encoder().encode
 
 Cells = Mapping[str, str]
 
+MISFIT = "misfit"
+"""The name under which a refused row keeps why it does not fit its file."""
+
 
 class RowRecords:
     """Makes records of the rows of a file that is known well enough to be read.
 
-    A row that cannot be trusted, though it can be read, gets a defect: it contradicts a `guards`'
-    constant, its decimal mark is unclear, or its cells are shifted.
+    A row that can be read, and does not fit its file, gets a defect: it contradicts a constant that
+    one of the `guards` knows, its decimal mark is unclear, or its cells are shifted.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class RowRecords:
         self._never_zero = {columns.headers[each] for each in zeros if each in columns.headers}
         self._mark_is_open = sample.decimal is None and "decimal" not in declared
         pairs = {"pair_symbols": True} if sample.has_pairs else {}
+        has_symbols = not sample.has_pairs and "pair_symbols" not in declared
+        self._symbol = columns.headers.get("symbol") if has_symbols else None
         self._told = for_the_row({**declared, **pairs})
         self._comma = (
             {**(self._told or {}), "decimal": "comma"} if sample.decimal == "comma" else None
@@ -62,21 +68,25 @@ class RowRecords:
     def position(self, row: Row) -> str:
         return f"{self._file}, line {row.line}"
 
-    def has_value(self, row: Row) -> bool:
-        """Tell whether any value of a row is filled in; one without is no observation."""
+    def record(self, row: Row) -> RawRecord | None:
+        """Make the record of a row; None where it has no value, and so is no observation."""
+        if row.defect is not None:
+            return RawRecord(row.raw, self.position(row), None, row.defect)
         cells = dict(zip(self._headers, row.cells, strict=True))
+        if not self._has_value(cells):
+            return None
+        document = self.document(cells)
+        if misfit := self._misfit(cells):
+            document[MISFIT] = misfit
+            return RawRecord(_encode(document), self.position(row), document, misfit)
+        return RawRecord(_encode(document), self.position(row), document, self._unclear(cells))
+
+    def _has_value(self, cells: Cells) -> bool:
         return any(
             not is_unknown(cells[header], self._unknown)
             and not (header in self._never_zero and not cells[header].strip("0.,$ "))
             for header in self._values
         )
-
-    def record(self, row: Row) -> RawRecord:
-        if row.defect is not None:
-            return RawRecord(row.raw, self.position(row), None, row.defect)
-        cells = dict(zip(self._headers, row.cells, strict=True))
-        document = self.document(cells)
-        return RawRecord(_encode(document), self.position(row), document, self._defect(cells))
 
     def document(self, cells: Cells) -> dict[str, Any]:
         """Put what is declared beside the cells; a proven comma only where a cell has a mark."""
@@ -85,10 +95,25 @@ class RowRecords:
             told = self._comma
         return {"row": cells, "declared": told} if told else {"row": cells}
 
-    def _defect(self, cells: Cells) -> str | None:
+    def _misfit(self, cells: Cells) -> str | None:
+        """Say why a row does not fit its file."""
         for guard in self.guards:
             if contradiction := guard.defect(cells):
                 return contradiction
+        if self._symbol and "/" in cells[self._symbol] and read_pair(cells[self._symbol]):
+            return (
+                f"{self._symbol}: {cells[self._symbol]!r} is a trading pair, and the first rows "
+                "have none; pair_symbols can be declared"
+            )
+        for header in self._unsigned:
+            if CURRENCY_SIGN.search(cells[header]):
+                return (
+                    f"{header}: {cells[header]!r} has a currency sign, and a number of coins has "
+                    "none: the cells of the row may be shifted"
+                )
+        return None
+
+    def _unclear(self, cells: Cells) -> str | None:
         if self._mark_is_open:
             for header in self._values:
                 if decimal_mark_is_unclear(cells[header]):
@@ -96,14 +121,4 @@ class RowRecords:
                         f"{header}: the comma in {cells[header]!r} may be a decimal mark or not; "
                         "decimal can be declared"
                     )
-        for header in self._unsigned:
-            if CURRENCY_SIGN.search(cells[header]):
-                return shifted(header, cells[header])
         return None
-
-
-def shifted(header: str, cell: str) -> str:
-    return (
-        f"{header}: {cell!r} has a currency sign, and a number of coins has none: the cells of the "
-        "row may be shifted"
-    )

@@ -211,6 +211,7 @@ def _name(header: str, rows: Rows) -> list[Question]:
 def _id(header: str, rows: Rows) -> list[Question]:
     """Ask about ids that count: a rank or a row's number names another coin in the next file."""
     cells = [row[header].strip() for row in rows]
+    cells = [cell.removeprefix("#").removesuffix(".0") for cell in cells]
     short = [cell for cell in cells if len(cell) <= _LONGEST_COUNT and cell.isdecimal()]
     if not cells or 2 * len(short) < len(cells):
         return []
@@ -268,8 +269,14 @@ def _pairs(
     """Tell trading pairs from symbols, and ask where they are priced in no dollars."""
     header = columns.headers.get("symbol")
     symbols = _cells(header, rows) if header else []
-    if "pair_symbols" in declared or not are_pairs(symbols):
+    if "pair_symbols" in declared:
         return False, []
+    if not are_pairs(symbols):
+        parted = next((each for each in symbols if "/" in each and read_pair(each)), None)
+        if parted is None:
+            return False, []
+        why = f"{header!r} has {parted!r} among other symbols; with true, those are refused"
+        return False, [Question(None, "pair_symbols", True, why)]
     as_usd = frozenset(declared.get("as_usd", ()))
     quotes = dict.fromkeys(pair.quote for each in symbols if (pair := read_pair(each)))
     if any(is_dollars(quote, as_usd) for quote in quotes):

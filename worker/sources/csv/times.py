@@ -111,6 +111,7 @@ class Clock:
         text = text.strip()
         if self.date_format is not None and "%" in self.date_format:
             return self._read_pattern(text, self.date_format)
+        text = text.removesuffix(",")
         if self.date_format == EXCEL and (serial := read_serial(text)):
             return self._instant(serial, text)
         if _INTEGER.fullmatch(text):
