@@ -156,7 +156,7 @@ class _Run:
                 checkpoint = runs.read_checkpoint(conn, name)
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
-                self.shapes = drift.shape_counters(conn, self.source)
+                self.counter_of = drift.shape_counters(conn, self.source)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
                 # Without a cursor a snapshot begins anew, however far an earlier one came.
@@ -264,7 +264,7 @@ class _Run:
             self.known += page.known_count
         if page.file:
             self.readings.add_file(page.file)
-        counter = self.shapes(page.file.family if page.file else "")
+        counter = self.counter_of(page.file.family if page.file else "")
         size = self.options.batch_size
         cuts = [*range(0, len(page.records), size), len(page.records)]
         now = self.options.clock()

@@ -59,6 +59,20 @@ def test_a_row_that_contradicts_a_constant_later_is_refused(tmp_path):
     assert any("'ETH' contradicts [values] name" in reason for reason in last)
 
 
+def test_a_pair_in_another_currency_that_a_constant_hides_later_is_refused(tmp_path):
+    rows = [f"2024-02-{day:02},BTC/USD,Bitcoin,1" for day in range(1, 26)]
+    file = SavedFile(
+        tmp_path,
+        table(*rows, "2024-02-26,BTC/EUR,Bitcoin,1"),
+        'currency = "USD"\n[values]\nsymbol = "BTC"\n',
+    )
+
+    *others, last = file.reasons()
+
+    assert not any(others)
+    assert last == ["symbol: 'BTC/EUR' is priced in EUR, and only US dollars are read"]
+
+
 def test_a_constant_time_over_dates_is_refused(tmp_path):
     rows = [BITCOIN, BITCOIN.replace("-14", "-15")]
     file = SavedFile(tmp_path, table(*rows), '[values]\nobserved_at = "2024-01-14"\n')

@@ -31,10 +31,19 @@ class Guard(NamedTuple):
     header: str
     field: str
     expected: str
+    as_usd: frozenset[str]
 
     def defect(self, cells: Mapping[str, str]) -> str | None:
-        if not cells[self.header].strip() or _name_of(cells[self.header]) == self.expected:
+        cell = cells[self.header]
+        if not cell.strip():
             return None
+        if _name_of(cell) == self.expected:
+            pair = read_pair(cell) if self.field == "symbol" else None
+            if pair is None or is_dollars(pair.quote, self.as_usd):
+                return None
+            return (
+                f"{self.header}: {cell!r} is priced in {pair.quote}, and only US dollars are read"
+            )
         return (
             f"{self.header}: {cells[self.header]!r} contradicts [values] {self.field}, which holds "
             f"for the whole file; its other rows have {self.expected!r}"
@@ -68,6 +77,7 @@ def find_guards(
         SourceError: `declaration`, where the first rows do contradict one.
     """
     guards = []
+    as_usd = frozenset(declared.get("as_usd", ()))
     for field, header in _compared(headers, columns, declared):
         cells = [row[header] for row in rows if row[header].strip()]
         names = list(dict.fromkeys(map(_name_of, cells)))
@@ -75,7 +85,7 @@ def find_guards(
             first, other = cells[0], next(c for c in cells if _name_of(c) == names[1])
             raise _contradicted(field, header, f"has {first!r} and {other!r}")
         if names:
-            guards.append(Guard(header, field, names[0]))
+            guards.append(Guard(header, field, names[0], as_usd))
     for field, header in _hidden(headers, columns, declared):
         said = declared["values"][field]
         cells = [row[header] for row in rows if row[header].strip()]
@@ -83,7 +93,7 @@ def find_guards(
             if not _agree(field, cell, said, declared):
                 raise _contradicted(field, header, f"has {cell!r}, and {said!r} is declared")
         if cells:
-            guards.append(Guard(header, field, _name_of(cells[0])))
+            guards.append(Guard(header, field, _name_of(cells[0]), as_usd))
     return guards
 
 
