@@ -176,6 +176,12 @@ def test_a_dollar_coin_that_costs_no_dollar_shows_another_currency(tmp_path, pri
         assert file.prices() == [price]
 
 
+def test_prices_with_another_currency_s_sign_are_refused_as_such(tmp_path):
+    file = SavedFile(tmp_path, f"{HEADER}\n2025-05-01,BTC,Bitcoin,€85.96\n")
+
+    assert "'price_usd' has '€85.96', and only US dollars are read" in str(file.refusal())
+
+
 SUPPLIES = "date,symbol,name,price_usd,circulating_supply\n2021-08-05,BTC,Bitcoin,1,18777093\n"
 
 

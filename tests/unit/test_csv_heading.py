@@ -37,6 +37,14 @@ def test_a_first_row_of_names_and_values_is_no_header(tmp_path):
     assert file.prices() == ["41800.5", "2470.5"]
 
 
+@pytest.mark.parametrize("row", ["2024-01-01;42000,5;1,2", "42000,5;1,2", "BTC;42,5;1,25;0,5"])
+def test_the_delimiter_of_a_file_without_a_header_is_told_from_its_values(tmp_path, row):
+    asked = SavedFile(tmp_path, f"{row}\n{row}\n").asked()
+
+    assert "delimiter" not in asked
+    assert len(asked["header"]) == row.count(";") + 1
+
+
 def test_names_above_values_are_a_header_though_none_is_known(tmp_path):
     file = SavedFile(tmp_path, "Tag;Kurs;1 Stunde\n2021-05-14;1.5;7\n2021-05-15;1.6;8\n")
 

@@ -19,6 +19,9 @@ _LOOKED_AT = 25
 _ENOUGH = 2
 """So many known names make a header of a line."""
 
+_MOST = 0.5
+"""So large a share of values makes a row of a line."""
+
 _NUMBERED = re.compile(r" \([0-9]+\)\Z")
 """What `distinct_names` adds to a name."""
 
@@ -54,7 +57,7 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
         questions.append(Question(None, "skip_lines", at, why))
         skip, shown = at, [each for each in shown if each[0] >= at]
     first = shown[0][1]
-    delimiter, asked = find_delimiter(first, declared)
+    delimiter, asked = _delimiter_of_values(first, declared) or find_delimiter(first, declared)
     if asked:
         questions.append(asked)
     cells = split_cells(first, delimiter)
@@ -67,6 +70,20 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
         why = f"this file has no header; name its columns in order, the first row is {row!r}"
         questions.append(Question(None, "header", names, why))
     return Heading(skip, delimiter, names, questions)
+
+
+def _delimiter_of_values(line: str, declared: Mapping[str, Any]) -> tuple[str, None] | None:
+    """Tell the delimiter of a line without known names: most of its cells are values with one."""
+    if "delimiter" in declared or any(_count_known(line, each) for each in DELIMITERS):
+        return None
+    shares = {}
+    for delimiter in DELIMITERS:
+        cells = [cell for cell in split_cells(line, delimiter) if cell.strip()]
+        if len(cells) > 1:
+            shares[delimiter] = sum(map(_is_value, cells)) / len(cells)
+    best = max(shares.values(), default=0)
+    likely = [delimiter for delimiter, share in shares.items() if share == best]
+    return (likely[0], None) if len(likely) == 1 and best >= _MOST else None
 
 
 def distinct_names(headers: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from shared.records import VALUES
 from worker.sources.csv.columns import Columns, Question, foreign_columns, listed, stablecoins_of
 from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear
-from worker.sources.csv.names import STABLECOINS, is_dollars
+from worker.sources.csv.names import CURRENCY_SIGN, STABLECOINS, is_dollars
 from worker.sources.csv.numbers import is_unknown, parse_number, unknown_words
 from worker.sources.csv.pairs import are_pairs, read_pair
 from worker.sources.csv.times import (
@@ -137,8 +137,12 @@ def _price(
     cells = [cell for cell in _cells(header, rows) if not is_unknown(cell, unknown)]
     if not cells or any(_is_number(cell) for cell in cells):
         return []
+    if (sign := CURRENCY_SIGN.search(cells[0])) and sign[0] != "$":
+        why = f"{header!r} has {cells[0][:80]!r}, and only US dollars are read"
+        return [Question("columns", "price_usd", "", why)]
     others = [each for each in headers if any(map(_is_number, _cells(each, rows)))]
-    why = f"{header!r} has {cells[0][:80]!r}, which is no number; numbers are in {listed(others)}"
+    numbers = f"; numbers are in {listed(others)}" if others else ""
+    why = f"{header!r} has {cells[0][:80]!r}, which is no number{numbers}"
     return [Question("columns", "price_usd", "", why)]
 
 
