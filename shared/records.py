@@ -32,7 +32,8 @@ class Observation:
     """What one raw record says of one listing at one instant.
 
     Money is US dollars; supplies are in units of the asset. None means that the source does not
-    know. `observed_at` is the source's own clock, aware.
+    know. `observed_at` is the source's own clock, aware. `notes` are values that were not readable
+    and are None for that: the field, and why.
     """
 
     external_id: str
@@ -45,6 +46,7 @@ class Observation:
     circulating_supply: Decimal | None = None
     total_supply: Decimal | None = None
     max_supply: Decimal | None = None
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,30 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class FileReading:
+    """How the file of a page is read.
+
+    `path` is the whole path; `declaration` a digest of what is declared of it, empty where nothing
+    is. `family` names the files whose rows should have one shape: those of the same maker.
+    `columns` has the header of each field, `left_out` those that are not read. `settled` says what
+    the file's own cells proved. `without_value` rows of this page have no value and are no records;
+    the first of them is at `first_without_value`. `is_end` marks the page after which the whole
+    file is read under this declaration.
+    """
+
+    path: str
+    name: str
+    declaration: str
+    family: str
+    columns: Mapping[str, str]
+    left_out: Sequence[str] = ()
+    settled: Sequence[str] = ()
+    without_value: int = 0
+    first_without_value: str | None = None
+    is_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What one response, or one stretch of a file, holds.
 
@@ -78,7 +104,8 @@ class Page:
     `next_cursor` is where the next page starts, and where the next run starts after the last.
     `validator` is the page's `ETag`, to be kept under `validator_key` and offered with the next
     request for the same page. A page that is `not_modified` has no records; `known_count` is how
-    many it held when it was read. `digest` stands for the ids of its records.
+    many it held when it was read. `digest` stands for the ids of its records. `file` is there where
+    the page is a stretch of one.
 
     A page that `restarts` has no records: the snapshot begins anew after it. `notice` is what the
     log should say of how the source pages.
@@ -94,6 +121,7 @@ class Page:
     digest: str | None = None
     restarts: bool = False
     notice: str | None = None
+    file: FileReading | None = None
 
 
 VALUES = (

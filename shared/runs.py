@@ -11,6 +11,7 @@ FEWER_RECORDS = "fewer_records"
 FEWER_THAN_LISTED = "fewer_than_listed"
 MORE_REJECTS = "more_rejects"
 FROZEN = "frozen"
+DIFFERING_ROWS = "differing_rows"
 
 REASONS = {
     TOO_MANY_REJECTS: "failed",
@@ -19,6 +20,7 @@ REASONS = {
     FEWER_THAN_LISTED: "partial",
     MORE_REJECTS: "partial",
     FROZEN: "partial",
+    DIFFERING_ROWS: "partial",
 }
 """What is found by weighing a run, and the outcome that it makes. Codes are stable: monitors match
 them."""

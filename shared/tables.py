@@ -50,7 +50,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.records import VALUES
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0009"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -364,6 +364,8 @@ rejects = Table(
     _time("resolved_at", nullable=True),
     Column("dismissed_by", Text),
     Column("dismissed_reason", Text),
+    Column("file", Text),
+    Column("declaration", Text),
     UniqueConstraint("source", "payload_hash"),
     Index("ix_rejects_open", "source", "id", postgresql_where=text("resolved_at IS NULL")),
 )
@@ -418,6 +420,7 @@ shapes = Table(
     metadata,
     Column("source", Text, primary_key=True),
     Column("command", Text, primary_key=True),
+    Column("family", Text, primary_key=True, server_default=""),
     Column("path", Key, primary_key=True),
     Column("type", Text, primary_key=True),
     Column("records", BigInteger, nullable=False),

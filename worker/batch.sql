@@ -218,18 +218,30 @@ UPDATE rejects SET resolved_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
 -- One row for each refused payload, however often it comes again. Where two files give it different
 -- reasons, the lesser ones stand, whichever came first; one that had been resolved has those of now.
 -- One that was dismissed stays so.
+-- The file is the one that was read last with it; a retry reads none, and leaves it as it is.
 INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
-                          first_run_id, last_run_id, times_seen)
+                          first_run_id, last_run_id, times_seen, file, declaration)
 SELECT :source, min(external_id), min(position),
        (array_agg(reasons ORDER BY reasons))[1], payload, substr(sha256(payload), 1, 16),
-       :run_id, :run_id, count(*)
+       :run_id, :run_id, count(*), CAST(:file AS text), CAST(:declaration AS text)
 FROM staging_rejects GROUP BY payload
 ON CONFLICT (source, payload_hash) DO UPDATE
 SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.reasons)
                    ELSE excluded.reasons END,
     last_run_id = excluded.last_run_id, last_seen_at = now(),
     times_seen = r.times_seen + excluded.times_seen,
-    resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END
+    resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END,
+    declaration = CASE WHEN excluded.file IS NULL THEN r.declaration ELSE excluded.declaration END,
+    file = coalesce(excluded.file, r.file)
+
+-- name: resolve_superseded_rejects
+-- A file was read to its end under a declaration: what was refused of it under another one has been
+-- read again, and is loaded, or refused anew. Rejects of version 0.1.0 know the name of their file
+-- alone, from their position.
+UPDATE rejects SET resolved_at = now()
+WHERE source = :source AND resolved_at IS NULL AND last_run_id < :run_id
+  AND (file = :file AND declaration <> :declaration
+       OR file IS NULL AND starts_with(position, :name || ', line '))
 
 -- name: count_batch
 -- A price jumped that is more than twice, or less than half, what the listing's was before: the
@@ -270,3 +282,14 @@ SET run_id = excluded.run_id,
                              ELSE c.snapshot_progress END,
     -- Walks over the past go by it, and the server's clock may be set back.
     updated_at = greatest(c.updated_at, now())
+
+-- name: find_differing
+-- Records of one run that are of one listing and instant, and do not say the same.
+WITH differing AS MATERIALIZED (
+  SELECT listing_id, observed_at, count(*) AS records
+  FROM observations WHERE run_id = :run_id
+  GROUP BY listing_id, observed_at HAVING count(DISTINCT ROW({values})) > 1
+)
+SELECT l.external_id, d.observed_at, (SELECT sum(records) FROM differing)::bigint AS records
+FROM differing AS d JOIN listings AS l ON l.id = d.listing_id
+ORDER BY d.observed_at, l.external_id LIMIT :examples

@@ -158,6 +158,8 @@ def import_(
 
     A saved response must have been asked for in US dollars: nothing in it says so. The source's
     checkpoint keeps its cursor; what is stored already stays unchanged.
+
+    Of CSV files it says which column became what, and which are left out.
     """
     if declaration is not None and source != "csv":
         raise click.UsageError(f"--declare is for csv; {source} files need none")
@@ -167,6 +169,8 @@ def import_(
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
     show_result(result)
+    for note in result.notes:
+        click.echo(note)
     ctx.exit(0 if result.succeeded else 1)
 
 

@@ -5,8 +5,10 @@ compares in the transaction that closes it, from what is stored: runs that were 
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import structlog
@@ -46,15 +48,25 @@ MOST_SAID = 10
 log = structlog.get_logger(__name__)
 
 
-def shape_counter(conn: Connection, source: Source) -> ShapeCounter:
-    """Make what counts the shapes in one run of the source."""
-    stmt = select(shapes.c.path).where(shapes.c.source == source.name).distinct()
-    known = conn.execute(stmt).scalars().all()
-    return ShapeCounter(known, empty_is_null=source.empty_is_null)
+def shape_counters(conn: Connection, source: Source) -> Callable[[str], ShapeCounter]:
+    """Give what makes the counter of the shapes of one family, in one run of the source.
+
+    The same family has the same counter.
+    """
+    stmt = select(shapes.c.family, shapes.c.path).where(shapes.c.source == source.name).distinct()
+    known: dict[str, list[str]] = defaultdict(list)
+    for family, path in conn.execute(stmt):
+        known[family].append(path)
+
+    @cache
+    def counter(family: str) -> ShapeCounter:
+        return ShapeCounter(known[family], empty_is_null=source.empty_is_null, family=family)
+
+    return counter
 
 
 def count_shapes(conn: Connection, source: str, run_id: int, found: Sequence[Shape]) -> None:
-    """Add what a batch found to what is known; one statement, whatever it found."""
+    """Add what a batch found of one family to what is known; one statement, whatever it found."""
     if not found:
         return
     conn.execute(
@@ -62,6 +74,7 @@ def count_shapes(conn: Connection, source: str, run_id: int, found: Sequence[Sha
         {
             "source": source,
             "run_id": run_id,
+            "family": found[0].family,
             "records": sum(shape.records for shape in found if not shape.path),
             "shapes": json.dumps([asdict(shape) for shape in found]),
         },
@@ -85,25 +98,25 @@ def judge(
     not modified) tells nothing of what is absent. Nor does a saved file: an import is compared too,
     but what is absent in it is noted only while the source has no runs of its own.
     """
-    name = source.name
-    statements = STATEMENTS[name]
-    asked = {
-        "source": name,
-        "run_id": run_id,
-        "fewest": FEWEST_RECORDS,
-        "weighed": list(WEIGHED),
-    }
-    normal = conn.execute(statements["read_setting"], asked).one()
-    setting = Setting(
-        run_id,
-        baseline=normal.baseline or run_id,
-        judges_absence=saw_most and not (is_import and normal.has_own),
-    )
-    seen = _read_seen(conn, name, run_id)
-    found = compare(seen, expected_paths(source.received_schema), setting)
-    rows = conn.execute(statements["read_drift"], {"source": name}).all()
+    statements = STATEMENTS[source.name]
+    rows = conn.execute(statements["read_drift"], {"source": source.name}).all()
+    families = conn.scalars(
+        statements["read_families"], {"source": source.name, "run_id": run_id}
+    ).all()
+    found: list[Difference] = []
+    for family in families:
+        begins = _label(family)
+        known = {
+            (row.path.removeprefix(begins), row.kind): row
+            for row in rows
+            if row.path.startswith(begins)
+        }
+        setting = _read_setting(
+            conn, source, run_id, family, is_import=is_import, saw_most=saw_most
+        )
+        compared = _compare(conn, source, setting, family, known)
+        found += [replace(each, path=f"{begins}{each.path}") for each in compared]
     known = {(row.path, row.kind): row for row in rows}
-    found += _find_renamed(conn, source, run_id, found, known)
 
     def acknowledged(difference: Difference) -> bool:
         if source.policy(difference.path) is Policy.ACCEPT:
@@ -117,10 +130,48 @@ def judge(
     open_ = [difference for difference in found if not acknowledged(difference)]
     noted = [{**asdict(each), "acknowledged": each not in open_} for each in found]
     if noted:
-        found_now = {"source": name, "run_id": run_id, "found": json.dumps(noted)}
+        found_now = {"source": source.name, "run_id": run_id, "found": json.dumps(noted)}
         conn.execute(statements["upsert_drift"], found_now)
     fail = [each for each in open_ if source.policy(each.path) is Policy.FAIL]
     return Judged([each for each in open_ if each not in fail], fail)
+
+
+def _label(family: str) -> str:
+    """Write what the ledger has before the paths of a family."""
+    return f"{family}: " if family else ""
+
+
+def _read_setting(
+    conn: Connection, source: Source, run_id: int, family: str, *, is_import: bool, saw_most: bool
+) -> Setting:
+    asked = {
+        "source": source.name,
+        "run_id": run_id,
+        "family": family,
+        "fewest": FEWEST_RECORDS,
+        "weighed": list(WEIGHED),
+    }
+    normal = conn.execute(STATEMENTS[source.name]["read_setting"], asked).one()
+    return Setting(
+        run_id,
+        baseline=normal.baseline or run_id,
+        judges_absence=saw_most and not (is_import and normal.has_own),
+    )
+
+
+def _compare(
+    conn: Connection,
+    source: Source,
+    setting: Setting,
+    family: str,
+    known: Mapping[tuple[str, str], Any],
+) -> list[Difference]:
+    """Compare the run's records of one family with those before."""
+    asked = {"source": source.name, "run_id": setting.run_id, "family": family}
+    rows = conn.execute(STATEMENTS[source.name]["read_seen"], asked).mappings()
+    seen = [Seen(**row) for row in rows]
+    found = compare(seen, expected_paths(source.received_schema), setting)
+    return found + _find_renamed(conn, source, setting.run_id, found, known)
 
 
 def weigh(source: str, judged: Judged, ending: Ending) -> Ending:
@@ -146,12 +197,6 @@ def weigh(source: str, judged: Judged, ending: Ending) -> Ending:
 def _say(difference: Difference) -> str:
     share = f"{difference.share:.0%} of the records"
     return f"{difference.path!r} {difference.kind.replace('_', ' ')} in {share}"
-
-
-def _read_seen(conn: Connection, source: str, run_id: int) -> list[Seen]:
-    asked = {"source": source, "run_id": run_id}
-    rows = conn.execute(STATEMENTS[source]["read_seen"], asked)
-    return [Seen(**row) for row in rows.mappings()]
 
 
 def _find_renamed(

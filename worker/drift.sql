@@ -5,15 +5,17 @@
 WITH own AS (SELECT command FROM runs WHERE id = :run_id),
 source AS (
   SELECT coalesce(max(records), 0) AS records, max(last_run_id) AS last_run_id
-  FROM shapes WHERE source = :source AND command = (SELECT command FROM own) AND path = ''
+  FROM shapes WHERE source = :source AND command = (SELECT command FROM own)
+                AND family = :family AND path = ''
 )
-INSERT INTO shapes AS s (source, command, path, type, records, last_run_records, first_run_id,
-                         last_run_id, records_since, records_before, records_until, example)
-SELECT :source, own.command, found.path, found.type, found.records, found.records, :run_id,
+INSERT INTO shapes AS s (source, command, family, path, type, records, last_run_records,
+                         first_run_id, last_run_id, records_since, records_before, records_until,
+                         example)
+SELECT :source, own.command, :family, found.path, found.type, found.records, found.records, :run_id,
        :run_id, found.records, source.records, source.records + :records, found.example
 FROM own, source, jsonb_to_recordset(CAST(:shapes AS jsonb))
        AS found (path text, type text, records bigint, example jsonb)
-ON CONFLICT (source, command, path, type) DO UPDATE
+ON CONFLICT (source, command, family, path, type) DO UPDATE
 SET records = s.records + excluded.records,
     last_run_records = excluded.last_run_records
       + CASE WHEN s.last_run_id = excluded.last_run_id THEN s.last_run_records ELSE 0 END,
@@ -39,7 +41,13 @@ SELECT min(id) AS baseline,
 FROM runs
 WHERE source = :source AND id < :run_id AND command <> 'retry' AND records_fetched >= :fewest
   AND (outcome = 'succeeded' OR reason = ANY(:weighed))
-  AND id >= (SELECT min(first_run_id) FROM shapes WHERE source = :source AND path = '')
+  AND id >= (SELECT min(first_run_id) FROM shapes
+             WHERE source = :source AND family = :family AND path = '')
+
+-- name: read_families
+-- The families of which a run had records; one without records has none.
+SELECT DISTINCT family FROM shapes
+WHERE source = :source AND last_run_id = :run_id AND path = '' ORDER BY family
 
 -- name: read_seen
 -- Each type at each path: when it was first seen at all, and what runs of this run's command had.
@@ -52,7 +60,7 @@ SELECT path, type, min(first_run_id) AS first_run_id,
        coalesce(max(records_until) FILTER (WHERE same), 0) AS records_until,
        (array_agg(example ORDER BY same DESC))[1] AS example
 FROM (SELECT *, command = (SELECT command FROM runs WHERE id = :run_id) AS same FROM shapes) AS s
-WHERE source = :source
+WHERE source = :source AND family = :family
 GROUP BY path, type
 
 -- name: read_drift

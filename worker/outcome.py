@@ -6,13 +6,14 @@ it broke off with; those reasons are in the README's "When something breaks".
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from statistics import median
 
 from shared.expectations import Expectations
 from shared.runs import (
+    DIFFERING_ROWS,
     EMPTY_ANSWER,
     FEWER_RECORDS,
     FEWER_THAN_LISTED,
@@ -44,17 +45,20 @@ class Found:
 
     `seen` counts the records of pages that were answered 304 too: those are known, and unchanged.
     `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
-    None where the source sends none.
+    None where the source sends none. `differing` says which of the records contradict each other.
     """
 
     seen: int
     new: int
     rejected: int
     snapshot: int | None
+    differing: str | None = None
 
     def after(self, seen: int, new: int, rejected: int) -> "Found":
         """Add what runs brought that broke off, and that this one went on from."""
-        return Found(self.seen + seen, self.new + new, self.rejected + rejected, self.snapshot)
+        return replace(
+            self, seen=self.seen + seen, new=self.new + new, rejected=self.rejected + rejected
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> E
         or _fewer_than_listed(source, expects, found, normal)
         or _more_rejects(source, expects, found, normal)
         or _frozen(source, expects, found, normal)
+        or _differing_rows(source, found)
         or Ending("succeeded")
     )
 
@@ -90,6 +95,7 @@ def weigh_import(source: str, expects: Expectations, found: Found) -> Ending:
     return (
         _too_many_rejects(source, expects, found)
         or _empty_answer(source, found, Normal())
+        or _differing_rows(source, found)
         or Ending("succeeded")
     )
 
@@ -191,6 +197,16 @@ def _frozen(source: str, expects: Expectations, found: Found, normal: Normal) ->
         f"{source}: {found.new} of {found.seen} records are new, and next to none were for "
         f"{_minutes(unchanged_for)} where some are expected every {_minutes(longest)}; the source "
         "seems to repeat an old answer: compare it with the provider's own site and status page",
+    )
+
+
+def _differing_rows(source: str, found: Found) -> Ending | None:
+    if found.differing is None:
+        return None
+    return _ending(
+        DIFFERING_ROWS,
+        f"{source}: {found.differing}; all of them are stored. Correct the file, or declare what "
+        "tells the rows apart, and read it again",
     )
 
 

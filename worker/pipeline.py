@@ -22,7 +22,7 @@ from shared.errors import (
     SourceError,
 )
 from shared.partitions import periods_ahead, periods_of
-from shared.records import Claim, Observation, Page, RawRecord, Reject
+from shared.records import Claim, FileReading, Observation, Page, RawRecord, Reject
 from shared.runs import TOO_MANY_REJECTS
 from worker import drift, partitions, rejects, runs, staging, store
 from worker.check import check
@@ -30,12 +30,17 @@ from worker.faults import Faults
 from worker.locks import locked
 from worker.outcome import Ending, Found, has_too_many_rejects, weigh, weigh_import
 from worker.phases import Phases
+from worker.readings import Readings
 from worker.runs import Checkpoint
+from worker.shapes import ShapeCounter
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
 from worker.switching import switching_often
 
 log = structlog.get_logger(__name__)
+
+MOST_EXAMPLES = 3
+"""Contradictions that a run's error names."""
 
 Progress = Callable[[int], None]
 """Told how many records a run has committed so far; a progress bar is one."""
@@ -70,6 +75,8 @@ class Result:
     run_id: int
     ending: Ending
     counts: Counts
+    notes: Sequence[str] = ()
+    """How its files were read, and what of their rows was not: a sentence each."""
 
     @property
     def succeeded(self) -> bool:
@@ -126,6 +133,7 @@ class _Run:
         self.asked_before = self._asked()
         self.counts = Counts()
         self.phases = Phases()
+        self.readings = Readings()
         self.read = 0
         self.pages_not_modified = 0
         self.known = 0
@@ -156,7 +164,7 @@ class _Run:
                     )
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
-                self.shapes = drift.shape_counter(conn, self.source)
+                self.counter_of = drift.shape_counters(conn, self.source)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
                 # Without a cursor a snapshot begins anew, however far an earlier one came.
@@ -170,7 +178,7 @@ class _Run:
                         raise
                     self.is_read = self.is_whole = False
                     ending = self._finish(conn, self._refused(exc))
-        return Result(name, self.run_id, ending, self.counts)
+        return Result(name, self.run_id, ending, self.counts, list(self.readings.lines()))
 
     def _finish(self, conn: Connection, ending: Ending) -> Ending:
         numbers = {
@@ -194,6 +202,7 @@ class _Run:
             runs.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
+        self.readings.tell()
         is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
         tell = log.info if is_well else log.error
         tell(
@@ -289,12 +298,15 @@ class _Run:
         if page.not_modified:
             self.pages_not_modified += 1
             self.known += page.known_count
+        if page.file:
+            self.readings.add_file(page.file)
+        counter = self.counter_of(page.file.family if page.file else "")
         size = self.options.batch_size
         cuts = [*range(0, len(page.records), size), len(page.records)]
         now = self.options.clock()
         clean = True
         for start, end in pairwise(cuts) if page.records else [(0, 0)]:
-            observed, rejects = self._check(page.records[start:end], now)
+            observed, rejects = self._check(page.records[start:end], now, counter)
             clean = clean and not rejects
             last = end == len(page.records)
             if last:
@@ -309,11 +321,12 @@ class _Run:
                 moves_cursor=not self.is_import,
                 validators=_validators(page) if keeps_validator and not self.is_import else {},
                 snapshot_progress=self.snapshot_progress,
-                shapes=self.shapes.take(),
+                shapes=counter.take(),
+                file=_file_of(page, is_last=last),
             )
 
     def _check(
-        self, records: Sequence[RawRecord], now: datetime
+        self, records: Sequence[RawRecord], now: datetime, counter: ShapeCounter
     ) -> tuple[list[tuple[RawRecord, Observation | Claim]], list[Reject]]:
         observed: list[tuple[RawRecord, Observation | Claim]] = []
         rejects: list[Reject] = []
@@ -321,11 +334,13 @@ class _Run:
             checked = check(self.source, record, now)
             received = record.document and self.source.received(record.document)
             if received:
-                self.shapes.add(received, record, checked)
+                counter.add(received, record, checked)
             if isinstance(checked, Reject):
                 rejects.append(checked)
-            else:
-                observed.append((record, checked))
+                continue
+            observed.append((record, checked))
+            if isinstance(checked, Observation) and checked.notes:
+                self.readings.add_notes(record, checked)
         self.read += len(records)
         return observed, rejects
 
@@ -339,15 +354,27 @@ class _Run:
             rejected=counts.rejected,
             snapshot=brought if source.is_snapshot else None,
         )
-        if self.is_import:
-            return weigh_import(source.name, source.expects, found)
         with conn.begin():
+            if not source.is_snapshot and counts.new:
+                found = replace(found, differing=self._differing(conn))
+            if self.is_import:
+                return weigh_import(source.name, source.expects, found)
             if checkpoint.cursor is not None:
                 before = runs.read_unweighed(conn, source.name, self.run_id)
                 found = found.after(before.fetched, before.new, before.rejected)
             share = source.expects.min_new_share
             normal = runs.read_normal(conn, source.name, checkpoint, share)
         return weigh(source.name, source.expects, found, normal)
+
+    def _differing(self, conn: Connection) -> str | None:
+        """Say which records of the run's files contradict each other."""
+        found = store.find_differing(conn, self.source.name, self.run_id, MOST_EXAMPLES)
+        if found is None:
+            return None
+        return (
+            f"{found.records} records differ from another one of this run that is of the same coin "
+            f"and instant, as of {', '.join(found.examples)}"
+        )
 
     def load(self, conn: Connection, batch: Batch, read: int) -> Counts:
         """Load one batch, unless it is to fail on purpose."""
@@ -391,6 +418,13 @@ class _Loader:
         finally:
             self._thread.shutdown()
             self._switching.close()
+
+
+def _file_of(page: Page, *, is_last: bool) -> FileReading | None:
+    """Give the file of a page for one of its batches; only the last is the end of the file."""
+    if page.file is None:
+        return None
+    return replace(page.file, is_end=page.file.is_end and is_last)
 
 
 def _validators(page: Page) -> Mapping[str, str]:

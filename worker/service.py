@@ -152,12 +152,13 @@ class Worker:
         A `declaration` says what the CSV files do not say themselves.
         """
         source = self.source(name)
-        if declaration is not None and isinstance(source, CsvFiles):
-            source = dataclasses.replace(source, declaration=declaration)
 
         def pages() -> Iterator[Page]:
+            reader = source
+            if declaration is not None and isinstance(source, CsvFiles):
+                reader = source.declared_for(declaration, files)
             for file in files:
-                yield from source.saved_pages(file)
+                yield from reader.saved_pages(file)
 
         return pipeline.load_saved(self.engine, source, pages, self._options(progress))
 

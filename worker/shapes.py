@@ -43,12 +43,17 @@ _code = _CODES.__getitem__
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One type at one path, in how many records it stood, and where one of them is to be found."""
+    """One type at one path, in how many records it stood, and where one of them is to be found.
+
+    Records of one `family` are compared with each other alone: files of several makers have each a
+    shape of their own.
+    """
 
     path: str
     type: str
     records: int
     example: Mapping[str, str | None]
+    family: str = ""
 
 
 class ShapeCounter:
@@ -58,9 +63,12 @@ class ShapeCounter:
     `empty_is_null` an empty text counts as null, as in files that have no other way to say so.
     """
 
-    def __init__(self, known: Iterable[str] = (), *, empty_is_null: bool = False) -> None:
+    def __init__(
+        self, known: Iterable[str] = (), *, empty_is_null: bool = False, family: str = ""
+    ) -> None:
         self._paths = set(known)
         self._empty_is_null = empty_is_null
+        self._family = family
         self._found: dict[Structure, list[Any]] = {}
 
     def add(
@@ -90,7 +98,7 @@ class ShapeCounter:
                     counts[place] = [count, example]
         self._found.clear()
         return [
-            Shape(path, TYPES[code], count, example)
+            Shape(path, TYPES[code], count, example, self._family)
             for (path, code), (count, example) in counts.items()
         ]
 

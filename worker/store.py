@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, TextClause
 
 from shared.partitions import Period, span
-from shared.records import Cursor, Reject
+from shared.records import Cursor, FileReading, Reject
 from shared.tables import EVERY_RAW, RAW_LISTS
 from worker import claims, drift, partitions, staging
 from worker.faults import At, go_on
@@ -29,7 +29,7 @@ class Batch:
 
     `rows` are `observed` records as `staging.stage` wrote them, and `periods` those that they are
     in. `retried` are the rejects that are read again; those that are not among `rejects` once more
-    are resolved.
+    are resolved. `file` is the one that the records come from, if any.
     """
 
     rows: bytes
@@ -42,6 +42,7 @@ class Batch:
     snapshot_progress: int = 0
     shapes: Sequence[Shape] = ()
     retried: Sequence[int] = ()
+    file: FileReading | None = None
 
     @property
     def fetched(self) -> int:
@@ -64,6 +65,14 @@ class Counts:
             self.unchanged + other.unchanged,
             self.rejected + other.rejected,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """Records of one run that contradict each other: how many, and of what, for example."""
+
+    records: int
+    examples: Sequence[str]
 
 
 def create_staging(conn: Connection, source: str) -> None:
@@ -115,10 +124,19 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> i
     new = load_rows(conn, source, run_id, batch, at) if batch.observed else 0
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
+    file = batch.file
+    of_file = {
+        "source": source,
+        "run_id": run_id,
+        "file": file.path if file else None,
+        "declaration": file.declaration if file else None,
+    }
     if batch.rejects:
         staging.copy_rejects(conn, batch.rejects)
-        rejected = {"source": source, "run_id": run_id}
-        conn.execute(STATEMENTS[source]["insert_rejects"], rejected)
+        conn.execute(STATEMENTS[source]["insert_rejects"], of_file)
+    if file and file.is_end:
+        superseded = {**of_file, "name": file.name}
+        conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], superseded)
     drift.count_shapes(conn, source, run_id, batch.shapes)
     return new
 
@@ -183,6 +201,16 @@ def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
     if moved:
         renames.tell_former_names(conn, moved)
     return changed
+
+
+def find_differing(conn: Connection, source: str, run_id: int, examples: int) -> Differing | None:
+    """Find what a run has several records of at one instant that do not say the same."""
+    asked = {"run_id": run_id, "examples": examples}
+    rows = conn.execute(STATEMENTS[source]["find_differing"], asked).all()
+    if not rows:
+        return None
+    named = [f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}" for row in rows]
+    return Differing(rows[0].records, named)
 
 
 def _move_checkpoint(

@@ -60,7 +60,8 @@ def test_the_currency_is_asked_for_where_no_header_names_it():
     declared = {"columns": {"price_usd": "Close", "volume_24h_usd": "Volume"}}
     assert asked(KAGGLE, declared) == {"currency"}
     declared["columns"]["market_cap_usd"] = "Marketcap"
-    assert asked(KAGGLE, declared) == set()
+    assert asked(KAGGLE, declared) == {"currency"}
+    assert asked(KAGGLE, {**declared, "currency": "USD"}) == set()
 
 
 def test_a_volume_in_the_coin_s_own_unit_is_not_read_as_dollars():

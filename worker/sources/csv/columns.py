@@ -1,89 +1,64 @@
-"""Which column of a CSV file says what: the names real exports use, and what is declared.
+"""Which column of a CSV file holds which field: by name, as declared, or to be asked about.
 
-A header that names dollars (`price_usd`) is known to hold them. One that does not (`Close`,
-`Marketcap`, `total_volume`) holds a known figure in a currency that must be declared. A bare
-`Volume` may be in the coin's own unit, and is asked about. Any other header is left alone.
+A header that names dollars (`price_usd`) is known to hold them. One that names no currency
+(`Close`, `Marketcap`) holds a known figure in a currency that must be declared. One that names
+another currency is not read. A bare `Volume` may be in the coin's own unit, and is asked about.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.records import VALUES
-
-FIELDS = ("id", "symbol", "name", "observed_at", *VALUES)
-"""What a column can be declared to hold."""
-
-IN_DOLLARS = {
-    "price_usd": {"priceusd", "usdprice", "currentpriceusd", "closeusd", "lastpriceusd"},
-    "market_cap_usd": {"marketcapusd", "marketcapitalizationusd"},
-    "volume_24h_usd": {"volume24husd", "24hvolumeusd", "totalvolumeusd"},
-}
-IN_SOME_CURRENCY = {
-    "price_usd": {"price", "currentprice", "close", "closeprice", "closingprice", "lastprice"},
-    "market_cap_usd": {"marketcap", "marketcapitalization"},
-    "volume_24h_usd": {"volume24h", "24hvolume", "totalvolume"},
-}
-WITHOUT_CURRENCY = {
-    "id": {"id", "slug", "coinid", "assetid", "externalid"},
-    "symbol": {"symbol", "ticker", "coinsymbol"},
-    "name": {"name", "coinname", "assetname"},
-    "observed_at": {
-        *("observedat", "lastupdated", "lastupdatedat", "updatedat", "snappedat"),
-        *("timestamp", "unixtimestamp", "unix", "datetime", "date", "time"),
-    },
-    "circulating_supply": {"circulatingsupply", "availablesupply"},
-    "total_supply": {"totalsupply"},
-    "max_supply": {"maxsupply", "maximumsupply"},
-}
-VOLUMES = {"volume", "volumeusd"}
-"""Headers that may be the volume of 24 hours in dollars, or something else."""
-
-_PUNCTUATION = re.compile(r"[\s_\-./*#()\[\]$:,]+")
+from worker.sources.csv.names import (
+    DOLLAR,
+    FIELDS,
+    IN_DOLLARS,
+    IN_SOME_CURRENCY,
+    STABLECOINS,
+    SUPPLIES,
+    VOLUMES,
+    WITHOUT_CURRENCY,
+    currency_of,
+    plain,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What only a declaration can say: the line to write, and why it is asked for.
 
-    `value` is what it most likely is, or empty where nobody but the file's owner can tell.
+    `value` is what it most likely is, or empty where only the file's owner can tell.
     """
 
     table: Literal["columns", "values"] | None
     key: str
-    value: str
+    value: Any
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The header under which each field stands, and what is left to declare."""
+    """The header under which each field stands, and what is left to declare.
+
+    `choices` are the headers of each field for which more than one column has a known name.
+    """
 
     headers: Mapping[str, str]
     questions: Sequence[Question]
-
-
-def plain(header: str) -> str:
-    """Reduce a header to its letters and digits: `Market Cap ($)` and `marketCap` are one name."""
-    return _PUNCTUATION.sub("", header).lower()
-
-
-def is_known(header: str) -> bool:
-    """Tell whether a header is one that exports use."""
-    name = plain(header)
-    tables = (IN_DOLLARS, IN_SOME_CURRENCY, WITHOUT_CURRENCY)
-    return name in VOLUMES or any(name in names for table in tables for names in table.values())
+    choices: Mapping[str, Sequence[str]]
 
 
 def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns:
     """Match headers to fields: as declared, else by name; ask where neither settles it."""
-    named: dict[str, str] = dict(declared.get("columns", {}))
+    said: Mapping[str, str] = declared.get("columns", {})
+    named = {field: _as_written(name, headers) for field, name in said.items()}
     constants = declared.get("values", {})
-    taken = {*named.values(), *declared.get("ignore", ())}
+    taken = {*named.values(), *(_as_written(name, headers) for name in declared.get("ignore", ()))}
     free = [header for header in headers if header not in taken]
     found: dict[str, str] = {}
+    choices: dict[str, Sequence[str]] = {}
     questions: list[Question] = []
     for field in FIELDS:
         if field in constants:
@@ -92,27 +67,53 @@ def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns
             if named[field] in headers:
                 found[field] = named[field]
             else:
-                why = f"there is no column {named[field]!r}, but {_listed(headers)}"
+                why = f"there is no column {named[field]!r}, but {listed(headers)}"
                 questions.append(Question("columns", field, "", why))
             continue
-        candidates = _candidates(field, free)
+        candidates = candidates_for(field, free)
         if len(candidates) == 1:
             found[field] = candidates[0]
         elif candidates:
-            why = f"which one of {_listed(candidates)}"
+            choices[field] = candidates
+            why = f"which one of {listed(candidates)}"
             questions.append(Question("columns", field, candidates[0], why))
     asked = {question.key for question in questions}
     questions += _absences(found, constants, asked, headers)
-    questions += _units(found, named, free, declared)
-    return Columns(found, questions)
+    questions += _units(found, free, declared)
+    return Columns(found, questions, choices)
 
 
-def _candidates(field: str, headers: Sequence[str]) -> list[str]:
+def _as_written(name: str, headers: Sequence[str]) -> str:
+    """Find the header that is meant by a declared name: spaces around it do not count."""
+    if name in headers:
+        return name
+    return next((header for header in headers if header.strip() == name.strip()), name)
+
+
+def candidates_for(field: str, headers: Sequence[str]) -> list[str]:
     """Find the headers that may hold the field: those that name dollars, else the others."""
     for table in (IN_DOLLARS, IN_SOME_CURRENCY, WITHOUT_CURRENCY):
         if candidates := [header for header in headers if plain(header) in table.get(field, ())]:
             return candidates
     return []
+
+
+def foreign_columns(
+    found: Mapping[str, str], declared: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """Find the columns of money whose headers name another currency: field, header, currency."""
+    dollars = {DOLLAR, *declared.get("as_usd", ())}
+    return [
+        (field, header, currency)
+        for field, header in found.items()
+        if field in VALUES and field not in SUPPLIES
+        for currency in (currency_of(header),)
+        if currency is not None and currency not in dollars
+    ]
+
+
+def listed(headers: Sequence[str]) -> str:
+    return ", ".join(map(repr, headers))
 
 
 def _absences(
@@ -124,7 +125,7 @@ def _absences(
     told = {*found, *constants, *asked}
     questions = []
     if told.isdisjoint(VALUES):
-        why = f"no column is known to be a price or another value; there are {_listed(headers)}"
+        why = f"no column is known to be a price or another value; there are {listed(headers)}"
         questions.append(Question("columns", "price_usd", "", why))
     examples = {
         "symbol": 'such as "BTC"; or under [columns] the column that has it',
@@ -141,21 +142,26 @@ def _absences(
 
 def _units(
     found: Mapping[str, str],
-    named: Mapping[str, str],
     free: Sequence[str],
     declared: Mapping[str, Any],
 ) -> list[Question]:
-    """Ask for what a header leaves open: the currency, and what a bare `Volume` is."""
+    """Ask for what a header leaves open: the currency, and what a bare `Volume` is.
+
+    Who declares a column to be the volume in US dollars has answered both questions about it.
+    """
     questions = []
+    named = declared.get("columns", {})
     unclear = [
         found[field]
-        for field, names in IN_SOME_CURRENCY.items()
-        if field in found and field not in named and plain(found[field]) in names
+        for field in IN_SOME_CURRENCY
+        if field in found
+        and currency_of(found[field]) is None
+        and not (field == "volume_24h_usd" and field in named)
     ]
-    if unclear and "currency" not in declared:
+    if unclear and "currency" not in declared and "currency" not in found:
         verb = "does" if len(unclear) == 1 else "do"
-        why = f"if that is what it is: {_listed(unclear)} {verb} not say, and no other is read"
-        questions.append(Question(None, "currency", "USD", why))
+        why = f"if that is what it is: {listed(unclear)} {verb} not say, and no other is read"
+        questions.append(Question(None, "currency", DOLLAR, why))
     volumes = [header for header in free if plain(header) in VOLUMES]
     if volumes and "volume_24h_usd" not in found:
         ignore = f"ignore = {json.dumps(volumes, ensure_ascii=False)}"
@@ -164,5 +170,6 @@ def _units(
     return questions
 
 
-def _listed(headers: Sequence[str]) -> str:
-    return ", ".join(map(repr, headers))
+def stablecoins_of(columns: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Name the stablecoins among the currencies of foreign columns, each once."""
+    return list(dict.fromkeys(each[2] for each in columns if each[2] in STABLECOINS))

@@ -3,13 +3,19 @@
 ```toml
 delimiter = ";"                        # where the header does not settle it
 encoding = "latin-1"                   # where it is not UTF-8 and has no byte order mark
+skip_lines = 1                         # lines above the header
+header = ["time", "close", "volume"]   # the columns' names, in a file without a header
+pad_short_rows = true                  # rows without their last empty cells are whole
 currency = "USD"                       # of columns that do not name theirs; no other is read
-decimal = "comma"                      # the decimal mark; "point" unless declared
-date_format = "day-first"              # or "month-first", or a pattern such as "%d.%m.%y"
+as_usd = ["USDT"]                      # stablecoins whose figures count as US dollars
+pair_symbols = true                    # BTC/USD, BTCUSD: the coin and the currency of its price
+decimal = "comma"                      # the decimal mark, or "point"; else what the file proves
+date_format = "day-first"              # or "month-first", "excel", a pattern such as "%d.%m.%y"
 timezone = "Europe/Berlin"             # of times without one; UTC unless declared
 time_of_day = "23:59:59"               # of dates without a time; "00:00:00" unless declared
 namespace = "kaggle"                   # makes the external id "kaggle:btc-bitcoin"
 zero_is_unknown = ["volume_24h_usd"]   # fields in which 0 stands for no figure
+unknown = ["Low Vol"]                  # further words for a value that is not known
 ignore = ["Volume"]                    # columns that are not to be read
 
 [columns]                              # field = "header"
@@ -35,12 +41,13 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from shared.errors import SourceError
 from shared.records import VALUES
 from worker.reasons import flatten
-from worker.sources.csv.columns import FIELDS, Question
+from worker.sources.csv.columns import Question
 from worker.sources.csv.dialect import DELIMITERS, ENCODINGS
-from worker.sources.csv.times import DAY_FIRST, MONTH_FIRST, Clock
+from worker.sources.csv.names import FIELDS, STABLECOINS
+from worker.sources.csv.times import DAY_FIRST, EXCEL, MONTH_FIRST, Clock
 
 CONSTANTS = ("id", "symbol", "name", "observed_at")
-READING_ALONE = ("delimiter", "encoding")
+READING_ALONE = ("delimiter", "encoding", "skip_lines", "header", "pad_short_rows")
 """What has done its work once a row is text; the rest is needed to say what the row means."""
 
 _GIVEN = validate.Length(min=1, error="is empty")
@@ -58,7 +65,7 @@ class TomlText(fields.String):
 
 def is_date_format(value: str) -> None:
     """Refuse what is neither a word nor a pattern that tells a whole date."""
-    if value in {DAY_FIRST, MONTH_FIRST}:
+    if value in {DAY_FIRST, MONTH_FIRST, EXCEL}:
         return
     moment = datetime(2021, 11, 23, 17, 45, 56, tzinfo=UTC)
     try:
@@ -69,8 +76,8 @@ def is_date_format(value: str) -> None:
         whole = False
     if not whole:
         raise ValidationError(
-            f"{value!r} is neither {DAY_FIRST!r} nor {MONTH_FIRST!r} nor a strptime pattern of a "
-            "whole date, such as '%d.%m.%Y %H:%M'"
+            f"{value!r} is neither {DAY_FIRST!r} nor {MONTH_FIRST!r} nor {EXCEL!r} nor a strptime "
+            "pattern of a whole date, such as '%d.%m.%Y %H:%M'"
         )
 
 
@@ -99,6 +106,13 @@ class DeclarationSchema(_Table):
 
     delimiter = fields.String(validate=_one_of(DELIMITERS))
     encoding = fields.String(validate=_one_of(ENCODINGS))
+    skip_lines = fields.Integer(
+        strict=True, validate=validate.Range(0, 1000, error="{input} is not 0 to 1000")
+    )
+    header = fields.List(fields.String(validate=_GIVEN), validate=_GIVEN)
+    pad_short_rows = fields.Boolean(truthy={True}, falsy={False})
+    as_usd = fields.List(fields.String(validate=_one_of(STABLECOINS)))
+    pair_symbols = fields.Boolean(truthy={True}, falsy={False})
     currency = fields.String(
         validate=validate.Equal("USD", error="{input!r} is not read: only US dollars, 'USD'")
     )
@@ -119,6 +133,7 @@ class DeclarationSchema(_Table):
         )
     )
     zero_is_unknown = fields.List(fields.String(validate=_one_of(VALUES)))
+    unknown = fields.List(fields.String())  # type: ignore[assignment]
     ignore = fields.List(fields.String())
     columns = fields.Nested(ColumnsTable)
     values = fields.Nested(ValuesTable)
@@ -128,6 +143,13 @@ class DeclarationSchema(_Table):
         twice = sorted(set(data.get("columns", ())) & set(data.get("values", ())))
         if twice:
             raise ValidationError({"values": {key: ["is under [columns] too"] for key in twice}})
+
+    @validates_schema
+    def names_of_columns_differ(self, data: Mapping[str, Any], **_: Any) -> None:
+        names = data.get("header", [])
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValidationError({"header": [f"names several columns {twice[0]!r}"]})
 
     @validates_schema
     def constant_time_is_readable(self, data: Mapping[str, Any], **_: Any) -> None:

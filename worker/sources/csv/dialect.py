@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from worker.sources.csv.columns import Question, is_known
+from worker.sources.csv.columns import Question
+from worker.sources.csv.names import is_known
 
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1", "windows-1252")
@@ -18,15 +20,20 @@ BYTE_ORDER_MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """An encoding, and how many bytes of byte order mark come before the text."""
+    """An encoding, and how many bytes of byte order mark come before the text.
+
+    Lines that end in CR alone are those of old Macintosh programs.
+    """
 
     name: str
     mark: int = 0
     question: Question | None = None
 
+    ends_in_cr: bool = False
+
     @property
     def newline(self) -> bytes:
-        return "\n".encode(self.name)
+        return b"\r" if self.ends_in_cr else "\n".encode(self.name)
 
 
 def find_encoding(start: bytes, declared: str | None) -> Encoding:
@@ -37,21 +44,38 @@ def find_encoding(start: bytes, declared: str | None) -> Encoding:
     """
     for mark, name in BYTE_ORDER_MARKS.items():
         if start.startswith(mark):
-            return Encoding(name, len(mark))
+            return Encoding(name, len(mark), ends_in_cr=name == "utf-8" and _ends_in_cr(start))
     if declared:
-        return Encoding(declared)
-    header = start.partition(b"\n")[0]
+        is_wide = declared.startswith("utf-16")
+        return Encoding(declared, ends_in_cr=not is_wide and _ends_in_cr(start))
+    ends_in_cr = _ends_in_cr(start)
+    header = start.partition(b"\r" if ends_in_cr else b"\n")[0]
     if b"\0" in header[:2]:
-        name = "utf-16-be" if header[:1] == b"\0" else "utf-16-le"
+        name, other = ("utf-16-be" if header[:1] == b"\0" else "utf-16-le"), "windows-1252"
     else:
         try:
             header.decode()
         except UnicodeDecodeError:
-            name = "latin-1"
+            name, other = single_byte_encodings(header)
         else:
-            return Encoding("utf-8")
-    why = 'if that is what it is: the header is not UTF-8; or "windows-1252"'
-    return Encoding(name, question=Question(None, "encoding", name, why))
+            return Encoding("utf-8", ends_in_cr=ends_in_cr)
+    why = f'if that is what it is: the header is not UTF-8; or "{other}"'
+    question = Question(None, "encoding", name, why)
+    return Encoding(name, question=question, ends_in_cr=ends_in_cr)
+
+
+def single_byte_encodings(text: bytes) -> tuple[str, str]:
+    """Name the likelier encoding of bytes that are not UTF-8, and the other one.
+
+    0x80 to 0x9f are letters and signs in windows-1252 (`€`), and control characters in Latin-1.
+    """
+    names = ("latin-1", "windows-1252")
+    has_signs = any(0x80 <= byte <= 0x9F for byte in text)  # noqa: PLR2004 -- the range above
+    return (names[1], names[0]) if has_signs else names
+
+
+def _ends_in_cr(start: bytes) -> bool:
+    return b"\n" not in start and bool(re.search(rb"\r[^\r]", start))
 
 
 def find_delimiter(header: str, declared: Mapping[str, str]) -> tuple[str, Question | None]:
@@ -60,7 +84,7 @@ def find_delimiter(header: str, declared: Mapping[str, str]) -> tuple[str, Quest
         return declared["delimiter"], None
     scores = {}
     for delimiter in DELIMITERS:
-        cells = _cells(header, delimiter)
+        cells = split_cells(header, delimiter)
         scores[delimiter] = (sum(map(is_known, cells)), len(cells))
     best = max(scores.values())
     likely = [delimiter for delimiter, score in scores.items() if score == best]
@@ -70,7 +94,7 @@ def find_delimiter(header: str, declared: Mapping[str, str]) -> tuple[str, Quest
     return likely[0], Question(None, "delimiter", likely[0], why)
 
 
-def _cells(header: str, delimiter: str) -> list[str]:
+def split_cells(header: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(header), delimiter=delimiter), [])
     except csv.Error:

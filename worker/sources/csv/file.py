@@ -2,68 +2,84 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import msgspec
+from typing import Any
 
 from shared.errors import SourceError
-from shared.records import VALUES, RawRecord
-from worker.sources.csv.columns import Question, find_columns
-from worker.sources.csv.declaration import for_the_row, toml_text
-from worker.sources.csv.dialect import find_delimiter, find_encoding
-from worker.sources.csv.numbers import decimal_mark_is_unclear
-from worker.sources.csv.rows import Ending, Position, Row, RowReader
-from worker.sources.csv.sample import SAMPLE_ROWS, sample_questions
+from shared.records import RawRecord
+from worker.sources.csv.columns import Columns, Question, find_columns
+from worker.sources.csv.contradictions import (
+    find_guards,
+    require_dollars,
+    require_one_value,
+    require_quotes_in_dollars,
+)
+from worker.sources.csv.declaration import toml_text
+from worker.sources.csv.dialect import find_encoding
+from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
+from worker.sources.csv.padding import shortest_row
+from worker.sources.csv.records import RowRecords
+from worker.sources.csv.rows import Ending, Position, RowReader
+from worker.sources.csv.sample import SAMPLE_ROWS, read_sample
 
 LONGEST_HEADER = 1 << 16
-"""Bytes from which encoding and delimiter are told."""
+"""Bytes from which encoding, delimiter and the place of the header are told."""
 
-_encode = msgspec.json.Encoder().encode
+NEEDED = ("id", "symbol", "name", "observed_at", "currency", "price_usd")
+"""Fields without whose columns a row is not whole."""
 
 
 class CsvFile:
     """A file that is known well enough to be read; it stands at its first row.
 
+    `columns` has the header of each field; `settled` says what the file's own cells proved.
+
     Raises:
-        SourceError: `undeclared`, with the declaration to write; `not_csv`, `no_header`,
+        SourceError: `undeclared`, with the declaration to write; `declaration` or `differing_rows`,
+            where the file contradicts its declaration or itself; `not_csv`, `no_header`,
             `duplicate_header`.
     """
 
     def __init__(
         self,
         path: Path,
-        file: BinaryIO,
+        file: BufferedReader,
         declared: Mapping[str, Any],
         ending: Ending,
         declaration: Path,
     ) -> None:
-        self._name = os.fsencode(path.name).decode(errors="backslashreplace")
         self._ending = ending
+        self._without_value = 0
+        self._first_without_value: str | None = None
         start = file.read(LONGEST_HEADER)
         file.seek(0)
         encoding = find_encoding(start, declared.get("encoding"))
-        text = start[encoding.mark :].decode(encoding.name, errors="replace").lstrip("\r\n")
-        delimiter, question = find_delimiter(text.partition("\n")[0], declared)
-        self.reader = RowReader(file, encoding, delimiter)
-        self.headers = self._read_headers(has_text=bool(text))
+        text = start[encoding.mark :].decode(encoding.name, errors="replace")
+        lines = text.split("\r" if encoding.ends_in_cr else "\n")
+        if ending is Ending.GROWING or len(start) == LONGEST_HEADER:
+            del lines[-1]
+        heading = find_heading(lines, declared)
+        self.reader = RowReader(file, encoding, heading.delimiter)
+        self.reader.skip(heading.skip)
+        self.headers = self._read_headers(heading, declared, has_text=bool(text.strip("\r\n")))
         self._start = self.reader.position()
         columns = find_columns(self.headers, declared)
-        questions = [
-            *(asked for asked in (encoding.question, question) if asked),
-            *columns.questions,
-            *sample_questions(columns.headers, declared, self._sample(), delimiter),
-        ]
-        if questions and self.headers:
-            raise _undeclared(questions, declared, declaration)
+        self.columns = columns.headers
+        first = self._first_rows(declared)
+        rows = [row for _, row in first]
+        sample = read_sample(self.headers, columns, declared, rows)
+        self.settled = sample.settled
+        name = os.fsencode(path.name).decode(errors="backslashreplace")
+        self._records = RowRecords(name, self.headers, columns, declared, sample)
+        if self.headers:
+            asked = [*([encoding.question] if encoding.question else []), *heading.questions]
+            if asked or sample.questions:
+                require_dollars(columns, declared)
+                raise _undeclared([*asked, *sample.questions], declared, declaration)
+            self._require_no_contradiction(columns, declared, first)
         self._go_to_start()
-        self._told = for_the_row(declared)
-        self._unclear = (
-            [columns.headers[field] for field in VALUES if field in columns.headers]
-            if delimiter != "," and "decimal" not in declared
-            else []
-        )
 
     def resume(self, position: Position) -> None:
         """Go on after what an earlier run has read; from the start where that has changed."""
@@ -75,7 +91,26 @@ class CsvFile:
         if not self.headers or self._header_is_last:
             return
         for row in self.reader.rows(len(self.headers), self._ending):
-            yield self._record(row)
+            record = self._records.record(row)
+            if record is None:
+                self._without_value += 1
+                self._first_without_value = self._first_without_value or self._records.position(row)
+                continue
+            yield record
+
+    def take_without_value(self) -> tuple[int, str | None]:
+        """Count the rows without any value since the last time; also say where the first is.
+
+        They are no observations, and so no records.
+        """
+        taken = self._without_value, self._first_without_value
+        self._without_value, self._first_without_value = 0, None
+        return taken
+
+    def left_out(self) -> list[str]:
+        """Name the columns that are not read."""
+        read = set(self.columns.values())
+        return [header for header in self.headers if header not in read]
 
     def is_done(self, size: int) -> bool:
         """Tell, after the last record, whether more can come only of a change to the file."""
@@ -105,22 +140,12 @@ class CsvFile:
                 code="unfinished_row",
             )
 
-    def _record(self, row: Row) -> RawRecord:
-        position = f"{self._name}, line {row.line}"
-        if row.defect is not None:
-            return RawRecord(row.raw, position, None, row.defect)
-        cells = dict(zip(self.headers, row.cells, strict=True))
-        document = {"row": cells, "declared": self._told} if self._told else {"row": cells}
-        unclear = [header for header in self._unclear if decimal_mark_is_unclear(cells[header])]
-        defect = (
-            f"{unclear[0]}: the comma in {cells[unclear[0]]!r} may be a decimal mark or not; "
-            "decimal can be declared"
-            if unclear
-            else None
-        )
-        return RawRecord(_encode(document), position, document, defect)
-
-    def _read_headers(self, *, has_text: bool) -> list[str]:
+    def _read_headers(
+        self, heading: Heading, declared: Mapping[str, Any], *, has_text: bool
+    ) -> list[str]:
+        self._header_is_last = False
+        if heading.names is not None and has_text:
+            return list(heading.names)
         before = self.reader.offset
         row = next(self.reader.rows(None, self._ending), None)
         self._header_is_last = self.reader.offset == before
@@ -131,24 +156,41 @@ class CsvFile:
             raise SourceError(state, code="no_header")
         if row.defect is not None:
             raise SourceError(f"line {row.line}: {row.defect}", code="not_csv")
-        twice = sorted({header for header in row.cells if row.cells.count(header) > 1})
-        if twice:
-            raise SourceError(
-                f"has several columns under one name: {', '.join(map(repr, twice))}",
-                code="duplicate_header",
-            )
-        return row.cells
+        require_clear_names(row.cells, declared)
+        return distinct_names(row.cells)
+
+    def _require_no_contradiction(
+        self,
+        columns: Columns,
+        declared: Mapping[str, Any],
+        first: list[tuple[int, dict[str, str]]],
+    ) -> None:
+        rows = [row for _, row in first]
+        require_dollars(columns, declared)
+        require_quotes_in_dollars(self.headers, declared, rows)
+        self._records.guards = find_guards(self.headers, columns, declared, rows)
+        self._records.compare_supplies(rows)
+        require_one_value([(line, self._records.document(row)) for line, row in first])
 
     def _go_to_start(self) -> None:
         if not self.reader.go_to(self._start):
             raise SourceError("was replaced while it was being opened", code="replaced")
 
-    def _sample(self) -> list[dict[str, str]]:
+    def _first_rows(self, declared: Mapping[str, Any]) -> list[tuple[int, dict[str, str]]]:
+        """Read the first rows, each with its line; learn from them which short ones are whole."""
         if not self.headers or self._header_is_last:
             return []
-        rows = islice(self.reader.rows(len(self.headers), self._ending), SAMPLE_ROWS)
+        width = len(self.headers)
+        rows = list(islice(self.reader.rows(width, self._ending), SAMPLE_ROWS))
+        needed = [self.columns[field] for field in NEEDED if field in self.columns]
+        self.reader.shortest = shortest_row(rows, self.headers, needed, declared)
+        if self.reader.shortest is not None:
+            self._go_to_start()
+            rows = list(islice(self.reader.rows(width, self._ending), SAMPLE_ROWS))
         return [
-            dict(zip(self.headers, row.cells, strict=True)) for row in rows if row.defect is None
+            (row.line, dict(zip(self.headers, row.cells, strict=True)))
+            for row in rows
+            if row.defect is None
         ]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from shared.records import VALUES, RawRecord
 from worker.sources.csv.columns import find_columns
 from worker.sources.csv.numbers import decimal_mark_is_unclear
+from worker.sources.csv.records import MISFIT
 from worker.sources.json_records import read_record
 
 
@@ -24,6 +25,9 @@ def kept_row(payload: bytes, position: str) -> RawRecord | None:
             f"{unclear[0]}: the comma in {row[unclear[0]]!r} may be a decimal mark or not; declare "
             "decimal, and let the file be read again"
         )
+        return RawRecord(payload, position, record.document, defect)
+    if misfit := document.get(MISFIT):
+        defect = f"{misfit}; let the file be read again"
         return RawRecord(payload, position, record.document, defect)
     return record
 

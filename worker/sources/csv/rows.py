@@ -10,10 +10,11 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum
-from typing import BinaryIO, NamedTuple
+from io import BufferedReader
+from typing import NamedTuple
 
 from shared.errors import SourceError
-from worker.sources.csv.dialect import Encoding
+from worker.sources.csv.dialect import Encoding, single_byte_encodings
 
 MAX_LINE = 1 << 20
 """A longer line, in bytes, is no row of market data; it may be a file without lines at all."""
@@ -55,11 +56,12 @@ class RowReader:
     whole in a file that has settled.
     """
 
-    def __init__(self, file: BinaryIO, encoding: Encoding, delimiter: str) -> None:
+    def __init__(self, file: BufferedReader, encoding: Encoding, delimiter: str) -> None:
         self.offset = 0
         self.line = 0
         self.digest = hashlib.sha256()
         self.unfinished: Row | None = None
+        self.shortest: int | None = None
         self._file = file
         self._pass(file.read(encoding.mark), 0)
         self._encoding = encoding
@@ -80,14 +82,14 @@ class RowReader:
             self._taken = []
             self._fault = None
             try:
-                cells = next(reader)
+                cells = self._padded(next(reader), width)
                 defect = _misfit(cells, width)
             except StopIteration:
                 return
             except csv.Error as exc:
                 if ending is Ending.GROWING and self._ended:
                     return
-                cells, defect = [], f"not CSV: {exc}"
+                cells, defect = [], _say(exc)
             if ending is Ending.GROWING and not self._is_terminated(self._taken[-1]):
                 return
             if defect is not None:
@@ -102,6 +104,15 @@ class RowReader:
                 return
             if defect is not None or len(cells) == width or not _is_blank(cells):
                 yield row
+
+    def skip(self, lines: int) -> None:
+        """Pass lines that are no rows; one that is not whole yet is left."""
+        for _ in range(lines):
+            line = self._next_line()
+            if not self._is_terminated(line):
+                self._file.seek(self.offset)
+                return
+            self._pass(line, 1)
 
     def position(self) -> Position:
         return Position(self.offset, self.line, self.digest.hexdigest())
@@ -128,6 +139,14 @@ class RowReader:
             del self._taken[1:]
             self._fault = None
 
+    def _padded(self, cells: list[str], width: int | None) -> list[str]:
+        """Add the empty cells that a whole row lacks at its end."""
+        if width is None or self.shortest is None or not self.shortest <= len(cells) < width:
+            return cells
+        if not cells[-1].strip() or not self._is_terminated(self._taken[-1]):
+            return cells
+        return cells + [""] * (width - len(cells))
+
     def _pass(self, raw: bytes, lines: int) -> None:
         self.offset += len(raw)
         self.line += lines
@@ -146,22 +165,33 @@ class RowReader:
                 text = line.decode(codec)
             except UnicodeDecodeError as exc:
                 text = line.decode(codec, errors="replace")
+                likely, other = single_byte_encodings(line)
                 self._fault = (
                     f"not {codec}: {exc.reason} at byte {exc.start + 1} of the line; "
-                    "an encoding can be declared"
+                    f'an encoding can be declared: encoding = "{likely}", or "{other}"'
                 )
             if "\0" in text:
                 self._fault = "holds U+0000"
-            yield text
+            # A program that writes CRLF through another that turns LF into CRLF ends in CRCRLF.
+            yield f"{text[:-3]}\r\n" if text.endswith("\r\r\n") else text
         self._ended = True
 
     def _next_line(self) -> bytes:
-        line = self._file.readline(MAX_LINE)
+        line = self._read_to_cr() if self._encoding.ends_in_cr else self._file.readline(MAX_LINE)
         if self._encoding.name.startswith("utf-16"):
             line = self._complete_units(line)
         if len(line) >= MAX_LINE and not self._is_terminated(line):
             where = f"line {self.line + 1}"
             raise SourceError(f"{where}: longer than {MAX_LINE} bytes, not CSV", code="not_csv")
+        return line
+
+    def _read_to_cr(self) -> bytes:
+        line = b""
+        while len(line) < MAX_LINE and (ahead := self._file.peek()):
+            end = ahead.find(b"\r") + 1
+            line += self._file.read(end or len(ahead))
+            if end:
+                break
         return line
 
     def _complete_units(self, line: bytes) -> bytes:
@@ -186,6 +216,13 @@ def _misfit(cells: list[str], width: int | None) -> str | None:
     if width is None or len(cells) == width or _is_blank(cells):
         return None
     return f"{len(cells)} cells under {width} headers"
+
+
+def _say(error: csv.Error) -> str:
+    """Say what is wrong with a row; of carriage returns the library tells how to open a file."""
+    if "new-line character" in str(error):
+        return "not CSV: a carriage return (CR) within the line, outside quotes"
+    return f"not CSV: {error}"
 
 
 def _is_blank(cells: list[str]) -> bool:

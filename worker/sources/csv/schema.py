@@ -1,4 +1,8 @@
-"""What a row must be: a schema for each set of headers and what is declared of it."""
+"""What a row must be: a schema for each set of headers and what is declared of it.
+
+The price, the time and the names must be readable, or the row is refused. Another value that is not
+readable is null, with a note, and the row stays: its price is good without it.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,15 +13,49 @@ import msgspec
 from marshmallow import Schema, ValidationError, fields
 
 from shared.records import VALUES, Observation
-from worker.sources.base import LONGEST_NAME, MAYBE_EMPTY, NOT_EMPTY, RecordSchema, StrippedString
+from worker.sources.base import (
+    LONGEST_NAME,
+    MAYBE_EMPTY,
+    NOT_EMPTY,
+    Direct,
+    RecordSchema,
+    StrippedString,
+    brief,
+)
 from worker.sources.csv.columns import find_columns
-from worker.sources.csv.numbers import NumberCell
+from worker.sources.csv.names import SUPPLIES, is_dollars
+from worker.sources.csv.numbers import NumberCell, unknown_words
+from worker.sources.csv.pairs import PairSymbol, as_usd_hint
 from worker.sources.csv.times import Clock, TimeCell
 
-NEVER_ZERO = frozenset({"market_cap_usd", "circulating_supply", "total_supply", "max_supply"})
+NEVER_ZERO = frozenset({"market_cap_usd", *SUPPLIES})
 """Of these 0 is no figure that a priced asset can have: it stands for an unknown one."""
 
 _NOT_SLUG = re.compile(r"[\W_]+")
+
+
+class CurrencyCell(Direct[None]):
+    """A cell that names the currency of its row: dollars, or what is declared to count as them."""
+
+    def __init__(self, as_usd: frozenset[str], *, may_be_empty: bool) -> None:
+        super().__init__(required=True)
+        self.as_usd = as_usd
+        self.may_be_empty = may_be_empty
+
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,  # noqa: ARG002
+        data: Mapping[str, Any] | None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        if not isinstance(value, str):
+            raise ValidationError(f"not a currency: {brief(value)}")
+        if (self.may_be_empty and not value.strip()) or is_dollars(value, self.as_usd):
+            return
+        raise ValidationError(
+            f"{brief(value)}, and only US dollars are read{as_usd_hint(value.strip())}"
+        )
 
 
 class RowReading:
@@ -34,37 +72,65 @@ class RowReading:
             "external_id" if key == "id" else key: told
             for key, told in declared.get("values", {}).items()
         }
-        self._cells = [
-            ("external_id" if field == "id" else field, header)
-            for field, header in columns.headers.items()
-        ]
         self._namespace = f"{declared['namespace']}:" if "namespace" in declared else ""
-        has_id = "external_id" in {*self._constants, *dict(self._cells)}
-        zeros = {*NEVER_ZERO, *declared.get("zero_is_unknown", ())}
-        comma = declared.get("decimal") == "comma"
+        has_id = "id" in columns.headers or "external_id" in self._constants
+        as_usd = frozenset(declared.get("as_usd", ()))
+        symbol = StrippedString(required=True, validate=MAYBE_EMPTY if has_id else NOT_EMPTY)
         required: dict[str, fields.Field[Any]] = {
             "external_id": StrippedString(required=has_id, validate=NOT_EMPTY),
-            "symbol": StrippedString(required=True, validate=MAYBE_EMPTY if has_id else NOT_EMPTY),
+            "symbol": PairSymbol(as_usd) if declared.get("pair_symbols") else symbol,
             "name": StrippedString(required=True, validate=NOT_EMPTY),
             "observed_at": TimeCell(clock),
         }
-        members = required | {
-            key: NumberCell(comma=comma, zero_is_unknown=key in zeros)
-            for key, _ in self._cells
-            if key in VALUES
+        if "symbol" in self._constants:
+            required["symbol"] = symbol
+        if "currency" in columns.headers:
+            required["currency"] = CurrencyCell(as_usd, may_be_empty="currency" in declared)
+        values: dict[str, fields.Field[Any]] = {
+            field: _number_cell(field, declared) for field in VALUES if field in columns.headers
         }
-        self.schema: Schema = RecordSchema.from_dict(members, name="RowSchema")()
+        if "price_usd" in values:
+            required["price_usd"] = values.pop("price_usd")
+        self._optional = [(field, columns.headers[field], cell) for field, cell in values.items()]
+        self._cells = [
+            ("external_id" if field == "id" else field, header)
+            for field, header in columns.headers.items()
+            if field not in values
+        ]
+        self._required: Schema = RecordSchema.from_dict(required, name="RowSchema")()
+        self.schema: Schema = RecordSchema.from_dict(required | values, name="RowSchema")()
 
     def observe(self, row: Mapping[str, str]) -> Observation:
-        cells = {key: row[header] for key, header in self._cells}
-        loaded = self.schema.load({**cells, **self._constants})
+        loaded = self._required.load(
+            {**{key: row[header] for key, header in self._cells}, **self._constants}
+        )
+        loaded.pop("currency", None)
+        notes: dict[str, list[str]] = {}
+        for field, header, cell in self._optional:
+            try:
+                loaded[field] = cell.deserialize(row[header])
+            except ValidationError as exc:
+                notes[field] = list(map(str, exc.messages))
+        if all(loaded.get(field) is None for field in VALUES):
+            raise ValidationError(notes or "no value is known")
         external_id = loaded.get("external_id") or slug(f"{loaded['symbol']}-{loaded['name']}")
         if not external_id:
             raise ValidationError("symbol and name have no letter or digit", "external_id")
         if len(external_id) + len(self._namespace) > LONGEST_NAME:
             raise ValidationError(f"longer than {LONGEST_NAME} characters", "external_id")
         loaded["external_id"] = self._namespace + external_id
-        return Observation(**loaded)
+        return Observation(
+            **loaded, notes=tuple((field, "; ".join(told)) for field, told in notes.items())
+        )
+
+
+def _number_cell(field: str, declared: Mapping[str, Any]) -> NumberCell:
+    return NumberCell(
+        comma=declared.get("decimal") == "comma",
+        zero_is_unknown=field in NEVER_ZERO or field in declared.get("zero_is_unknown", ()),
+        unknown=unknown_words(declared.get("unknown", ())),
+        counts_coins=field in SUPPLIES,
+    )
 
 
 def observe_row(document: Mapping[str, Any]) -> Observation:

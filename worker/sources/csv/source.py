@@ -13,8 +13,9 @@ so that it can be read again without the file.
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ import msgspec
 from marshmallow import Schema
 
 from shared.errors import SourceError
-from shared.records import VALUES, Cursor, Observation, Page, RawRecord
+from shared.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.base import Fetch, Source
 from worker.sources.csv.declaration import read_declaration
@@ -34,8 +35,10 @@ from worker.sources.csv.schema import observe_row, row_reading
 SUFFIXES = {".csv", ".tsv"}
 """What is read of a folder; a glob says for itself."""
 
-Stretch = tuple[list[RawRecord], dict[str, Any]]
-"""Consecutive records of one file, and its entry in the cursor after them."""
+Stretch = tuple[list[RawRecord], dict[str, Any], FileReading]
+"""Consecutive records of one file, its entry in the cursor after them, and how it is read."""
+
+_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +82,9 @@ class CsvFiles(Source):
         refused: list[SourceError] = []
         for key, path in paths.items():
             try:
-                for records, entry in self._rows(path, entries.get(key)):
+                for records, entry, reading in self._rows(path, entries.get(key)):
                     following = {**entries, key: entry}
-                    yield Page(records, {"files": entries}, {"files": following})
+                    yield Page(records, {"files": entries}, {"files": following}, file=reading)
                     entries = following
             except SourceError as exc:
                 refused.append(exc)
@@ -89,9 +92,24 @@ class CsvFiles(Source):
             raise _together(refused, len(paths))
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
-        for records, _ in self._rows(path, None, imported=True):
-            if records:
-                yield Page(records, None, None)
+        for records, _, reading in self._rows(path, None, imported=True):
+            yield Page(records, None, None, file=reading)
+
+    def declared_for(self, declaration: Path, files: Sequence[Path]) -> "CsvFiles":
+        """Give the source with a declaration for the files that are imported.
+
+        Raises:
+            SourceError: `declaration`, where it has constants and there are several files.
+        """
+        constants = read_declaration(declaration).get("values", {})
+        if constants and len(files) > 1:
+            named = ", ".join(constants)
+            raise SourceError(
+                f"{declaration}: [values] {named} would hold for each of {len(files)} files; "
+                "import each file by itself, or write a declaration beside each",
+                code="declaration",
+            )
+        return replace(self, declaration=declaration)
 
     def kept(self, payload: bytes, position: str) -> RawRecord | None:
         return kept_row(payload, position)
@@ -137,32 +155,57 @@ class CsvFiles(Source):
                 file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
                 if entry and entry["declared"] == version["declared"]:
                     file.resume(Position(entry["offset"], entry["line"], entry["sha256"]))
-                yield from self._stretches(file, version, entry)
+                reading = self._reading(path, file, version["declared"])
+                yield from self._stretches(file, version, entry, reading)
                 file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
         except SourceError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
         except OSError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc.strerror}", code="unreadable") from exc
 
+    def _reading(self, path: Path, file: CsvFile, declared: str | None) -> FileReading:
+        name = os.fsencode(path.name).decode(errors="backslashreplace")
+        return FileReading(
+            path=_shown(path.absolute()),
+            name=name,
+            declaration=declared or "",
+            family=_DIGITS.sub("#", _shown(Path(path.absolute().parent.name, path.name))),
+            columns=file.columns,
+            left_out=file.left_out(),
+            settled=file.settled,
+        )
+
     def _stretches(
-        self, file: CsvFile, version: Mapping[str, Any], entry: Mapping[str, Any] | None
+        self,
+        file: CsvFile,
+        version: Mapping[str, Any],
+        entry: Mapping[str, Any] | None,
+        reading: FileReading,
     ) -> Iterator[Stretch]:
+        def stretch(*, is_end: bool) -> Stretch:
+            count, first = file.take_without_value()
+            return (
+                records,
+                following,
+                replace(reading, without_value=count, first_without_value=first, is_end=is_end),
+            )
+
         records: list[RawRecord] = []
         following: dict[str, Any] = {}
         for record in file.records():
             if len(records) == self.rows_per_page:
-                yield records, following
+                yield stretch(is_end=False)
                 records = []
             records.append(record)
             if len(records) == self.rows_per_page:
                 following = {**version, **file.reader.position()._asdict(), "done": False}
-        last = {
+        following = {
             **version,
             **file.reader.position()._asdict(),
             "done": file.is_done(version["size"]),
         }
-        if records or last != entry:
-            yield records, last
+        if records or following != entry:
+            yield stretch(is_end=following["done"])
 
 
 def _matches(path: Path) -> list[Path]:

@@ -1,9 +1,10 @@
 """Times as people's exports write them, read as instants in UTC.
 
-Known by themselves are ISO 8601 and its kin with the year first, seconds, milliseconds and
-microseconds since 1970 (10, 13 and 16 digits), and dates that name their month (`Jan 14, 2020`).
-Whether `01-05-2016` has the day or the month first cannot be known, also not from a neighbour with
-a 29 in it, and is read only as declared.
+Known by themselves are ISO 8601 and its kin with the year first, seconds, milliseconds,
+microseconds and nanoseconds since 1970 (10, 13, 16 and 19 digits), and dates that name their month
+(`Jan 14, 2020`). Whether `01-05-2016` has the day or the month first cannot be known, also not from
+a neighbour with a 29 in it, and is read only as declared. So are the serial numbers of Excel, days
+since 1899-12-30: `44371` is a number like any other.
 
 Two conventions hold where a cell says less than an instant. A time without a zone is UTC, as every
 exchange and index of this market publishes it; a declared `timezone` says otherwise. A date without
@@ -14,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,23 +25,27 @@ from worker.sources.base import Direct, Instant, brief
 
 DAY_FIRST = "day-first"
 MONTH_FIRST = "month-first"
+EXCEL = "excel"
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECONDS = {10: 1_000_000, 13: 1_000, 16: 1}
-"""Digits of an epoch time -> microseconds in its unit."""
+_EXCEL_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 -- `_instant` adds the zone
+_PER_SECOND = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
+"""Digits of an epoch time -> how many of its units a second has."""
 
-_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
 _HALF = r"(?: ?(?P<half>[AaPp][Mm]))?"
 _ZONE = r"(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
 _TIME = rf"(?:(?:[ T]|, ?){_CLOCK}{_HALF})?{_ZONE}"
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-]\d\d:\d\d)?", re.ASCII
 )
-_INTEGER = re.compile(r"(?:\d{10}|\d{13}|\d{16})(?:\.0*)?", re.ASCII)
+_INTEGER = re.compile(r"(?:\d{10}|\d{13}|\d{16}|\d{19})(?:\.0*)?", re.ASCII)
 _SECONDS = re.compile(r"(?P<seconds>\d{10})\.(?P<fraction>\d+)", re.ASCII)
+_SERIAL = re.compile(r"[1-9]\d{4}(?:\.\d+)?", re.ASCII)
+_ROUNDED_EPOCH = re.compile(r"[1-9]\.\d+[eE]\+?(?:0?9|12|15|18)", re.ASCII)
 
 
 def _form(date: str) -> re.Pattern[str]:
@@ -60,6 +66,19 @@ _DECLARED = {
 def is_day_or_month_first(text: str) -> bool:
     """Tell whether a cell is a date of which only a declaration can say where the month is."""
     return bool(_DECLARED[DAY_FIRST].fullmatch(text.strip()))
+
+
+def read_serial(text: str) -> datetime | None:
+    """Read a serial number of Excel, to the millisecond, without a zone; None where it is none."""
+    if not _SERIAL.fullmatch(text.strip()):
+        return None
+    milliseconds = (Decimal(text.strip()) * 86_400_000).to_integral_value()
+    return _EXCEL_EPOCH + timedelta(milliseconds=int(milliseconds))
+
+
+def has_lost_digits(text: str) -> bool:
+    """Tell whether a cell is an epoch time that a spreadsheet rounded: `1.67754E+12`."""
+    return bool(_ROUNDED_EPOCH.fullmatch(text.strip()))
 
 
 @dataclass(frozen=True)
@@ -92,18 +111,28 @@ class Clock:
         text = text.strip()
         if self.date_format is not None and "%" in self.date_format:
             return self._read_pattern(text, self.date_format)
+        text = text.removesuffix(",")
+        if self.date_format == EXCEL and (serial := read_serial(text)):
+            return self._instant(serial, text)
         if _INTEGER.fullmatch(text):
             digits = text.partition(".")[0]
-            return _EPOCH + timedelta(microseconds=int(digits) * _MICROSECONDS[len(digits)])
+            microseconds = int(digits) * 1_000_000 // _PER_SECOND[len(digits)]
+            return _EPOCH + timedelta(microseconds=microseconds)
         if found := _SECONDS.fullmatch(text):
             microseconds = int(found["fraction"][:6].ljust(6, "0"))
             return _EPOCH + timedelta(seconds=int(found["seconds"]), microseconds=microseconds)
-        forms = (*_KNOWN, _DECLARED[self.date_format]) if self.date_format else _KNOWN
+        declared = _DECLARED.get(self.date_format or "")
+        forms = (*_KNOWN, declared) if declared else _KNOWN
         for form in forms:
             if found := form.fullmatch(text):
                 return self._instant(self._assemble(found.groupdict()), text)
         if is_day_or_month_first(text):
             raise ValueError(f"{text!r} has the day or the month first; date_format must say which")
+        if has_lost_digits(text):
+            raise ValueError(
+                f"{text!r} is an epoch time that lost its last digits, as a spreadsheet shows it; "
+                "read another column, or export the file again"
+            )
         raise ValueError(f"not a time in a form that is known or declared: {text[:80]!r}")
 
     def _read_pattern(self, text: str, pattern: str) -> datetime:

@@ -1,0 +1,236 @@
+"""What a run says of the CSV files it read, and what becomes of earlier rejects and of drift."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, Row, select, update
+
+from shared.tables import drift, listings, observations, rejects
+from worker import pipeline, retry
+from worker.pipeline import Options, Result
+from worker.retry import Wanted
+from worker.sources.csv import CsvFiles
+from worker.verify import verify
+
+HEADER = "date,symbol,name,price_usd,market_cap_usd,mood"
+DAYS = range(1, 13)
+
+
+class Desk:
+    """A person who imports files into one database, or has a folder of them read."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.folder = folder
+
+    def write(self, *rows: str, file: str = "prices.csv", declared: str = "") -> None:
+        path = self.folder / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join([*rows, ""]))
+        path.with_name(f"{path.name}.toml").write_text(declared)
+
+    def load(self, *files: str, batch_size: int = 5) -> Result:
+        source = CsvFiles(path="unused", rows_per_page=batch_size)
+
+        def pages() -> Any:
+            for file in files or ["prices.csv"]:
+                yield from source.saved_pages(self.folder / file)
+
+        return pipeline.load_saved(self.engine, source, pages, Options(batch_size))
+
+    def run(self) -> Result:
+        source = CsvFiles(path=str(self.folder), rows_per_page=5)
+        return pipeline.run(self.engine, source, None, Options(5))
+
+    def open_rejects(self) -> list[str]:
+        return [row.position for row in self._rejects() if row.resolved_at is None]
+
+    def count_rejects(self) -> int:
+        return len(self._rejects())
+
+    def _rejects(self) -> list[Row]:
+        with self.engine.connect() as conn:
+            return list(conn.execute(select(rejects).order_by(rejects.c.id)))
+
+    def drifted(self) -> list[tuple[str, str]]:
+        with self.engine.connect() as conn:
+            stmt = select(drift.c.path, drift.c.kind).order_by(drift.c.path, drift.c.kind)
+            return [(row.path, row.kind) for row in conn.execute(stmt)]
+
+    def values(self, column: Any) -> list[str]:
+        with self.engine.connect() as conn:
+            return [str(value) for value in conn.scalars(select(column).order_by(column))]
+
+
+@pytest.fixture
+def desk(engine: Engine, tmp_path: Path) -> Desk:
+    return Desk(engine, tmp_path)
+
+
+def days(price: str = "{}.5", cap: str = "7") -> list[str]:
+    return [f"2024-05-{day:02},BTC,Bitcoin,{price.format(day)},{cap},calm" for day in DAYS]
+
+
+def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
+    desk.write(HEADER, *days(cap="Low Vol"), "2024-06-01,BTC,Bitcoin,,,calm")
+
+    result = desk.load()
+
+    assert result.succeeded
+    assert result.counts.fetched == 12
+    assert result.notes == [
+        (
+            "prices.csv: columns read: symbol = 'symbol', name = 'name', observed_at = 'date', "
+            "price_usd = 'price_usd', market_cap_usd = 'market_cap_usd'"
+        ),
+        "prices.csv: columns left out: 'mood'",
+        (
+            "prices.csv: 1 rows without any value are no observations, the first is prices.csv, "
+            "line 14"
+        ),
+        (
+            "market_cap_usd: 12 values are not readable and null, first prices.csv, line 2: not a "
+            "number: 'Low Vol'"
+        ),
+    ]
+    assert desk.values(observations.c.price_usd)[:2] == ["1.5", "2.5"]
+    assert verify(desk.engine).findings == ()
+
+
+def test_what_the_cells_of_a_file_prove_is_said(desk: Desk):
+    desk.write("date;symbol;name;price_usd", *["2024-05-01;BTC;Bitcoin;1.234,5"])
+
+    result = desk.load()
+
+    assert desk.values(listings.c.price_usd) == ["1234.5"]
+    assert "prices.csv: the decimal mark is a comma, as 'price_usd' has '1.234,5'" in result.notes
+
+
+def refused_rows() -> list[str]:
+    return [f"2024-07-{day:02},BTC,Bitcoin,n.n.,7,calm" for day in DAYS]
+
+
+@pytest.mark.parametrize("how", ["import", "run"])
+def test_a_changed_declaration_resolves_the_rejects_of_the_file(desk: Desk, how: str):
+    again = desk.load if how == "import" else desk.run
+    desk.write(HEADER, *days(), *refused_rows())
+    desk.write(HEADER, *days(), "2024-07-01,BTC,Bitcoin,bad,7,calm", file="other.csv")
+    again(*(["prices.csv", "other.csv"] if how == "import" else []))
+    assert len(desk.open_rejects()) == 13
+
+    desk.write(HEADER, *days(), *refused_rows(), declared='unknown = ["n.n."]')
+    again()
+
+    assert desk.open_rejects() == ["other.csv, line 14"]
+    assert desk.count_rejects() == 13
+    assert verify(desk.engine).findings == ()
+
+
+def test_what_is_refused_again_under_the_new_declaration_stays_open(desk: Desk):
+    desk.write(HEADER, *days(), "2024-07-01,BTC", "2024-07-02,BTC,Bitcoin,bad,7,calm")
+    desk.load()
+
+    desk.write(
+        *(HEADER, *days(), "2024-07-01,BTC", "2024-07-02,BTC,Bitcoin,bad,7,calm"),
+        declared='namespace = "mine"',
+    )
+    desk.load()
+
+    # The broken line is the same reject; the row is another one, for its declaration is.
+    assert desk.open_rejects() == ["prices.csv, line 14", "prices.csv, line 15"]
+    assert desk.count_rejects() == 3
+
+
+def test_the_same_declaration_resolves_nothing_and_another_file_of_the_name_neither(desk: Desk):
+    bad = "2024-07-01,BTC,Bitcoin,bad,7,calm"
+    desk.write(HEADER, *days(), bad, file="a/prices.csv")
+    desk.write(HEADER, *days(), file="b/prices.csv", declared='namespace = "b"')
+    desk.load("a/prices.csv")
+
+    desk.load("b/prices.csv")
+    desk.write(HEADER, *days(), file="a/prices.csv")
+    desk.load("a/prices.csv")
+
+    assert desk.open_rejects() == ["prices.csv, line 14"]
+
+
+def test_a_reject_of_an_earlier_version_is_known_by_the_name_of_its_file(desk: Desk):
+    desk.write(HEADER, *days(), *refused_rows())
+    desk.load()
+    with desk.engine.begin() as conn:
+        conn.execute(update(rejects).values(file=None, declaration=None))
+
+    desk.write(HEADER, *days(), *refused_rows(), declared='unknown = ["n.n."]')
+    desk.load()
+
+    assert desk.open_rejects() == []
+
+
+def test_a_file_that_is_refused_before_its_end_resolves_nothing(desk: Desk):
+    desk.write(HEADER, *days(), *refused_rows())
+    desk.load()
+
+    desk.write(HEADER.replace("date", "tag"), *days(), declared='unknown = ["n.n."]')
+
+    assert desk.load().ending.reason == "undeclared"
+    assert len(desk.open_rejects()) == 12
+
+
+def test_a_retry_does_not_load_a_row_that_does_not_fit_its_file(desk: Desk):
+    rows = [f"2024-05-{day:02},BTC,{day}" for day in range(1, 26)]
+    declared = '[values]\nname = "Bitcoin"\n'
+    desk.write("date,symbol,price_usd", *rows, "2024-05-01,ETH,3", declared=declared)
+    desk.load()
+
+    source = CsvFiles(path="unused", rows_per_page=5)
+    result = retry.retry(desk.engine, source, Wanted(), Options(5))
+
+    assert (result.counts.fetched, result.counts.rejected) == (1, 1)
+    assert desk.values(listings.c.external_id) == ["btc-bitcoin"]
+
+
+def test_rows_that_differ_at_one_instant_are_reported_however_far_apart(desk: Desk):
+    desk.write(HEADER, *days(), "2024-05-01,BTC,Bitcoin,99,7,calm", *days())
+
+    result = desk.load()
+
+    assert (result.ending.outcome, result.ending.reason) == ("partial", "differing_rows")
+    assert "as of 'btc-bitcoin' at 2024-05-01 00:00:00Z; all of them are stored" in str(
+        result.ending.error
+    )
+    assert verify(desk.engine).findings == ()
+
+
+def test_a_row_that_is_corrected_by_a_later_run_is_no_contradiction(desk: Desk):
+    desk.write(HEADER, *days())
+    desk.load()
+    desk.write(HEADER, *days(price="{}.6"))
+
+    assert desk.load().succeeded
+    assert len(desk.values(observations.c.price_usd)) == 24
+
+
+def test_makers_with_other_columns_are_no_drift_and_a_maker_that_changes_is(desk: Desk):
+    other = [f"2024-05-{day:02},ETH,Ether,{day}.5" for day in DAYS]
+    desk.write(HEADER, *days(), file="one-2024.csv")
+    desk.write(
+        "tag,symbol,coin,close_usd",
+        *other,
+        file="other.csv",
+        declared=('[columns]\nobserved_at = "tag"\nname = "coin"\n'),
+    )
+    for _ in range(2):
+        for file in ("one-2024.csv", "other.csv"):
+            desk.load(file)
+    assert desk.drifted() == []
+
+    desk.write(HEADER.replace("mood", "temper"), *days(price="{}.7"), file="one-2025.csv")
+    desk.load("one-2025.csv")
+
+    family = f"{desk.folder.name}/one-#.csv".replace(
+        desk.folder.name, "".join("#" if c.isdigit() else c for c in desk.folder.name)
+    )
+    assert [kind for path, kind in desk.drifted() if path.endswith("temper")] == ["appeared"]
+    assert [kind for path, kind in desk.drifted() if path.endswith("mood")][-1] == "vanished"
+    assert all(path.startswith(f"{family}: ") for path, _ in desk.drifted())

@@ -1,0 +1,68 @@
+"""Which decimal mark a file uses, as its own cells prove it; never guessed.
+
+`0,39K`, `-2,68%`, `76.761,5` and `0,742` have a decimal comma, `8,746.6`, `$0.1680` and `1,234,567`
+a point. `1,234` proves nothing: it is 1234 in one country and 1.234 in another.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from worker.sources.csv.numbers import SPACES, decimal_mark_is_unclear, split_scale
+
+Mark = Literal["point", "comma"]
+
+
+class Proof(NamedTuple):
+    """A cell that can be read with one decimal mark alone."""
+
+    mark: Mark
+    header: str
+    cell: str
+
+
+def _proves(mark: str, other: str) -> re.Pattern[str]:
+    return re.compile(
+        "[+-]?(?:"
+        rf"[0-9]*{mark}(?:[0-9]{{1,2}}|[0-9]{{4,}})"  # not three digits after it
+        rf"|0*{mark}[0-9]+|[0-9]{{4,}}{mark}[0-9]+"  # no group of thousands before it
+        rf"|[0-9]+{mark}[0-9]+[eE][+-]?[0-9]+"
+        rf"|[1-9][0-9]{{0,2}}(?:[{other}{SPACES}][0-9]{{3}})+{mark}[0-9]*"
+        rf"|[1-9][0-9]{{0,2}}(?:{other}[0-9]{{3}}){{2,}}"
+        ")"
+    )
+
+
+_PROOFS: Mapping[Mark, re.Pattern[str]] = {
+    "point": _proves(r"\.", ","),
+    "comma": _proves(",", r"\."),
+}
+
+
+def mark_of(cell: str) -> Mark | None:
+    """Tell the decimal mark that a cell must have; None where it proves nothing."""
+    core, _ = split_scale(cell.strip().removesuffix("%"))
+    return next((mark for mark, proves in _PROOFS.items() if proves.fullmatch(core)), None)
+
+
+def find_proofs(rows: Iterable[Mapping[str, str]], headers: Sequence[str]) -> Mapping[Mark, Proof]:
+    """Find the first cell under the headers that proves each mark."""
+    found: dict[Mark, Proof] = {}
+    for row in rows:
+        for header in headers:
+            cell = row[header]
+            mark = mark_of(cell) if "," in cell or "." in cell else None
+            if mark and mark not in found:
+                found[mark] = Proof(mark, header, cell)
+    return found
+
+
+def find_unclear(
+    rows: Iterable[Mapping[str, str]], headers: Sequence[str]
+) -> tuple[str, str] | None:
+    """Find the first header and cell under the headers that can be read with either mark."""
+    for row in rows:
+        for header in headers:
+            if decimal_mark_is_unclear(row[header]):
+                return header, row[header]
+    return None
