@@ -48,9 +48,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.records import VALUES
+from shared.records import VALUES, value_time
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -83,6 +83,19 @@ def _values() -> list[Column[object]]:
     return [Column(name, Numeric) for name in VALUES]
 
 
+def _value_times() -> list[Column[object]]:
+    """When each of an asset's values was observed; null where the value is."""
+    return [_time(value_time(name), nullable=True) for name in VALUES]
+
+
+def _activity() -> list[Column[object]]:
+    """Whether a source still lists an asset, and if not, since when none does."""
+    return [
+        Column("active", Boolean, nullable=False, server_default="true"),
+        _time("delisted_at", nullable=True),
+    ]
+
+
 def _search_text() -> Column[object]:
     """All that an asset is or was called, in lower case, each on a line.
 
@@ -99,8 +112,20 @@ BY_TIME = "RANGE (observed_at)"
 """How the large tables are partitioned; what the partitions are, `shared.partitions` says."""
 
 
+def _received() -> list[Column[object]]:
+    """In which order the records of one listing and instant were received.
+
+    The one with the greatest `revision` was received last, and prevails. `returned_at` is when a
+    record was received again after another of its instant; its `revision` rose then.
+    """
+    return [
+        Column("revision", Integer, nullable=False, server_default="0"),
+        _time("returned_at", nullable=True),
+    ]
+
+
 def _raw_table(source: str, partition_by: str | None = None) -> Table:
-    """The raw records of one source, as received; appended to, never changed."""
+    """The raw records of one source, as received; appended to, never changed but in their order."""
     return Table(
         f"raw_{source}",
         metadata,
@@ -110,6 +135,7 @@ def _raw_table(source: str, partition_by: str | None = None) -> Table:
         Column("external_id", Key, nullable=False),
         Column("payload_hash", LargeBinary, nullable=False),
         Column("payload", JSONB, nullable=False),
+        *(_received() if partition_by else []),
         PrimaryKeyConstraint("observed_at", "external_id", "payload_hash"),
         postgresql_partition_by=partition_by,
     )
@@ -135,7 +161,8 @@ observations = Table(
     _time("ingested_at", now=True),
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),
-    PrimaryKeyConstraint("listing_id", "observed_at", "payload_hash"),
+    *_received(),
+    PrimaryKeyConstraint("listing_id", "observed_at", "revision"),
     # What one run observed. Runs follow each other in the table as they were written, so that a
     # range of pages says where each is; a B-tree entry for each row would cost ten times as much.
     Index(None, "run_id", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
@@ -186,11 +213,13 @@ assets = Table(
     Column("name", Text, nullable=False),
     *_values(),
     *(Column(f"{name}_listing_id", Integer) for name in VALUES),
+    *_value_times(),
     _time("observed_at", nullable=True),
     Column("source_count", SmallInteger, nullable=False, server_default="0"),
     Column("sources", ARRAY(Text), nullable=False, server_default="{}"),
     Column("price_spread_percent", Numeric),
     Column("divergent", Boolean, nullable=False, server_default="false"),
+    *_activity(),
     Column("former_names", Text, nullable=False, server_default=""),
     Column(
         "version",
@@ -241,11 +270,14 @@ asset_history = Table(
     Column("symbol", Text, nullable=False),
     Column("name", Text, nullable=False),
     *_values(),
+    *_value_times(),
     _time("observed_at", nullable=True),
     Column("source_count", SmallInteger, nullable=False),
     Column("sources", ARRAY(Text), nullable=False),
     Column("price_spread_percent", Numeric),
     Column("divergent", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False),
+    _time("delisted_at", nullable=True),
     Column("former_names", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     _time("created_at"),
@@ -271,7 +303,9 @@ listings = Table(
     Column("name_key", Key, nullable=False),
     _time("observed_at"),
     Column("payload_hash", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
     *_values(),
+    _time("delisted_at", nullable=True),
     Column("match_method", Text, nullable=False),
     Column("match_score", Numeric(4, 3), nullable=False),
     Column("match_evidence", JSONB, nullable=False),
@@ -305,6 +339,7 @@ runs = Table(
     Column("records_new", BigInteger, nullable=False, server_default="0"),
     Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
+    Column("records_revised", BigInteger, nullable=False, server_default="0"),
     Column("records_known", BigInteger, nullable=False, server_default="0"),
     Column("phase_seconds", JSONB, nullable=False, server_default="{}"),
     Column("prices_compared", BigInteger, nullable=False, server_default="0"),
@@ -340,11 +375,62 @@ checkpoints = Table(
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
     Column("snapshot_progress", BigInteger, nullable=False, server_default="0"),
     Column("snapshot_records", BigInteger),
+    Column("snapshots", BigInteger, nullable=False, server_default="0"),
+    _time("snapshot_at", nullable=True),
     _time("last_success_at", nullable=True),
     _time("last_failure_at", nullable=True),
     _time("updated_at", now=True),
     _time("cleared_at", nullable=True),
 )
+
+snapshot_pages = Table(
+    "snapshot_pages",
+    metadata,
+    Column("source", Key, primary_key=True),
+    Column("page", Key, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("snapshot", BigInteger, nullable=False),
+    Column("external_ids", ARRAY(Text)),
+)
+"""Which ids each page of a source's newest snapshot held, a row for each batch of it.
+
+`snapshot` is the number of the snapshot in which the page was seen last, unmodified (304) or read
+again: how many whole ones there were before. `external_ids` is null where it is not known what an
+unmodified page holds; nothing is concluded from such a snapshot.
+"""
+
+absences = Table(
+    "absences",
+    metadata,
+    Column("source", Key, nullable=False),
+    Column("external_id", Key, nullable=False),
+    _time("absent_since"),
+    Column("snapshot", BigInteger, nullable=False),
+    _time("delisted_at", nullable=True),
+    _time("returned_at", nullable=True),
+    PrimaryKeyConstraint("source", "external_id", "absent_since"),
+)
+"""Listings that whole snapshots of their source did not hold.
+
+`absent_since` and `snapshot` are the time and the number of the first of these snapshots,
+`delisted_at` is the time of the one with which there were enough (`Expectations.delisted`). One
+that returned before that is deleted; a later return is noted.
+"""
+
+retirements = Table(
+    "retirements",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("source", Key, nullable=False),
+    Column("external_id", Key, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _time("decided_at", now=True),
+    _time("revoked_at", nullable=True),
+    Index(None, "source", "external_id"),
+)
+"""What a person decided: that a source lists a listing no more. Ids are drawn with those of
+`corrections`, so that one number names one decision."""
 
 rejects = Table(
     "rejects",

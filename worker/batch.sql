@@ -198,16 +198,10 @@ WITH touched AS (
 unified AS ({unified_of_touched})
 UPDATE assets AS a
 SET symbol = u.symbol, name = u.name, {set_unified},
-    observed_at = u.observed_at, source_count = u.source_count, sources = u.sources,
-    price_spread_percent = u.price_spread_percent, divergent = u.divergent,
     version = nextval('asset_version'), updated_at = clock_timestamp()
 FROM unified AS u
 WHERE a.id = u.asset_id
-  AND ((a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
-        a.price_spread_percent, a.divergent)
-       IS DISTINCT FROM
-       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
-        u.price_spread_percent, u.divergent)
+  AND ((a.symbol, a.name, {a_unified}) IS DISTINCT FROM (u.symbol, u.name, {u_unified})
        OR ROW({a_unified})::text <> ROW({u_unified})::text)
 
 -- name: resolve_rejects

@@ -97,11 +97,7 @@ FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 -- name: assets_show_their_listings
 SELECT 'asset ' || a.slug AS what, 'shows other values than its listings give' AS why
 FROM assets AS a JOIN ({unified_of_all}) AS u ON u.asset_id = a.id
-WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
-       a.price_spread_percent, a.divergent)
-      IS DISTINCT FROM
-      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
-       u.price_spread_percent, u.divergent)
+WHERE (a.symbol, a.name, {a_unified}) IS DISTINCT FROM (u.symbol, u.name, {u_unified})
 
 -- name: assets_show_what_they_were_called
 SELECT 'asset ' || a.slug AS what, 'is searched under other former names than its listings had' AS why
@@ -243,7 +239,7 @@ FROM listings AS l
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(m.listings, a.symbol, a.name, {a_columns},
                                 extract(epoch FROM a.observed_at), a.source_count,
-                                a.price_spread_percent, a.divergent, a.former_names,
+                                a.price_spread_percent, a.divergent, a.active, a.former_names,
                                 m.origins)::text, 0)::numeric) AS digest
 FROM assets AS a
 CROSS JOIN LATERAL (
