@@ -389,14 +389,12 @@ snapshot_pages = Table(
     Column("source", Key, primary_key=True),
     Column("page", Key, primary_key=True),
     Column("part", Integer, primary_key=True, autoincrement=False),
-    Column("snapshot", BigInteger, nullable=False),
-    Column("external_ids", ARRAY(Text)),
+    Column("external_ids", ARRAY(Text), nullable=False),
+    Column("seen", Boolean, nullable=False),
 )
-"""Which ids each page of a source's newest snapshot held, a row for each batch of it.
+"""Which ids each page of a source held when it was last read, a row for each batch of the page.
 
-`snapshot` is the number of the snapshot in which the page was seen last, unmodified (304) or read
-again: how many whole ones there were before. `external_ids` is null where it is not known what an
-unmodified page holds; nothing is concluded from such a snapshot.
+`seen` are those of the snapshot under way, or of the last one: read, or answered as not modified.
 """
 
 absences = Table(

@@ -17,8 +17,10 @@ CURRENT_FOR: Mapping[str, timedelta] = {
     source: max(timedelta(hours=1), EXPECTATIONS[source].fresh_for or timedelta(0))
     for source in TRUST
 }
-"""How much older than its asset's newest observation a source's value may be, and still be current:
-an hour, or as long as the source's data may be old (`Expectations.fresh_for`), if that is longer."""
+"""How much older than its asset's newest observation a source's value may be, and still be current.
+
+An hour, or as long as the source's data may be old (`Expectations.fresh_for`), if that is longer.
+"""
 
 ZERO_IS_KNOWN = frozenset({"volume_24h_usd"})
 """Values that can truly be 0: on a day nothing was traded. 0 of any other is not known."""

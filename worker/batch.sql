@@ -2,11 +2,13 @@
 --
 -- `{raw}` is the source's raw table, `{values}` the value columns of an observation (store.py fills
 -- both in, from tables.py). Temporary tables live as long as the connection and are emptied at each
--- COMMIT. What arrives is compared by (observed_at, payload_hash): the source's own clock first, and
--- for two revisions of one instant the greater hash, so that no order of arrival changes the result.
+-- COMMIT. Records of a listing are compared by (observed_at, revision): the source's own clock first,
+-- and of the records of one instant the one that was received last. The order of receipt is stored
+-- with the records, so that a rebuild finds it again; between instants no order of arrival matters.
 
 -- name: create_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staging (
+  place bigint GENERATED ALWAYS AS IDENTITY,  -- in which order they were received
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
   symbol text NOT NULL,
@@ -16,11 +18,14 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging (
   {typed_values},
   payload jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
--- The records of the batch that were not known, each once.
+-- The records of the batch that were not known, each once, and those that were received again after
+-- another of their instant (`is_returned`), which now prevail over it.
 CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
   payload_hash bytea NOT NULL,
+  revision integer NOT NULL,
+  is_returned boolean NOT NULL,
   run_id integer NOT NULL,
   symbol text NOT NULL,
   name text NOT NULL,
@@ -50,40 +55,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   payload bytea NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: unstage_pruned
--- What an observation was made of is known, though its raw record was pruned.
-DELETE FROM staging AS s
-USING listings AS l
-JOIN observations AS o ON o.listing_id = l.id
-JOIN pruned_partitions AS p ON p.source = l.source AND o.ingested_at <= p.pruned_at
-                           AND o.observed_at >= p.observed_from AND o.observed_at < p.observed_until
-WHERE l.source = :source AND l.external_id = s.external_id AND o.observed_at = s.observed_at
-  AND o.payload_hash = substr(sha256(convert_to(s.payload::text, 'UTF8')), 1, 16)
-
--- name: insert_raw
--- A record that is known costs a look-up in the key, and writes nothing. No other session writes to
--- this source, so what is not there is not on its way either. Returns the new ones.
--- With the span of the batch, Postgres plans no look into other partitions.
-WITH received AS MATERIALIZED (
-  SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
-  FROM (
-    SELECT *, substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16) AS payload_hash
-    FROM staging OFFSET 0  -- so that each hash is worked out once
-  ) AS hashed
-  WHERE NOT EXISTS (
-    SELECT FROM {raw} AS r
-    WHERE r.observed_at = hashed.observed_at AND r.external_id = hashed.external_id
-      AND r.payload_hash = hashed.payload_hash
-      AND r.observed_at >= CAST(:start AS timestamptz) AND r.observed_at < CAST(:end AS timestamptz)
-  )
-), added AS (
-  INSERT INTO {raw} (observed_at, external_id, payload_hash, run_id, payload)
-  SELECT observed_at, external_id, payload_hash, :run_id, payload FROM received
-)
-INSERT INTO fresh
-SELECT external_id, observed_at, payload_hash, :run_id, symbol, name, symbol_key, name_key, {values}
-FROM received
-
 -- name: find_newest
 -- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
 INSERT INTO newest
@@ -93,7 +64,7 @@ SELECT DISTINCT ON (f.external_id)
        coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id'))),
        l.id IS NULL,
        l.id IS NULL OR :rebuild
-         OR (l.observed_at, l.payload_hash) < (f.observed_at, f.payload_hash),
+         OR (l.observed_at, l.revision) < (f.observed_at, f.revision),
        l.symbol_key, l.name_key,
        CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END,
        l.symbol, l.name, l.observed_at
@@ -102,7 +73,7 @@ LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
-ORDER BY f.external_id, f.observed_at DESC, f.payload_hash DESC
+ORDER BY f.external_id, f.observed_at DESC, f.revision DESC
 
 -- name: find_touched_keys
 -- Symbols and names under which a listing appears, or from which one was renamed away.
@@ -159,11 +130,11 @@ SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE is_new
 
 -- name: insert_listings
 INSERT INTO listings (id, asset_id, run_id, source, external_id, symbol, name, symbol_key, name_key,
-                      observed_at, payload_hash, {values},
+                      observed_at, payload_hash, revision, {values},
                       match_method, match_score, match_evidence)
 OVERRIDING SYSTEM VALUE
 SELECT listing_id, asset_id, run_id, :source, external_id, symbol, name, symbol_key, name_key,
-       observed_at, payload_hash, {values}, 'own', 1, '{{}}'
+       observed_at, payload_hash, revision, {values}, 'own', 1, '{{}}'
 FROM newest WHERE is_new
 
 -- name: update_listings
@@ -172,20 +143,27 @@ FROM newest WHERE is_new
 UPDATE listings AS l
 SET run_id = n.run_id, symbol = n.symbol, name = n.name,
     symbol_key = n.symbol_key, name_key = n.name_key,
-    observed_at = n.observed_at, payload_hash = n.payload_hash, {set_values}, updated_at = now()
+    observed_at = n.observed_at, payload_hash = n.payload_hash, revision = n.revision,
+    {set_values}, updated_at = now()
 FROM newest AS n
 WHERE l.id = n.listing_id AND n.is_newer AND NOT n.is_new
   AND (NOT :rebuild
-       OR (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash, l.run_id,
-           {l_values})
+       OR (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash, l.revision,
+           l.run_id, {l_values})
           IS DISTINCT FROM
-          (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash, n.run_id,
-           {n_values}))
+          (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash, n.revision,
+           n.run_id, {n_values}))
 
 -- name: insert_observations
-INSERT INTO observations (listing_id, observed_at, payload_hash, run_id, {values})
-SELECT n.listing_id, f.observed_at, f.payload_hash, f.run_id, {f_values}
-FROM fresh AS f JOIN newest AS n USING (external_id)
+WITH returned AS (
+  UPDATE observations AS o SET revision = f.revision, returned_at = now()
+  FROM fresh AS f JOIN newest AS n USING (external_id)
+  WHERE f.is_returned AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
+    AND o.payload_hash = f.payload_hash
+)
+INSERT INTO observations (listing_id, observed_at, payload_hash, revision, run_id, {values})
+SELECT n.listing_id, f.observed_at, f.payload_hash, f.revision, f.run_id, {f_values}
+FROM fresh AS f JOIN newest AS n USING (external_id) WHERE NOT f.is_returned
 
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
@@ -236,7 +214,8 @@ SET batches = batches + 1,
     records_fetched = records_fetched + :fetched,
     records_new = records_new + :new,
     records_unchanged = records_unchanged + :unchanged,
-    records_rejected = records_rejected + :rejected
+    records_rejected = records_rejected + :rejected,
+    records_revised = records_revised + :revised
 FROM (
   SELECT count(*) AS compared,
          count(*) FILTER (WHERE price_usd > 2 * old_price_usd OR 2 * price_usd < old_price_usd)

@@ -22,6 +22,7 @@ from worker.commands.budget import budget
 from worker.commands.checkpoint import checkpoint
 from worker.commands.drift import drift
 from worker.commands.identity import identity
+from worker.commands.listings import listings
 from worker.commands.prune import prune_
 from worker.commands.rejects import rejects
 from worker.migrate import ensure_reader_login, require_schema, upgrade
@@ -323,4 +324,5 @@ main.add_command(api_keys)
 main.add_command(rejects)
 main.add_command(drift)
 main.add_command(identity)
+main.add_command(listings)
 main.add_command(prune_)

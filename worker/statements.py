@@ -30,6 +30,19 @@ OBSERVATION_IS_PRUNED = """EXISTS (
   )"""
 
 
+# Since when each listing is delisted: by the earlier of what whole snapshots and people say.
+DELISTED_SINCE = """
+  SELECT l.id, l.source, l.external_id, least(a.delisted_at, r.decided_at) AS delisted_at
+  FROM listings AS l
+  LEFT JOIN absences AS a ON a.source = l.source AND a.external_id = l.external_id
+                         AND a.returned_at IS NULL
+  LEFT JOIN (
+    SELECT source, external_id, min(decided_at) AS decided_at FROM retirements
+    WHERE revoked_at IS NULL GROUP BY source, external_id
+  ) AS r ON r.source = l.source AND r.external_id = l.external_id
+"""
+
+
 def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
 
@@ -65,6 +78,7 @@ def shared_parts() -> dict[str, str]:
         "set_values": ", ".join(f"{value} = n.{value}" for value in VALUES),
         "set_unified": ", ".join(f"{column} = u.{column}" for column in unified),
         "o_is_pruned": OBSERVATION_IS_PRUNED,
+        "delisted_since": DELISTED_SINCE,
         "a_columns": _columns("a", VALUES),
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
         "a_unified": _columns("a", unified),

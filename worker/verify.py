@@ -44,6 +44,7 @@ OVERALL = (
     "history_is_unbroken",
     "observations_have_listings",
     "listings_show_their_newest",
+    "listings_are_delisted_as_recorded",
     "links_follow_the_rule",
     "matches_follow_the_rule",
     "assets_have_listings",

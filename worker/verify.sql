@@ -106,16 +106,23 @@ FROM assets AS a WHERE a.former_names <> {former_names}
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
        CASE WHEN o.observed_at IS NULL THEN 'no observation stands behind it'
-            WHEN (o.observed_at, o.payload_hash) > (l.observed_at, l.payload_hash)
+            WHEN (o.observed_at, o.revision) > (l.observed_at, l.revision)
             THEN format('shows %s, but was observed at %s', l.observed_at, o.observed_at)
             ELSE 'shows other values than its newest observation' END AS why
 FROM listings AS l
 LEFT JOIN LATERAL (
   SELECT * FROM observations
-  WHERE listing_id = l.id ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+  WHERE listing_id = l.id ORDER BY observed_at DESC, revision DESC LIMIT 1
 ) AS o ON true
-WHERE (l.observed_at, l.payload_hash, l.run_id, {l_values})
-      IS DISTINCT FROM (o.observed_at, o.payload_hash, o.run_id, {o_values})
+WHERE (l.observed_at, l.payload_hash, l.revision, l.run_id, {l_values})
+      IS DISTINCT FROM (o.observed_at, o.payload_hash, o.revision, o.run_id, {o_values})
+
+-- name: listings_are_delisted_as_recorded
+SELECT 'listing ' || l.source || ':' || l.external_id AS what,
+       format('is delisted since %s, and should be since %s', coalesce(l.delisted_at::text, 'never'),
+              coalesce(d.delisted_at::text, 'never')) AS why
+FROM listings AS l JOIN ({delisted_since}) AS d USING (id)
+WHERE l.delisted_at IS DISTINCT FROM d.delisted_at
 
 -- name: observations_have_listings
 SELECT 'observation ' || o.listing_id || ' at ' || o.observed_at AS what,
@@ -166,17 +173,25 @@ WHERE o.listing_id IS NULL
 -- name: observations_have_their_raw
 SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
        CASE WHEN r.external_id IS NULL THEN 'no raw record stands behind it'
+            WHEN r.revision <> o.revision
+            THEN format('is number %s of its instant, and its raw record number %s', o.revision,
+                        r.revision)
             ELSE 'its raw record came with another run, or at another time' END AS why
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
 WHERE (r.external_id IS NULL AND NOT {o_is_pruned})
-   OR (r.run_id, r.ingested_at) <> (o.run_id, o.ingested_at)
+   OR (r.run_id, r.ingested_at, r.revision, r.returned_at)
+      IS DISTINCT FROM (o.run_id, o.ingested_at, o.revision, o.returned_at)
+      AND r.external_id IS NOT NULL
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
        CASE WHEN r.records_new <> coalesce(n.stored, 0)
             THEN format('counted %s new records, stored %s', r.records_new, coalesce(n.stored, 0))
+            WHEN NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
+            THEN format('counted %s revisions of %s new and %s unchanged records',
+                        r.records_revised, r.records_new, r.records_unchanged)
             ELSE format('compared %s prices of %s new records, of which %s jumped',
                         r.prices_compared, r.records_new, r.prices_jumped) END AS why
 FROM runs AS r
@@ -188,6 +203,7 @@ LEFT JOIN (
 ) AS n ON n.run_id = r.id
 WHERE r.source = '{source}'
   AND (r.records_new <> coalesce(n.stored, 0)
+       OR NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
        OR NOT (0 <= r.prices_jumped AND r.prices_jumped <= r.prices_compared
                AND r.prices_compared <= r.records_new))
 
@@ -221,16 +237,23 @@ SELECT count(*) AS records,
 FROM {raw}
 
 -- name: fingerprint_observations
+-- The order of receipt is content, the numbers that it has are not: a page that was read again after
+-- a crash leaves gaps between them.
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(l.source, l.external_id, extract(epoch FROM o.observed_at),
-                                o.payload_hash, {o_values})::text, 0)::numeric) AS digest
+                                o.payload_hash, {o_values},
+                                CASE WHEN o.revision = 0 THEN 0 ELSE (
+                                  SELECT count(*) FROM observations AS p
+                                  WHERE p.listing_id = o.listing_id AND p.observed_at = o.observed_at
+                                    AND p.revision < o.revision) END)::text, 0)::numeric) AS digest
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
 
 -- name: fingerprint_listings
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(l.source, l.external_id, l.symbol, l.name,
                                 extract(epoch FROM l.observed_at), l.payload_hash, {l_values},
-                                l.match_method, l.match_score, l.match_evidence)::text, 0)::numeric)
+                                l.match_method, l.match_score, l.match_evidence,
+                                l.delisted_at IS NULL)::text, 0)::numeric)
        AS digest
 FROM listings AS l
 

@@ -126,8 +126,6 @@ def upgrade() -> None:
     op.add_column("runs", _count("records_revised"))
     op.add_column("checkpoints", _count("snapshots"))
     op.add_column("checkpoints", _time("snapshot_at", nullable=True))
-    # What the pages hold that a source would call unmodified is not known: each is read once more.
-    op.execute("UPDATE checkpoints SET validators = '{}'")
     _create_tables()
     op.add_column("listings", _time("delisted_at", nullable=True))
     for table in ("assets", "asset_history"):
@@ -148,8 +146,8 @@ def _create_tables() -> None:
         sa.Column("source", KEY, nullable=False),
         sa.Column("page", KEY, nullable=False),
         sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("snapshot", sa.BigInteger(), nullable=False),
-        sa.Column("external_ids", ARRAY(sa.Text())),
+        sa.Column("external_ids", ARRAY(sa.Text()), nullable=False),
+        sa.Column("seen", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("source", "page", "part", name="pk_snapshot_pages"),
     )
     op.create_table(
