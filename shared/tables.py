@@ -113,19 +113,16 @@ BY_TIME = "RANGE (observed_at)"
 
 
 def _received() -> list[Column[object]]:
-    """In which order the records of one listing and instant were received.
+    """Which of the records of one listing and instant prevails: the one that was received last.
 
-    The one with the greatest `revision` was received last, and prevails. `returned_at` is when a
-    record was received again after another of its instant; its `revision` rose then.
+    `superseded_at` is when another was received after it, null of the one that prevails;
+    `returned_at` is when it was itself received again, after another.
     """
-    return [
-        Column("revision", Integer, nullable=False, server_default="0"),
-        _time("returned_at", nullable=True),
-    ]
+    return [_time("superseded_at", nullable=True), _time("returned_at", nullable=True)]
 
 
 def _raw_table(source: str, partition_by: str | None = None) -> Table:
-    """The raw records of one source, as received; appended to, never changed but in their order."""
+    """The raw records of one source, as received; appended to. What they say never changes."""
     return Table(
         f"raw_{source}",
         metadata,
@@ -162,7 +159,7 @@ observations = Table(
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),
     *_received(),
-    PrimaryKeyConstraint("listing_id", "observed_at", "revision"),
+    PrimaryKeyConstraint("listing_id", "observed_at", "payload_hash"),
     # What one run observed. Runs follow each other in the table as they were written, so that a
     # range of pages says where each is; a B-tree entry for each row would cost ten times as much.
     Index(None, "run_id", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
@@ -303,7 +300,6 @@ listings = Table(
     Column("name_key", Key, nullable=False),
     _time("observed_at"),
     Column("payload_hash", LargeBinary, nullable=False),
-    Column("revision", Integer, nullable=False, server_default="0"),
     *_values(),
     _time("delisted_at", nullable=True),
     Column("match_method", Text, nullable=False),

@@ -2,9 +2,9 @@
 --
 -- `{raw}` is the source's raw table, `{values}` the value columns of an observation (store.py fills
 -- both in, from tables.py). Temporary tables live as long as the connection and are emptied at each
--- COMMIT. Records of a listing are compared by (observed_at, revision): the source's own clock first,
--- and of the records of one instant the one that was received last. The order of receipt is stored
--- with the records, so that a rebuild finds it again; between instants no order of arrival matters.
+-- COMMIT. Of a listing's records the newest by the source's own clock counts, and of those of one
+-- instant the one that was received last: it `prevails`. Which one that is, is stored with the records,
+-- so that a rebuild finds it again; between instants no order of arrival matters.
 
 -- name: create_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staging (
@@ -19,13 +19,13 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging (
   payload jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
 -- The records of the batch that were not known, each once, and those that were received again after
--- another of their instant (`is_returned`), which now prevail over it.
+-- another of their instant (`is_returned`), and prevail over it from now on.
 CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
   payload_hash bytea NOT NULL,
-  revision integer NOT NULL,
   is_returned boolean NOT NULL,
+  prevails boolean NOT NULL,
   run_id integer NOT NULL,
   symbol text NOT NULL,
   name text NOT NULL,
@@ -64,7 +64,8 @@ SELECT DISTINCT ON (f.external_id)
        coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id'))),
        l.id IS NULL,
        l.id IS NULL OR :rebuild
-         OR (l.observed_at, l.revision) < (f.observed_at, f.revision),
+         OR l.observed_at < f.observed_at
+         OR l.observed_at = f.observed_at AND l.payload_hash <> f.payload_hash AND f.prevails,
        l.symbol_key, l.name_key,
        CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END,
        l.symbol, l.name, l.observed_at
@@ -73,7 +74,7 @@ LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
-ORDER BY f.external_id, f.observed_at DESC, f.revision DESC
+ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC
 
 -- name: find_touched_keys
 -- Symbols and names under which a listing appears, or from which one was renamed away.
@@ -130,11 +131,11 @@ SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE is_new
 
 -- name: insert_listings
 INSERT INTO listings (id, asset_id, run_id, source, external_id, symbol, name, symbol_key, name_key,
-                      observed_at, payload_hash, revision, {values},
+                      observed_at, payload_hash, {values},
                       match_method, match_score, match_evidence)
 OVERRIDING SYSTEM VALUE
 SELECT listing_id, asset_id, run_id, :source, external_id, symbol, name, symbol_key, name_key,
-       observed_at, payload_hash, revision, {values}, 'own', 1, '{{}}'
+       observed_at, payload_hash, {values}, 'own', 1, '{{}}'
 FROM newest WHERE is_new
 
 -- name: update_listings
@@ -143,27 +144,30 @@ FROM newest WHERE is_new
 UPDATE listings AS l
 SET run_id = n.run_id, symbol = n.symbol, name = n.name,
     symbol_key = n.symbol_key, name_key = n.name_key,
-    observed_at = n.observed_at, payload_hash = n.payload_hash, revision = n.revision,
-    {set_values}, updated_at = now()
+    observed_at = n.observed_at, payload_hash = n.payload_hash, {set_values}, updated_at = now()
 FROM newest AS n
 WHERE l.id = n.listing_id AND n.is_newer AND NOT n.is_new
   AND (NOT :rebuild
-       OR (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash, l.revision,
-           l.run_id, {l_values})
+       OR (l.symbol, l.name, l.symbol_key, l.name_key, l.observed_at, l.payload_hash, l.run_id,
+           {l_values})
           IS DISTINCT FROM
-          (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash, n.revision,
-           n.run_id, {n_values}))
+          (n.symbol, n.name, n.symbol_key, n.name_key, n.observed_at, n.payload_hash, n.run_id,
+           {n_values}))
 
 -- name: insert_observations
-WITH returned AS (
-  UPDATE observations AS o SET revision = f.revision, returned_at = now()
-  FROM fresh AS f JOIN newest AS n USING (external_id)
-  WHERE f.is_returned AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
-    AND o.payload_hash = f.payload_hash
-)
-INSERT INTO observations (listing_id, observed_at, payload_hash, revision, run_id, {values})
-SELECT n.listing_id, f.observed_at, f.payload_hash, f.revision, f.run_id, {f_values}
+-- Where records of known instants came, `revise_observations` is run first.
+INSERT INTO observations (listing_id, observed_at, payload_hash, superseded_at, run_id, {values})
+SELECT n.listing_id, f.observed_at, f.payload_hash, CASE WHEN NOT f.prevails THEN now() END,
+       f.run_id, {f_values}
 FROM fresh AS f JOIN newest AS n USING (external_id) WHERE NOT f.is_returned
+
+-- name: revise_observations
+UPDATE observations AS o
+SET superseded_at = CASE WHEN o.payload_hash = f.payload_hash THEN NULL ELSE now() END,
+    returned_at = CASE WHEN o.payload_hash = f.payload_hash THEN now() ELSE o.returned_at END
+FROM fresh AS f JOIN newest AS n USING (external_id)
+WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
+  AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)
 
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.

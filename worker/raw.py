@@ -41,12 +41,11 @@ BEFORE_ALL = RawKey(datetime.min.replace(tzinfo=UTC), "", b"")
 def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequence[Row[Any]]:
     """Read the next `STRETCH` of a source's raw records, in the order of their key.
 
-    Each has its key, its place in the order of its instant, `run_id`, and the payload as text, with
-    every digit.
+    Each has its key, `run_id`, when it was superseded, and the payload as text, with every digit.
     """
     raw = EVERY_RAW[source].c
     columns: list[ColumnElement[Any]] = [raw.observed_at, raw.external_id, raw.payload_hash]
-    columns += [raw.run_id, *([raw.revision] if source in RAW else [])]
+    columns += [raw.run_id, *([raw.superseded_at] if source in RAW else [])]
     key = tuple_(raw.observed_at, raw.external_id, raw.payload_hash)
     stmt = (
         select(*columns, raw.payload.cast(AsText).label("payload"))

@@ -1,17 +1,13 @@
--- What of a batch is stored: the records that were not known, and the order in which those of one
--- instant were received. `{raw}` is the source's raw table, `{values}` the value columns, `{known}`
--- what is known of an instant (receiving.py).
+-- What of a batch is stored: the records that were not known, and which one of an instant was received
+-- last. `{raw}` is the source's raw table, `{values}` the value columns, `{known}` what is known of an
+-- instant (receiving.py).
 
 -- name: insert_raw
--- `told` are the hashes that the batch has of an instant, in the order of their last receipt, and
--- `known` those that are stored. What the batch repeats of the last ones changes nothing: nearly
--- always that is one record, for which this costs a look-up in the key. Any other record prevails from
--- now on: a new one is inserted, a known one gets a new place in the order. No other session writes to
--- this source, so what is not there is not on its way either.
+-- A record that is known and prevails costs a look-up in the key, and writes nothing. Of several that
+-- the batch holds of one instant, the one that was received last prevails, and the others are only
+-- stored. No other session writes to this source, so what is not there is not on its way either.
 WITH received AS MATERIALIZED (
-  SELECT *, count(*) OVER instant AS size, row_number() OVER instant AS nth,
-         array_agg(payload_hash) OVER (instant ROWS BETWEEN UNBOUNDED PRECEDING
-                                                        AND UNBOUNDED FOLLOWING) AS told
+  SELECT *, place = max(place) OVER (PARTITION BY observed_at, external_id) AS is_last
   FROM (
     SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
     FROM (
@@ -19,38 +15,39 @@ WITH received AS MATERIALIZED (
       FROM staging OFFSET 0  -- so that each hash is worked out once
     ) AS hashed
     ORDER BY observed_at, external_id, payload_hash, place DESC
-  ) AS last_received
-  WINDOW instant AS (PARTITION BY observed_at, external_id ORDER BY place)
+  ) AS received_last
 ), written AS MATERIALIZED (
-  SELECT f.*, coalesce(k.newest, -1) + f.nth AS revision,
-         coalesce(f.payload_hash = ANY(k.hashes), false) AS is_returned,
-         k.run_ids[array_position(k.hashes, f.payload_hash)] AS known_run_id
+  SELECT f.*, coalesce(k.is_instant_known, false) AS is_instant_known,
+         k.run_id AS known_run_id, k.run_id IS NOT NULL AS is_returned
   FROM received AS f
   LEFT JOIN LATERAL (
-    SELECT array_agg(r.payload_hash ORDER BY r.revision) AS hashes,
-           array_agg(r.run_id ORDER BY r.revision) AS run_ids, max(r.revision) AS newest,
-           count(*) AS size
+    SELECT count(*) > 0 AS is_instant_known,
+           max(r.run_id) FILTER (WHERE r.payload_hash = f.payload_hash) AS run_id,
+           coalesce(bool_or(r.payload_hash = f.payload_hash AND r.superseded_at IS NULL), false)
+             AS prevails
     FROM {known}
   ) AS k ON true
-  WHERE k.hashes IS NULL
-     OR NOT (k.hashes[k.size - f.size + 1:] = f.told
-             OR f.nth = 1 AND f.payload_hash = k.hashes[k.size])
-), added AS (
-  INSERT INTO {raw} (observed_at, external_id, payload_hash, revision, run_id, payload)
-  SELECT observed_at, external_id, payload_hash, revision, :run_id, payload
-  FROM written WHERE NOT is_returned
-), returned AS (
-  UPDATE {raw} AS r SET revision = w.revision, returned_at = now()
+  WHERE k.run_id IS NULL OR f.is_last AND NOT k.prevails
+), revised AS (
+  UPDATE {raw} AS r
+  SET superseded_at = CASE WHEN r.payload_hash = w.payload_hash THEN NULL ELSE now() END,
+      returned_at = CASE WHEN r.payload_hash = w.payload_hash THEN now() ELSE r.returned_at END
   FROM written AS w
-  WHERE w.is_returned AND r.observed_at = w.observed_at AND r.external_id = w.external_id
-    AND r.payload_hash = w.payload_hash
+  WHERE w.is_last AND w.is_instant_known
+    AND r.observed_at = w.observed_at AND r.external_id = w.external_id
+    AND (r.superseded_at IS NULL OR r.payload_hash = w.payload_hash)
     AND r.observed_at >= CAST(:start AS timestamptz) AND r.observed_at < CAST(:end AS timestamptz)
+), added AS (
+  INSERT INTO {raw} (observed_at, external_id, payload_hash, superseded_at, run_id, payload)
+  SELECT observed_at, external_id, payload_hash, CASE WHEN NOT is_last THEN now() END, :run_id,
+         payload
+  FROM written WHERE NOT is_returned
 ), noted AS (
   INSERT INTO fresh
-  SELECT external_id, observed_at, payload_hash, revision, is_returned,
+  SELECT external_id, observed_at, payload_hash, is_returned, is_last,
          coalesce(known_run_id, :run_id), symbol, name, symbol_key, name_key, {values}
   FROM written
 )
--- A record that follows another of its instant is a revision, new or not.
-SELECT count(*) FILTER (WHERE NOT is_returned) AS new, count(*) FILTER (WHERE revision > 0) AS revised
+SELECT count(*) FILTER (WHERE NOT is_returned) AS new,
+       count(*) FILTER (WHERE is_last AND is_instant_known) AS revised
 FROM written

@@ -35,9 +35,9 @@ INSERT_RAW_PRUNED = {source: _insert_raw(source, KNOWN_BY_OBSERVATIONS) for sour
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """How many records were new, and how many revise what was known of their instant.
+    """How many records were new, and how many changed what is known of their instant.
 
-    A revision is a new record, or a known one that was received again after another.
+    Those that did are new, or known and received again after another.
     """
 
     new: int = 0

@@ -53,8 +53,8 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
             [
                 raw.external_id,
                 raw.observed_at.isoformat(),
-                raw.revision,
                 False,
+                raw.superseded_at is None,
                 raw.run_id,
                 *_cells(o),
             ],
@@ -63,7 +63,7 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
         for raw, o in rows
     ]
     columns = (
-        *("external_id", "observed_at", "revision", "is_returned", "run_id"),
+        *("external_id", "observed_at", "is_returned", "prevails", "run_id"),
         *OBSERVED,
         "payload_hash",
     )

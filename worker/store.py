@@ -55,8 +55,8 @@ class Batch:
 class Counts:
     """Records by what became of them; `fetched` is the sum of new, unchanged and rejected.
 
-    `revised` are those that changed what is known of an instant: new ones, or known ones that were
-    received again after another record of theirs.
+    `revised` are those that prevail over another of their instant from now on: new ones, and known
+    ones that were received again.
     """
 
     fetched: int = 0
@@ -154,6 +154,8 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
         lock_identity(conn)
         moved = update_listings(conn, source, run_id)
         at("after_listings")
+        if received.revised:
+            conn.execute(statements["revise_observations"])
         conn.execute(statements["insert_observations"])
         at("after_observations")
         unify_assets(conn, source, moved)

@@ -43,6 +43,7 @@ OVERALL = (
     "changes_are_told",
     "history_is_unbroken",
     "observations_have_listings",
+    "one_record_of_an_instant_prevails",
     "listings_show_their_newest",
     "listings_are_delisted_as_recorded",
     "links_follow_the_rule",

@@ -106,16 +106,16 @@ FROM assets AS a WHERE a.former_names <> {former_names}
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
        CASE WHEN o.observed_at IS NULL THEN 'no observation stands behind it'
-            WHEN (o.observed_at, o.revision) > (l.observed_at, l.revision)
+            WHEN o.observed_at > l.observed_at
             THEN format('shows %s, but was observed at %s', l.observed_at, o.observed_at)
             ELSE 'shows other values than its newest observation' END AS why
 FROM listings AS l
 LEFT JOIN LATERAL (
   SELECT * FROM observations
-  WHERE listing_id = l.id ORDER BY observed_at DESC, revision DESC LIMIT 1
+  WHERE listing_id = l.id AND superseded_at IS NULL ORDER BY observed_at DESC LIMIT 1
 ) AS o ON true
-WHERE (l.observed_at, l.payload_hash, l.revision, l.run_id, {l_values})
-      IS DISTINCT FROM (o.observed_at, o.payload_hash, o.revision, o.run_id, {o_values})
+WHERE (l.observed_at, l.payload_hash, l.run_id, {l_values})
+      IS DISTINCT FROM (o.observed_at, o.payload_hash, o.run_id, {o_values})
 
 -- name: listings_are_delisted_as_recorded
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
@@ -123,6 +123,15 @@ SELECT 'listing ' || l.source || ':' || l.external_id AS what,
               coalesce(d.delisted_at::text, 'never')) AS why
 FROM listings AS l JOIN ({delisted_since}) AS d USING (id)
 WHERE l.delisted_at IS DISTINCT FROM d.delisted_at
+
+-- name: one_record_of_an_instant_prevails
+SELECT 'listing ' || l.source || ':' || l.external_id || ' at ' || o.observed_at AS what,
+       format('%s of its records of that instant prevail', o.prevailing) AS why
+FROM (
+  SELECT listing_id, observed_at, count(*) FILTER (WHERE superseded_at IS NULL) AS prevailing
+  FROM observations GROUP BY listing_id, observed_at
+) AS o JOIN listings AS l ON l.id = o.listing_id
+WHERE o.prevailing <> 1
 
 -- name: observations_have_listings
 SELECT 'observation ' || o.listing_id || ' at ' || o.observed_at AS what,
@@ -173,17 +182,16 @@ WHERE o.listing_id IS NULL
 -- name: observations_have_their_raw
 SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
        CASE WHEN r.external_id IS NULL THEN 'no raw record stands behind it'
-            WHEN r.revision <> o.revision
-            THEN format('is number %s of its instant, and its raw record number %s', o.revision,
-                        r.revision)
+            WHEN (r.superseded_at, r.returned_at) IS DISTINCT FROM (o.superseded_at, o.returned_at)
+            THEN 'its raw record says otherwise which of its instant was received last'
             ELSE 'its raw record came with another run, or at another time' END AS why
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
 WHERE (r.external_id IS NULL AND NOT {o_is_pruned})
-   OR (r.run_id, r.ingested_at, r.revision, r.returned_at)
-      IS DISTINCT FROM (o.run_id, o.ingested_at, o.revision, o.returned_at)
-      AND r.external_id IS NOT NULL
+   OR r.external_id IS NOT NULL
+      AND (r.run_id, r.ingested_at, r.superseded_at, r.returned_at)
+          IS DISTINCT FROM (o.run_id, o.ingested_at, o.superseded_at, o.returned_at)
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
@@ -237,15 +245,11 @@ SELECT count(*) AS records,
 FROM {raw}
 
 -- name: fingerprint_observations
--- The order of receipt is content, the numbers that it has are not: a page that was read again after
--- a crash leaves gaps between them.
+-- Which record of an instant prevails is content; when the others were superseded is not.
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(l.source, l.external_id, extract(epoch FROM o.observed_at),
                                 o.payload_hash, {o_values},
-                                CASE WHEN o.revision = 0 THEN 0 ELSE (
-                                  SELECT count(*) FROM observations AS p
-                                  WHERE p.listing_id = o.listing_id AND p.observed_at = o.observed_at
-                                    AND p.revision < o.revision) END)::text, 0)::numeric) AS digest
+                                o.superseded_at IS NULL)::text, 0)::numeric) AS digest
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
 
 -- name: fingerprint_listings

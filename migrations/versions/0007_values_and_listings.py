@@ -15,6 +15,8 @@ KEY = sa.Text(collation="C")
 
 RAW = ("coinpaprika", "coingecko", "csv")
 
+RECEIVED = (*(f"raw_{source}" for source in RAW), "observations")
+
 VALUE_TIMES = {
     "price_usd": "price_observed_at",
     "market_cap_usd": "market_cap_observed_at",
@@ -72,30 +74,25 @@ $$
 """
 
 # In which order the records of one instant came is not known: the greatest hash, which prevailed
-# until this migration, counts as the last, so that no listing changes.
-NUMBER_OBSERVATIONS = """
-UPDATE observations AS o SET revision = n.place - 1
+# until this migration, still does, so that no listing changes.
+SUPERSEDE_OBSERVATIONS = """
+UPDATE observations AS o SET superseded_at = greatest(o.ingested_at, n.ingested_at)
 FROM (
-  SELECT listing_id, observed_at, payload_hash,
-         row_number() OVER (PARTITION BY listing_id, observed_at ORDER BY payload_hash) AS place
-  FROM observations
+  SELECT DISTINCT ON (listing_id, observed_at) listing_id, observed_at, payload_hash, ingested_at
+  FROM (
+    SELECT *, count(*) OVER (PARTITION BY listing_id, observed_at) AS size FROM observations
+  ) AS counted
+  WHERE size > 1 ORDER BY listing_id, observed_at, payload_hash DESC
 ) AS n
-WHERE n.place > 1 AND o.listing_id = n.listing_id AND o.observed_at = n.observed_at
-  AND o.payload_hash = n.payload_hash
+WHERE o.listing_id = n.listing_id AND o.observed_at = n.observed_at
+  AND o.payload_hash <> n.payload_hash
 """
 
-NUMBER_RAW = """
-UPDATE {raw} AS r SET revision = o.revision
+SUPERSEDE_RAW = """
+UPDATE {raw} AS r SET superseded_at = o.superseded_at
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
-WHERE o.revision > 0 AND l.source = '{source}' AND r.external_id = l.external_id
+WHERE o.superseded_at IS NOT NULL AND l.source = '{source}' AND r.external_id = l.external_id
   AND r.observed_at = o.observed_at AND r.payload_hash = o.payload_hash
-"""
-
-NUMBER_LISTINGS = """
-UPDATE listings AS l SET revision = o.revision
-FROM observations AS o
-WHERE o.revision > 0 AND o.listing_id = l.id AND o.observed_at = l.observed_at
-  AND o.payload_hash = l.payload_hash
 """
 
 # Values follow a stricter rule since: `0007_unified.sql` is what it is at this revision. An asset
@@ -113,16 +110,14 @@ FROM ({unified}) AS u WHERE u.asset_id = a.id
 
 
 def upgrade() -> None:
-    # The key of the observations is built anew, which takes as long as there are rows.
+    # Every observation is read, which takes as long as there are rows.
     op.execute("SET LOCAL statement_timeout = 0")
-    for table in (*(f"raw_{source}" for source in RAW), "observations"):
-        _revisions(table)
-    op.add_column("listings", _revision())
-    op.execute(NUMBER_OBSERVATIONS)
+    for table in RECEIVED:
+        op.add_column(table, _time("superseded_at", nullable=True))
+        op.add_column(table, _time("returned_at", nullable=True))
+    op.execute(SUPERSEDE_OBSERVATIONS)
     for source in RAW:
-        op.execute(NUMBER_RAW.format(raw=f"raw_{source}", source=source))
-    op.execute(NUMBER_LISTINGS)
-    _key_observations("revision")
+        op.execute(SUPERSEDE_RAW.format(raw=f"raw_{source}", source=source))
     op.add_column("runs", _count("records_revised"))
     op.add_column("checkpoints", _count("snapshots"))
     op.add_column("checkpoints", _time("snapshot_at", nullable=True))
@@ -178,26 +173,12 @@ def _create_tables() -> None:
         op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
 
 
-def _revisions(table: str) -> None:
-    op.add_column(table, _revision())
-    op.add_column(table, _time("returned_at", nullable=True))
-
-
-def _revision() -> sa.Column[object]:
-    return sa.Column("revision", sa.Integer(), nullable=False, server_default="0")
-
-
 def _count(name: str) -> sa.Column[object]:
     return sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
 
 
 def _time(name: str, *, nullable: bool) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
-
-
-def _key_observations(last: str) -> None:
-    op.drop_constraint("pk_observations", "observations")
-    op.create_primary_key("pk_observations", "observations", ["listing_id", "observed_at", last])
 
 
 def _record(columns: tuple[str, ...]) -> None:
@@ -234,8 +215,6 @@ def downgrade() -> None:
     for column in ("snapshot_at", "snapshots"):
         op.drop_column("checkpoints", column)
     op.drop_column("runs", "records_revised")
-    _key_observations("payload_hash")
-    op.drop_column("listings", "revision")
-    for table in (*(f"raw_{source}" for source in RAW), "observations"):
+    for table in RECEIVED:
         op.drop_column(table, "returned_at")
-        op.drop_column(table, "revision")
+        op.drop_column(table, "superseded_at")
