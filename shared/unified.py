@@ -92,11 +92,12 @@ def _judged(among: str, heard: str) -> str:
         amounts=amounts,
         trust="ARRAY[" + ", ".join(f"'{source}'" for source in TRUST) + "]",
         sources_trusted=len(TRUST),
-        current_for=_current_for("d.source"),
+        current_for=current_for("d.source"),
     )
 
 
-def _current_for(source: str) -> str:
+def current_for(source: str) -> str:
+    """Write how long the values of a source stay current, as SQL; `source` is an expression."""
     cases = " ".join(
         f"WHEN '{each}' THEN interval '{limit.total_seconds():.0f} seconds'"
         for each, limit in CURRENT_FOR.items()

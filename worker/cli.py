@@ -244,6 +244,7 @@ def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> N
         records_new="new",
         records_unchanged="unchanged",
         records_rejected="rejected",
+        records_revised="revised",
         took="took, in s",
     )
 
