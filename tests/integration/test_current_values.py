@@ -26,9 +26,11 @@ def paprika(price: object, at: str) -> bytes:
     return ticker("pol-polygon", "POL", "Polygon", price, at)
 
 
-def from_file(price: str, at: str, external_id: str = "polygon", **cells: str) -> bytes:
-    document = json.loads(row(external_id, "POL", "Polygon", price))
-    document["row"] |= {"last_updated": at, **cells}
+def from_file(price: str, at: str, namespace: str = "") -> bytes:
+    document = json.loads(row("polygon", "POL", "Polygon", price))
+    document["row"] |= {"last_updated": at}
+    if namespace:
+        document["declared"] = {"namespace": namespace}
     return json.dumps(document).encode()
 
 
@@ -85,9 +87,9 @@ def test_a_listing_whose_newest_record_says_null_says_null(engine: Engine, clien
     assert asset["price_usd"] is asset["values"]["price_usd"] is None
 
 
-def test_an_older_listing_of_the_same_source_does_not_fill_in(engine: Engine, client: FlaskClient):
+def test_an_older_listing_of_another_file_does_not_fill_in(engine: Engine, client: FlaskClient):
     old = "2011-09-13T13:00:00.000Z"
-    load(engine, CSV, from_file("4.39", old, "pol-minutes"))
+    load(engine, CSV, from_file("4.39", old, "minutes"))
     load(engine, CSV, from_file("", "2020-10-13T00:00:00.000Z"))
 
     assert [
