@@ -58,20 +58,20 @@ LEFT JOIN LATERAL (
   SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE l.place = c.first AND o.observed_at = c.first_at AND o.price_usd > 0
     AND {PREVAILS}
-  LIMIT 1
+  ORDER BY o.payload_hash LIMIT 1
 ) AS opens ON true
 LEFT JOIN LATERAL (
   SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE l.place = c.last AND o.observed_at = c.last_at AND o.price_usd > 0
     AND {PREVAILS}
-  LIMIT 1
+  ORDER BY o.payload_hash DESC LIMIT 1
 ) AS closes ON true
 LEFT JOIN LATERAL (
   SELECT o.volume_24h_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE l.place = c.last_volume AND o.observed_at = c.volume_at AND o.price_usd > 0
     AND o.volume_24h_usd IS NOT NULL AND {PREVAILS}
     AND c.volume_at >= c.last_at - {current_for("l.source")}
-  LIMIT 1
+  ORDER BY o.payload_hash DESC LIMIT 1
 ) AS volumes ON true
 """  # noqa: S608  nothing in it is from outside
 
