@@ -35,7 +35,7 @@ def before(engine: Engine, database_url: URL) -> Engine:
     greatest_hash_last(engine, gecko("null"), gecko("null", market_cap=7))
     load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 5, STALE))
     load(engine, CSV, row("old", "OLD", "Old Coin"))
-    downgrade(database_url, "0005")
+    downgrade(database_url, "0006")
     with engine.begin() as conn:
         conn.execute(update(assets).where(assets.c.slug == "bitcoin").values(price_usd=5))
     return engine
@@ -68,7 +68,7 @@ def test_the_migration_can_be_taken_back_and_repeated(before: Engine, database_u
     upgrade(database_url)
     fingerprint = verify(before).fingerprint
 
-    downgrade(database_url, "0005")
+    downgrade(database_url, "0006")
     upgrade(database_url)
 
     report = verify(before, [COINGECKO, COINPAPRIKA, CSV])
