@@ -19,7 +19,7 @@ from worker.verify import verify
 
 START = datetime(2025, 3, 2, tzinfo=UTC)
 RULE = EXPECTATIONS["coingecko"].delisted
-PAGES = 2
+PAGES = 3
 GONE = 7
 """The place of the coin that is taken off, among the market's coins."""
 
