@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, Text, case, func, literal, select
 
-from shared.records import VALUES
+from shared.records import VALUES, value_time
 from shared.tables import assets
 
 ASSET_COLUMNS = (
@@ -23,13 +23,21 @@ ASSET_COLUMNS = (
     "source_count",
     "price_spread_percent",
     "divergent",
+    "active",
+    "delisted_at",
     "version",
     "created_at",
     "updated_at",
 )
-"""What the API shows of an asset."""
+"""What the API shows of an asset, unless told otherwise."""
 
-KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in ASSET_COLUMNS}
+VALUE_TIMES = tuple(map(value_time, VALUES))
+"""When each of an asset's values was observed."""
+
+FIELDS = (*ASSET_COLUMNS, *VALUE_TIMES)
+"""What a request can choose to be shown."""
+
+KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in FIELDS}
 """The Python type of each column's values: str, Decimal, int, bool or datetime."""
 
 SORT_COLUMNS = tuple(name for name in ASSET_COLUMNS if KINDS[name] is not bool)

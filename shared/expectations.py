@@ -13,6 +13,17 @@ LONG_OVERDUE = 4
 """Data that is this many times as old as it may be is a failure, not a warning."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delisting:
+    """When a listing counts as one that its source lists no more.
+
+    So many whole snapshots in turn must be without it, the first of them so long before the last.
+    """
+
+    snapshots: int
+    within: timedelta
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations:
     """What is normal for one source. None: that is not judged."""
@@ -35,6 +46,8 @@ class Expectations:
     """A snapshot with a smaller share of the coins on that list is `partial`."""
     read_every: timedelta | None = None
     """The loop leaves out a source whose last good run is younger. None: it has every turn."""
+    delisted: Delisting | None = None
+    """None: no snapshot tells that a listing is gone."""
 
     def target(self, turn: timedelta) -> timedelta:
         """Say how old the newest good load may become, where each source has its turn so often."""
@@ -51,6 +64,8 @@ class Expectations:
             "max_unchanged_seconds": _seconds(self.max_unchanged_for),
             "min_new_share": self.min_new_share,
             "read_every_seconds": _seconds(self.read_every),
+            "delisted_after_snapshots": self.delisted and self.delisted.snapshots,
+            "delisted_after_seconds": _seconds(self.delisted.within if self.delisted else None),
         }
 
 
@@ -68,6 +83,10 @@ _CONTRACTS = Expectations(
     read_every=timedelta(days=1),
 )
 
+# Snapshots that lack a tenth of the market are `partial`, and do not count. Six hours outlast most
+# of what a provider gets wrong by less, and a coin that was taken off is known to be gone that day.
+_DELISTED = Delisting(snapshots=3, within=timedelta(hours=6))
+
 EXPECTATIONS: Mapping[str, Expectations] = {
     # Files bring what they bring: no share of rejects, and no pace, is normal for the next one.
     "csv": Expectations(
@@ -84,6 +103,7 @@ EXPECTATIONS: Mapping[str, Expectations] = {
         max_reject_share=Decimal("0.10"),
         max_reject_rise=Decimal("0.02"),
         max_unchanged_for=timedelta(minutes=30),
+        delisted=_DELISTED,
     ),
     # Refreshed every minute or two.
     "coingecko": Expectations(
@@ -93,6 +113,7 @@ EXPECTATIONS: Mapping[str, Expectations] = {
         max_reject_rise=Decimal("0.02"),
         max_unchanged_for=timedelta(minutes=30),
         listed_by="coingecko_coins",
+        delisted=_DELISTED,
     ),
     "coingecko_coins": _CONTRACTS,
     "coinpaprika_contracts": _CONTRACTS,

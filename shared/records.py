@@ -133,3 +133,8 @@ VALUES = (
     "max_supply",
 )
 """The numeric fields of an observation, in the order of its columns."""
+
+
+def value_time(value: str) -> str:
+    """Name the column that has when a value was observed: `price_usd`, `price_observed_at`."""
+    return f"{value.removesuffix('_usd')}_observed_at"

@@ -50,8 +50,8 @@ CRASH_POINTS = (
 )
 """The points of a batch, in the order they are come to."""
 
-FAULT_POINTS = (*CRASH_POINTS, "before_attach", "before_drop")
-"""Where `FAULT` can kill the worker; the last: a partition is made, and one is pruned."""
+FAULT_POINTS = (*CRASH_POINTS, "before_attach", "before_drop", "before_run_end")
+"""Where `FAULT` can kill the worker; the last: a partition is made, one is pruned, a run ends."""
 
 ENVIRONMENTS = ("development", "test", "staging", "production")
 

@@ -48,7 +48,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.records import VALUES
+from shared.records import VALUES, value_time
 
 SCHEMA_REVISION = "0009"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
@@ -83,6 +83,19 @@ def _values() -> list[Column[object]]:
     return [Column(name, Numeric) for name in VALUES]
 
 
+def _value_times() -> list[Column[object]]:
+    """When each of an asset's values was observed; null where the value is."""
+    return [_time(value_time(name), nullable=True) for name in VALUES]
+
+
+def _activity() -> list[Column[object]]:
+    """Whether a source still lists an asset, and if not, since when none does."""
+    return [
+        Column("active", Boolean, nullable=False, server_default="true"),
+        _time("delisted_at", nullable=True),
+    ]
+
+
 def _search_text() -> Column[object]:
     """All that an asset is or was called, in lower case, each on a line.
 
@@ -99,8 +112,17 @@ BY_TIME = "RANGE (observed_at)"
 """How the large tables are partitioned; what the partitions are, `shared.partitions` says."""
 
 
+def _received() -> list[Column[object]]:
+    """Which of the records of one listing and instant prevails: the one that was received last.
+
+    `superseded_at` is when another was received after it, null of the one that prevails;
+    `returned_at` is when it was itself received again, after another.
+    """
+    return [_time("superseded_at", nullable=True), _time("returned_at", nullable=True)]
+
+
 def _raw_table(source: str, partition_by: str | None = None) -> Table:
-    """The raw records of one source, as received; appended to, never changed."""
+    """The raw records of one source, as received; appended to. What they say never changes."""
     return Table(
         f"raw_{source}",
         metadata,
@@ -110,6 +132,7 @@ def _raw_table(source: str, partition_by: str | None = None) -> Table:
         Column("external_id", Key, nullable=False),
         Column("payload_hash", LargeBinary, nullable=False),
         Column("payload", JSONB, nullable=False),
+        *(_received() if partition_by else []),
         PrimaryKeyConstraint("observed_at", "external_id", "payload_hash"),
         postgresql_partition_by=partition_by,
     )
@@ -135,6 +158,7 @@ observations = Table(
     _time("ingested_at", now=True),
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),
+    *_received(),
     PrimaryKeyConstraint("listing_id", "observed_at", "payload_hash"),
     # What one run observed. Runs follow each other in the table as they were written, so that a
     # range of pages says where each is; a B-tree entry for each row would cost ten times as much.
@@ -186,11 +210,13 @@ assets = Table(
     Column("name", Text, nullable=False),
     *_values(),
     *(Column(f"{name}_listing_id", Integer) for name in VALUES),
+    *_value_times(),
     _time("observed_at", nullable=True),
     Column("source_count", SmallInteger, nullable=False, server_default="0"),
     Column("sources", ARRAY(Text), nullable=False, server_default="{}"),
     Column("price_spread_percent", Numeric),
     Column("divergent", Boolean, nullable=False, server_default="false"),
+    *_activity(),
     Column("former_names", Text, nullable=False, server_default=""),
     Column(
         "version",
@@ -241,11 +267,14 @@ asset_history = Table(
     Column("symbol", Text, nullable=False),
     Column("name", Text, nullable=False),
     *_values(),
+    *_value_times(),
     _time("observed_at", nullable=True),
     Column("source_count", SmallInteger, nullable=False),
     Column("sources", ARRAY(Text), nullable=False),
     Column("price_spread_percent", Numeric),
     Column("divergent", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False),
+    _time("delisted_at", nullable=True),
     Column("former_names", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     _time("created_at"),
@@ -272,6 +301,7 @@ listings = Table(
     _time("observed_at"),
     Column("payload_hash", LargeBinary, nullable=False),
     *_values(),
+    _time("delisted_at", nullable=True),
     Column("match_method", Text, nullable=False),
     Column("match_score", Numeric(4, 3), nullable=False),
     Column("match_evidence", JSONB, nullable=False),
@@ -305,6 +335,7 @@ runs = Table(
     Column("records_new", BigInteger, nullable=False, server_default="0"),
     Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
+    Column("records_revised", BigInteger, nullable=False, server_default="0"),
     Column("records_known", BigInteger, nullable=False, server_default="0"),
     Column("phase_seconds", JSONB, nullable=False, server_default="{}"),
     Column("prices_compared", BigInteger, nullable=False, server_default="0"),
@@ -340,11 +371,60 @@ checkpoints = Table(
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
     Column("snapshot_progress", BigInteger, nullable=False, server_default="0"),
     Column("snapshot_records", BigInteger),
+    Column("snapshots", BigInteger, nullable=False, server_default="0"),
+    _time("snapshot_at", nullable=True),
     _time("last_success_at", nullable=True),
     _time("last_failure_at", nullable=True),
     _time("updated_at", now=True),
     _time("cleared_at", nullable=True),
 )
+
+snapshot_pages = Table(
+    "snapshot_pages",
+    metadata,
+    Column("source", Key, primary_key=True),
+    Column("page", Key, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("external_ids", ARRAY(Text), nullable=False),
+    Column("seen", Boolean, nullable=False),
+)
+"""Which ids each page of a source held when it was last read, a row for each batch of the page.
+
+`seen` are those of the snapshot under way, or of the last one: read, or answered as not modified.
+"""
+
+absences = Table(
+    "absences",
+    metadata,
+    Column("source", Key, nullable=False),
+    Column("external_id", Key, nullable=False),
+    _time("absent_since"),
+    Column("snapshot", BigInteger, nullable=False),
+    _time("delisted_at", nullable=True),
+    _time("returned_at", nullable=True),
+    PrimaryKeyConstraint("source", "external_id", "absent_since"),
+)
+"""Listings that whole snapshots of their source did not hold.
+
+`absent_since` and `snapshot` are the time and the number of the first of these snapshots,
+`delisted_at` is the time of the one with which there were enough (`Expectations.delisted`). One
+that returned before that is deleted; a later return is noted.
+"""
+
+retirements = Table(
+    "retirements",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("source", Key, nullable=False),
+    Column("external_id", Key, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _time("decided_at", now=True),
+    _time("revoked_at", nullable=True),
+    Index(None, "source", "external_id"),
+)
+"""What a person decided: that a source lists a listing no more. Ids are drawn with those of
+`corrections`, so that one number names one decision."""
 
 rejects = Table(
     "rejects",

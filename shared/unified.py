@@ -2,14 +2,25 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from shared.records import VALUES
+from shared.expectations import EXPECTATIONS
+from shared.records import VALUES, value_time
 
 TRUST = ("coingecko", "coinpaprika", "csv")
 """Sources, the most trusted first: CoinGecko states its own clock to the millisecond and every
 supply, CoinPaprika's free plan leaves supplies out, and a file is only as good as who wrote it."""
+
+CURRENT_FOR: Mapping[str, timedelta] = {
+    source: max(timedelta(hours=1), EXPECTATIONS[source].fresh_for or timedelta(0))
+    for source in TRUST
+}
+"""How much older than its asset's newest observation a source's value may be, and still be current.
+
+An hour, or as long as the source's data may be old (`Expectations.fresh_for`), if that is longer.
+"""
 
 ZERO_IS_KNOWN = frozenset({"volume_24h_usd"})
 """Values that can truly be 0: on a day nothing was traded. 0 of any other is not known."""
@@ -40,29 +51,31 @@ _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 def unified_of(among: str) -> str:
     """Write the query for a set of listings, named `l`: a table, or what stands in its place."""
     only_values = ", ".join(
-        f"{_known(value)} AS {value}, CASE WHEN {_known(value)} IS NOT NULL THEN id END"
-        f" AS {value}_listing_id"
+        f"CASE WHEN {_is_told(value)} THEN {column} END AS {name}"
         for value in VALUES
+        for column, name in zip((value, "id", "observed_at"), unified_columns(value), strict=True)
     )
     chosen_values = ", ".join(
         f"(array_agg({column}) FILTER (WHERE value = '{value}'))[1] AS {name}"
         for value in VALUES
-        for column, name in (("amount", value), ("id", f"{value}_listing_id"))
+        for column, name in zip(
+            ("amount", "id", "observed_at"), unified_columns(value), strict=True
+        )
     )
     return _read()["unified"].format(
         judged=_judged(among, "d.size > 1"),
         only_values=only_values,
         chosen_values=chosen_values,
-        c_values=", ".join(f"c.{value}, c.{value}_listing_id" for value in VALUES),
+        c_values=", ".join(f"c.{name}" for value in VALUES for name in unified_columns(value)),
     )
 
 
 @lru_cache(maxsize=8)
 def voices_of(among: str) -> str:
-    """Write the query for every fresh voice by which `unified_of` finds those listings' values.
+    """Write the query for every current value among which `unified_of` chooses.
 
-    `id` is the listing whose voice it is; `by_median` says that its value is the median of those of
-    it, and not the most trusted one.
+    `id` is the listing that says it; `by_median` says that the asset's value is the median of those
+    of it, and not the most trusted one.
     """
     return _read()["voices"].format(judged=_judged(among, "true"))
 
@@ -79,7 +92,17 @@ def _judged(among: str, heard: str) -> str:
         amounts=amounts,
         trust="ARRAY[" + ", ".join(f"'{source}'" for source in TRUST) + "]",
         sources_trusted=len(TRUST),
+        current_for=current_for("d.source"),
     )
+
+
+def current_for(source: str) -> str:
+    """Write how long the values of a source stay current, as SQL; `source` is an expression."""
+    cases = " ".join(
+        f"WHEN '{each}' THEN interval '{limit.total_seconds():.0f} seconds'"
+        for each, limit in CURRENT_FOR.items()
+    )
+    return f"CASE {source} {cases} ELSE interval '1 hour' END"
 
 
 @lru_cache(maxsize=1)
@@ -87,6 +110,15 @@ def _read() -> Mapping[str, str]:
     text = Path(__file__).with_name("unified.sql").read_text(encoding="utf-8")
     _, *named = _NAMED.split(text)
     return {name: body.strip() for name, body in zip(named[::2], named[1::2], strict=True)}
+
+
+def unified_columns(value: str) -> tuple[str, str, str]:
+    """Name an asset's columns for a value: it, the listing that it is of, when it was observed."""
+    return value, f"{value}_listing_id", value_time(value)
+
+
+def _is_told(value: str) -> str:
+    return f"active AND {_known(value)} IS NOT NULL"
 
 
 def _known(column: str) -> str:

@@ -1,18 +1,29 @@
 -- An asset's unified values, worked out from its listings by one rule for each value.
 --
--- A listing that knows the value has a voice; 0 is known of volume alone, and only where no fresh
--- voice says more. Each source has one voice, of its newest listing. Fresh are those no more than an
--- hour older than the newest of them. Of three
--- or more fresh ones, those further from the median than the value's limit are outliers, and the
--- median of the rest is the value; of fewer, the most trusted source's. For an even number the median
--- is the lower of the two in the middle, so that it is what one source said.
+-- 1. Listings that their source lists no more (`delisted_at`) do not count while another listing of
+--    the asset does. Where all are delisted, the asset is not active and has no current value.
+-- 2. The asset's time is that of its newest observation, whatever it says. A value is current while
+--    it was observed no longer before that time than its source's limit (`CURRENT_FOR`). An older one
+--    says how things were: if it filled in where newer records say null, the row would give it a time
+--    at which nobody had observed it. Nothing is compared with the clock, so that the same records
+--    always give the same values.
+-- 3. A listing says what its newest record says. Where that is null, it says null, though an earlier
+--    record knew the value. 0 is known of volume alone, and only where no current value is greater.
+-- 4. Each source contributes one value, of its newest listing that knows it.
+-- 5. Of three or more current values, those further from the median than the value's limit are
+--    outliers, and the median of the rest is the value; of fewer, the most trusted source's. For an
+--    even number the median is the lower of the two in the middle, so that it is what one source said.
 
 -- name: judged
--- Each fresh voice, by which it stands as the rule says.
+-- Each current value of each source, by which the asset's value is chosen.
 dated AS (
-  SELECT l.*, max(l.observed_at) OVER of_asset AS newest_at, count(*) OVER of_asset AS size
-  FROM {among}
-  WINDOW of_asset AS (PARTITION BY l.asset_id)
+  SELECT *, max(observed_at) OVER of_asset AS newest_at, count(*) OVER of_asset AS size
+  FROM (
+    SELECT l.*, bool_or(l.delisted_at IS NULL) OVER (PARTITION BY l.asset_id) AS active
+    FROM {among}
+  ) AS l
+  WHERE delisted_at IS NULL OR NOT active
+  WINDOW of_asset AS (PARTITION BY asset_id)
 ),
 voices AS (
   SELECT DISTINCT ON (d.asset_id, v.value, d.source)
@@ -23,7 +34,8 @@ voices AS (
   CROSS JOIN LATERAL (
     VALUES {amounts}
   ) AS v (value, amount, outlier_percent, divergent_percent)
-  WHERE {heard} AND v.amount IS NOT NULL
+  WHERE {heard} AND d.active AND v.amount IS NOT NULL
+    AND d.observed_at >= d.newest_at - {current_for}
   ORDER BY d.asset_id, v.value, d.source, d.observed_at DESC, d.external_id
 ),
 fresh AS (
@@ -31,12 +43,8 @@ fresh AS (
          max(amount) OVER of_value AS highest,
          row_number() OVER (of_value ORDER BY amount, trust, source) AS place
   FROM (
-    SELECT *, max(amount) OVER (PARTITION BY asset_id, value) AS most
-    FROM (
-      SELECT *, max(observed_at) OVER (PARTITION BY asset_id, value) AS newest_at FROM voices
-    ) AS compared
-    WHERE observed_at >= newest_at - interval '1 hour'
-  ) AS timely
+    SELECT *, max(amount) OVER (PARTITION BY asset_id, value) AS most FROM voices
+  ) AS current
   WHERE amount <> 0 OR most = 0
   WINDOW of_value AS (PARTITION BY asset_id, value)
 ),
@@ -73,18 +81,19 @@ chosen AS (
 )
 SELECT asset_id, upper(symbol) AS symbol, name, {only_values}, observed_at,
        1::smallint AS source_count, ARRAY[source]::text[] AS sources,
-       NULL::numeric AS price_spread_percent, false AS divergent
+       NULL::numeric AS price_spread_percent, false AS divergent, active, delisted_at
 FROM dated WHERE size = 1
 UNION ALL
 SELECT asset_id, symbol, name, {c_values}, observed_at, source_count, sources,
-       price_spread_percent, coalesce(divergent, false)
+       price_spread_percent, coalesce(divergent, false), active, delisted_at
 FROM (
   SELECT asset_id,
          (array_agg(upper(symbol) ORDER BY source, external_id))[1] AS symbol,
          (array_agg(name ORDER BY source, external_id))[1] AS name,
          max(observed_at) AS observed_at,
          count(DISTINCT source)::smallint AS source_count,
-         array_agg(DISTINCT source ORDER BY source)::text[] AS sources
+         array_agg(DISTINCT source ORDER BY source)::text[] AS sources,
+         bool_or(active) AS active, max(delisted_at) AS delisted_at
   FROM dated WHERE size > 1 GROUP BY asset_id
 ) AS labelled
 LEFT JOIN chosen AS c USING (asset_id)

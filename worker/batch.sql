@@ -2,11 +2,13 @@
 --
 -- `{raw}` is the source's raw table, `{values}` the value columns of an observation (store.py fills
 -- both in, from tables.py). Temporary tables live as long as the connection and are emptied at each
--- COMMIT. What arrives is compared by (observed_at, payload_hash): the source's own clock first, and
--- for two revisions of one instant the greater hash, so that no order of arrival changes the result.
+-- COMMIT. Of a listing's records the newest by the source's own clock counts, and of those of one
+-- instant the one that was received last: it `prevails`. Which one that is, is stored with the records,
+-- so that a rebuild finds it again; between instants no order of arrival matters.
 
 -- name: create_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staging (
+  place bigint GENERATED ALWAYS AS IDENTITY,  -- in which order they were received
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
   symbol text NOT NULL,
@@ -16,11 +18,14 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging (
   {typed_values},
   payload jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
--- The records of the batch that were not known, each once.
+-- The records of the batch that were not known, each once, and those that were received again after
+-- another of their instant (`is_returned`), and prevail over it from now on.
 CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
   payload_hash bytea NOT NULL,
+  is_returned boolean NOT NULL,
+  prevails boolean NOT NULL,
   run_id integer NOT NULL,
   symbol text NOT NULL,
   name text NOT NULL,
@@ -50,40 +55,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   payload bytea NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: unstage_pruned
--- What an observation was made of is known, though its raw record was pruned.
-DELETE FROM staging AS s
-USING listings AS l
-JOIN observations AS o ON o.listing_id = l.id
-JOIN pruned_partitions AS p ON p.source = l.source AND o.ingested_at <= p.pruned_at
-                           AND o.observed_at >= p.observed_from AND o.observed_at < p.observed_until
-WHERE l.source = :source AND l.external_id = s.external_id AND o.observed_at = s.observed_at
-  AND o.payload_hash = substr(sha256(convert_to(s.payload::text, 'UTF8')), 1, 16)
-
--- name: insert_raw
--- A record that is known costs a look-up in the key, and writes nothing. No other session writes to
--- this source, so what is not there is not on its way either. Returns the new ones.
--- With the span of the batch, Postgres plans no look into other partitions.
-WITH received AS MATERIALIZED (
-  SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
-  FROM (
-    SELECT *, substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16) AS payload_hash
-    FROM staging OFFSET 0  -- so that each hash is worked out once
-  ) AS hashed
-  WHERE NOT EXISTS (
-    SELECT FROM {raw} AS r
-    WHERE r.observed_at = hashed.observed_at AND r.external_id = hashed.external_id
-      AND r.payload_hash = hashed.payload_hash
-      AND r.observed_at >= CAST(:start AS timestamptz) AND r.observed_at < CAST(:end AS timestamptz)
-  )
-), added AS (
-  INSERT INTO {raw} (observed_at, external_id, payload_hash, run_id, payload)
-  SELECT observed_at, external_id, payload_hash, :run_id, payload FROM received
-)
-INSERT INTO fresh
-SELECT external_id, observed_at, payload_hash, :run_id, symbol, name, symbol_key, name_key, {values}
-FROM received
-
 -- name: find_newest
 -- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
 INSERT INTO newest
@@ -93,7 +64,8 @@ SELECT DISTINCT ON (f.external_id)
        coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id'))),
        l.id IS NULL,
        l.id IS NULL OR :rebuild
-         OR (l.observed_at, l.payload_hash) < (f.observed_at, f.payload_hash),
+         OR l.observed_at < f.observed_at
+         OR l.observed_at = f.observed_at AND l.payload_hash <> f.payload_hash AND f.prevails,
        l.symbol_key, l.name_key,
        CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END,
        l.symbol, l.name, l.observed_at
@@ -102,7 +74,7 @@ LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
-ORDER BY f.external_id, f.observed_at DESC, f.payload_hash DESC
+ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC
 
 -- name: find_touched_keys
 -- Symbols and names under which a listing appears, or from which one was renamed away.
@@ -183,9 +155,19 @@ WHERE l.id = n.listing_id AND n.is_newer AND NOT n.is_new
            {n_values}))
 
 -- name: insert_observations
-INSERT INTO observations (listing_id, observed_at, payload_hash, run_id, {values})
-SELECT n.listing_id, f.observed_at, f.payload_hash, f.run_id, {f_values}
+-- Where records of known instants came, `revise_observations` is run first.
+INSERT INTO observations (listing_id, observed_at, payload_hash, superseded_at, run_id, {values})
+SELECT n.listing_id, f.observed_at, f.payload_hash, CASE WHEN NOT f.prevails THEN now() END,
+       f.run_id, {f_values}
+FROM fresh AS f JOIN newest AS n USING (external_id) WHERE NOT f.is_returned
+
+-- name: revise_observations
+UPDATE observations AS o
+SET superseded_at = CASE WHEN o.payload_hash = f.payload_hash THEN NULL ELSE now() END,
+    returned_at = CASE WHEN o.payload_hash = f.payload_hash THEN now() ELSE o.returned_at END
 FROM fresh AS f JOIN newest AS n USING (external_id)
+WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
+  AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)
 
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
@@ -198,16 +180,10 @@ WITH touched AS (
 unified AS ({unified_of_touched})
 UPDATE assets AS a
 SET symbol = u.symbol, name = u.name, {set_unified},
-    observed_at = u.observed_at, source_count = u.source_count, sources = u.sources,
-    price_spread_percent = u.price_spread_percent, divergent = u.divergent,
     version = nextval('asset_version'), updated_at = clock_timestamp()
 FROM unified AS u
 WHERE a.id = u.asset_id
-  AND ((a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
-        a.price_spread_percent, a.divergent)
-       IS DISTINCT FROM
-       (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
-        u.price_spread_percent, u.divergent)
+  AND ((a.symbol, a.name, {a_unified}) IS DISTINCT FROM (u.symbol, u.name, {u_unified})
        OR ROW({a_unified})::text <> ROW({u_unified})::text)
 
 -- name: resolve_rejects
@@ -254,7 +230,8 @@ SET batches = batches + 1,
     records_fetched = records_fetched + :fetched,
     records_new = records_new + :new,
     records_unchanged = records_unchanged + :unchanged,
-    records_rejected = records_rejected + :rejected
+    records_rejected = records_rejected + :rejected,
+    records_revised = records_revised + :revised
 FROM (
   SELECT count(*) AS compared,
          count(*) FILTER (WHERE price_usd > 2 * old_price_usd OR 2 * price_usd < old_price_usd)

@@ -22,6 +22,7 @@ from worker.commands.budget import budget
 from worker.commands.checkpoint import checkpoint
 from worker.commands.drift import drift
 from worker.commands.identity import identity
+from worker.commands.listings import listings
 from worker.commands.prune import prune_
 from worker.commands.rejects import rejects
 from worker.migrate import ensure_reader_login, require_schema, upgrade
@@ -247,6 +248,7 @@ def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> N
         records_new="new",
         records_unchanged="unchanged",
         records_rejected="rejected",
+        records_revised="revised",
         took="took, in s",
     )
 
@@ -327,4 +329,5 @@ main.add_command(api_keys)
 main.add_command(rejects)
 main.add_command(drift)
 main.add_command(identity)
+main.add_command(listings)
 main.add_command(prune_)

@@ -79,7 +79,7 @@ FROM (
 CROSS JOIN LATERAL (
   SELECT observed_at, payload_hash FROM observations
   WHERE listing_id = l.id AND run_id < :run_id
-  ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+  ORDER BY observed_at DESC, superseded_at DESC NULLS FIRST LIMIT 1
 ) AS o
 JOIN {raw} AS after ON after.observed_at = l.observed_at AND after.external_id = l.external_id
                    AND after.payload_hash = l.payload_hash

@@ -1,5 +1,6 @@
 """One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,18 @@ from shared.errors import (
 from shared.partitions import periods_ahead, periods_of
 from shared.records import Claim, FileReading, Observation, Page, RawRecord, Reject
 from shared.runs import TOO_MANY_REJECTS
-from worker import drift, partitions, rejects, runs, staging, store
+from worker import (
+    delisting,
+    drift,
+    partitions,
+    rejects,
+    runs,
+    snapshot_pages,
+    staging,
+    store,
+)
 from worker.check import check
+from worker.delisting import Delisted
 from worker.faults import Faults
 from worker.locks import locked
 from worker.outcome import Ending, Found, has_too_many_rejects, weigh, weigh_import
@@ -33,6 +44,7 @@ from worker.phases import Phases
 from worker.readings import Readings
 from worker.runs import Checkpoint
 from worker.shapes import ShapeCounter
+from worker.snapshot_pages import PagePart
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
 from worker.switching import switching_often
@@ -130,6 +142,7 @@ class _Run:
         self.command = command
         self.fetch = fetch
         self.is_import = command == "import"
+        self.tells_listed = not self.is_import and delisting.is_judged(source.name)
         self.asked_before = self._asked()
         self.counts = Counts()
         self.phases = Phases()
@@ -149,7 +162,7 @@ class _Run:
             partitions.create_partitions(conn, name, ahead, self.options.faults.of_batch(name, 0))
             with conn.begin():
                 closed = runs.close_interrupted_runs(conn, name)
-                checkpoint = runs.read_checkpoint(conn, name)
+                checkpoint = self._read_checkpoint(conn)
                 self.expected = checkpoint.snapshot_records or 0
                 for interrupted in closed:
                     log.warning(
@@ -180,6 +193,17 @@ class _Run:
                     ending = self._finish(conn, self._refused(exc))
         return Result(name, self.run_id, ending, self.counts, list(self.readings.lines()))
 
+    def _read_checkpoint(self, conn: Connection) -> Checkpoint:
+        """Read where the source stands, and begin a snapshot where none is under way."""
+        name = self.source.name
+        checkpoint = runs.read_checkpoint(conn, name)
+        if not self.tells_listed:
+            return checkpoint
+        if checkpoint.cursor is None:
+            delisting.begin_snapshot(conn, name)
+        known = snapshot_pages.keep_known(conn, name, checkpoint.validators)
+        return replace(checkpoint, validators=known)
+
     def _finish(self, conn: Connection, ending: Ending) -> Ending:
         numbers = {
             "requests": self._asked()[0] - self.asked_before[0],
@@ -202,6 +226,10 @@ class _Run:
             runs.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
+            delisted = Delisted()
+            if self.tells_listed and self.is_whole and ending.outcome == "succeeded":
+                delisted = delisting.end_snapshot(conn, self.source.name, self.options.clock())
+            self.options.faults.of_batch(self.source.name, 0)("before_run_end")
         self.readings.tell()
         is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
         tell = log.info if is_well else log.error
@@ -214,6 +242,9 @@ class _Run:
             new=self.counts.new,
             unchanged=self.counts.unchanged,
             rejected=self.counts.rejected,
+            revised=self.counts.revised,
+            delisted=delisted.gone,
+            listed_again=delisted.returned,
         )
         return ending
 
@@ -305,7 +336,7 @@ class _Run:
         cuts = [*range(0, len(page.records), size), len(page.records)]
         now = self.options.clock()
         clean = True
-        for start, end in pairwise(cuts) if page.records else [(0, 0)]:
+        for part, (start, end) in enumerate(pairwise(cuts) if page.records else [(0, 0)]):
             observed, rejects = self._check(page.records[start:end], now, counter)
             clean = clean and not rejects
             last = end == len(page.records)
@@ -323,7 +354,25 @@ class _Run:
                 snapshot_progress=self.snapshot_progress,
                 shapes=counter.take(),
                 file=_file_of(page, is_last=last),
+                page_part=self._part(page, part, last, observed, rejects),
             )
+
+    def _part(
+        self,
+        page: Page,
+        part: int,
+        is_last: bool,
+        observed: Sequence[tuple[RawRecord, Observation | Claim]],
+        rejects: Sequence[Reject],
+    ) -> PagePart | None:
+        """Say which listings a batch shows to be listed; refused records show it too."""
+        if not self.tells_listed:
+            return None
+        name = page.validator_key or json.dumps(page.cursor)
+        if page.not_modified:
+            return PagePart(name, part, is_last, None)
+        refused = {each.external_id.strip() for each in rejects if each.external_id}
+        return PagePart(name, part, is_last, refused | {said.external_id for _, said in observed})
 
     def _check(
         self, records: Sequence[RawRecord], now: datetime, counter: ShapeCounter

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import structlog
 from marshmallow import ValidationError
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
 from sqlalchemy import Text as AsText
 
 from shared.records import Claim, Observation, RawRecord
-from shared.tables import EVERY_RAW
+from shared.tables import EVERY_RAW, RAW
 from worker.reasons import flatten
 from worker.sources.base import Source
 
@@ -41,23 +41,19 @@ BEFORE_ALL = RawKey(datetime.min.replace(tzinfo=UTC), "", b"")
 def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequence[Row[Any]]:
     """Read the next `STRETCH` of a source's raw records, in the order of their key.
 
-    Each has its key, `run_id`, and the payload as text, with every digit.
+    Each has its key, `run_id`, when it was superseded, and the payload as text, with every digit.
     """
     raw = EVERY_RAW[source].c
+    columns: list[ColumnElement[Any]] = [raw.observed_at, raw.external_id, raw.payload_hash]
+    columns += [raw.run_id, *([raw.superseded_at] if source in RAW else [])]
     key = tuple_(raw.observed_at, raw.external_id, raw.payload_hash)
     stmt = (
-        select(
-            raw.observed_at,
-            raw.external_id,
-            raw.payload_hash,
-            raw.run_id,
-            raw.payload.cast(AsText).label("payload"),
-        )
+        select(*columns, raw.payload.cast(AsText).label("payload"))
         .where(key > tuple_(after.observed_at, after.external_id, after.payload_hash))
         .order_by(raw.observed_at, raw.external_id, raw.payload_hash)
         .limit(STRETCH)
     )
-    return conn.execute(stmt).all()
+    return list(conn.execute(stmt))
 
 
 def observe_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row
 from shared.db import reachable
 from shared.partitions import periods_of
 from shared.tables import RAW_LISTS
-from worker import claims, partitions, staging, store
+from worker import claims, delisting, partitions, staging, store
 from worker.identity import decide, renames
 from worker.locks import lock_identity, locked
 from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
@@ -128,6 +128,7 @@ class _Reprocess:
             )
             self.conn.execute(self.statements["delete_unfounded_matches"])
             self.names.rebuild()
+            delisting.mark_listings(self.conn, self.source.name)
             decide.touch_every_key(self.conn)
             decide.resolve(self.conn, None)
             self.conn.execute(self.statements["delete_empty_assets"])

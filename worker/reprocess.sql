@@ -3,27 +3,32 @@
 -- name: read_newest_raw
 -- The newest raw record of each of a stretch of listings; without a hash where there is none, as
 -- after `worker prune`: such a listing stays as it is.
-SELECT r.observed_at, r.external_id, r.payload_hash, r.run_id, r.payload::text AS payload, l.id
+SELECT r.observed_at, r.external_id, r.payload_hash, r.superseded_at, r.run_id,
+       r.payload::text AS payload, l.id
 FROM (SELECT * FROM listings WHERE source = :source AND id > :after ORDER BY id LIMIT :limit) AS l
 LEFT JOIN LATERAL (
   SELECT observed_at, payload_hash FROM observations
-  WHERE listing_id = l.id ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+  WHERE listing_id = l.id AND superseded_at IS NULL ORDER BY observed_at DESC LIMIT 1
 ) AS o ON true
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
 ORDER BY l.id
 
 -- name: rebuild_observations
-INSERT INTO observations AS o (listing_id, observed_at, ingested_at, payload_hash, run_id, {values})
-SELECT n.listing_id, f.observed_at, r.ingested_at, f.payload_hash, f.run_id, {f_values}
+INSERT INTO observations AS o (listing_id, observed_at, ingested_at, payload_hash, superseded_at,
+                               returned_at, run_id, {values})
+SELECT n.listing_id, f.observed_at, r.ingested_at, f.payload_hash, r.superseded_at, r.returned_at,
+       f.run_id, {f_values}
 FROM fresh AS f
 JOIN newest AS n USING (external_id)
 JOIN {raw} AS r ON r.external_id = f.external_id AND r.observed_at = f.observed_at
                AND r.payload_hash = f.payload_hash
 ON CONFLICT (listing_id, observed_at, payload_hash) DO UPDATE
-SET run_id = excluded.run_id, ingested_at = excluded.ingested_at, {set_excluded}
-WHERE (o.run_id, o.ingested_at, {o_values})
-      IS DISTINCT FROM (excluded.run_id, excluded.ingested_at, {excluded_values})
+SET superseded_at = excluded.superseded_at, returned_at = excluded.returned_at,
+    run_id = excluded.run_id, ingested_at = excluded.ingested_at, {set_excluded}
+WHERE (o.superseded_at, o.returned_at, o.run_id, o.ingested_at, {o_values})
+      IS DISTINCT FROM (excluded.superseded_at, excluded.returned_at, excluded.run_id,
+                        excluded.ingested_at, {excluded_values})
 
 -- name: delete_unfounded_observations
 -- Observations that no raw record stands behind, nor one that was pruned.

@@ -53,6 +53,8 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
             [
                 raw.external_id,
                 raw.observed_at.isoformat(),
+                False,
+                raw.superseded_at is None,
                 raw.run_id,
                 *_cells(o),
             ],
@@ -60,7 +62,11 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
         )
         for raw, o in rows
     ]
-    columns = ("external_id", "observed_at", "run_id", *OBSERVED, "payload_hash")
+    columns = (
+        *("external_id", "observed_at", "is_returned", "prevails", "run_id"),
+        *OBSERVED,
+        "payload_hash",
+    )
     _copy(conn, "fresh", columns, b"".join(lines))
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 
 from shared.records import VALUES
 from shared.tables import EVERY_RAW
-from shared.unified import unified_of
+from shared.unified import unified_columns, unified_of
 from worker.identity.accords import accords_change
 from worker.identity.former_names import FORMER_NAMES
 
@@ -30,6 +30,19 @@ OBSERVATION_IS_PRUNED = """EXISTS (
   )"""
 
 
+# Since when each listing is delisted: by the earlier of what whole snapshots and people say.
+DELISTED_SINCE = """
+  SELECT l.id, l.source, l.external_id, least(a.delisted_at, r.decided_at) AS delisted_at
+  FROM listings AS l
+  LEFT JOIN absences AS a ON a.source = l.source AND a.external_id = l.external_id
+                         AND a.returned_at IS NULL
+  LEFT JOIN (
+    SELECT source, external_id, min(decided_at) AS decided_at FROM retirements
+    WHERE revoked_at IS NULL GROUP BY source, external_id
+  ) AS r ON r.source = l.source AND r.external_id = l.external_id
+"""
+
+
 def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
 
@@ -47,7 +60,9 @@ def source_parts(source: str) -> dict[str, str]:
 
 def shared_parts() -> dict[str, str]:
     """Write the lists of columns that the statements share."""
-    value_and_listing = [name for value in VALUES for name in (value, f"{value}_listing_id")]
+    unified = [name for value in VALUES for name in unified_columns(value)]
+    unified += ["observed_at", "source_count", "sources", "price_spread_percent", "divergent"]
+    unified += ["active", "delisted_at"]
     return {
         "values": ", ".join(VALUES),
         "accords_change": accords_change(("l", "o"), ("n", "p")),
@@ -61,12 +76,13 @@ def shared_parts() -> dict[str, str]:
         "excluded_values": _columns("excluded", VALUES),
         "set_excluded": ", ".join(f"{value} = excluded.{value}" for value in VALUES),
         "set_values": ", ".join(f"{value} = n.{value}" for value in VALUES),
-        "set_unified": ", ".join(f"{column} = u.{column}" for column in value_and_listing),
+        "set_unified": ", ".join(f"{column} = u.{column}" for column in unified),
         "o_is_pruned": OBSERVATION_IS_PRUNED,
+        "delisted_since": DELISTED_SINCE,
         "a_columns": _columns("a", VALUES),
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
-        "a_unified": _columns("a", value_and_listing),
-        "u_unified": _columns("u", value_and_listing),
+        "a_unified": _columns("a", unified),
+        "u_unified": _columns("u", unified),
         "unified_of_all": unified_of("listings AS l"),
         "unified_of_touched": unified_of(LISTINGS_OF_TOUCHED),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, TextClause
 
-from shared.partitions import Period, span
+from shared.partitions import Period
 from shared.records import Cursor, FileReading, Reject
 from shared.tables import EVERY_RAW, RAW_LISTS
 from worker import claims, drift, partitions, staging
@@ -15,7 +15,9 @@ from worker.faults import At, go_on
 from worker.identity import decide, renames
 from worker.locks import lock_identity
 from worker.phases import Phases
+from worker.receiving import Received, receive
 from worker.shapes import Shape
+from worker.snapshot_pages import PagePart, note_part
 from worker.statements import read_statements, source_parts
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
@@ -29,7 +31,8 @@ class Batch:
 
     `rows` are `observed` records as `staging.stage` wrote them, and `periods` those that they are
     in. `retried` are the rejects that are read again; those that are not among `rejects` once more
-    are resolved. `file` is the one that the records come from, if any.
+    are resolved. `file` is the one that the records come from, if any. `page_part` says which
+    listings the batch shows to be listed, of a snapshot.
     """
 
     rows: bytes
@@ -43,6 +46,7 @@ class Batch:
     shapes: Sequence[Shape] = ()
     retried: Sequence[int] = ()
     file: FileReading | None = None
+    page_part: PagePart | None = None
 
     @property
     def fetched(self) -> int:
@@ -51,12 +55,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Records by what became of them; `fetched` is the sum of the others."""
+    """Records by what became of them; `fetched` is the sum of new, unchanged and rejected.
+
+    `revised` are those that prevail over another of their instant from now on: new ones, and known
+    ones that were received again.
+    """
 
     fetched: int = 0
     new: int = 0
     unchanged: int = 0
     rejected: int = 0
+    revised: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -64,6 +73,7 @@ class Counts:
             self.new + other.new,
             self.unchanged + other.unchanged,
             self.rejected + other.rejected,
+            self.revised + other.revised,
         )
 
 
@@ -104,13 +114,14 @@ def load_batch(
     partitions.create_partitions(conn, source, batch.periods, at)
     with ExitStack() as until_committed, conn.begin():
         with phases.timing("load"):
-            new = _load(conn, source, run_id, batch, at)
+            received = _load(conn, source, run_id, batch, at)
         until_committed.enter_context(phases.timing("commit"))
         counts = Counts(
             batch.fetched,
-            new,
-            batch.observed - new,
+            received.new,
+            batch.observed - received.new,
             len(batch.rejects),
+            received.revised,
         )
         at("before_checkpoint")
         _move_checkpoint(conn, source, run_id, batch, counts, phases)
@@ -119,9 +130,9 @@ def load_batch(
     return counts
 
 
-def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> int:
+def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> Received:
     """Load all that the batch holds; return how many records were new."""
-    new = load_rows(conn, source, run_id, batch, at) if batch.observed else 0
+    received = load_rows(conn, source, run_id, batch, at) if batch.observed else Received()
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
     file = batch.file
@@ -137,11 +148,13 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> i
     if file and file.is_end:
         superseded = {**of_file, "name": file.name}
         conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], superseded)
+    if batch.page_part is not None:
+        note_part(conn, source, batch.page_part)
     drift.count_shapes(conn, source, run_id, batch.shapes)
-    return new
+    return received
 
 
-def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> int:
+def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> Received:
     """Bring everything from raw records to assets up to date; return how many were new."""
     statements = STATEMENTS[source]
     at("before_copy")
@@ -152,21 +165,21 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
         if moved:
             unify_assets(conn, source, moved)
         at("after_assets")
-        return new
+        return Received(new)
     staging.copy_staged(conn, batch.rows)
-    if partitions.is_pruned(conn, source, batch.periods):
-        conn.execute(statements["unstage_pruned"], {"source": source})
-    new = conn.execute(statements["insert_raw"], {"run_id": run_id, **span(batch.periods)}).rowcount
+    received = receive(conn, source, run_id, batch.periods)
     at("after_raw")
-    if new:
+    if received.new or received.revised:
         lock_identity(conn)
         moved = update_listings(conn, source, run_id)
         at("after_listings")
+        if received.revised:
+            conn.execute(statements["revise_observations"])
         conn.execute(statements["insert_observations"])
         at("after_observations")
         unify_assets(conn, source, moved)
         at("after_assets")
-    return new
+    return received
 
 
 def update_listings(
@@ -224,8 +237,8 @@ def _move_checkpoint(
         "unchanged": counts.unchanged,
         "rejected": counts.rejected,
     }
-    taken = json.dumps(phases.taken())
-    conn.execute(statements["count_batch"], {**numbers, "phase_seconds": taken})
+    counted = {**numbers, "revised": counts.revised, "phase_seconds": json.dumps(phases.taken())}
+    conn.execute(statements["count_batch"], counted)
     conn.execute(
         statements["move_checkpoint"],
         {

@@ -97,11 +97,7 @@ FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 -- name: assets_show_their_listings
 SELECT 'asset ' || a.slug AS what, 'shows other values than its listings give' AS why
 FROM assets AS a JOIN ({unified_of_all}) AS u ON u.asset_id = a.id
-WHERE (a.symbol, a.name, {a_unified}, a.observed_at, a.source_count, a.sources,
-       a.price_spread_percent, a.divergent)
-      IS DISTINCT FROM
-      (u.symbol, u.name, {u_unified}, u.observed_at, u.source_count, u.sources,
-       u.price_spread_percent, u.divergent)
+WHERE (a.symbol, a.name, {a_unified}) IS DISTINCT FROM (u.symbol, u.name, {u_unified})
 
 -- name: assets_show_what_they_were_called
 SELECT 'asset ' || a.slug AS what, 'is searched under other former names than its listings had' AS why
@@ -110,16 +106,32 @@ FROM assets AS a WHERE a.former_names <> {former_names}
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
        CASE WHEN o.observed_at IS NULL THEN 'no observation stands behind it'
-            WHEN (o.observed_at, o.payload_hash) > (l.observed_at, l.payload_hash)
+            WHEN o.observed_at > l.observed_at
             THEN format('shows %s, but was observed at %s', l.observed_at, o.observed_at)
             ELSE 'shows other values than its newest observation' END AS why
 FROM listings AS l
 LEFT JOIN LATERAL (
   SELECT * FROM observations
-  WHERE listing_id = l.id ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+  WHERE listing_id = l.id AND superseded_at IS NULL ORDER BY observed_at DESC LIMIT 1
 ) AS o ON true
 WHERE (l.observed_at, l.payload_hash, l.run_id, {l_values})
       IS DISTINCT FROM (o.observed_at, o.payload_hash, o.run_id, {o_values})
+
+-- name: listings_are_delisted_as_recorded
+SELECT 'listing ' || l.source || ':' || l.external_id AS what,
+       format('is delisted since %s, and should be since %s', coalesce(l.delisted_at::text, 'never'),
+              coalesce(d.delisted_at::text, 'never')) AS why
+FROM listings AS l JOIN ({delisted_since}) AS d USING (id)
+WHERE l.delisted_at IS DISTINCT FROM d.delisted_at
+
+-- name: one_record_of_an_instant_prevails
+SELECT 'listing ' || l.source || ':' || l.external_id || ' at ' || o.observed_at AS what,
+       format('%s of its records of that instant prevail', o.prevailing) AS why
+FROM (
+  SELECT listing_id, observed_at, count(*) FILTER (WHERE superseded_at IS NULL) AS prevailing
+  FROM observations GROUP BY listing_id, observed_at
+) AS o JOIN listings AS l ON l.id = o.listing_id
+WHERE o.prevailing <> 1
 
 -- name: observations_have_listings
 SELECT 'observation ' || o.listing_id || ' at ' || o.observed_at AS what,
@@ -170,17 +182,24 @@ WHERE o.listing_id IS NULL
 -- name: observations_have_their_raw
 SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
        CASE WHEN r.external_id IS NULL THEN 'no raw record stands behind it'
+            WHEN (r.superseded_at, r.returned_at) IS DISTINCT FROM (o.superseded_at, o.returned_at)
+            THEN 'its raw record says otherwise which of its instant was received last'
             ELSE 'its raw record came with another run, or at another time' END AS why
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
 WHERE (r.external_id IS NULL AND NOT {o_is_pruned})
-   OR (r.run_id, r.ingested_at) <> (o.run_id, o.ingested_at)
+   OR r.external_id IS NOT NULL
+      AND (r.run_id, r.ingested_at, r.superseded_at, r.returned_at)
+          IS DISTINCT FROM (o.run_id, o.ingested_at, o.superseded_at, o.returned_at)
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
        CASE WHEN r.records_new <> coalesce(n.stored, 0)
             THEN format('counted %s new records, stored %s', r.records_new, coalesce(n.stored, 0))
+            WHEN NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
+            THEN format('counted %s revisions of %s new and %s unchanged records',
+                        r.records_revised, r.records_new, r.records_unchanged)
             ELSE format('compared %s prices of %s new records, of which %s jumped',
                         r.prices_compared, r.records_new, r.prices_jumped) END AS why
 FROM runs AS r
@@ -192,6 +211,7 @@ LEFT JOIN (
 ) AS n ON n.run_id = r.id
 WHERE r.source = '{source}'
   AND (r.records_new <> coalesce(n.stored, 0)
+       OR NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
        OR NOT (0 <= r.prices_jumped AND r.prices_jumped <= r.prices_compared
                AND r.prices_compared <= r.records_new))
 
@@ -225,16 +245,19 @@ SELECT count(*) AS records,
 FROM {raw}
 
 -- name: fingerprint_observations
+-- Which record of an instant prevails is content; when the others were superseded is not.
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(l.source, l.external_id, extract(epoch FROM o.observed_at),
-                                o.payload_hash, {o_values})::text, 0)::numeric) AS digest
+                                o.payload_hash, {o_values},
+                                o.superseded_at IS NULL)::text, 0)::numeric) AS digest
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
 
 -- name: fingerprint_listings
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(l.source, l.external_id, l.symbol, l.name,
                                 extract(epoch FROM l.observed_at), l.payload_hash, {l_values},
-                                l.match_method, l.match_score, l.match_evidence)::text, 0)::numeric)
+                                l.match_method, l.match_score, l.match_evidence,
+                                l.delisted_at IS NULL)::text, 0)::numeric)
        AS digest
 FROM listings AS l
 
@@ -243,7 +266,7 @@ FROM listings AS l
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(m.listings, a.symbol, a.name, {a_columns},
                                 extract(epoch FROM a.observed_at), a.source_count,
-                                a.price_spread_percent, a.divergent, a.former_names,
+                                a.price_spread_percent, a.divergent, a.active, a.former_names,
                                 m.origins)::text, 0)::numeric) AS digest
 FROM assets AS a
 CROSS JOIN LATERAL (

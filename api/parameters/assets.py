@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from api import cursors
-from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
+from api.columns import ASSET_COLUMNS, FIELDS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
 from api.keyset import BY_MARKET_CAP, Position
 from api.parameters import CommaList, Count, NameList, QueryString, page_size
 from api.parameters.fields import Bound, Since, SortField, Version
@@ -77,10 +77,11 @@ ColumnsParameters: Any = QueryString.from_dict(
     {
         "fields": NameList(
             "column",
-            ASSET_COLUMNS,
+            FIELDS,
             load_default=ASSET_COLUMNS,
             metadata={
-                "description": "The columns to show, in this order; without it all of them.",
+                "description": "The columns to show, in this order; without it all but those that "
+                "say when each value was observed (`price_observed_at`, …).",
                 "example": ["slug", "price_usd"],
             },
         ),
@@ -136,6 +137,15 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
             "none (`false`)."
         },
     )
+    active = fields.String(
+        load_default=None,
+        allow_none=False,
+        validate=validate.OneOf(["true", "false"]),
+        metadata={
+            "description": "Only assets that a source still lists (`true`), or that none lists any "
+            "more (`false`)."
+        },
+    )
     updated_since = Since(
         load_default=None,
         allow_none=False,
@@ -186,6 +196,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
             q=loaded["q"],
             has=tuple(loaded["has"]),
             divergent=None if loaded["divergent"] is None else loaded["divergent"] == "true",
+            active=None if loaded["active"] is None else loaded["active"] == "true",
             updated_since=loaded["updated_since"],
             ranges=tuple((name, bound) for name, bound in bounds.items() if bound is not None),
         )

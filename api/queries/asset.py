@@ -1,8 +1,8 @@
 """The question what is known of one asset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from api.queries.past import (
     with_moment,
 )
 from shared.records import VALUES
-from shared.unified import voices_of
+from shared.unified import TRUST, ZERO_IS_KNOWN, voices_of
 
 LISTING_COLUMNS = (
     "source",
@@ -33,6 +33,7 @@ LISTING_COLUMNS = (
     "match_method",
     "match_score",
     "match_evidence",
+    "delisted_at",
 )
 
 
@@ -160,18 +161,24 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
         row["id"]: {
             **{name: row[f"listing_{name}"] for name in LISTING_COLUMNS},
             "names": LISTING_NAMES.decode(row["names"]) if row["names"] else [],
+            "active": row["listing_delisted_at"] is None,
         }
         for row in rows
         if row["id"] is not None
     }
+    newest_at = first["asset_observed_at"]
     voices = VOICES.decode(first["voices"]) if first["voices"] is not None else []
     origins = {value: by_id.get(first[f"{value}_listing_id"]) for value in VALUES}
     asset = {
         **{name: first[f"asset_{name}"] for name in ASSET_COLUMNS},
         "values": {
-            value: origin
-            and _judge(
-                first[f"asset_{value}"], origin, by_id, [v for v in voices if v.value == value]
+            value: _with_age(
+                _judge(
+                    first[f"asset_{value}"], origin, by_id, [v for v in voices if v.value == value]
+                )
+                if origin
+                else _last_known(value, by_id.values()),
+                newest_at,
             )
             for value, origin in origins.items()
         },
@@ -192,6 +199,7 @@ def _judge(
     return {
         **origin,
         "value": amount,
+        "current": True,
         "chosen_as": "median" if any(voice.by_median for voice in voices) else by_trust,
         "fresh_sources": len(voices),
         "spread_percent": voices[0].spread_percent if voices else None,
@@ -200,3 +208,35 @@ def _judge(
             {**by_id[voice.id], "value": voice.amount} for voice in voices if voice.is_outlier
         ],
     }
+
+
+def _last_known(value: str, listings: Collection[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Give the newest that a listing says of a value of which nothing is current."""
+    knowing = [
+        each
+        for each in listings
+        if each[value] is not None and (each[value] or value in ZERO_IS_KNOWN)
+    ]
+    if not knowing:
+        return None
+    origin = max(knowing, key=lambda each: (each["observed_at"], -TRUST.index(each["source"])))
+    return {
+        **origin,
+        "value": origin[value],
+        "current": False,
+        "chosen_as": "last_known",
+        "fresh_sources": 0,
+        "spread_percent": None,
+        "divergent": False,
+        "outliers": [],
+    }
+
+
+def _with_age(
+    said: Mapping[str, Any] | None, newest_at: datetime | None
+) -> Mapping[str, Any] | None:
+    """Add how much older a value is than what was last observed of its asset."""
+    if said is None or newest_at is None:
+        return said
+    age = max(newest_at - said["observed_at"], timedelta(0))
+    return {**said, "age_seconds": Decimal(age // timedelta(microseconds=1)) / 10**6}

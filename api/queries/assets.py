@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from api.cache import Recent
-from api.columns import ASSET_COLUMNS, KINDS, written
+from api.columns import ASSET_COLUMNS, FIELDS, KINDS, written
 from api.cursors import Walk
 from api.keyset import BY_MARKET_CAP, Position, Sort, order, stretches_after
 from api.problems import CursorExpiredError, DataBehindError
@@ -39,7 +39,7 @@ from api.queries.past import SEEN, Moment, assets_then
 from api.queries.statements import Statement
 from shared.tables import asset_history, assets, dataset
 
-READ = ("id", *ASSET_COLUMNS, "sources", "search_text")
+READ = ("id", *FIELDS, "sources", "search_text")
 """The columns that a statement reads from."""
 
 STREAMED_ROWS = 1000

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, select, true
 from api.columns import written
 from api.intervals import starts
 from api.queries.history import CHOSEN, Asked, typed
+from api.queries.past import PREVAILS
 from api.queries.statements import Statement
+from shared.unified import current_for
 
 CANDLE: dict[str, type] = {
     "start": datetime,
@@ -22,9 +24,10 @@ CANDLE: dict[str, type] = {
 }
 """What is shown of a candle."""
 
-# Every observation with a price counts, whichever listing it is of; a price of 0 is unknown. Which
-# is the first, the last, and the last with a volume, is decided by time, then by listing, then by
-# hash; nothing is sorted for it, but for the few that may be: those are looked up.
+# Every observation with a price counts, whichever listing it is of, but those that were superseded
+# by another of their instant; a price of 0 is unknown. Which is the first, the last, and the last
+# with a volume, is decided by time, then by listing; nothing is sorted for it: those are looked up.
+# A volume that is older beside the last price than a current value may be is not shown.
 CANDLES = f"""
 WITH {CHOSEN},
 of_listings AS (
@@ -34,7 +37,7 @@ of_listings AS (
          max(o.observed_at) FILTER (WHERE o.volume_24h_usd IS NOT NULL) AS volume_at
   FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE o.observed_at >= :first AND o.observed_at < :last AND o.price_usd > 0
-    AND o.ingested_at <= l.known_until
+    AND {PREVAILS}
   GROUP BY 1, 2
 ),
 candles AS (
@@ -54,19 +57,20 @@ LEFT JOIN candles AS c USING (place)
 LEFT JOIN LATERAL (
   SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE l.place = c.first AND o.observed_at = c.first_at AND o.price_usd > 0
-    AND o.ingested_at <= l.known_until
+    AND {PREVAILS}
   ORDER BY o.payload_hash LIMIT 1
 ) AS opens ON true
 LEFT JOIN LATERAL (
   SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE l.place = c.last AND o.observed_at = c.last_at AND o.price_usd > 0
-    AND o.ingested_at <= l.known_until
+    AND {PREVAILS}
   ORDER BY o.payload_hash DESC LIMIT 1
 ) AS closes ON true
 LEFT JOIN LATERAL (
   SELECT o.volume_24h_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
   WHERE l.place = c.last_volume AND o.observed_at = c.volume_at AND o.price_usd > 0
-    AND o.volume_24h_usd IS NOT NULL AND o.ingested_at <= l.known_until
+    AND o.volume_24h_usd IS NOT NULL AND {PREVAILS}
+    AND c.volume_at >= c.last_at - {current_for("l.source")}
   ORDER BY o.payload_hash DESC LIMIT 1
 ) AS volumes ON true
 """  # noqa: S608  nothing in it is from outside

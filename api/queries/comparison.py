@@ -69,7 +69,7 @@ def _last_observed(run_id: int, name: str) -> CTE:
         .order_by(
             observations.c.listing_id,
             observations.c.observed_at.desc(),
-            observations.c.payload_hash.desc(),
+            observations.c.superseded_at.desc().nulls_first(),
         )
         .cte(name)
         .prefix_with("MATERIALIZED")

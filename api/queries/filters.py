@@ -38,6 +38,8 @@ class Filters:
     has: tuple[str, ...] = ()
     divergent: bool | None = None
     """Only those whose sources disagree, or only those whose do not."""
+    active: bool | None = None
+    """Only those that a source lists, or only those that none lists any more."""
     updated_since: datetime | None = None
     ranges: tuple[tuple[str, Decimal], ...] = ()
     """Bounds by name, `min_price_usd` or `max_price_usd`; what is equal to one is within."""
@@ -49,6 +51,7 @@ class Filters:
             sources=bool(self.sources),
             q=self.q is not None,
             divergent=self.divergent is not None,
+            active=self.active is not None,
             updated_since=self.updated_since is not None,
             has=self.has,
             ranges=tuple(name for name, _ in self.ranges),
@@ -61,6 +64,7 @@ class Filters:
             "sources": list(self.sources),
             "q": _escape_like(self.q or ""),
             "divergent": self.divergent,
+            "active": self.active,
             "updated_since": self.updated_since,
             **dict(self.ranges),
         }
@@ -73,6 +77,7 @@ class Filters:
             "q": self.q,
             "has": sorted(self.has),
             "divergent": self.divergent,
+            "active": self.active,
             "updated_since": self.updated_since and self.updated_since.timestamp(),
             "ranges": sorted((name, str(EXACT.normalize(bound))) for name, bound in self.ranges),
         }
@@ -86,6 +91,7 @@ class Shape:
     sources: bool
     q: bool
     divergent: bool
+    active: bool
     updated_since: bool
     has: tuple[str, ...]
     ranges: tuple[str, ...]
@@ -104,9 +110,9 @@ class Shape:
             conditions.append(rows.c.search_text.like(literal("%") + _lowered() + literal("%")))
             # A line break parts the labels in that column, and is not looked for.
             conditions.append(func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0)
-        if self.divergent:
-            wanted = bindparam("divergent", type_=Boolean)
-            conditions.append(rows.c.divergent == wanted)
+        for name, asked in (("divergent", self.divergent), ("active", self.active)):
+            if asked:
+                conditions.append(rows.c[name] == bindparam(name, type_=Boolean))
         if self.updated_since:
             since = bindparam("updated_since", type_=DateTime(timezone=True))
             conditions.append(rows.c.updated_at >= since)

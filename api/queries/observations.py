@@ -19,6 +19,7 @@ OBSERVATION: dict[str, type] = {
     **dict.fromkeys(VALUES, Decimal),
     "observed_at": datetime,
     "ingested_at": datetime,
+    "superseded_at": datetime,
     "payload_hash": bytes,
     "run_id": int,
 }

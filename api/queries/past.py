@@ -42,11 +42,24 @@ KNOWN_UNTIL = """least(
 )"""
 """Until when what came in of a listing is to be seen: worked out once a listing, not a row."""
 
-_NEWEST = """
-SELECT {observed} FROM observations AS o
-WHERE o.listing_id = l.id AND {window} AND o.ingested_at <= l.known_until
-ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
-"""
+PREVAILS = """(
+  o.ingested_at <= l.known_until
+  AND (o.superseded_at IS NULL OR o.superseded_at > l.known_until)
+  AND (o.returned_at IS NULL OR o.returned_at <= l.known_until OR NOT EXISTS (
+    SELECT FROM observations AS other
+    WHERE other.listing_id = o.listing_id AND other.observed_at = o.observed_at
+      AND other.ingested_at > o.ingested_at AND other.ingested_at <= l.known_until
+  ))
+)"""
+"""Whether an observation `o` of a listing `l` prevailed among those of its instant that were known.
+
+One that was received again later prevailed before, until another came."""
+
+_NEWEST = f"""
+SELECT {{observed}} FROM observations AS o
+WHERE o.listing_id = l.id AND {{window}} AND {PREVAILS}
+ORDER BY o.observed_at DESC LIMIT 1
+"""  # noqa: S608  nothing in it is from outside
 
 # A listing is called what it was called last, by its source's clock; as it is now where what is
 # found is its present observation, or its names are not known that far back.
@@ -67,12 +80,25 @@ observed_then AS (
   FROM lately AS l CROSS JOIN LATERAL ({before}) AS o
   WHERE l.observed_at IS NULL
 ),
+delisted_then AS MATERIALIZED (
+  SELECT source, external_id, min(at) AS delisted_at
+  FROM (
+    SELECT source, external_id, delisted_at AS at, returned_at AS until FROM absences
+    UNION ALL
+    SELECT source, external_id, decided_at, revoked_at FROM retirements
+  ) AS spells
+  WHERE at <= least(:as_of, :known_at)
+    AND (until IS NULL OR until > least(:as_of, :known_at))
+  GROUP BY source, external_id
+),
 listings_then AS MATERIALIZED (
   SELECT l.id, l.asset_id, l.source, l.external_id,
          CASE WHEN {is_present} THEN l.symbol ELSE coalesce(n.symbol, l.symbol) END AS symbol,
          CASE WHEN {is_present} THEN l.name ELSE coalesce(n.name, l.name) END AS name,
-         l.match_method, l.match_score, l.match_evidence, {l_observed}
-  FROM observed_then AS l LEFT JOIN (
+         l.match_method, l.match_score, l.match_evidence, d.delisted_at, {l_observed}
+  FROM observed_then AS l
+  LEFT JOIN delisted_then AS d ON d.source = l.source AND d.external_id = l.external_id
+  LEFT JOIN (
     SELECT DISTINCT ON (listing_id) listing_id, symbol, name FROM listing_names
     WHERE listing_id IN (SELECT id FROM observed_then) AND first_observed_at <= :as_of
     ORDER BY listing_id, first_observed_at DESC, symbol, name
@@ -174,5 +200,6 @@ def assets_then(read: tuple[str, ...]) -> CTE:
 
 def with_moment(stmt: TextClause) -> TextClause:
     """Declare the parameters that `Moment.bind` gives."""
-    times = [bindparam(name, type_=DateTime(timezone=True)) for name in ("as_of", "lately")]
+    names = ("as_of", "lately", "known_at")
+    times = [bindparam(name, type_=DateTime(timezone=True)) for name in names]
     return stmt.bindparams(*times)

@@ -25,7 +25,7 @@ WITH found AS MATERIALIZED (
   FROM listings AS l CROSS JOIN LATERAL (
     SELECT observed_at, payload_hash, run_id, ingested_at
     FROM observations WHERE listing_id = l.id AND {which}
-    ORDER BY observed_at DESC, payload_hash DESC LIMIT 1
+    ORDER BY observed_at DESC, superseded_at DESC NULLS FIRST LIMIT 1
   ) AS o
   WHERE l.asset_id = (SELECT id FROM assets WHERE slug = :slug)
     AND (CAST(:source AS text) IS NULL OR l.source = :source)

@@ -11,7 +11,7 @@ from api.queries.pages import Page, read_page
 from shared.runs import PHASES
 from shared.tables import runs
 
-COUNTS = ("fetched", "new", "unchanged", "rejected", "known")
+COUNTS = ("fetched", "new", "unchanged", "rejected", "known", "revised")
 RATES = ("records_per_second", "new_share", "rejected_share", "jumped_share")
 
 OWN = (

@@ -27,7 +27,7 @@ from api.problems import AssetNotFoundError
 from api.queries.asset import find_asset
 from api.queries.assets import AssetPage, Wanted, find_assets
 from api.queries.missing import asset_not_found
-from api.schemas.assets import AssetDetailSchema, AssetSchema
+from api.schemas.assets import AssetDetailSchema, ChosenAssetSchema
 from api.schemas.fields import DECIMALS
 
 bp = Blueprint("data", __name__)
@@ -41,7 +41,7 @@ NDJSON_EXAMPLE = '{"slug":"bitcoin","symbol":"BTC","price_usd":16610.346}\n'
 
 @bp.get("/data")
 @documented(
-    AssetSchema(many=True),
+    ChosenAssetSchema(many=True),
     AssetsParameters,
     problems=(410, 429, 503),
     paged=True,

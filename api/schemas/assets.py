@@ -2,8 +2,8 @@
 
 from marshmallow import Schema, fields
 
-from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant
-from shared.records import VALUES
+from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant, seconds
+from shared.records import VALUES, value_time
 from shared.settings import LISTING_SOURCES
 
 
@@ -43,6 +43,14 @@ class AssetSchema(ValuesSchema, LabelsSchema):
             "example": False,
         }
     )
+    active = fields.Boolean(
+        metadata={
+            "description": "Whether a source still lists it; of one that none lists any more no "
+            "value is current",
+            "example": True,
+        }
+    )
+    delisted_at = instant("Since when no source lists it; null while one does", nullable=True)
     version = fields.Integer(
         allow_none=True,
         metadata={
@@ -54,6 +62,19 @@ class AssetSchema(ValuesSchema, LabelsSchema):
     updated_at = instant(
         "When its values last changed; with `as_of`, when the newest of them was loaded"
     )
+
+
+class ChosenAssetSchema(
+    AssetSchema,
+    Schema.from_dict(  # type: ignore[misc]  # made of the values' names
+        {
+            value_time(value): instant(f"When `{value}` was observed; with `fields`", nullable=True)
+            for value in VALUES
+        },
+        name="ValueTimesSchema",
+    ),
+):
+    """One asset across all sources, and on request when each value was observed."""
 
 
 class ProvenanceSchema(Schema):
@@ -88,22 +109,33 @@ class OriginSchema(ProvenanceSchema):
 
     class Meta:  # noqa: D106  marshmallow's way to say it
         fields = (
-            *("value", "source", "external_id", "observed_at", "chosen_as", "fresh_sources"),
+            *("value", "source", "external_id", "observed_at", "current", "age_seconds"),
+            *("chosen_as", "fresh_sources"),
             *("spread_percent", "divergent", "outliers", "payload_hash", "run_id", "ingested_at"),
         )
 
     value = amount("The value", nullable=False, example=16610.346)
+    current = fields.Boolean(
+        metadata={
+            "description": "Whether it is the asset's value now. One that is not is null in every"
+            " list: its listing is older than the asset's newest observation by more than an hour,"
+            " or is delisted",
+            "example": True,
+        }
+    )
+    age_seconds = seconds("How much older it is than the asset's newest observation")
     chosen_as = fields.String(
         metadata={
             "description": "Why it is this one: the `median` of three or more fresh sources, what "
-            "the `most_trusted` of two says, or the `only` one",
-            "enum": ["median", "most_trusted", "only"],
+            "the `most_trusted` of two says, or the `only` one; or the `last_known`, which is not "
+            "current",
+            "enum": ["median", "most_trusted", "only", "last_known"],
         }
     )
     fresh_sources = fields.Integer(
         metadata={
-            "description": "How many sources told it no more than an hour before the newest of "
-            "them, outliers included",
+            "description": "How many sources told it no more than an hour before the asset's "
+            "newest observation, outliers included",
             "example": 3,
         }
     )
@@ -131,6 +163,8 @@ class ListingSchema(ProvenanceSchema, ValuesSchema):
 
     symbol = fields.String(metadata={"example": "BTC"})
     name = fields.String(metadata={"example": "Bitcoin"})
+    active = fields.Boolean(metadata={"description": "Whether its source still lists it"})
+    delisted_at = instant("Since when it does not; null while it does", nullable=True)
     names = fields.List(
         fields.Nested(ListingNameSchema),
         metadata={"description": "All that it was ever called, the oldest first"},
@@ -163,7 +197,8 @@ class AssetDetailSchema(AssetSchema):
             name="OriginByValueSchema",
         ),
         metadata={
-            "description": "For each value all that answers why it is this one; null is unknown"
+            "description": "For each value all that answers why it is this one, or where none is"
+            " current the last that is known; null is unknown"
         },
     )
     listings = fields.List(fields.Nested(ListingSchema))

@@ -28,6 +28,18 @@ class ExpectedSchema(Schema):
         metadata={"description": "Without new records for longer, a run is `partial`: `frozen`"},
     )
     min_new_share = share("Of a run's records; with fewer it brought nothing new", nullable=False)
+    delisted_after_snapshots = fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "A listing that is missing in so many whole snapshots in turn is"
+            " delisted; null where snapshots do not tell",
+            "example": 3,
+        },
+    )
+    delisted_after_seconds = fields.Integer(
+        allow_none=True,
+        metadata={"description": "And for no less than this between the first and the last"},
+    )
     read_every_seconds = fields.Integer(
         allow_none=True,
         metadata={"description": "It is read no more often; null: each time it has its turn"},

@@ -11,6 +11,11 @@ class ObservationSchema(ValuesSchema, ProvenanceSchema):
     """What one raw record says of one listing at one instant."""
 
     ingested_at = instant("When it was loaded")
+    superseded_at = instant(
+        "When another record of its listing and instant was received after it, which counts in its"
+        " place; null of one that counts",
+        nullable=True,
+    )
 
 
 class CandleSchema(ValuesSchema):
@@ -35,7 +40,8 @@ class CandleSchema(ValuesSchema):
         metadata={"description": "Which sources they are of"},
     )
     volume_24h_usd = amount(
-        f"The last one known, in {USD}: it rolls over the 24 hours before, and is no sum of these",
+        f"The last one known, in {USD}: it rolls over the 24 hours before, and is no sum of these."
+        " Null where it was observed more than an hour before the last price",
         example=28350339669.37,
     )
     first_observed_at = instant("The source's time of the first of them", nullable=True)

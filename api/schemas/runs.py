@@ -57,6 +57,12 @@ class RunRecordsSchema(RecordsSchema):
     """A run's records; `known` ones came as pages that had not changed, and count as seen."""
 
     known = fields.Integer(metadata={"description": "In pages that were answered 304"})
+    revised = fields.Integer(
+        metadata={
+            "description": "Of the new and the unchanged, those that took the place of another"
+            " record of their listing and instant"
+        }
+    )
 
 
 class RatesSchema(Schema):

@@ -1,7 +1,7 @@
 """What a database must hold after any loads, worked out in memory, apart from the program's SQL.
 
 Which listings are one asset, the program's own resolver says, of all listings at once.
-Nothing here is told the order in which records came: only which there are.
+Nothing here is told the order in which records came, but which of one instant came last.
 """
 
 import hashlib
@@ -132,16 +132,28 @@ def jsonb(node: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """How an asset must read. `origins` are the listings its values come from."""
+    """How an asset must read. `origins` are the listings its values come from, `times` of when."""
 
     symbol: str
     name: str
     values: tuple[Decimal | None, ...]
     origins: tuple[Key | None, ...]
+    times: tuple[datetime | None, ...]
     observed_at: datetime
     source_count: int
     spread: Decimal | None
     divergent: bool
+    active: bool
+    delisted_at: datetime | None
+
+
+@dataclass(slots=True)
+class Absence:
+    """A listing that whole snapshots are without: the first of them, and since when it counts."""
+
+    snapshot: int
+    since: datetime
+    delisted_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -149,6 +161,9 @@ class Model:
     """What was committed."""
 
     records: set[Told] = field(default_factory=set)
+    prevailing: dict[tuple[Key, datetime], Told] = field(default_factory=dict)
+    snapshots: Counter[str] = field(default_factory=Counter)
+    absences: dict[Key, Absence] = field(default_factory=dict)
     refused: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     cursors: dict[str, Mapping[str, int] | None] = field(default_factory=dict)
@@ -161,9 +176,10 @@ class Model:
         cursor: Mapping[str, int],
     ) -> None:
         """Take in one batch that was committed."""
-        received, rejects = list(records), list(refused)
+        received, rejects = [replace(told, spelling=0) for told in records], list(refused)
         known = len(self.records)
-        self.records |= {replace(told, spelling=0) for told in received}
+        self.records |= set(received)
+        self.prevailing |= {(told.key, told.observed_at): told for told in received}
         new = len(self.records) - known
         self.refused.update((source, payload) for payload in rejects)
         self.counts.setdefault(source, Counter()).update(
@@ -175,12 +191,32 @@ class Model:
         )
         self.cursors[source] = cursor
 
+    def end_snapshot(self, source: str, seen: set[str], at: datetime) -> None:
+        """Take in that a whole snapshot held these ids."""
+        self.snapshots[source] += 1
+        number = self.snapshots[source]
+        for key in [key for key in self.newest() if key[0] == source]:
+            absence = self.absences.get(key)
+            if key[1] in seen:
+                self.absences.pop(key, None)
+            elif absence is None:
+                self.absences[key] = Absence(number, at)
+            elif (
+                absence.delisted_at is None
+                and number - absence.snapshot >= SNAPSHOTS - 1
+                and at - absence.since >= WITHIN
+            ):
+                absence.delisted_at = at
+
+    def delisted(self) -> dict[Key, datetime]:
+        return {key: each.delisted_at for key, each in self.absences.items() if each.delisted_at}
+
     def newest(self) -> dict[Key, Told]:
-        """What each listing says: its newest record; of one instant, the one of greater hash."""
+        """What each listing says: its newest record; of one instant, the one received last."""
         found: dict[Key, Told] = {}
-        for told in self.records:
+        for told in self.prevailing.values():
             other = found.setdefault(told.key, told)
-            if (told.observed_at, told.payload_hash) > (other.observed_at, other.payload_hash):
+            if told.observed_at > other.observed_at:
                 found[told.key] = told
         return found
 
@@ -235,16 +271,20 @@ class Model:
                 for label in labels
                 if key in {told.key for told in cluster} and label
             }
-            - {unify(cluster).symbol.lower(), " ".join(unify(cluster).name.lower().split())}
+            - {asset.symbol.lower(), " ".join(asset.name.lower().split())}
             for cluster in self.clusters()
+            for asset in [unify(cluster, self.delisted())]
         }
 
     def assets(self) -> dict[frozenset[Key], Asset]:
         return {
-            frozenset(told.key for told in cluster): unify(cluster) for cluster in self.clusters()
+            frozenset(told.key for told in cluster): unify(cluster, self.delisted())
+            for cluster in self.clusters()
         }
 
 
+SNAPSHOTS, WITHIN = 3, timedelta(hours=6)
+"""In how many whole snapshots a delisted listing is missing, and over how long."""
 TRUST = ("coingecko", "coinpaprika", "csv")
 FAR = (10, 30, 90, 20)
 """For each value, at how many percent from the median it is an outlier."""
@@ -252,15 +292,19 @@ APART = (5, 20, 200, 10)
 """For each value, at which spread its sources diverge."""
 
 
-def unify(cluster: list[Told]) -> Asset:
+def unify(whole: list[Told], delisted: Mapping[Key, datetime]) -> Asset:
+    cluster = [told for told in whole if told.key not in delisted] or whole
+    active = cluster[0].key not in delisted
     values: list[Decimal | None] = []
+    times: list[datetime | None] = []
     origins: list[Key | None] = []
     spreads: list[Decimal | None] = []
     for at in range(len(VALUES)):
-        voices = fresh_voices(cluster, at)
+        voices = fresh_voices(cluster, at) if active else []
         teller = choose(voices, at)
         values.append(teller.values[at] if teller else None)
         origins.append(teller.key if teller else None)
+        times.append(teller.observed_at if teller else None)
         spreads.append(spread([told.values[at] for told in voices]))
     first = min(cluster, key=lambda told: told.key)
     return Asset(
@@ -268,27 +312,30 @@ def unify(cluster: list[Told]) -> Asset:
         first.name.strip(),
         tuple(values),
         tuple(origins),
+        tuple(times),
         max(told.observed_at for told in cluster),
         len({told.source for told in cluster}),
         spreads[0],
         any(found is not None and found > far for found, far in zip(spreads, APART, strict=True)),
+        active,
+        None if active else max(delisted[told.key] for told in cluster),
     )
 
 
 def fresh_voices(cluster: list[Told], at: int) -> list[Told]:
-    """One record of each source that knows the value, no older than an hour before the newest."""
+    """One record of each source that knows the value, within an hour of the newest of all."""
+    newest = max(told.observed_at for told in cluster)
     knowing = [
         told
         for told in sorted(cluster, key=lambda told: told.external_id)
         if told.values[at] is not None and (told.values[at] or VALUES[at] == "volume_24h_usd")
+        if newest - told.observed_at <= timedelta(hours=1)
     ]
     voices = [
         max((told for told in knowing if told.source == source), key=lambda told: told.observed_at)
         for source in {told.source for told in knowing}
     ]
-    newest = max((told.observed_at for told in voices), default=None)
-    fresh = [told for told in voices if newest - told.observed_at <= timedelta(hours=1)]
-    return [told for told in fresh if told.values[at]] or fresh
+    return [told for told in voices if told.values[at]] or voices
 
 
 def choose(voices: list[Told], at: int) -> Told | None:

@@ -2,7 +2,9 @@
 
 import itertools
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
@@ -58,6 +60,8 @@ class Runner:
     name: str
     batch_size: int = 100
     pauses: list[float] = field(default_factory=list)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the runs, beside the batch size: a clock, faults."""
 
     def run(self, limits: Limits = QUICK) -> Result:
         source = adapter(self.name, self.upstream)
@@ -66,7 +70,9 @@ class Runner:
         provider = source.provider
         wait = self.pauses.append
         with Http(self.name, turns, stop, limits, provider=provider, wait=wait) as fetch:
-            return pipeline.run(self.engine, source, fetch, Options(self.batch_size))
+            return pipeline.run(
+                self.engine, source, fetch, Options(self.batch_size, **self.options)
+            )
 
     def checkpoint(self) -> Row:
         return self._read(select(checkpoints).where(checkpoints.c.source == self.name))

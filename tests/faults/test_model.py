@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import Phase, settings
@@ -10,13 +11,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection, Engine, create_engine, select, text
+from sqlalchemy import Connection, Engine, create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from shared.errors import InjectedFailureError
+from shared.records import value_time
 from shared.tables import (
     RAW,
+    absences,
     assets,
     checkpoints,
     listing_names,
@@ -28,8 +31,10 @@ from shared.tables import (
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
 from tests.fakes.databases import empty
 from tests.fakes.model import VALUES, Asset, Key, Model, Told
-from worker import runs, store
+from worker import delisting, runs, store
+from worker.delisting import is_judged
 from worker.reprocess import reprocess
+from worker.snapshot_pages import PagePart
 from worker.verify import verify
 
 SOURCES = {source.name: source for source in (COINGECKO, COINPAPRIKA, CSV)}
@@ -88,6 +93,7 @@ def records(source: str) -> st.SearchStrategy[Told]:
 
 
 sources = st.sampled_from(sorted(SOURCES))
+snapshot_sources = st.sampled_from([name for name in sorted(SOURCES) if is_judged(name)])
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +124,7 @@ class Loading(RuleBasedStateMachine):
         self.loaded: dict[str, list[Told]] = {name: [] for name in SOURCES}
         self.sessions: dict[str, tuple[Connection, int]] = {}
         self.batches = 0
+        self.now = datetime(2025, 3, 2, tzinfo=UTC)
         empty(engine)
 
     def session(self, source: str) -> tuple[Connection, int]:
@@ -131,13 +138,13 @@ class Loading(RuleBasedStateMachine):
         conn, _ = self.sessions.pop(source)
         conn.close()
 
-    def load(self, source, told, refused, point=None, is_cut=False) -> None:
+    def load(self, source, told, refused, point=None, is_cut=False, page_part=None) -> None:
         """Load one batch; at `point` it fails, or its connection is lost."""
         conn, run_id = self.session(source)
         self.batches += 1
         cursor = {"batch": self.batches}
         payloads = [*(each.payload for each in told), *refused]
-        loading = batch(SOURCES[source], *payloads, cursor=cursor)
+        loading = batch(SOURCES[source], *payloads, cursor=cursor, page_part=page_part)
         assert (loading.observed, len(loading.rejects)) == (len(told), len(refused))
 
         pid = conn.connection.dbapi_connection.info.backend_pid
@@ -180,6 +187,26 @@ class Loading(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             self.load(source, told, refused)
 
+    @rule(data=st.data(), source=snapshot_sources, hours=st.sampled_from((1, 3, 7)))
+    def read_snapshot(self, data, source, hours):
+        """Read the whole market, of which some listings are missing; half of the time twice."""
+        told = data.draw(st.lists(records(source), max_size=3))
+        seen = {each.external_id for each in told} | data.draw(
+            st.sets(st.sampled_from(IDS[source]))
+        )
+        self.now += timedelta(hours=hours)
+        breaks_off = data.draw(st.booleans())
+        for is_read in (False, True) if breaks_off else (True,):
+            conn, _ = self.session(source)
+            with conn.begin():
+                delisting.begin_snapshot(conn, source)
+            self.load(source, told, [], page_part=PagePart("all", 0, True, seen))
+            with conn.begin() as transaction:
+                delisting.end_snapshot(conn, source, self.now)
+                if not is_read:
+                    transaction.rollback()
+        self.model.end_snapshot(source, seen, self.now)
+
     @precondition(lambda self: any(self.loaded.values()))
     @rule(data=st.data())
     def load_again(self, data):
@@ -203,19 +230,28 @@ class Loading(RuleBasedStateMachine):
             self.lose(source)
         with self.engine.connect() as conn:
             assert_same(conn, self.model)
+            spells = [row._asdict() for row in conn.execute(select(absences))]
         report = verify(self.engine, tuple(SOURCES.values()))
         assert report.findings == ()
+
+        def prevails(each: Told) -> bool:
+            return self.model.prevailing[each.key, each.observed_at] == each
 
         empty(self.engine)
         for name in sorted(SOURCES):
             told = sorted(
                 (each for each in self.model.records if each.source == name),
-                key=lambda each: (each.external_id, each.minute, each.payload),
+                key=lambda each: (each.external_id, each.minute, prevails(each), each.payload),
             )
             refused = sorted(payload for source, payload in self.model.refused if source == name)
             self.load(name, told, refused)
         for source in tuple(self.sessions):
             self.lose(source)
+        with self.engine.begin() as conn:
+            if spells:
+                conn.execute(insert(absences), spells)
+            for name in SOURCES:
+                delisting.mark_listings(conn, name)
         assert verify(self.engine).fingerprint == report.fingerprint
 
 
@@ -235,14 +271,17 @@ def assert_same(conn: Connection, model: Model) -> None:
         )
     )
     assert Counter(
-        (row.source, row.external_id, row.observed_at, bytes(row.payload_hash), values(row))
+        (*(row.source, row.external_id, row.observed_at, bytes(row.payload_hash)),
+         *(row.superseded_at is None, values(row)))
         for row in stored
     ) == Counter(
-        (*told.key, told.observed_at, told.payload_hash, told.values) for told in model.records
-    )
+        (*told.key, told.observed_at, told.payload_hash,
+         model.prevailing[told.key, told.observed_at] == told, told.values)
+        for told in model.records
+    )  # fmt: skip
     assert read_listings(conn) == {
         key: (told.symbol.strip(), told.name.strip(), told.observed_at, told.payload_hash,
-              told.values, len(cluster) > 1)
+              told.values, len(cluster) > 1, model.delisted().get(told.key))
         for cluster in model.clusters()
         for told in cluster
         for key in (told.key,)
@@ -293,7 +332,7 @@ def read_listings(conn: Connection) -> dict[Key, tuple]:
     return {
         (row.source, row.external_id): (
             *(row.symbol, row.name, row.observed_at, bytes(row.payload_hash)),
-            *(values(row), row.match_method != "own"),
+            *(values(row), row.match_method != "own", row.delisted_at),
         )
         for row in conn.execute(select(listings))
     }
@@ -311,10 +350,13 @@ def read_assets(conn: Connection) -> dict[frozenset[Key], Asset]:
             row.name,
             values(row),
             tuple(keys[getattr(row, f"{name}_listing_id")] for name in VALUES),
+            tuple(getattr(row, value_time(name)) for name in VALUES),
             row.observed_at,
             row.source_count,
             row.price_spread_percent,
             row.divergent,
+            row.active,
+            row.delisted_at,
         )
         for row in conn.execute(select(assets))
     }

@@ -138,8 +138,9 @@ def test_after_pruning_nothing_is_new_again_and_nothing_is_lost(
     prune(f"--yes {how}")
     assert not verify(engine, [COINGECKO]).findings
 
-    again = load(engine, COINGECKO, bitcoin(OLD), bitcoin(OLD, 2), gone_quiet(OLD), bitcoin(now))
-    assert (again.new, again.unchanged) == (0, 4)
+    of_an_instant = (bitcoin(OLD), bitcoin(OLD, 2), bitcoin(OLD, 3))
+    again = load(engine, COINGECKO, *of_an_instant, gone_quiet(OLD), bitcoin(now))
+    assert (again.new, again.unchanged, again.revised) == (0, 5, 0)
     assert stored(engine) == loaded[5:]
 
     reprocess(engine, COINGECKO)

@@ -57,16 +57,20 @@ def one(price: object = 1, at: str = NOON, **fields: object) -> bytes:
 @pytest.mark.parametrize(
     ("source", "records"),
     [
-        pytest.param(COINGECKO, [one(1), one(2), one(3)], id="one-instant"),
+        pytest.param(COINGECKO, [one(1, EARLIER), one(2)], id="two-instants"),
         pytest.param(COINGECKO, [one(1, EARLIER), one(2), one(3, LATER)], id="three-instants"),
-        pytest.param(COINGECKO, [one(1), one("1.0")], id="one-value-spelled-twice"),
         pytest.param(
-            COINGECKO, [one(1), one(1, name="Bitcoin Classic"), one(1, LATER)], id="renamed"
+            COINGECKO, [one(1, EARLIER), one("1.0"), one(1, LATER)], id="one-value-spelled-twice"
+        ),
+        pytest.param(
+            COINGECKO,
+            [one(1, EARLIER), one(1, name="Bitcoin Classic"), one(1, LATER)],
+            id="renamed",
         ),
         pytest.param(
             COINPAPRIKA,
             [
-                ticker("btc-bitcoin", "BTC", "Bitcoin", 1),
+                ticker("btc-bitcoin", "BTC", "Bitcoin", 1, LATER),
                 ticker("btc-bitcoin", "BTC", "Bitcoin", 0),
                 ticker("btc-bitcoin", "BTC", "Bitcoin", 2, EARLIER),
             ],

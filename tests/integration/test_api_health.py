@@ -248,6 +248,8 @@ def test_what_is_expected_of_a_source_is_shown(client):
         "max_unchanged_seconds": 1800,
         "min_new_share": 0.01,
         "read_every_seconds": None,
+        "delisted_after_snapshots": 3,
+        "delisted_after_seconds": 6 * 3600,
     }
     assert coins["expected"]["read_every_seconds"] == 24 * 3600
     assert coins["expected"]["freshness_target_seconds"] == 48 * 3600

@@ -211,7 +211,12 @@ def candle(start, rows):
         ends = dict.fromkeys(("volume_24h_usd", "first_observed_at", "last_observed_at"))
         return {"start": plain(start), **prices, **ends, "sample_count": 0, "sources": []}
     prices = [row["price_usd"] for row in priced]
-    volumes = [row["volume_24h_usd"] for row in priced if row["volume_24h_usd"] is not None]
+    current = priced[-1]["observed_at"] - timedelta(hours=1)
+    volumes = [
+        row["volume_24h_usd"]
+        for row in priced
+        if row["volume_24h_usd"] is not None and row["observed_at"] >= current
+    ]
     return {
         "start": plain(start),
         "open_usd": plain(prices[0]),

@@ -267,7 +267,7 @@ def test_what_was_pruned_names_its_archive_and_its_observation_is_there(
 
 
 def test_the_newest_record_of_a_listing_is_the_one_its_values_are_of(client, engine):
-    """Of two records of one instant the listing has the values of that with the greater hash."""
+    """Of two records of one instant the listing has the values of that received last."""
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1))
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 2))
 

@@ -172,7 +172,14 @@ def test_a_run_shows_its_counts_rates_times_and_checkpoints(client, engine):
         "finished_at": "2026-01-31T12:00:02.500000Z",
         "duration_seconds": 2.5,
         "phase_seconds": {"wait": 1.5, "fetch": 0.25, "check": 0.1, "load": 0, "commit": 0.001},
-        "records": {"fetched": 10, "new": 5, "unchanged": 3, "rejected": 2, "known": 10},
+        "records": {
+            "fetched": 10,
+            "new": 5,
+            "unchanged": 3,
+            "rejected": 2,
+            "known": 10,
+            "revised": 0,
+        },
         "rates": {
             "records_per_second": 4,
             "new_share": 0.25,
@@ -258,6 +265,7 @@ def test_two_runs_are_compared_by_what_they_observed(client, engine):
         "unchanged": 1,
         "rejected": 0,
         "known": 0,
+        "revised": 0,
     }
     assert names(told["appeared"]) == ["ether"]
     assert sorted(names(told["not_observed_anew"])) == ["doge", "still"]

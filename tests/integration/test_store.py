@@ -69,22 +69,6 @@ def test_an_older_record_is_history_and_never_replaces_a_newer(engine: Engine):
     assert count(engine, observations) == 2
 
 
-def test_of_two_revisions_of_one_instant_the_same_wins_in_any_order(
-    engine: Engine,
-):
-    first = market("bitcoin", "btc", "Bitcoin", 1)
-    second = market("bitcoin", "btc", "Bitcoin", 2)
-
-    load(engine, COINGECKO, first)
-    load(engine, COINGECKO, second)
-    forwards = (price(engine), verify(engine).fingerprint)
-    empty(engine)
-    load(engine, COINGECKO, second)
-    load(engine, COINGECKO, first)
-
-    assert (price(engine), verify(engine).fingerprint) == forwards
-
-
 def test_any_order_of_records_and_batches_gives_the_same_content(engine: Engine):
     loads = [
         (COINGECKO, market("bitcoin", "btc", "Bitcoin", 1)),

@@ -64,6 +64,8 @@ def test_the_commands_are_those_that_are_documented():
         "identity split",
         "identity undo",
         "import",
+        "listings",
+        "listings retire",
         "local",
         "migrate",
         "prune",

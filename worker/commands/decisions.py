@@ -38,9 +38,7 @@ def link(  # noqa: PLR0913, PLR0917 -- one for each argument
 ) -> None:
     """Decide that a listing, by its SOURCE and EXTERNAL_ID, is the asset with the slug ASSET."""
     ref = (source, external_id)
-    decided = _decide(
-        settings, reason, by, dry_run, lambda c, s: corrections.link(c, ref, asset, s)
-    )
+    decided = decide(settings, reason, by, dry_run, lambda c, s: corrections.link(c, ref, asset, s))
     _tell(f"{source}:{external_id} is {asset}", decided, dry_run=dry_run)
 
 
@@ -69,7 +67,7 @@ def split(  # noqa: PLR0913, PLR0917 -- one for each argument
 ) -> None:
     """Decide that a listing is not the coin of the other listings of its asset, as they are now."""
     ref = (source, external_id)
-    decided = _decide(
+    decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.split(c, ref, other, s)
     )
     told = "what it was one with" if other is None else ":".join(other)
@@ -87,7 +85,7 @@ def merge(
     settings: Settings, slug: str, into: str, reason: str, by: str | None, dry_run: bool
 ) -> None:
     """Decide that the asset SLUG is the asset INTO_SLUG, whose slug stays."""
-    decided = _decide(
+    decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.merge(c, slug, into, s)
     )
     _tell(f"{slug} is {into}", decided, dry_run=dry_run)
@@ -106,20 +104,24 @@ def undo(
 
     What it had revoked stays revoked.
     """
-    decided = _decide(
+    decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.undo(c, correction_id, s)
     )
     verb = "would be revoked" if dry_run else "revoked"
     told = "one pair" if decided.pairs == 1 else f"{decided.pairs} pairs"
+    if decided.listings:
+        told = "one listing" if decided.listings == 1 else f"{decided.listings} listings"
+        click.echo(f"decision {correction_id}: {verb}, {told}{_assets(decided)}")
+        return
     click.echo(f"correction {correction_id}: {verb}, {told} of listings{_assets(decided)}")
 
 
-def _decide(
+def decide(
     settings: Settings,
     reason: str,
     by: str | None,
     dry_run: bool,
-    decide: Callable[[Connection, Signed], Decided],
+    decision: Callable[[Connection, Signed], Decided],
 ) -> Decided:
     """Decide in one transaction, which a dry run takes back."""
     if not reason.strip():
@@ -135,7 +137,7 @@ def _decide(
             worker.engine.connect() as conn,
         ):
             apply_crosswalk(conn, written)
-            decided = decide(conn, signed)
+            decided = decision(conn, signed)
             at("before_commit")
             if dry_run:
                 conn.rollback()

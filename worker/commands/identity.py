@@ -99,7 +99,12 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
         return
     click.echo(f"{slug}: {found['asset']['name']} ({found['asset']['symbol']})")
     _show_side_by_side([row._asdict() for row in found["listings"]])
-    for title, columns in (("events", _EVENTS), ("corrections", _RULINGS), ("crosswalk", _WRITTEN)):
+    for title, columns in (
+        ("events", _EVENTS),
+        ("corrections", _RULINGS),
+        ("retirements", _RETIREMENTS),
+        ("crosswalk", _WRITTEN),
+    ):
         if found[title]:
             click.echo(f"\n{title}")
             show_table(found[title], **columns)
@@ -126,6 +131,14 @@ _RULINGS = {
     "other_source": "source",
     "other_external_id": "external id of the other",
     "same": "same",
+    "decided_by": "by",
+    "decided_at": "at",
+    "reason": "reason",
+}
+_RETIREMENTS = {
+    "id": "id",
+    "source": "source",
+    "external_id": "external id",
     "decided_by": "by",
     "decided_at": "at",
     "reason": "reason",

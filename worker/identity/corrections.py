@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text, tuple_, update
 
 from shared.tables import assets, corrections, identity_events, listings
+from worker.identity import retirements
 from worker.identity.apply import decide_anew
 from worker.identity.evidence import Ref, side_of
 from worker.identity.recording import (
@@ -118,7 +119,12 @@ def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Deci
 
 
 def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
-    """Revoke a decision, all its pairs; what it had revoked stays revoked."""
+    """Revoke a decision, all its pairs; what it had revoked stays revoked.
+
+    The decision may also be a retirement.
+    """
+    if retirements.find_retirement(conn, correction_id) is not None:
+        return retirements.undo(conn, correction_id, signed)
     lock_identity(conn)
     row = conn.execute(select(corrections).where(corrections.c.id == correction_id)).one_or_none()
     if row is None or row.revoked_at is not None:

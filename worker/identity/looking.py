@@ -14,6 +14,7 @@ from shared.tables import (
     listing_names,
     listings,
     matches,
+    retirements,
 )
 
 l, a = listings.c, assets.c  # noqa: E741
@@ -78,6 +79,14 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
         c.revoked_at.is_(None),
         select(l.id).where(l.asset_id == found.id, or_(side, other)).exists(),
     )
+    retired = (
+        select(retirements)
+        .join(
+            listings,
+            and_(l.source == retirements.c.source, l.external_id == retirements.c.external_id),
+        )
+        .where(l.asset_id == found.id, retirements.c.revoked_at.is_(None))
+    )
     written = select(crosswalk).where(
         select(l.id)
         .where(
@@ -92,6 +101,7 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
         "listings": conn.execute(members.order_by(l.source, l.external_id)).all(),
         "events": conn.execute(events.order_by(e.id)).all(),
         "corrections": conn.execute(held.order_by(c.id)).all(),
+        "retirements": conn.execute(retired.order_by(retirements.c.id)).all(),
         "crosswalk": conn.execute(written).all(),
     }
 

@@ -40,6 +40,8 @@ class Decided:
     pairs: int
     assets: Sequence[str] = ()
     """The slugs of what the listings are now."""
+    listings: int = 0
+    """How many listings were decided on, each by itself; none where it was pairs of them."""
 
 
 def rule_same(

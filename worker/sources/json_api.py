@@ -119,6 +119,7 @@ class JsonApi(Source):
             [],
             cursor,
             following,
+            validator_key=key,
             not_modified=True,
             known_count=known.count,
             digest=known.digest,

@@ -1,0 +1,220 @@
+"""When each value was observed, listings that are gone, and revisions within an instant."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+KEY = sa.Text(collation="C")
+
+RAW = ("coinpaprika", "coingecko", "csv")
+
+RECEIVED = (*(f"raw_{source}" for source in RAW), "observations")
+
+VALUE_TIMES = {
+    "price_usd": "price_observed_at",
+    "market_cap_usd": "market_cap_observed_at",
+    "volume_24h_usd": "volume_24h_observed_at",
+    "circulating_supply": "circulating_supply_observed_at",
+    "total_supply": "total_supply_observed_at",
+    "max_supply": "max_supply_observed_at",
+}
+
+COLUMNS_BEFORE = (
+    *("slug", "symbol", "name", *VALUE_TIMES),
+    *("observed_at", "source_count", "sources", "price_spread_percent"),
+    *("version", "created_at", "updated_at", "divergent", "former_names"),
+)
+
+COLUMNS = (*COLUMNS_BEFORE, *VALUE_TIMES.values(), "active", "delisted_at")
+
+# As in 0004, of the columns of this revision.
+REMOVAL_RECORDER = """
+CREATE OR REPLACE FUNCTION record_removed_assets() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  WITH tombstones AS (
+    INSERT INTO removed_assets (asset_id, slug, version, removed_at)
+    SELECT id, slug, nextval('asset_version'), clock_timestamp()
+    FROM removed WHERE created_at <> now()
+    RETURNING asset_id, version
+  )
+  INSERT INTO asset_history ({columns}, id, replaced_by, replaced_at)
+  SELECT {r_columns}, r.id, t.version, clock_timestamp()
+  FROM removed AS r JOIN tombstones AS t ON t.asset_id = r.id;
+  PERFORM note_version((SELECT max(version) FROM removed_assets));
+  RETURN NULL;
+END
+$$
+"""
+
+HISTORY_RECORDER = """
+CREATE OR REPLACE FUNCTION record_replaced_assets() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO asset_history ({columns}, id, replaced_by, replaced_at)
+  SELECT {r_columns}, r.id, c.version, clock_timestamp()
+  FROM replaced AS r JOIN changed AS c ON c.id = r.id
+  WHERE r.version <> c.version AND r.created_at <> now();
+  IF (SELECT pruned_at < now() - interval '5 minutes' FROM dataset) THEN
+    WITH forgotten AS (
+      DELETE FROM asset_history WHERE replaced_at < now() - interval '1 hour' RETURNING replaced_by
+    )
+    UPDATE dataset SET pruned_at = now(),
+      known_from = greatest(known_from, (SELECT max(replaced_by) FROM forgotten));
+  END IF;
+  PERFORM note_version((SELECT max(version) FROM changed));
+  RETURN NULL;
+END
+$$
+"""
+
+# In which order the records of one instant came is not known: the greatest hash, which prevailed
+# until this migration, still does, so that no listing changes.
+SUPERSEDE_OBSERVATIONS = """
+UPDATE observations AS o SET superseded_at = greatest(o.ingested_at, n.ingested_at)
+FROM (
+  SELECT DISTINCT ON (listing_id, observed_at) listing_id, observed_at, payload_hash, ingested_at
+  FROM (
+    SELECT *, count(*) OVER (PARTITION BY listing_id, observed_at) AS size FROM observations
+  ) AS counted
+  WHERE size > 1 ORDER BY listing_id, observed_at, payload_hash DESC
+) AS n
+WHERE o.listing_id = n.listing_id AND o.observed_at = n.observed_at
+  AND o.payload_hash <> n.payload_hash
+"""
+
+SUPERSEDE_RAW = """
+UPDATE {raw} AS r SET superseded_at = o.superseded_at
+FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
+WHERE o.superseded_at IS NOT NULL AND l.source = '{source}' AND r.external_id = l.external_id
+  AND r.observed_at = o.observed_at AND r.payload_hash = o.payload_hash
+"""
+
+# Values follow a stricter rule since: `0007_unified.sql` is what it is at this revision. An asset
+# that reads otherwise gets a new version, so that readers notice; the others keep theirs.
+UNIFY = """
+UPDATE assets AS a
+SET {set_columns}, active = u.active, delisted_at = u.delisted_at,
+    price_spread_percent = u.price_spread_percent, divergent = u.divergent,
+    version = CASE WHEN ({a_values}) IS DISTINCT FROM ({u_values})
+                   THEN nextval('asset_version') ELSE a.version END,
+    updated_at = CASE WHEN ({a_values}) IS DISTINCT FROM ({u_values})
+                      THEN clock_timestamp() ELSE a.updated_at END
+FROM ({unified}) AS u WHERE u.asset_id = a.id
+"""
+
+
+def upgrade() -> None:
+    # Every observation is read, which takes as long as there are rows.
+    op.execute("SET LOCAL statement_timeout = 0")
+    for table in RECEIVED:
+        op.add_column(table, _time("superseded_at", nullable=True))
+        op.add_column(table, _time("returned_at", nullable=True))
+    op.execute(SUPERSEDE_OBSERVATIONS)
+    for source in RAW:
+        op.execute(SUPERSEDE_RAW.format(raw=f"raw_{source}", source=source))
+    op.add_column("runs", _count("records_revised"))
+    op.add_column("checkpoints", _count("snapshots"))
+    op.add_column("checkpoints", _time("snapshot_at", nullable=True))
+    _create_tables()
+    op.add_column("listings", _time("delisted_at", nullable=True))
+    for table in ("assets", "asset_history"):
+        for column in VALUE_TIMES.values():
+            op.add_column(table, _time(column, nullable=True))
+        op.add_column(
+            table, sa.Column("active", sa.Boolean(), nullable=False, server_default="true")
+        )
+        op.add_column(table, _time("delisted_at", nullable=True))
+    op.alter_column("asset_history", "active", server_default=None)
+    _record(COLUMNS)
+    _unify()
+
+
+def _create_tables() -> None:
+    op.create_table(
+        "snapshot_pages",
+        sa.Column("source", KEY, nullable=False),
+        sa.Column("page", KEY, nullable=False),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("external_ids", ARRAY(sa.Text()), nullable=False),
+        sa.Column("seen", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "page", "part", name="pk_snapshot_pages"),
+    )
+    op.create_table(
+        "absences",
+        sa.Column("source", KEY, nullable=False),
+        sa.Column("external_id", KEY, nullable=False),
+        _time("absent_since", nullable=False),
+        sa.Column("snapshot", sa.BigInteger(), nullable=False),
+        _time("delisted_at", nullable=True),
+        _time("returned_at", nullable=True),
+        sa.PrimaryKeyConstraint("source", "external_id", "absent_since", name="pk_absences"),
+    )
+    op.create_table(
+        "retirements",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("source", KEY, nullable=False),
+        sa.Column("external_id", KEY, nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column(
+            "decided_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
+        ),
+        _time("revoked_at", nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_retirements"),
+    )
+    op.create_index("ix_retirements_source_external_id", "retirements", ["source", "external_id"])
+    for table in ("snapshot_pages", "absences", "retirements"):
+        op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
+
+
+def _count(name: str) -> sa.Column[object]:
+    return sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
+
+
+def _time(name: str, *, nullable: bool) -> sa.Column[object]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+
+
+def _record(columns: tuple[str, ...]) -> None:
+    names = {"columns": ", ".join(columns), "r_columns": ", ".join(f"r.{n}" for n in columns)}
+    op.execute(REMOVAL_RECORDER.format(**names))
+    op.execute(HISTORY_RECORDER.format(**names))
+
+
+def _unify() -> None:
+    unified = Path(__file__).with_name("0007_unified.sql").read_text(encoding="utf-8")
+    columns = [
+        column for value, at in VALUE_TIMES.items() for column in (value, f"{value}_listing_id", at)
+    ]
+    compared = [*VALUE_TIMES, "price_spread_percent", "divergent"]
+    op.execute(
+        UNIFY.format(
+            set_columns=", ".join(f"{column} = u.{column}" for column in columns),
+            a_values=", ".join(f"a.{column}" for column in compared),
+            u_values=", ".join(f"u.{column}" for column in compared),
+            unified=unified,
+        )
+    )
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL statement_timeout = 0")
+    _record(COLUMNS_BEFORE)
+    for table in ("assets", "asset_history"):
+        for column in (*VALUE_TIMES.values(), "active", "delisted_at"):
+            op.drop_column(table, column)
+    op.drop_column("listings", "delisted_at")
+    for table in ("retirements", "absences", "snapshot_pages"):
+        op.drop_table(table)
+    for column in ("snapshot_at", "snapshots"):
+        op.drop_column("checkpoints", column)
+    op.drop_column("runs", "records_revised")
+    for table in RECEIVED:
+        op.drop_column(table, "returned_at")
+        op.drop_column(table, "superseded_at")

@@ -1,0 +1,57 @@
+-- Which listings their source lists no more: by its whole snapshots, or by a person's decision.
+
+-- name: begin_snapshot
+UPDATE snapshot_pages SET seen = false WHERE source = :source AND seen
+
+-- name: note_page
+INSERT INTO snapshot_pages AS p (source, page, part, external_ids, seen)
+VALUES (:source, :page, :part, CAST(:external_ids AS text[]), true)
+ON CONFLICT (source, page, part) DO UPDATE
+SET seen = true, external_ids = excluded.external_ids
+
+-- name: cut_page
+-- A page that was read again may have fewer parts than before.
+DELETE FROM snapshot_pages WHERE source = :source AND page = :page AND part > :part
+
+-- name: note_unmodified_page
+UPDATE snapshot_pages SET seen = true WHERE source = :source AND page = :page
+
+-- name: count_snapshot
+UPDATE checkpoints SET snapshots = snapshots + 1, snapshot_at = :at WHERE source = :source
+RETURNING snapshots
+
+-- name: note_absences
+-- Written are those alone that came or went. A listing that returns before it was delisted was never
+-- away.
+WITH seen AS MATERIALIZED (
+  SELECT DISTINCT unnest(external_ids) AS external_id FROM snapshot_pages
+  WHERE source = :source AND seen
+), absent AS MATERIALIZED (
+  SELECT l.external_id FROM listings AS l
+  WHERE l.source = :source
+    AND NOT EXISTS (SELECT FROM seen AS s WHERE s.external_id = l.external_id)
+), was_away AS (
+  DELETE FROM absences AS a USING seen AS s
+  WHERE a.source = :source AND a.external_id = s.external_id
+    AND a.returned_at IS NULL AND a.delisted_at IS NULL
+), returned AS (
+  UPDATE absences AS a SET returned_at = :at FROM seen AS s
+  WHERE a.source = :source AND a.external_id = s.external_id
+    AND a.returned_at IS NULL AND a.delisted_at IS NOT NULL
+), delisted AS (
+  UPDATE absences AS a SET delisted_at = :at FROM absent AS l
+  WHERE a.source = :source AND a.external_id = l.external_id
+    AND a.returned_at IS NULL AND a.delisted_at IS NULL
+    AND :snapshot - a.snapshot + 1 >= :snapshots AND a.absent_since <= :at - CAST(:within AS interval)
+)
+INSERT INTO absences (source, external_id, absent_since, snapshot)
+SELECT :source, external_id, :at, :snapshot FROM absent AS l
+WHERE NOT EXISTS (SELECT FROM absences AS a WHERE a.source = :source
+                    AND a.external_id = l.external_id AND a.returned_at IS NULL)
+
+-- name: mark_listings
+-- Have each listing of a source say since when it is delisted. Returns those that said otherwise.
+UPDATE listings AS l SET delisted_at = d.delisted_at
+FROM ({delisted_since}) AS d
+WHERE l.id = d.id AND l.source = :source AND l.delisted_at IS DISTINCT FROM d.delisted_at
+RETURNING l.source, l.external_id, l.asset_id, l.delisted_at IS NOT NULL AS is_gone

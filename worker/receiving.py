@@ -1,0 +1,55 @@
+"""Storing what a batch received: new records, and which of one instant was received last."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, TextClause
+
+from shared.partitions import Period, span
+from shared.tables import RAW
+from worker import partitions
+from worker.statements import read_statements, source_parts
+
+# With the span of the batch, Postgres plans no look into other partitions.
+IN_SPAN = (
+    "r.observed_at >= CAST(:start AS timestamptz) AND r.observed_at < CAST(:end AS timestamptz)"
+)
+
+KNOWN_BY_RAW = """{raw} AS r
+    WHERE r.observed_at = f.observed_at AND r.external_id = f.external_id AND {in_span}"""
+
+# What an observation was made of is known, though its raw record was pruned.
+KNOWN_BY_OBSERVATIONS = """listings AS l JOIN observations AS r ON r.listing_id = l.id
+    WHERE l.source = '{source}' AND l.external_id = f.external_id AND r.observed_at = f.observed_at
+      AND {in_span}"""
+
+
+def _insert_raw(source: str, known: str) -> TextClause:
+    known = known.format(raw=RAW[source].name, source=source, in_span=IN_SPAN)
+    return read_statements("receive.sql", known=known, **source_parts(source))["insert_raw"]
+
+
+INSERT_RAW = {source: _insert_raw(source, KNOWN_BY_RAW) for source in RAW}
+INSERT_RAW_PRUNED = {source: _insert_raw(source, KNOWN_BY_OBSERVATIONS) for source in RAW}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """How many records were new, and how many changed what is known of their instant.
+
+    Those that did are new, or known and received again after another.
+    """
+
+    new: int = 0
+    revised: int = 0
+
+
+def receive(conn: Connection, source: str, run_id: int, periods: Collection[Period]) -> Received:
+    """Store what `staging` holds and was not known; give it to `fresh`.
+
+    The same again, in the same order, changes nothing and returns 0.
+    """
+    is_pruned = partitions.is_pruned(conn, source, periods)
+    stmt = (INSERT_RAW_PRUNED if is_pruned else INSERT_RAW)[source]
+    row = conn.execute(stmt, {"run_id": run_id, **span(periods)}).one()
+    return Received(row.new, row.revised)
