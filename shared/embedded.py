@@ -8,38 +8,40 @@ killed is joined by the next start. It listens on a Unix socket only.
 
 import contextlib
 import fcntl
-import os
-import re
-import shlex
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
-from psycopg2 import sql
 from sqlalchemy.engine import URL
 
 from shared.errors import ConfigurationError
-from shared.server_home import MAJOR, ServerHome, find_home, possible_folders
-from shared.tables import READER_ROLE
-
-OWNER = "kasparro"
-READER = "kasparro_api"
-DATABASE = "kasparro"
-PORT = "5432"
-"""Part of the socket's name; no network port is opened."""
-
-START_SECONDS = 300
-"""Recovery after a crash reads up to `max_wal_size` again, so a start may take its time."""
-STOP_SECONDS = 60
-JOIN_SECONDS = 15
+from shared.rotating_log import RotatingLog
+from shared.server_home import (
+    PAUSE_SECONDS,
+    ServerHome,
+    find_home,
+    lock_within,
+    possible_folders,
+)
+from shared.server_start import DATABASE, LOG_SECONDS, READER, StillStartingError, prepare, start
+from shared.server_state import (
+    OWNER,
+    PORT,
+    PidFile,
+    accepts_connections,
+    find_running,
+    has_processes,
+    opened,
+    record_start,
+    serves,
+    status,
+)
 
 OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "port": PORT,
     "timezone": "UTC",
     "log_timezone": "UTC",
     "shared_buffers": "256MB",
@@ -57,15 +59,23 @@ OPTIONS = {
     "jit": "off",
 }
 
-STILL_ENDING = "pre-existing shared memory block"
-"""Said while processes of a server that was killed have not noticed it yet."""
 
-START_ANEW = (
-    "put a backup in its place, or move it away and start again: the sources are then read anew"
-)
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many seconds each wait for the server may take; then an error says what was waited for.
 
-LOG_BYTES = 1_000_000
-"""A log longer than this is cut to its last tenth when somebody joins."""
+    Recovery after a crash reads up to `max_wal_size` again, so `start` is long.
+    """
+
+    start: float = 300
+    stop: float = 60
+    """For each of the two ways to stop it: `fast`, then `immediate`."""
+    join: float = 15
+
+    @property
+    def turn(self) -> float:
+        """For another command that starts or stops the server."""
+        return self.start + 3 * self.stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +88,11 @@ class RunningServer:
     log: Path
     version: str
     pid: int
+    socket: Path
 
     def is_running(self) -> bool:
-        """Whether it still runs; it may have been killed."""
-        return _works_in(self.pid, self.data)
-
-    def is_in_use(self) -> bool:
-        """Whether it runs on for others after the `with` block; a stopped one removes its file."""
-        return (self.data / "postmaster.pid").exists() and self.is_running()
+        """Whether it still accepts connections; it may have been killed."""
+        return accepts_connections(self.socket)
 
 
 def project_folder() -> Path:
@@ -97,93 +104,160 @@ def project_folder() -> Path:
 class EmbeddedPostgres:
     """The server of one project folder; `options` are server settings over this module's."""
 
-    def __init__(self, project: Path, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        project: Path,
+        options: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._project = project
         self._options = {**OPTIONS, **(options or {})}
+        self._limits = limits or Limits()
+        self._log: RotatingLog | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[RunningServer]:
         """Start the server, or join it where it runs; stop it after, unless others use it.
 
         Raises:
-            ConfigurationError: with what to do, where it cannot run.
+            ConfigurationError: with what to do, where it cannot run or does not stop.
         """
         home = find_home(self._project)
         home.create()
-        with _opened(home, "users") as users:
-            with _opened(home, "lock") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with opened(home, "users") as users:
+            with self._turn(home):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 try:
                     server = self._join(home)
-                except BaseException:
-                    _leave(home, users)
+                except StillStartingError:
+                    raise  # Stopped now, its next start would begin the recovery again.
+                except BaseException as exc:
+                    self._leave_after(exc, home, users)
                     raise
             try:
                 yield server
-            finally:
-                with _opened(home, "lock") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    _leave(home, users)
+            except BaseException as exc:
+                with self._turn(home):
+                    self._leave_after(exc, home, users)
+                raise
+            with self._turn(home):
+                self._leave(home, users)
+
+    @contextlib.contextmanager
+    def _turn(self, home: ServerHome) -> Iterator[None]:
+        """Let one process start, join or leave the server at a time."""
+        with opened(home, "lock") as lock:
+            if not lock_within(lock, fcntl.LOCK_EX, self._limits.turn):
+                raise ConfigurationError(
+                    f"another command has been starting or stopping the embedded PostgreSQL in "
+                    f"{str(home.folder)!r} for {self._limits.turn:.0f} s; end it, and try again "
+                    f"(log: {str(home.log)!r})"
+                )
+            yield
 
     def _join(self, home: ServerHome) -> RunningServer:
         """Join the server or start it; one that is dying just now, once it is dead."""
-        trim_log(home.log)
-        give_up = time.monotonic() + JOIN_SECONDS
+        limits = self._limits
+        give_up = time.monotonic() + limits.join
         while True:
-            socket = _running_socket(home) or self._start(home)
+            socket = find_running(home, limits.start, limits.join)
+            if socket is None:
+                socket, self._log = start(home, self._options, limits.start, limits.stop)
             try:
-                version = _prepare(socket)
-                pid = int((home.data / "postmaster.pid").read_text().split()[0])
-                break
-            except (psycopg2.OperationalError, OSError) as exc:
-                if time.monotonic() > give_up:
-                    raise ConfigurationError(
-                        f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
-                        f"{str(exc).strip()!r} (log: {str(home.log)!r})"
-                    ) from exc
-            time.sleep(0.1)
+                version = prepare(socket)
+                found = PidFile.read(home)
+                if found and found.pid:
+                    record_start(home, found)
+                    break
+                reason = "its postmaster.pid is not there"
+            except psycopg2.OperationalError as exc:
+                reason = str(exc).strip()
+            if time.monotonic() > give_up:
+                raise ConfigurationError(
+                    f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
+                    f"{reason!r} (log: {str(home.log)!r})"
+                )
+            time.sleep(PAUSE_SECONDS)
         return RunningServer(
             url=_url(socket, OWNER),
             reader_url=_url(socket, READER),
             data=home.data,
             log=home.log,
             version=version,
-            pid=pid,
+            pid=found.pid,
+            socket=socket,
         )
 
-    def _start(self, home: ServerHome) -> Path:
-        if not home.data.exists():
-            _init(home)
-        _check_version(home)
-        socket = home.socket_folder()
-        for left_over in socket.glob(".s.PGSQL.*"):  # their process number may be in use again
-            left_over.unlink()
-        options = {**self._options, "unix_socket_directories": f'"{socket}"'}
-        arguments = (
-            "start",
-            "--silent",
-            "--wait",
-            f"--timeout={START_SECONDS}",
-            f"--log={_quoted(home.log)}",
-            f"--options={shlex.join(f'--{name}={value}' for name, value in options.items())}",
-            "-p",
-            _quoted(home.binaries / "postgres"),
-        )
-        give_up = time.monotonic() + STOP_SECONDS
-        while True:
-            before = home.log.stat().st_size
-            started = home.run("pg_ctl", *arguments, environ={"PGDATA": str(home.data)})
-            if not started.returncode:
-                return socket
-            reason = _last_words(home.log, before) or started.stderr.strip()
-            if STILL_ENDING not in reason or time.monotonic() > give_up:
-                break
-            time.sleep(0.1)
+    def _leave_after(self, exc: BaseException, home: ServerHome, users: int) -> None:
+        """Leave because of an error, which stays the one that is reported."""
+        try:
+            self._leave(home, users)
+        except ConfigurationError as also:
+            exc.add_note(str(also))
+
+    def _leave(self, home: ServerHome, users: int) -> None:
+        """Give up the share in the server, and stop it when no one else has one.
+
+        Raises:
+            ConfigurationError: it does not stop.
+        """
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            self._stop(home)
+        if self._log is not None:
+            self._log.wait(0 if has_processes(home) else LOG_SECONDS)
+            self._log = None
+
+    def _stop(self, home: ServerHome) -> None:
+        found = self._find_alive(home)
+        if found is None:
+            return
+        said = ""
+        for mode in ("fast", "immediate"):
+            stopped = home.run(
+                "pg_ctl",
+                "stop",
+                "--silent",
+                "--wait",
+                f"--timeout={max(1, round(self._limits.stop))}",
+                f"--mode={mode}",
+                environ={"PGDATA": str(home.data)},
+                seconds=2 * self._limits.stop,
+            )
+            said = stopped.stderr.strip()
+            if not stopped.returncode and self._has_ended(home):
+                return
         raise ConfigurationError(
-            f"the embedded PostgreSQL does not start on {str(home.data)!r}: {reason!r} "
-            f"(log: {str(home.log)!r}); where the folder is damaged, {START_ANEW}"
+            f"the embedded PostgreSQL on {str(home.data)!r} (process {found.pid}) does not stop "
+            f"within {2 * self._limits.stop:.0f} s: {said!r} (log: {str(home.log)!r}); it may be "
+            "writing to a slow disk: wait for it, or end that process"
         )
+
+    def _find_alive(self, home: ServerHome) -> PidFile | None:
+        """Read the pid file of a server that lives, and not just one of its number.
+
+        One that was killed leaves processes for a moment; one that starts, accepts connections in
+        a moment.
+        """
+        give_up = time.monotonic() + self._limits.join
+        while (found := PidFile.read(home)) is not None:
+            inherited = has_processes(home)
+            if found.socket and accepts_connections(found.socket):
+                return found if inherited or serves(found.socket, home) else None
+            if not inherited:
+                return None
+            if time.monotonic() > give_up:
+                return None if status(home)[0] else found
+            time.sleep(PAUSE_SECONDS)
+        return None
+
+    def _has_ended(self, home: ServerHome) -> bool:
+        """Wait until no process is left: the pid file goes an instant before the last."""
+        with opened(home, "server.lock") as file:
+            return lock_within(file, fcntl.LOCK_SH, self._limits.stop)
 
 
 def find_reader_url(project: Path) -> URL | None:
@@ -199,183 +273,3 @@ def find_reader_url(project: Path) -> URL | None:
 def _url(socket: Path, login: str) -> URL:
     query = {"host": str(socket), "port": PORT}
     return URL.create("postgresql+psycopg2", username=login, database=DATABASE, query=query)
-
-
-@contextlib.contextmanager
-def _opened(home: ServerHome, name: str) -> Iterator[int]:
-    try:
-        file = home.open(home.folder / name)
-    except OSError as exc:
-        raise ConfigurationError(f"{str(home.folder / name)!r}: {exc.strerror}") from exc
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _leave(home: ServerHome, users: int) -> None:
-    """Give up the share in the server, and stop it when nobody else has one."""
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    try:
-        pid = int((home.data / "postmaster.pid").read_text().split()[0])
-    except (OSError, IndexError, ValueError):
-        return
-    if not _works_in(pid, home.data):  # it was killed
-        return
-    for mode in ("fast", "immediate"):
-        stopped = home.run(
-            "pg_ctl",
-            "stop",
-            "--silent",
-            "--wait",
-            f"--timeout={STOP_SECONDS}",
-            f"--mode={mode}",
-            environ={"PGDATA": str(home.data)},
-        )
-        if not stopped.returncode:
-            return
-
-
-def _init(home: ServerHome) -> None:
-    """Make the data folder under another name and rename it: a broken attempt leaves none."""
-    new = home.data.with_name("data.new")
-    try:
-        if new.exists():
-            shutil.rmtree(new)
-        new.mkdir(mode=0o700)
-        home.give(new)
-    except OSError as exc:
-        raise ConfigurationError(f"{str(new)!r}: {exc.strerror}") from exc
-    made = home.run(
-        "initdb",
-        f"--pgdata={new}",
-        f"--username={OWNER}",
-        "--auth-local=trust",
-        "--auth-host=reject",
-        "--encoding=UTF8",
-        # Sorts by code point and knows every letter's case, the same on every machine.
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-    )
-    if made.returncode:
-        raise ConfigurationError(
-            f"the embedded PostgreSQL cannot make its data folder {str(home.data)!r}: "
-            f"{made.stderr.strip()!r}"
-        )
-    new.rename(home.data)
-
-
-def _check_version(home: ServerHome) -> None:
-    try:
-        found = (home.data / "PG_VERSION").read_text().strip()
-    except OSError as exc:
-        raise ConfigurationError(
-            f"{str(home.data)!r} is damaged: PG_VERSION: {exc.strerror}; {START_ANEW}"
-        ) from exc
-    if found != str(MAJOR):
-        raise ConfigurationError(
-            f"{str(home.data)!r} was written by PostgreSQL {found}, and this is {MAJOR}; use the "
-            f"release that wrote it and pg_dump, or {START_ANEW}"
-        )
-
-
-def _running_socket(home: ServerHome) -> Path | None:
-    """Return the socket folder of the server that runs on the data folder; None without one.
-
-    A `postmaster.pid` whose number was given to another program since (after a reboot), or whose
-    server works on another folder (this one is a copy), is removed: PostgreSQL would take it for a
-    living server and refuse to start.
-    """
-    pid_file = home.data / "postmaster.pid"
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
-        try:
-            lines = pid_file.read_text().splitlines()
-            pid = int(lines[0])
-            os.kill(pid, 0)
-        except (FileNotFoundError, ProcessLookupError, PermissionError, IndexError, ValueError):
-            return None
-        *_, socket, _, _, state = ["", "", "", *lines]
-        if _works_in(pid, home.data):
-            if state.strip() == "ready":
-                return Path(socket)
-        elif not any(_works_in(int(name), home.data) for name in _process_numbers()):
-            pid_file.unlink(missing_ok=True)
-            return None
-        time.sleep(0.05)
-    raise ConfigurationError(
-        f"a server on {str(home.data)!r} neither gets ready nor ends (process {pid}); "
-        f"end it, or remove {str(pid_file)!r} if that is another program"
-    )
-
-
-def _process_numbers() -> list[str]:
-    return [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def _works_in(pid: int, folder: Path) -> bool:
-    """Whether a living process stands in a folder, as every process of a server does in its data.
-
-    Where the system does not tell (no `/proc`), it is taken for granted.
-    """
-    if not Path("/proc/self/cwd").exists():
-        return True
-    try:
-        return Path(f"/proc/{pid}/cwd").samefile(folder)
-    except OSError:
-        return False
-
-
-def _prepare(socket: Path) -> str:
-    """Make the database and the API's login where they are missing; return the server's version."""
-    connection = psycopg2.connect(
-        host=str(socket), port=PORT, user=OWNER, dbname="postgres", connect_timeout=10
-    )
-    connection.autocommit = True
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute("SELECT rolname FROM pg_roles")
-        roles = {name for (name,) in cursor}
-        if READER_ROLE not in roles:
-            cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(READER_ROLE)))
-        if READER not in roles:
-            cursor.execute(
-                sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(
-                    sql.Identifier(READER), sql.Identifier(READER_ROLE)
-                )
-            )
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
-        if cursor.fetchone() is None:
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-        cursor.execute("SELECT current_setting('server_version')")
-        (version,) = cursor.fetchone() or ("",)
-    return str(version)
-
-
-def trim_log(log: Path) -> None:
-    """Cut a long log to its end; whoever writes it appends, so this is safe meanwhile."""
-    with log.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size > LOG_BYTES:
-            file.seek(size - LOG_BYTES // 10)
-            end = file.read()
-            file.seek(0)
-            file.write(end)
-            file.truncate()
-
-
-def _last_words(log: Path, since: int) -> str:
-    """Return why the server ended: its first fatal line since then, or else its last line."""
-    with log.open("rb") as file:
-        file.seek(since)
-        lines = file.read().decode(errors="replace").splitlines()
-    fatal = [line for line in lines if re.search(r"\b(FATAL|PANIC):", line)]
-    return (fatal or lines[-1:] or [""])[0]
-
-
-def _quoted(path: Path) -> str:
-    """Spell a path for the inside of double quotes, where `pg_ctl` puts it in a shell command."""
-    return re.sub(r'([$`"\\])', r"\\\1", str(path))

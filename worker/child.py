@@ -6,15 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shared.errors import MarketDataError
+from shared.rotating_log import RotatingLog
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 20
+KILL_SECONDS = 10
+"""Where the kernel holds a killed process for longer, it is left behind."""
+LOG_SECONDS = 10
+"""How long the last lines of a child may take to reach its log."""
 
 
 class EndedByItselfError(MarketDataError):
@@ -33,7 +39,8 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
-        with log.open("ab") as output:
+        self._writer = RotatingLog(log)
+        with self._writer.output() as output:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.DEVNULL,
@@ -52,6 +59,7 @@ class Child:
         """
         status = self._process.poll()
         if status is not None:
+            self._writer.wait(LOG_SECONDS)
             raise EndedByItselfError(
                 f"the {self.name} ended by itself, with exit status {status}; the end of "
                 f"{str(self.log)!r}:\n{last_lines(self.log)}"
@@ -65,8 +73,11 @@ class Child:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILL_SECONDS)
             return False
+        finally:
+            self._writer.wait(LOG_SECONDS)
         return True
 
 
@@ -79,10 +90,12 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def wait_for(pid: int) -> None:
-    """Wait for the end of a process; of one that is nobody's child here, do not."""
+def wait_for(pid: int, seconds: float) -> None:
+    """Wait for the end of a process for so long; of one that is no child here, do not."""
+    give_up = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < give_up:
+            time.sleep(0.05)
 
 
 def last_lines(log: Path) -> str:

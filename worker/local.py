@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 
 from shared.db import reachable, writer_engine
-from shared.embedded import EmbeddedPostgres, RunningServer, project_folder, trim_log
+from shared.embedded import EmbeddedPostgres, RunningServer, project_folder
 from shared.errors import ConfigurationError, DatabaseUnavailableError
 from shared.settings import Settings
 from worker import report
@@ -35,6 +35,8 @@ API_CONFIG = Path(__file__).resolve().parent.parent / "api" / "gunicorn.conf.py"
 WORKER_STOP_SECONDS = 60
 """For the batch in flight, and for a request that has to run into its timeout."""
 API_STOP_SECONDS = 25
+DATABASE_STOP_SECONDS = 10
+"""Until its process is gone after it has stopped."""
 API_START_SECONDS = 60
 PATIENCE_SECONDS = 10
 """How long the first source may take before it is told what to try meanwhile."""
@@ -159,8 +161,8 @@ def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
         adopt_orphans()
         with EmbeddedPostgres(project_folder()).running() as server:
             yield Databases(server.url, server.reader_url, server)
-        if not server.is_in_use():
-            wait_for(server.pid)
+        if not server.is_running():
+            wait_for(server.pid, DATABASE_STOP_SECONDS)
 
 
 def _own_login(url: URL, file: Path) -> URL:
@@ -256,7 +258,6 @@ class Parts:
         for child in (self._worker, self._api):
             if child is not None:
                 child.check()
-                trim_log(child.log)
         server = self._databases.server
         if server is not None and not server.is_running():
             raise EndedByItselfError(
