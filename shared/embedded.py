@@ -202,14 +202,12 @@ class EmbeddedPostgres:
             ConfigurationError: it does not stop.
         """
         try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
-            self._stop(home)
-        if self._log is not None:
-            self._log.wait(0 if has_processes(home) else LOG_SECONDS)
-            self._log = None
+            if lock_within(users, fcntl.LOCK_EX, 0):
+                self._stop(home)
+        finally:
+            if self._log is not None:
+                self._log.wait(0 if has_processes(home) else LOG_SECONDS)
+                self._log = None
 
     def _stop(self, home: ServerHome) -> None:
         found = self._find_alive(home)

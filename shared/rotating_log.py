@@ -23,6 +23,8 @@ LOG_BYTES = 1_000_000
 OLDER_FILES = 4
 LINE_BYTES = 100_000
 """A longer line is written in parts of this length."""
+OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Root writes in another user's folder too, where a name may be a link to anywhere."""
 
 
 class LogFile(RotatingFileHandler):
@@ -42,9 +44,7 @@ class LogFile(RotatingFileHandler):
     def _open(self) -> io.TextIOWrapper:
         before = Path(f"{self.baseFilename}.1")
         mode = stat.S_IMODE(before.stat().st_mode) if before.exists() else 0o644
-        # Root writes in another user's folder too, where a name may be a link to anywhere.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(self.baseFilename, flags, mode)
+        file = os.open(self.baseFilename, OPEN_FLAGS, mode)
         if os.geteuid() == 0:
             folder = Path(self.baseFilename).parent.stat()
             os.fchown(file, folder.st_uid, folder.st_gid)
@@ -52,10 +52,15 @@ class LogFile(RotatingFileHandler):
 
 
 class RotatingLog:
-    """A log file, and the process that writes it."""
+    """A log file, and the process that writes it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        os.close(os.open(path, OPEN_FLAGS, 0o644))
         reader, self._writer = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603

@@ -278,15 +278,17 @@ def test_without_the_package_the_message_says_how_to_get_it(
         pass
 
 
-def test_a_long_log_is_cut_to_its_end(project: Path):
+def test_a_long_log_is_rotated_at_a_whole_line(project: Path):
     with EmbeddedPostgres(project).running() as server:
         pass
-    server.log.write_text("an old line\n" * 200_000 + "the last line\n")
+    with server.log.open("a") as log:
+        log.write("an old line\n" * 200_000 + "the last line\n")
+    before = server.log.read_text()
 
     with EmbeddedPostgres(project).running():
         pass
-    assert server.log.stat().st_size < 200_000
-    assert "the last line\n" in server.log.read_text()
+    assert server.log.with_name("server.log.1").read_text() == before
+    assert server.log.read_text().endswith("database system is shut down\n")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
