@@ -2,9 +2,7 @@
 
 import fcntl
 import http.client
-import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -13,19 +11,19 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy import Engine
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, RunningServer, project_folder
 from shared.errors import ConfigurationError, DatabaseUnavailableError
 from shared.settings import Settings
 from worker import report
+from worker.api_login import own_login
 from worker.child import Child, EndedByItselfError, adopt_orphans, last_lines, wait_for
 from worker.migrate import ensure_reader_login, upgrade
 from worker.runs import read_due
@@ -151,7 +149,8 @@ def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
     """Give the configured database, or else the embedded one while the block lasts."""
     url, reader_url = settings.database_url, settings.api_database_url
     if url is not None:
-        yield Databases(url, reader_url or _own_login(url, folder / "api-logins.json"), None)
+        reader_url = reader_url or own_login(url, folder / "api-logins.json", say)
+        yield Databases(url, reader_url, None)
     elif reader_url is not None:
         raise ConfigurationError(
             "API_DATABASE_URL is set and DATABASE_URL is not: the API would not show what the "
@@ -163,26 +162,6 @@ def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
             yield Databases(server.url, server.reader_url, server)
         if not server.is_running():
             wait_for(server.pid, DATABASE_STOP_SECONDS)
-
-
-def _own_login(url: URL, file: Path) -> URL:
-    """Give this checkout's own login for the API to a database, made up the first time.
-
-    It is kept in a file for its owner alone, since the password is nowhere else.
-    """
-    logins: dict[str, str] = {}
-    with suppress(FileNotFoundError):
-        logins = json.loads(file.read_text())
-    place = url.set(username=None, password=None).render_as_string()
-    key = sha256(place.encode()).hexdigest()[:16]
-    if key not in logins:
-        name = f"kasparro_api_{secrets.token_hex(4)}"
-        login = url.set(username=name, password=secrets.token_urlsafe(24))
-        logins[key] = login.render_as_string(hide_password=False)
-        file.parent.mkdir(exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(logins, indent=2))
-    return make_url(logins[key])
 
 
 class Parts:
