@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.expectations import EXPECTATIONS, LONG_OVERDUE, Expectations
+from shared.settings import LIVE_SOURCES
 
 WORSE = ("pass", "warn", "fail")
 
@@ -26,12 +27,26 @@ def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[st
     A source has its turn once in an interval and the time that all of them usually take.
     """
     turn = _turn(sources, interval)
-    assessed = [assess_source(each, EXPECTATIONS[each["source"]], turn) for each in sources]
+    live = any(each["last_success_at"] for each in sources if each["source"] in LIVE_SOURCES)
+    assessed = [
+        assess_source(
+            {**each, "shows_sample": not live and _read_sample(each)},
+            EXPECTATIONS[each["source"]],
+            turn,
+        )
+        for each in sources
+    ]
     return {
         "status": _worst(each["status"] for each in assessed),
         "database": {"status": "pass"},
         "sources": assessed,
     }
+
+
+def _read_sample(source: Mapping[str, Any]) -> bool:
+    """Whether what a source read last is the project's sample, which it reads unless told."""
+    cursor = (source.get("checkpoint") or {}).get("cursor") or {}
+    return bool(cursor.get("sample"))
 
 
 def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Iterator[str]:
@@ -87,6 +102,9 @@ def _troubles(
         status = "fail" if lasts else "warn"
         detail = f"the last run {was}: {last['reason']}"
         yield Trouble(status, last["reason"], detail, failing_since)
+    if source.get("shows_sample"):
+        detail = "its data is the project's sample, of 2021; no provider has been read yet"
+        yield Trouble("warn", "sample", detail, None)
     if now - (good_at or failing_since) > target:
         said = f"no run has succeeded since {_time(good_at)}" if good_at else "no run has succeeded"
         yield _overdue("late", said, now, good_at or failing_since, target)

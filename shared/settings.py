@@ -22,7 +22,10 @@ from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
 
-LISTING_SOURCES = ("csv", "coinpaprika", "coingecko")
+LIVE_SOURCES = ("coinpaprika", "coingecko")
+"""The providers whose records are of listings, and of the present."""
+
+LISTING_SOURCES = ("csv", *LIVE_SOURCES)
 """The sources whose records are of listings: what assets and their values come from."""
 
 SOURCES = (*LISTING_SOURCES, "coingecko_coins", "coinpaprika_contracts")
@@ -32,7 +35,7 @@ The last say which contracts coins have, once a day.
 """
 
 SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
-"""The sample that ships with the project; what `CSV_PATH` is while it is unset."""
+"""The sample that ships with the project: read while `CSV_PATH` is unset."""
 
 IDENTITY_FILES = SAMPLE_CSV.parent / "identity"
 """The crosswalk that ships with the project; where `IDENTITY_PATH` is while it is unset."""
@@ -87,7 +90,7 @@ class Settings:
     coingecko_plan: str | None
     coingecko_requests_per_minute: int
     coingecko_requests_per_month: int
-    csv_path: str
+    csv_path: str | None
     identity_path: str
     sources: tuple[str, ...]
     batch_size: int
@@ -213,7 +216,7 @@ class _Environment(Schema):
     coingecko_requests_per_month = fields.Integer(
         data_key="COINGECKO_REQUESTS_PER_MONTH", load_default=10_000, validate=validate.Range(1)
     )
-    csv_path = fields.String(data_key="CSV_PATH", load_default=str(SAMPLE_CSV))
+    csv_path = fields.String(data_key="CSV_PATH", load_default=None)
     identity_path = fields.String(data_key="IDENTITY_PATH", load_default=str(IDENTITY_FILES))
     sources = fields.Method(data_key="SOURCES", deserialize="split_sources", load_default=SOURCES)
     batch_size = fields.Integer(

@@ -121,7 +121,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
 
         worker.read_crosswalk()
 
-        rounds = loop.Rounds(worker.run_if_due, worker.stop, worker.provider_of)
+        rounds = loop.Rounds(worker.take_turn, worker.stop, worker.provider_of)
         is_first = True
 
         def one_pass() -> None:
@@ -131,6 +131,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.apply_crosswalk()
                 worker.warn_of_budgets(sources)
                 is_first = False
+            worker.settle_sample()
             rounds.go_round(sources)
             worker.metrics.passed()
 

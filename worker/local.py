@@ -22,7 +22,7 @@ from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, RunningServer, project_folder
 from shared.errors import ConfigurationError, DatabaseUnavailableError
 from shared.settings import Settings
-from worker import report
+from worker import report, sample
 from worker.api_login import own_login
 from worker.child import Child, EndedByItselfError, adopt_orphans, last_lines, wait_for
 from worker.migrate import ensure_reader_login, upgrade
@@ -38,6 +38,9 @@ DATABASE_STOP_SECONDS = 10
 API_START_SECONDS = 60
 PATIENCE_SECONDS = 10
 """How long the first source may take before it is told what to try meanwhile."""
+
+SAMPLE_SHOWN = "sample data of 2021, until a provider has been read; CSV_PATH names your own files"
+SAMPLE_OVER = "not read: its sample data of 2021 is retired, and CSV_PATH names no files"
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -194,9 +197,10 @@ class Parts:
         with self._engine.connect() as conn:
             assets, newest = report.count_assets(conn), report.read_runs(conn, 1)
             due = read_due(conn, self._settings.sources)
+            sample_is_over = sample.is_over(conn)
         self._start()
         self._wait_for_the_api()
-        self._introduce(assets)
+        self._introduce(assets, sample_is_over=sample_is_over)
         news = News(self._engine, due, newest[0].id if newest else 0)
         while not self._stop.is_set():
             self._check()
@@ -255,7 +259,7 @@ class Parts:
                 raise EndedByItselfError(f"the API does not answer; see {str(self._logs)!r}")
             self._stop.wait(0.1)
 
-    def _introduce(self, assets: int) -> None:
+    def _introduce(self, assets: int, *, sample_is_over: bool) -> None:
         server, url, settings = self._databases.server, self._databases.url, self._settings
         if server is None:
             say(f"database  {url.host or url.query.get('host')}, {url.database!r}")
@@ -266,6 +270,8 @@ class Parts:
             f"worker    {', '.join(settings.sources)}; every {settings.run_interval_seconds} s, "
             f"log in {_short(self._logs / 'worker.log')}"
         )
+        if settings.csv_path is None and "csv" in settings.sources:
+            say(f"          csv is {SAMPLE_OVER if sample_is_over else SAMPLE_SHOWN}")
         say(f"API       {self._api_url()}, log in {_short(self._logs / 'api.log')}")
 
     def _advise(self) -> None:

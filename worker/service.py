@@ -15,8 +15,8 @@ from shared.db import reachable, writer_engine
 from shared.embedded import EmbeddedPostgres, project_folder
 from shared.expectations import EXPECTATIONS
 from shared.records import Page
-from shared.settings import IDENTITY_FILES, SOURCES, Settings
-from worker import pipeline, retry, runs
+from shared.settings import IDENTITY_FILES, LISTING_SOURCES, SOURCES, Settings
+from worker import pipeline, retry, runs, sample
 from worker.budget import Budget, Usage, read_usage
 from worker.faults import Faults
 from worker.http import Http
@@ -58,6 +58,8 @@ class Worker:
         self.metrics = Metrics()
         self.engine: Engine = writer_engine(url, worker_name())
         self.faults = Faults(settings.fail_after_n_records, settings.fault)
+        self._sample_is_over = False
+        self._settling = threading.Lock()
 
     def require_schema(self) -> None:
         """Check that the database's schema is the one that this code was written for.
@@ -95,8 +97,11 @@ class Worker:
             log.info("the crosswalk changed", rows=changed)
 
     def source(self, name: str) -> Source:
-        """Make a source as it is configured."""
-        return REGISTRY[name].from_settings(self.settings)
+        """Make a source as it is configured; CSV files without the sample where that is over."""
+        source = REGISTRY[name].from_settings(self.settings)
+        if self._sample_is_over and isinstance(source, CsvFiles):
+            return source.without_sample()
+        return source
 
     def provider_of(self, name: str) -> str:
         """Name whose pace and budget a source shares: its provider's, or its own."""
@@ -118,6 +123,27 @@ class Worker:
                 if not runs.read_due(conn, [name]):
                     return None
         return self.run(name, progress)
+
+    def take_turn(self, name: str, progress: Progress | None = None) -> Result | None:
+        """Run a source in the loop, as `run_if_due` does; then settle the sample."""
+        result = self.run_if_due(name, progress)
+        if result is not None and name in LISTING_SOURCES:
+            self.settle_sample()
+        return result
+
+    def settle_sample(self) -> None:
+        """Retire the sample's listings once a provider has been read; no longer read it then.
+
+        Where `CSV_PATH` names the sample, a person wants it: what was retired comes back.
+        """
+        configured = CsvFiles.from_settings(self.settings)
+        with self._settling, reachable(), self.engine.begin() as conn:
+            self._sample_is_over = sample.is_over(conn)
+            settled = sample.settle(conn, is_chosen=configured.reads_sample_by_choice())
+        if settled.retired or settled.returned:
+            log.info(
+                "the sample's listings changed", retired=settled.retired, returned=settled.returned
+            )
 
     def read_usage(self, names: Sequence[str] = SOURCES) -> list[Usage]:
         """Read what the providers that are asked over the network used of the month's budget."""

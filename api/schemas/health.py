@@ -62,7 +62,8 @@ class SourceHealthSchema(Schema):
         allow_none=True,
         metadata={
             "description": "A stable code, where the status is not `pass`: the last run's own, or "
-            "`no_run`, `late` (no run has succeeded for too long), `outdated` (runs succeed, and "
+            "`no_run`, `sample` (the data is the project's sample, and no provider has been read "
+            "yet), `late` (no run has succeeded for too long), `outdated` (runs succeed, and "
             "what they bring is old by the source's own clock)"
         },
     )

@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from shared.embedded import EmbeddedPostgres
 from shared.server_home import ServerHome, find_home
+from shared.settings import SAMPLE_CSV
 from shared.tables import SCHEMA_REVISION, checkpoints, runs
 from tests.fakes import processes
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
@@ -56,8 +57,12 @@ def unbroken(server, maintenance_engine, template_database, tmp_path_factory) ->
 
 
 def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> dict[str, str]:
-    """Make the environment of a worker that reads the sources of listings, unless told."""
-    return processes.environ(url, upstream, **{"SOURCES": OF_LISTINGS, **settings})
+    """Make the environment of a worker that reads the sources of listings, unless told.
+
+    The sample is named, so that a loop reads it as a single pass does.
+    """
+    chosen = {"SOURCES": OF_LISTINGS, "CSV_PATH": SAMPLE_CSV, **settings}
+    return processes.environ(url, upstream, **chosen)
 
 
 class Loop:

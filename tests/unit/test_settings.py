@@ -19,7 +19,7 @@ def test_an_empty_environment_gives_the_declared_defaults():
         *("coingecko_coins", "coinpaprika_contracts"),
     )
     assert (defaults.batch_size, defaults.run_interval_seconds) == (1000, 300)
-    assert Path(defaults.csv_path).is_file()
+    assert defaults.csv_path is None
     assert (defaults.metrics_host, defaults.metrics_port) == ("127.0.0.1", None)
 
 

@@ -24,7 +24,7 @@ from marshmallow import Schema
 
 from shared.errors import SourceError
 from shared.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
-from shared.settings import Settings
+from shared.settings import SAMPLE_CSV, Settings
 from worker.sources.base import Fetch, Source
 from worker.sources.csv.declaration import read_declaration
 from worker.sources.csv.file import CsvFile
@@ -43,7 +43,11 @@ _DIGITS = re.compile(r"\d+")
 
 @dataclass(frozen=True, kw_only=True)
 class CsvFiles(Source):
-    """The files under a path. A `declaration` holds for all of them, instead of those beside."""
+    """The files under a path; under None there is nothing to read, and nothing is missing.
+
+    A `declaration` holds for all of them, instead of those beside. With `is_sample` the path was
+    chosen by no one: what is read is the project's sample, and the cursor says so.
+    """
 
     name = "csv"
     is_snapshot = False
@@ -52,13 +56,28 @@ class CsvFiles(Source):
         ("id", "symbol", "name", "observed_at", *VALUES), b"{}"
     ).schema
 
-    path: str
+    path: str | None
     rows_per_page: int
     declaration: Path | None = None
+    is_sample: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "CsvFiles":
-        return cls(path=settings.csv_path, rows_per_page=settings.batch_size)
+        return cls(
+            path=settings.csv_path or str(SAMPLE_CSV),
+            rows_per_page=settings.batch_size,
+            is_sample=settings.csv_path is None,
+        )
+
+    def without_sample(self) -> "CsvFiles":
+        """Return the source without the sample, where that is what it reads."""
+        return replace(self, path=None, is_sample=False) if self.is_sample else self
+
+    def reads_sample_by_choice(self) -> bool:
+        """Whether the files that a person chose include the sample."""
+        if self.is_sample or self.path is None or not SAMPLE_CSV.exists():
+            return False
+        return any(each.samefile(SAMPLE_CSV) for each in _matches(Path(self.path)))
 
     def pages(
         self,
@@ -77,19 +96,27 @@ class CsvFiles(Source):
                 none.
         """
         paths = self._paths()
-        entries: dict[str, Any] = (cursor or {}).get("files", {})
+        before = cursor or {}
+        entries: dict[str, Any] = before.get("files", {})
         entries = {key: entries[key] for key in paths if key in entries}
+        if cursor and before.get("sample", False) != self.is_sample:
+            yield Page([], before, self._cursor(entries))
         refused: list[SourceError] = []
         for key, path in paths.items():
             try:
                 for records, entry, reading in self._rows(path, entries.get(key)):
                     following = {**entries, key: entry}
-                    yield Page(records, {"files": entries}, {"files": following}, file=reading)
+                    yield Page(
+                        records, self._cursor(entries), self._cursor(following), file=reading
+                    )
                     entries = following
             except SourceError as exc:
                 refused.append(exc)
         if refused:
             raise _together(refused, len(paths))
+
+    def _cursor(self, entries: Mapping[str, Any]) -> Cursor:
+        return {"files": entries, **({"sample": True} if self.is_sample else {})}
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
         for records, _, reading in self._rows(path, None, imported=True):
@@ -127,6 +154,8 @@ class CsvFiles(Source):
 
     def _paths(self) -> dict[str, Path]:
         """Find the files, by the names that the cursor and people know them by."""
+        if self.path is None:
+            return {}
         try:
             found = {_shown(each.absolute()): each for each in _matches(Path(self.path))}
         except OSError as exc:

@@ -1,0 +1,97 @@
+"""The sample that ships with the project: what the loop shows until a provider has been read.
+
+Its data is of 2021, and must not stand beside live data. So its listings are retired once a
+provider's run has succeeded, as `worker listings retire` would; their history stays. A listing of
+the sample is one whose newest record is the sample's: one for which another file said more is not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, delete, exists, select, text
+
+from shared.settings import LIVE_SOURCES, SAMPLE_CSV
+from shared.tables import retirements, runs
+from worker.delisting import mark_listings
+from worker.identity.recording import Signed
+from worker.identity.retirements import retire
+from worker.locks import lock_identity
+from worker.sources.csv import CsvFiles
+
+SIGNED = Signed(by="the loop", reason="sample data of 2021; a provider has been read since")
+
+# Whose retirement a person took back is left alone.
+FIND_LISTINGS = text("""
+SELECT l.external_id, l.delisted_at IS NULL AND NOT EXISTS (
+         SELECT FROM retirements AS r
+         WHERE r.source = l.source AND r.external_id = l.external_id
+           AND r.decided_by = :by AND r.reason = :reason
+       ) AS is_new
+FROM listings AS l
+JOIN unnest(:external_ids, :times) AS s (external_id, observed_at)
+  ON s.external_id = l.external_id AND s.observed_at = l.observed_at
+WHERE l.source = 'csv'
+ORDER BY l.external_id
+""").bindparams(
+    bindparam("external_ids", type_=ARRAY(Text)),
+    bindparam("times", type_=ARRAY(DateTime(timezone=True))),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many listings were retired, and how many came back."""
+
+    retired: int = 0
+    returned: int = 0
+
+
+def is_over(conn: Connection) -> bool:
+    """Whether a provider's own run has ever succeeded; an import says nothing of that."""
+    r = runs.c
+    live = (r.source.in_(LIVE_SOURCES), r.command == "run", r.outcome == "succeeded")
+    return bool(conn.scalar(select(exists().where(*live))))
+
+
+def settle(conn: Connection, *, is_chosen: bool) -> Settled:
+    """Bring the retirement of the sample's listings up to date; a second call changes nothing.
+
+    With `is_chosen` a person has the sample read, and none of it is retired.
+    """
+    external_ids, times = _read_sample()
+    sought = {"external_ids": external_ids, "times": times}
+    found = conn.execute(FIND_LISTINGS, {**sought, **asdict(SIGNED)}).all()
+    over = [] if is_chosen or not is_over(conn) else found
+    returned = _take_back(conn, [row.external_id for row in over])
+    going = [("csv", row.external_id) for row in over if row.is_new]
+    if going:
+        retire(conn, going, SIGNED)
+    return Settled(len(going), returned)
+
+
+def _take_back(conn: Connection, keep: Sequence[str]) -> int:
+    """Delete the retirements that this module made, but for those listings; return how many."""
+    r = retirements.c
+    own = (r.source == "csv", r.decided_by == SIGNED.by, r.reason == SIGNED.reason)
+    stale = (*own, r.revoked_at.is_(None), r.external_id.not_in(keep))
+    if not conn.scalar(select(exists().where(*stale))):
+        return 0
+    lock_identity(conn)
+    conn.execute(delete(retirements).where(*stale))
+    return mark_listings(conn, "csv").returned
+
+
+@lru_cache(maxsize=1)
+def _read_sample() -> tuple[Sequence[str], Sequence[datetime]]:
+    """Read which listings the sample has, each with its instant; none where it is not installed."""
+    if not SAMPLE_CSV.exists():
+        return [], []
+    source = CsvFiles(path=str(SAMPLE_CSV), rows_per_page=1000)
+    said = [
+        source.observe(record.document or {})
+        for page in source.saved_pages(SAMPLE_CSV)
+        for record in page.records
+    ]
+    return [each.external_id for each in said], [each.observed_at for each in said]
