@@ -159,12 +159,16 @@ def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_
 
     assert f"in {project}/.local/postgres/data" in said
     assert "0 assets so far" in said
+    assert "          csv is sample data of 2021, until a provider has been read; CSV_PATH " in said
     assert f"API       http://127.0.0.1:{first.port}, log in .local/logs/api.log" in said
     assert "loaded    csv succeeded, 100 records: 100 new, 0 unchanged, 0 rejected" in said
     assert "loaded    coinpaprika failed, 0 records" in said
     assert "HTTP 403" in said
     assert f"curl 'http://127.0.0.1:{first.port}/data?symbol=BTC'" in said
     assert [asset["symbol"] for asset in first.get("/data?symbol=BTC")["data"]] == ["BTC"]
+
+    csv, _ = first.get("/health")["data"]["sources"]
+    assert (csv["status"], csv["reason"]) == ("warn", "sample")
 
     first.process.terminate()
     assert first.end() == 0

@@ -1,0 +1,51 @@
+"""`/health` says that data is the sample's while it is."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.freshness import assess
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def source(name: str, cursor: object, *, good: bool = True) -> dict[str, object]:
+    """Make what is read of a source whose last run was a minute ago."""
+    last = {"outcome": "succeeded" if good else "failed", "reason": None if good else "timeout"}
+    return {
+        "source": name,
+        "now": NOW,
+        "last_run": last,
+        "last_success_at": NOW - MINUTE if good else None,
+        "failing_since": None if good else NOW - MINUTE,
+        "observed_at": NOW,
+        "usually_takes": None,
+        "checkpoint": {"cursor": cursor} if good else None,
+    }
+
+
+SAMPLE = {"files": {}, "sample": True}
+
+
+@pytest.mark.parametrize(
+    ("cursor", "provider_is_good", "reason"),
+    [
+        (SAMPLE, False, "sample"),
+        (SAMPLE, True, None),
+        ({"files": {}}, False, None),
+        (None, False, None),
+    ],
+)
+def test_csv_warns_of_the_sample_until_a_provider_has_been_read(
+    cursor: object, provider_is_good: bool, reason: str | None
+):
+    sources = [source("csv", cursor), source("coingecko", None, good=provider_is_good)]
+
+    csv, _ = assess(sources, 5 * MINUTE)["sources"]
+
+    assert csv["reason"] == reason
+    assert csv["status"] == ("warn" if reason else "pass")
+    if reason:
+        said = "its data is the project's sample, of 2021; no provider has been read yet"
+        assert csv["detail"] == said
