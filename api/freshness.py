@@ -30,7 +30,7 @@ def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[st
     live = any(each["last_success_at"] for each in sources if each["source"] in LIVE_SOURCES)
     assessed = [
         assess_source(
-            {**each, "shows_sample": not live and _read_sample(each)},
+            {**each, "shows_sample": each.get("is_sample") and not live},
             EXPECTATIONS[each["source"]],
             turn,
         )
@@ -41,12 +41,6 @@ def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[st
         "database": {"status": "pass"},
         "sources": assessed,
     }
-
-
-def _read_sample(source: Mapping[str, Any]) -> bool:
-    """Whether what a source read last is the project's sample, which it reads unless told."""
-    cursor = (source.get("checkpoint") or {}).get("cursor") or {}
-    return bool(cursor.get("sample"))
 
 
 def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Iterator[str]:

@@ -66,6 +66,7 @@ def _sources(sources: tuple[str, ...]) -> Select[Any]:
 def read_loading(conn: Connection, sources: Sequence[str]) -> list[dict[str, Any]]:
     """Return for each source what its own runs, and the data, say of how fresh it is.
 
+    `is_sample` says that its last run read the project's sample because no file was chosen.
     An import is somebody's hand, and says nothing of the source. A run that was told to stop is
     neither good nor bad. Everything is found through keys, whatever the length of the history.
     """
@@ -105,6 +106,11 @@ def _loadings(sources: tuple[str, ...]) -> Select[Any]:
         "usual"
     )
     newest = newest_observations(sources)
+    is_sample = (
+        select(checkpoints.c.cursor["sample"].as_boolean())
+        .where(checkpoints.c.source == known.c.source)
+        .scalar_subquery()
+    )
     joined: FromClause = known
     for part in (last_run, last_good, last_bad, first_bad, usual):
         joined = joined.outerjoin(part, true())
@@ -118,6 +124,7 @@ def _loadings(sources: tuple[str, ...]) -> Select[Any]:
             usual.c.took.label("usually_takes"),
             first_bad.c.started_at.label("failing_since"),
             newest.c.at.label("observed_at"),
+            is_sample.label("is_sample"),
         )
         .select_from(joined.join(newest, newest.c.source == known.c.source))
         .order_by(known.c.place)

@@ -10,7 +10,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def source(name: str, cursor: object, *, good: bool = True) -> dict[str, object]:
+def source(name: str, *, is_sample: bool = False, good: bool = True) -> dict[str, object]:
     """Make what is read of a source whose last run was a minute ago."""
     last = {"outcome": "succeeded" if good else "failed", "reason": None if good else "timeout"}
     return {
@@ -21,26 +21,21 @@ def source(name: str, cursor: object, *, good: bool = True) -> dict[str, object]
         "failing_since": None if good else NOW - MINUTE,
         "observed_at": NOW,
         "usually_takes": None,
-        "checkpoint": {"cursor": cursor} if good else None,
+        "is_sample": is_sample,
     }
 
 
-SAMPLE = {"files": {}, "sample": True}
-
-
 @pytest.mark.parametrize(
-    ("cursor", "provider_is_good", "reason"),
-    [
-        (SAMPLE, False, "sample"),
-        (SAMPLE, True, None),
-        ({"files": {}}, False, None),
-        (None, False, None),
-    ],
+    ("is_sample", "provider_is_good", "reason"),
+    [(True, False, "sample"), (True, True, None), (False, False, None)],
 )
 def test_csv_warns_of_the_sample_until_a_provider_has_been_read(
-    cursor: object, provider_is_good: bool, reason: str | None
+    is_sample: bool, provider_is_good: bool, reason: str | None
 ):
-    sources = [source("csv", cursor), source("coingecko", None, good=provider_is_good)]
+    sources = [
+        source("csv", is_sample=is_sample),
+        source("coingecko", good=provider_is_good),
+    ]
 
     csv, _ = assess(sources, 5 * MINUTE)["sources"]
 
