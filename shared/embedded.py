@@ -25,11 +25,12 @@ from shared.server_home import (
     lock_within,
     possible_folders,
 )
-from shared.server_start import DATABASE, LOG_SECONDS, READER, StillStartingError, prepare, start
+from shared.server_start import DATABASE, LOG_SECONDS, READER, prepare, start
 from shared.server_state import (
     OWNER,
     PORT,
     PidFile,
+    StillStartingError,
     accepts_connections,
     find_running,
     has_processes,

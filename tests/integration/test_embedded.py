@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from shared.embedded import DATABASE, OWNER, PORT, EmbeddedPostgres, RunningServer
 from shared.errors import ConfigurationError
-from shared.server_home import PACKAGE, SYSTEM_FOLDER
+from shared.server_programs import PACKAGE, SYSTEM_FOLDER
 from shared.tables import READER_ROLE
 
 USES_THE_SERVER_UNTIL_ITS_INPUT_ENDS = """

@@ -220,3 +220,30 @@ def test_another_command_that_keeps_its_turn_is_waited_for_and_then_reported(pro
     ):
         pass
     held.communicate()
+
+
+def test_a_server_that_does_not_get_ready_is_waited_for_and_left_to_its_recovery(project: Path):
+    with EmbeddedPostgres(project).running() as server:
+        pid_file = server.data / "postmaster.pid"
+        lines = pid_file.read_text().splitlines()
+    pid_file.write_text("\n".join([*lines[:-1], "starting", ""]))
+    lock = str(project / ".local" / "postgres" / "server.lock")
+    starting = subprocess.Popen(
+        ["flock", lock, "sh", "-c", "echo held; cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert starting.stdout
+    assert starting.stdout.readline() == "held\n"
+
+    with (
+        pytest.raises(ConfigurationError, match=r"neither ready nor gone for 1 s; recovery after"),
+        EmbeddedPostgres(project, limits=Limits(start=1, stop=1, join=1)).running(),
+    ):
+        pass
+    assert pid_file.exists()
+    assert starting.poll() is None
+    starting.communicate()
+    with EmbeddedPostgres(project).running() as again:
+        assert ask(again.url, "SELECT 1") == 1
