@@ -20,7 +20,7 @@ from worker.identity.retirements import retire
 from worker.locks import lock_identity
 from worker.sources.csv import CsvFiles
 
-SIGNED = Signed(by="the loop", reason="sample data of 2021; a provider has been read since")
+SIGNED = Signed(by="worker run", reason="sample data of 2021; a provider has been read since")
 
 # Whose retirement a person took back is left alone.
 FIND_LISTINGS = text("""

@@ -136,10 +136,13 @@ class Worker:
 
         Where `CSV_PATH` names the sample, a person wants it: what was retired comes back.
         """
-        configured = CsvFiles.from_settings(self.settings)
+        try:
+            is_chosen = CsvFiles.from_settings(self.settings).reads_sample_by_choice()
+        except OSError:  # the source's own run reports it, with its path
+            return
         with self._settling, reachable(), self.engine.begin() as conn:
             self._sample_is_over = sample.is_over(conn)
-            settled = sample.settle(conn, is_chosen=configured.reads_sample_by_choice())
+            settled = sample.settle(conn, is_chosen=is_chosen)
         if settled.retired or settled.returned:
             log.info(
                 "the sample's listings changed", retired=settled.retired, returned=settled.returned

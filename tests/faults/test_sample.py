@@ -158,6 +158,17 @@ def test_a_listing_for_which_ones_own_file_says_more_comes_back(
     assert_sound(engine)
 
 
+def test_files_that_cannot_be_listed_change_nothing_and_stop_no_other_source(
+    engine: Engine, start: Starter
+):
+    make_pass(start(SOURCES="csv"))
+
+    made = make_pass(start(CSV_PATH="x" * 5000))
+
+    assert made == {"csv": ("failed", 0), "coingecko": ("succeeded", 20)}
+    assert count(engine, ACTIVE) == 100
+
+
 def test_a_retirement_that_a_person_took_back_stays_taken_back(engine: Engine, start: Starter):
     make_pass(start())
     with engine.begin() as conn:

@@ -45,8 +45,8 @@ _DIGITS = re.compile(r"\d+")
 class CsvFiles(Source):
     """The files under a path; under None there is nothing to read, and nothing is missing.
 
-    A `declaration` holds for all of them, instead of those beside. With `is_sample` the path was
-    chosen by no one: what is read is the project's sample, and the cursor says so.
+    A `declaration` holds for all of them, instead of those beside. With `is_sample` no path
+    is configured: the project's sample is read, and the cursor says so.
     """
 
     name = "csv"
@@ -74,7 +74,11 @@ class CsvFiles(Source):
         return replace(self, path=None, is_sample=False) if self.is_sample else self
 
     def reads_sample_by_choice(self) -> bool:
-        """Whether the files that a person chose include the sample."""
+        """Whether the files that a person chose include the sample.
+
+        Raises:
+            OSError: it cannot be said, since the files cannot be listed.
+        """
         if self.is_sample or self.path is None or not SAMPLE_CSV.exists():
             return False
         return any(each.samefile(SAMPLE_CSV) for each in _matches(Path(self.path)))
