@@ -197,13 +197,13 @@ def test_saved_responses_load_through_the_same_transaction(
         ("coinpaprika", "coinpaprika_tickers.json", 100),
         ("csv", "sample.csv", 100),
     ):
-        ran = run_command(f"import {source} '{DATA / file}'", env, tmp_path)
+        ran = run_worker(f"import {source} '{DATA / file}'", env, tmp_path)
         assert ran.returncode == 0, ran.stderr
         assert f"{count} fetched = {count} new + 0 unchanged + 0 rejected" in ran.stdout
-        again = run_command(f"import {source} '{DATA / file}'", env, tmp_path)
+        again = run_worker(f"import {source} '{DATA / file}'", env, tmp_path)
         assert f"{count} fetched = 0 new + {count} unchanged + 0 rejected" in again.stdout
 
-    verified = run_command("verify --json", env, tmp_path)
+    verified = run_worker("verify --json", env, tmp_path)
     assert verified.returncode == 0
     assert json.loads(verified.stdout)["findings"] == []
     with engine.connect() as conn:

@@ -13,8 +13,10 @@ from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.upstream import Answer, Upstream, real
 from worker.verify import Report, verify
 
-SIZE = 1100
-"""Assets: five pages, the last of them not full."""
+SIZE = 600
+"""Assets: three pages, the last of them not full."""
+
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def assert_same(engine: Engine, unbroken: Report) -> None:
     assert report.fingerprint == unbroken.fingerprint
 
 
-@pytest.mark.parametrize("page", range(1, 6))
+@pytest.mark.parametrize("page", [pytest.param(1, marks=SLOW), 2, pytest.param(3, marks=SLOW)])
 def test_killed_at_any_page_the_next_run_resumes_there(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, page: int
 ):
@@ -63,7 +65,9 @@ def test_killed_at_any_page_the_next_run_resumes_there(
     assert failed_at is not None
 
 
-@pytest.mark.parametrize("source", ["coinpaprika", "coingecko", "csv"])
+@pytest.mark.parametrize(
+    "source", ["coingecko", *(pytest.param(name, marks=SLOW) for name in ("coinpaprika", "csv"))]
+)
 def test_a_run_that_fails_on_purpose_ends_with_the_content_of_one_that_did_not(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, source: str
 ):
