@@ -98,7 +98,9 @@ class Watchdog:
                     if watched.client is None or watched.cancel is None or watched.client_left:
                         continue
                     if _has_ended(watched.client):
-                        # Where no thread can be started, the next look tries again.
+                        # Before the query can fail of it; where no thread can be started, the next
+                        # look tries again.
+                        watched.client_left = True
                         watched.client_left = _call_aside(watched.cancel, self._start)
 
 

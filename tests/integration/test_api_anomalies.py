@@ -212,8 +212,10 @@ def test_a_run_that_came_to_its_end_is_judged_however_it_ended(client, engine):
         "too_many_rejects",
         "empty_answer",
         "fewer_records",
+        "fewer_than_listed",
         "more_rejects",
         "frozen",
+        "differing_rows",
         "drift",
     ]
 

@@ -98,9 +98,7 @@ def test_an_asset_without_listings_is_shown(client, engine):
     assert asset["provenance"] == dict.fromkeys(VALUES)
 
 
-@pytest.mark.parametrize(
-    "slug", ["bitcoi", "Bitcoin", "bit%00coin", "%F0%9F%AA%99", "a" * 3000, "%25"]
-)
+@pytest.mark.parametrize("slug", ["bitcoi", "Bitcoin", "%F0%9F%AA%99", "a" * 3000, "%25"])
 @pytest.mark.usefixtures("bitcoin")
 def test_an_unknown_asset_is_not_found(client, slug):
     response = client.get(f"/data/{slug}")

@@ -200,7 +200,7 @@ def test_a_record_of_another_asset_is_not_found_by_its_hash(client, engine, bitc
 @pytest.mark.usefixtures("bitcoin")
 def test_what_is_not_there_is_not_found_and_says_why(client):
     assert problem_of(client, slug="bitcoi") == (404, "asset_not_found")
-    assert problem_of(client, slug="bit%00coin") == (404, "asset_not_found")
+    assert problem_of(client, slug="bit%00coin") == (404, "not_found")
     assert problem_of(client, "?source=csv") == (404, "listing_not_found")
     assert problem_of(client, f"?hash={'0' * 32}") == (404, "raw_not_found")
 
