@@ -46,6 +46,8 @@ class Rule:
     says: str
     below: Distance = not_judged
     above: Distance = not_judged
+    least_history: int = LEAST_HISTORY
+    """How many earlier runs it takes to judge: one, where the least distance says enough."""
 
 
 def _fewer(expects: Expectations, usual: Decimal) -> Decimal | None:
@@ -66,7 +68,9 @@ def _staler(expects: Expectations, usual: Decimal) -> Decimal | None:
 
 
 RULES = (
-    Rule(code="volume", measure="volume", says="records", below=_fewer, above=_more),
+    Rule(
+        code="volume", measure="volume", says="records", below=_fewer, above=_more, least_history=1
+    ),
     Rule(code="duration", measure="duration", says="seconds", above=_slower),
     Rule(
         code="rejects",
@@ -80,6 +84,14 @@ RULES = (
         measure="jumped_share",
         says="share of prices jumped",
         above=lambda *_: Decimal("0.02"),
+        least_history=1,
+    ),
+    Rule(
+        code="vanished",
+        measure="replaced_share",
+        says="share of ids that took the place of another",
+        above=lambda *_: Decimal("0.02"),
+        least_history=1,
     ),
 )
 """Of files no volume is usual, and no share of rejects or of new records: `shared.expectations`."""
@@ -111,7 +123,7 @@ def summary_of(measured: Sequence[Measured]) -> dict[str, Any]:
 
 def judge(measured: Measured) -> list[dict[str, Any]] | None:
     """Return what stands out in a run; None where there are too few earlier runs to say."""
-    if all(len(values) < LEAST_HISTORY for values in measured.before.values()):
+    if all(len(measured.before[rule.measure]) < rule.least_history for rule in RULES):
         return None
     return list(_anomalies(measured))
 
@@ -120,7 +132,7 @@ def _anomalies(measured: Measured) -> Iterator[dict[str, Any]]:
     expects = EXPECTATIONS[measured.run["source"]]
     for rule in RULES:
         value, before = measured.values[rule.measure], measured.before[rule.measure]
-        if value is None or len(before) < LEAST_HISTORY:
+        if value is None or len(before) < rule.least_history:
             continue
         usual, spread = centre_of(before)
         low, high = expected_range(rule, expects, before)
@@ -159,9 +171,9 @@ def expected_range(
     below, above = rule.below(expects, usual), rule.above(expects, usual)
     low = high = None
     if below is not None:
-        low = _rounded(max(min(usual - max(distance, below), ordered[1]), Decimal(0)))
+        low = _rounded(max(min(usual - max(distance, below), ordered[:2][-1]), Decimal(0)))
     if above is not None:
-        high = _rounded(max(usual + max(distance, above), ordered[-2]))
+        high = _rounded(max(usual + max(distance, above), ordered[-2:][0]))
     return low, high
 
 

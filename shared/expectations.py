@@ -40,6 +40,8 @@ class Expectations:
     """A source that brought (nearly) nothing new for longer is frozen: `partial`."""
     min_new_share: Decimal = Decimal("0.01")
     """A run with a smaller share of new records brought nearly nothing new."""
+    max_jumped_share: Decimal | None = None
+    """A run in which a larger share of prices jumped is `partial`. None: that is not judged."""
     listed_by: str | None = None
     """The source whose list names all coins that this one has values of."""
     min_listed_share: Decimal = Decimal("0.75")
@@ -63,6 +65,7 @@ class Expectations:
             "max_reject_rise": self.max_reject_rise,
             "max_unchanged_seconds": _seconds(self.max_unchanged_for),
             "min_new_share": self.min_new_share,
+            "max_jumped_share": self.max_jumped_share,
             "read_every_seconds": _seconds(self.read_every),
             "delisted_after_snapshots": self.delisted and self.delisted.snapshots,
             "delisted_after_seconds": _seconds(self.delisted.within if self.delisted else None),
@@ -104,6 +107,7 @@ EXPECTATIONS: Mapping[str, Expectations] = {
         max_reject_rise=Decimal("0.02"),
         max_unchanged_for=timedelta(minutes=30),
         delisted=_DELISTED,
+        max_jumped_share=Decimal("0.50"),
     ),
     # Refreshed every minute or two.
     "coingecko": Expectations(
@@ -112,6 +116,7 @@ EXPECTATIONS: Mapping[str, Expectations] = {
         max_reject_share=Decimal("0.10"),
         max_reject_rise=Decimal("0.02"),
         max_unchanged_for=timedelta(minutes=30),
+        max_jumped_share=Decimal("0.50"),
         listed_by="coingecko_coins",
         delisted=_DELISTED,
     ),

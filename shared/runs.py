@@ -11,6 +11,8 @@ FEWER_RECORDS = "fewer_records"
 FEWER_THAN_LISTED = "fewer_than_listed"
 MORE_REJECTS = "more_rejects"
 FROZEN = "frozen"
+IDS_CHANGED = "ids_changed"
+PRICES_SHIFTED = "prices_shifted"
 DIFFERING_ROWS = "differing_rows"
 
 REASONS = {
@@ -20,6 +22,8 @@ REASONS = {
     FEWER_THAN_LISTED: "partial",
     MORE_REJECTS: "partial",
     FROZEN: "partial",
+    IDS_CHANGED: "partial",
+    PRICES_SHIFTED: "partial",
     DIFFERING_ROWS: "partial",
 }
 """What is found by weighing a run, and the outcome that it makes. Codes are stable: monitors match

@@ -340,6 +340,7 @@ runs = Table(
     Column("phase_seconds", JSONB, nullable=False, server_default="{}"),
     Column("prices_compared", BigInteger, nullable=False, server_default="0"),
     Column("prices_jumped", BigInteger, nullable=False, server_default="0"),
+    Column("ids_replaced", BigInteger, nullable=False, server_default="0"),
     Column("rejects_dropped", BigInteger, nullable=False, server_default="0"),
     Column("rejects_dropped_reasons", JSONB, nullable=False, server_default="{}"),
     CheckConstraint(
@@ -628,13 +629,50 @@ matches = Table(
     Column("evidence", JSONB, nullable=False),
     _time("decided_at", now=True),
     CheckConstraint("verdict IN ('linked', 'review')", name="verdict_is_known"),
-    CheckConstraint("prices IN ('agree', 'differ', 'unknown')", name="prices_are_known"),
+    CheckConstraint(
+        "prices IN ('agree', 'differ', 'unknown', 'disputed')", name="prices_are_known"
+    ),
     Index(None, "other_listing_id"),
 )
 """Pairs of listings that may be one asset: linked, or for a person to review.
 
-The first is the lesser by source and external id. `prices` says how their newest prices stood to
-each other when it was decided; where that changes, it is decided anew.
+The first is the lesser by source and external id. `prices` says how their prices compare:
+`disputed` where they differ now and that does not last yet.
+"""
+
+compared_pairs = Table(
+    "compared_pairs",
+    metadata,
+    Column("listing_id", Integer, primary_key=True, autoincrement=False),
+    Column("other_listing_id", Integer, primary_key=True, autoincrement=False),
+    _time("compared_at", nullable=True),
+    _time("agreed_at", nullable=True),
+    _time("differs_since", nullable=True),
+    _time("lasting_since", nullable=True),
+    Column("verdict", Text, nullable=False),
+    Column("is_shared", Boolean, nullable=False),
+    CheckConstraint("listing_id < other_listing_id", name="pair_is_ordered"),
+    CheckConstraint(
+        "verdict IN ('agree', 'unknown', 'disputed', 'broken', 'differ')", name="verdict_is_known"
+    ),
+    Index(None, "other_listing_id"),
+    Index("ix_compared_pairs_broken", "verdict", postgresql_where=text("verdict = 'broken'")),
+)
+"""The pairs of listings that identity compared, and what their prices said over time.
+
+What the columns mean, `worker/pairs.sql` says.
+"""
+
+pending_ids = Table(
+    "pending_ids",
+    metadata,
+    Column("source", Key, primary_key=True),
+    Column("external_id", Key, primary_key=True),
+)
+"""Ids of a run in which most of a source's ids were new under symbols and names that others had.
+
+No evidence links them, and they are no namesakes, until `worker checkpoint clear` accepts them.
+Kept through a reprocess, like the corrections: no raw record says it.
 """
 
 api_keys = Table(

@@ -67,7 +67,7 @@ SELECT DISTINCT ON (f.external_id)
          OR l.observed_at < f.observed_at
          OR l.observed_at = f.observed_at AND l.payload_hash <> f.payload_hash AND f.prevails,
        l.symbol_key, l.name_key,
-       CASE WHEN l.observed_at < f.observed_at THEN l.price_usd END,
+       CASE WHEN l.observed_at <= f.observed_at THEN l.price_usd END,
        l.symbol, l.name, l.observed_at
 FROM fresh AS f
 LEFT JOIN LATERAL (
@@ -75,6 +75,24 @@ LEFT JOIN LATERAL (
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
 ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC
+
+-- name: find_pending_ids
+-- New ids under the symbol and name of a listing that was there before this run, where they are most
+-- of what the run brought so far: the source's ids changed, and not its coins.
+INSERT INTO pending_ids (source, external_id)
+SELECT :source, n.external_id
+FROM (
+  SELECT n.external_id, count(*) OVER () AS replaced
+  FROM newest AS n
+  WHERE n.is_new AND EXISTS (
+    SELECT FROM listings AS l JOIN runs AS r ON r.id = :run_id
+    WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
+      AND l.created_at < r.started_at)
+) AS n
+JOIN runs AS r ON r.id = :run_id AND r.command = 'run'
+WHERE r.ids_replaced + n.replaced >= :fewest
+  AND 2 * (r.ids_replaced + n.replaced) > r.records_fetched + :fetched
+ON CONFLICT DO NOTHING
 
 -- name: find_touched_keys
 -- Symbols and names under which a listing appears, or from which one was renamed away.
@@ -87,42 +105,6 @@ CROSS JOIN LATERAL (
 WHERE k.symbol_key IS NOT NULL
   AND n.is_newer
   AND (n.old_symbol_key, n.old_name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)
-
--- name: find_touched_accords
--- Listings whose values come to agree with another's, or do no more: that is evidence. Compared is
--- what they say now with what they say after the batch, of other sources (files of several providers
--- are one): with the listings of their asset, and of each asset of which a listing shares a symbol of
--- now or before, the name or a match with one of theirs.
-INSERT INTO touched_keys
-SELECT DISTINCT n.symbol_key, n.name_key
-FROM newest AS n
-JOIN listings AS l ON l.id = n.listing_id
-CROSS JOIN LATERAL (
-  WITH mates AS MATERIALIZED (SELECT id, name_key FROM listings WHERE asset_id = l.asset_id)
-  SELECT DISTINCT i.asset_id FROM (
-    SELECT id FROM mates
-    UNION SELECT s.listing_id
-      FROM mates JOIN listing_names AS k ON k.listing_id = mates.id
-      JOIN listing_names AS s USING (symbol_key) WHERE k.symbol_key <> ''
-    UNION SELECT o.id FROM mates JOIN listings AS o USING (name_key) WHERE mates.name_key <> ''
-    UNION SELECT m.other_listing_id FROM mates JOIN matches AS m ON m.listing_id = mates.id
-    UNION SELECT m.listing_id FROM mates JOIN matches AS m ON m.other_listing_id = mates.id
-  ) AS near
-  JOIN listings AS i ON i.id = near.id
-  OFFSET 0  -- so that each is looked up by its index, however few rows `newest` is taken to have
-) AS near
-JOIN listings AS o
-  ON o.asset_id = near.asset_id AND o.id <> l.id AND (o.source <> l.source OR l.source = 'csv')
-LEFT JOIN LATERAL (
-  -- Of no other source is there one in the batch too; so `newest` is hardly ever read for it.
-  SELECT * FROM newest
-  WHERE o.source = 'csv' AND l.source = 'csv' AND listing_id = o.id AND is_newer LIMIT 1
-) AS m ON true
-CROSS JOIN LATERAL (
-  SELECT {o_or_m_compared}
-) AS p
-WHERE n.is_newer AND NOT n.is_new
-  AND {accords_change}
 
 -- name: insert_assets
 -- Every new listing starts as an asset of its own; its slug is given once identity has decided.
@@ -221,23 +203,48 @@ WHERE source = :source AND resolved_at IS NULL AND last_run_id < :run_id
 
 -- name: count_batch
 -- A price jumped that is more than twice, or less than half, what the listing's was before: the
--- newest record of each listing is compared, where the listing had a price of an earlier instant.
+-- newest record of each listing is compared, where the listing had a price that is no newer. While a
+-- source's prices are shifted, what it was before is what the last good run (`:reference_run`) brought.
+-- An id is replaced where a new one has the symbol and name of a listing that was there before this
+-- run, and where one that did so in an earlier run is still pending.
 UPDATE runs
 SET batches = batches + 1,
     phase_seconds = CAST(:phase_seconds AS jsonb),
     prices_compared = prices_compared + prices.compared,
     prices_jumped = prices_jumped + prices.jumped,
+    ids_replaced = runs.ids_replaced + prices.ids_replaced + pending.ids,
     records_fetched = records_fetched + :fetched,
     records_new = records_new + :new,
     records_unchanged = records_unchanged + :unchanged,
     records_rejected = records_rejected + :rejected,
     records_revised = records_revised + :revised
 FROM (
-  SELECT count(*) AS compared,
-         count(*) FILTER (WHERE price_usd > 2 * old_price_usd OR 2 * price_usd < old_price_usd)
-           AS jumped
-  FROM newest WHERE old_price_usd > 0 AND price_usd > 0
-) AS prices
+  SELECT count(*) FILTER (WHERE was > 0 AND is_now > 0) AS compared,
+         count(*) FILTER (WHERE was > 0 AND is_now > 0 AND (is_now > 2 * was OR 2 * is_now < was))
+           AS jumped,
+         count(*) FILTER (WHERE is_replaced) AS ids_replaced
+  FROM (
+    SELECT n.price_usd AS is_now,
+           CASE WHEN n.old_price_usd IS NULL OR :reference_run IS NULL THEN n.old_price_usd
+                ELSE coalesce((
+                  SELECT o.price_usd FROM observations AS o
+                  WHERE o.listing_id = n.listing_id AND o.run_id <= :reference_run
+                    AND o.observed_at <= n.observed_at
+                  ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
+                ), n.old_price_usd) END AS was,
+           n.is_new AND EXISTS (
+             SELECT FROM listings AS l JOIN runs AS r ON r.id = :run_id
+             WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
+               AND l.created_at < r.started_at
+           ) AND NOT EXISTS (
+             SELECT FROM pending_ids WHERE source = :source AND external_id = n.external_id
+           ) AS is_replaced
+    FROM newest AS n
+  ) AS each
+) AS prices, (
+  SELECT count(DISTINCT s.external_id) AS ids
+  FROM pending_ids AS p JOIN staging AS s ON s.external_id = p.external_id WHERE p.source = :source
+) AS pending
 WHERE id = :run_id
 
 -- name: move_checkpoint

@@ -119,7 +119,9 @@ SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed
              WHERE c.source = l.source AND c.external_id = l.external_id) AS contracts,
        ARRAY(SELECT ARRAY[n.symbol, n.name,
                           (extract(epoch FROM n.first_observed_at) * 1000000)::bigint::text]
-             FROM listing_names AS n WHERE n.listing_id = l.id) AS names
+             FROM listing_names AS n WHERE n.listing_id = l.id) AS names,
+       EXISTS (SELECT FROM pending_ids AS p
+               WHERE p.source = l.source AND p.external_id = l.external_id) AS is_pending
 FROM block AS b JOIN listings AS l ON l.id = b.listing_id
 
 -- name: read_corrections

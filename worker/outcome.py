@@ -18,13 +18,18 @@ from shared.runs import (
     FEWER_RECORDS,
     FEWER_THAN_LISTED,
     FROZEN,
+    IDS_CHANGED,
     MORE_REJECTS,
+    PRICES_SHIFTED,
     REASONS,
     TOO_MANY_REJECTS,
 )
 
 RECENT_RUNS = 20
 """How many of a source's last good runs say what is normal."""
+
+FEWEST_COMPARED = 20
+"""With fewer prices compared, or ids replaced, no share of them says anything of the source."""
 
 FEWEST_RECENT_RUNS = 3
 """With fewer good runs than this, there is no normal share of rejects yet."""
@@ -44,6 +49,8 @@ class Found:
     """What a run brought: its records, of them the refused and the new ones, and the snapshot's.
 
     `seen` counts the records of pages that were answered 304 too: those are known, and unchanged.
+    `prices_jumped` of the `prices_compared` are more than twice, or less than half, what they were;
+    `ids_replaced` are new ids under the symbol and name of a known listing.
     `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
     None where the source sends none. `differing` says which of the records contradict each other.
     """
@@ -52,6 +59,10 @@ class Found:
     new: int
     rejected: int
     snapshot: int | None
+    prices_compared: int = 0
+    prices_jumped: int = 0
+    ids_replaced: int = 0
+    revised: int = 0
     differing: str | None = None
 
     def after(self, seen: int, new: int, rejected: int) -> "Found":
@@ -72,6 +83,8 @@ class Normal:
     reject_shares: Sequence[Decimal] = ()
     unchanged_for: timedelta | None = None
     last_reason: str | None = None
+    mistake: str | None = None
+    """What its last run was found to have wrong of most records: ids or prices."""
     listed: int | None = None
 
 
@@ -82,6 +95,9 @@ def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> E
         or _nothing_since_rejects(source, found, normal)
         or _empty_answer(source, found, normal)
         or _fewer_records(source, expects, found, normal)
+        or _ids_changed(source, found)
+        or _prices_shifted(source, expects, found)
+        or _still_mistaken(source, found, normal)
         or _fewer_than_listed(source, expects, found, normal)
         or _more_rejects(source, expects, found, normal)
         or _frozen(source, expects, found, normal)
@@ -151,6 +167,44 @@ def _fewer_records(
         f"{source}: {found.snapshot} records where about {normal.snapshot} were expected, less "
         f"than {share:.0%}; the source may be answering in part. If it really has no more, accept "
         f"it with `worker checkpoint clear {source}`",
+    )
+
+
+def _ids_changed(source: str, found: Found) -> Ending | None:
+    """Where most ids are new, most of those that were known are absent."""
+    replaced, snapshot = found.ids_replaced, found.snapshot
+    if snapshot is None or replaced < FEWEST_COMPARED or 2 * replaced <= snapshot:
+        return None
+    return _ending(
+        IDS_CHANGED,
+        f"{source}: {replaced} of {snapshot} ids are new, under symbols and names that other ids "
+        "have; identity leaves them aside. If its next answer has the old ones again, that is "
+        f"all; if they are new for good, accept them with `worker checkpoint clear {source}`",
+    )
+
+
+def _prices_shifted(source: str, expects: Expectations, found: Found) -> Ending | None:
+    compared, share = found.prices_compared, expects.max_jumped_share
+    if share is None or compared < FEWEST_COMPARED or found.prices_jumped <= share * compared:
+        return None
+    return _ending(
+        PRICES_SHIFTED,
+        f"{source}: {found.prices_jumped} of {compared} prices are more than twice, or less than "
+        "half, what the last good run brought; compare them with the provider's own site. If they "
+        f"are right, accept them with `worker checkpoint clear {source}`",
+    )
+
+
+def _still_mistaken(source: str, found: Found, normal: Normal) -> Ending | None:
+    """What most records do not say anew is as it was."""
+    unchanged = found.seen - found.new - found.revised
+    if normal.mistake is None or 2 * unchanged <= found.seen:
+        return None
+    return _ending(
+        normal.mistake,
+        f"{source}: {unchanged} of {found.seen} records are as they were when the run "
+        f"before found {normal.mistake}; if they are right, accept them with `worker checkpoint "
+        f"clear {source}`",
     )
 
 

@@ -178,6 +178,7 @@ class _Run:
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
                 self.counter_of = drift.shape_counters(conn, self.source)
+                self.reference_run = runs.read_reference_run(conn, name)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
                 # Without a cursor a snapshot begins anew, however far an earlier one came.
@@ -355,6 +356,7 @@ class _Run:
                 shapes=counter.take(),
                 file=_file_of(page, is_last=last),
                 page_part=self._part(page, part, last, observed, rejects),
+                reference_run=self.reference_run,
             )
 
     def _part(
@@ -411,6 +413,16 @@ class _Run:
             if checkpoint.cursor is not None:
                 before = runs.read_unweighed(conn, source.name, self.run_id)
                 found = found.after(before.fetched, before.new, before.rejected)
+            changes = runs.read_changes(
+                conn, source.name, self.run_id, resumed=checkpoint.cursor is not None
+            )
+            found = replace(
+                found,
+                prices_compared=changes.prices_compared,
+                prices_jumped=changes.prices_jumped,
+                ids_replaced=changes.ids_replaced,
+                revised=self.counts.revised,
+            )
             share = source.expects.min_new_share
             normal = runs.read_normal(conn, source.name, checkpoint, share)
         return weigh(source.name, source.expects, found, normal)

@@ -15,7 +15,7 @@ from shared.db import reachable
 from shared.partitions import periods_of
 from shared.tables import RAW_LISTS
 from worker import claims, delisting, partitions, staging, store
-from worker.identity import decide, renames
+from worker.identity import decide, pairs, renames
 from worker.locks import lock_identity, locked
 from worker.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
 from worker.sources.base import Source
@@ -96,8 +96,9 @@ class _Reprocess:
             staging.copy_fresh(self.conn, observed)
             self.names.gather(rows, observed)
             lock_identity(self.conn)
-            moved = store.update_listings(self.conn, self.source.name, None)
+            updated = store.update_listings(self.conn, self.source.name, None)
             self.conn.execute(self.statements["rebuild_observations"])
+            moved = store.decide_anew(self.conn, None, updated)
             store.unify_assets(self.conn, self.source.name, moved)
         return len(observed)
 
@@ -115,7 +116,8 @@ class _Reprocess:
                     return
                 there = [row for row in rows if row.payload_hash is not None]
                 staging.copy_fresh(self.conn, observe_raw(self.source, there))
-                moved = store.update_listings(self.conn, name, None, rebuild=True)
+                updated = store.update_listings(self.conn, name, None, rebuild=True)
+                moved = store.decide_anew(self.conn, None, updated)
                 store.unify_assets(self.conn, name, moved)
             after = rows[-1].id
 
@@ -129,6 +131,7 @@ class _Reprocess:
             self.conn.execute(self.statements["delete_unfounded_matches"])
             self.names.rebuild()
             delisting.mark_listings(self.conn, self.source.name)
+            pairs.delete_every_pair(self.conn)
             decide.touch_every_key(self.conn)
             decide.resolve(self.conn, None)
             self.conn.execute(self.statements["delete_empty_assets"])

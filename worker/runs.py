@@ -15,6 +15,7 @@ from sqlalchemy import (
     Numeric,
     ScalarSelect,
     cast,
+    delete,
     func,
     insert,
     or_,
@@ -27,9 +28,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from shared.db import reachable
 from shared.expectations import EXPECTATIONS
 from shared.records import Cursor
-from shared.runs import WEIGHED
-from shared.tables import checkpoints, rejects, runs
-from worker.locks import locked
+from shared.runs import IDS_CHANGED, PRICES_SHIFTED, WEIGHED
+from shared.tables import checkpoints, pending_ids, rejects, runs
+from worker.identity.apply import decide_anew
+from worker.locks import lock_identity, locked
 from worker.outcome import RECENT_RUNS, Ending, Normal
 from worker.store import Counts
 
@@ -236,6 +238,38 @@ def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
     return Counts(*map(int, conn.execute(stmt.where(_is_since_cleared(source))).one()))
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How much a source's records differ from what it said before."""
+
+    prices_compared: int
+    prices_jumped: int
+    ids_replaced: int
+
+
+def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
+    """Count what changed in this run, and if it `resumed` in those that it went on from."""
+    own = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
+    last = select(func.max(runs.c.id)).where(*own, _is_weighed()).scalar_subquery()
+    first = func.coalesce(last + 1, 0) if resumed else run_id
+    names = ("prices_compared", "prices_jumped", "ids_replaced")
+    sums = (func.coalesce(func.sum(runs.c[name]), 0) for name in names)
+    stmt = select(*sums).where(*own, runs.c.id >= first, _is_since_cleared(source))
+    return Changes(*map(int, conn.execute(stmt).one()))
+
+
+def read_reference_run(conn: Connection, source: str) -> int | None:
+    """Return the source's last good run, where a later one found its prices shifted; else None.
+
+    Until they are as they were, or are accepted by `worker checkpoint clear`, they are compared
+    with that run's.
+    """
+    own = (runs.c.source == source, runs.c.command == "run", _is_since_cleared(source))
+    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
+    shifted = (*own, runs.c.reason == PRICES_SHIFTED, runs.c.id > good)
+    return conn.scalar(select(good).where(select(runs.c.id).where(*shifted).exists()))
+
+
 def _is_since_cleared(source: str) -> ColumnElement[bool]:
     return runs.c.started_at > func.coalesce(_cleared_at(source), text("'-infinity'"))
 
@@ -289,8 +323,22 @@ def read_normal(
         [Decimal(share) for share in conn.scalars(shares)],
         conn.scalar(select(func.now() - since)),
         checkpoint.last_reason if has_rejects else None,
+        _read_mistake(conn, source),
         _read_listed(conn, EXPECTATIONS[source].listed_by),
     )
+
+
+def _read_mistake(conn: Connection, source: str) -> str | None:
+    """Read what the source's last run that was weighed had wrong of most of its records."""
+    last = (
+        select(runs.c.reason)
+        .where(runs.c.source == source, runs.c.command == "run", _is_weighed())
+        .where(_is_since_cleared(source))
+        .order_by(runs.c.id.desc())
+        .limit(1)
+    )
+    reason: str | None = conn.scalar(last)
+    return reason if reason in {IDS_CHANGED, PRICES_SHIFTED} else None
 
 
 def _read_listed(conn: Connection, listed_by: str | None) -> int | None:
@@ -310,7 +358,7 @@ def clear_checkpoint(engine: Engine, source: str) -> bool:
     """Set the source back to its beginning; say whether it had a checkpoint.
 
     Its next run reads everything again, and finds what is stored already unchanged. What its runs
-    gave before is no longer what is expected of it.
+    gave before is no longer what is expected of it, and ids that were pending are its ids.
 
     Raises:
         LockedError: a worker is at this source, and would set it forth again.
@@ -328,4 +376,12 @@ def clear_checkpoint(engine: Engine, source: str) -> bool:
         )
     )
     with reachable(), locked(engine, source) as conn, conn.begin():
+        lock_identity(conn)
+        accepted = conn.execute(
+            delete(pending_ids)
+            .where(pending_ids.c.source == source)
+            .returning(pending_ids.c.source, pending_ids.c.external_id)
+        ).all()
+        if accepted:
+            decide_anew(conn, [(row.source, row.external_id) for row in accepted])
         return conn.execute(stmt).rowcount == 1

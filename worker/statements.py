@@ -9,7 +9,6 @@ from sqlalchemy import TextClause, text
 from shared.records import VALUES
 from shared.tables import EVERY_RAW
 from shared.unified import unified_columns, unified_of
-from worker.identity.accords import accords_change
 from worker.identity.former_names import FORMER_NAMES
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -42,6 +41,12 @@ DELISTED_SINCE = """
   ) AS r ON r.source = l.source AND r.external_id = l.external_id
 """
 
+# What a listing `o` says after a batch: in the batch it is `m`, where it is in it.
+COMPARED_BESIDE_BATCH = ", ".join(
+    f"CASE WHEN m.listing_id IS NULL THEN o.{name} ELSE m.{name} END AS {name}"
+    for name in ("observed_at", *VALUES)
+)
+
 
 def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
@@ -65,12 +70,7 @@ def shared_parts() -> dict[str, str]:
     unified += ["active", "delisted_at"]
     return {
         "values": ", ".join(VALUES),
-        "accords_change": accords_change(("l", "o"), ("n", "p")),
         "former_names": FORMER_NAMES,
-        "o_or_m_compared": ", ".join(
-            f"CASE WHEN m.listing_id IS NULL THEN o.{name} ELSE m.{name} END AS {name}"
-            for name in ("observed_at", *VALUES)
-        ),
         "typed_values": ", ".join(f"{value} numeric" for value in VALUES),
         **{f"{table}_values": _columns(table, VALUES) for table in ("f", "l", "n", "o")},
         "excluded_values": _columns("excluded", VALUES),

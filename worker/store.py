@@ -12,8 +12,9 @@ from shared.records import Cursor, FileReading, Reject
 from shared.tables import EVERY_RAW, RAW_LISTS
 from worker import claims, drift, partitions, staging
 from worker.faults import At, go_on
-from worker.identity import decide, renames
+from worker.identity import decide, pairs, renames
 from worker.locks import lock_identity
+from worker.outcome import FEWEST_COMPARED
 from worker.phases import Phases
 from worker.receiving import Received, receive
 from worker.shapes import Shape
@@ -31,8 +32,9 @@ class Batch:
 
     `rows` are `observed` records as `staging.stage` wrote them, and `periods` those that they are
     in. `retried` are the rejects that are read again; those that are not among `rejects` once more
-    are resolved. `file` is the one that the records come from, if any. `page_part` says which
-    listings the batch shows to be listed, of a snapshot.
+    are resolved. Prices jump against what `reference_run` and the runs before it brought, if given,
+    else against what the listings say. `file` is the one that the records come from, if any.
+    `page_part` says which listings the batch shows to be listed, of a snapshot.
     """
 
     rows: bytes
@@ -45,6 +47,7 @@ class Batch:
     snapshot_progress: int = 0
     shapes: Sequence[Shape] = ()
     retried: Sequence[int] = ()
+    reference_run: int | None = None
     file: FileReading | None = None
     page_part: PagePart | None = None
 
@@ -171,38 +174,68 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
     at("after_raw")
     if received.new or received.revised:
         lock_identity(conn)
-        moved = update_listings(conn, source, run_id)
+        updated = update_listings(conn, source, run_id, fetched=batch.fetched)
         at("after_listings")
         if received.revised:
             conn.execute(statements["revise_observations"])
         conn.execute(statements["insert_observations"])
         at("after_observations")
+        moved = decide_anew(conn, run_id, updated)
         unify_assets(conn, source, moved)
         at("after_assets")
     return received
 
 
-def update_listings(
-    conn: Connection, source: str, run_id: int | None, *, rebuild: bool = False
-) -> list[int]:
-    """Bring listings, and which asset each is, up to what `fresh` holds.
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What an update of listings asks of identity: keys to decide on, and renamed listings."""
 
-    Returns the assets between which listings moved, and those of renamed ones; they and those of
-    the listings are to be unified then. With `rebuild`, the newest record in `fresh` is what the
-    listing must say, even where the listing says something newer.
+    touched: int
+    renamed: Sequence[int]
+
+
+def update_listings(
+    conn: Connection,
+    source: str,
+    run_id: int | None,
+    *,
+    rebuild: bool = False,
+    fetched: int = 0,
+) -> Updated:
+    """Bring listings up to what `fresh` holds.
+
+    With `rebuild`, the newest record in `fresh` is what the listing must say, even where the
+    listing says something newer. Once their observations are stored, `decide_anew` is due. A batch
+    of a run says how many records it `fetched`.
     """
     statements = STATEMENTS[source]
     conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
+    if fetched:
+        asked = {"source": source, "run_id": run_id, "fetched": fetched, "fewest": FEWEST_COMPARED}
+        conn.execute(statements["find_pending_ids"], asked)
     touched = conn.execute(statements["find_touched_keys"]).rowcount
-    touched += conn.execute(statements["find_touched_accords"]).rowcount
+    touched += pairs.touch_changed_accords(conn)
     if touched:
         conn.execute(statements["insert_assets"])
         conn.execute(statements["insert_listings"], {"source": source})
     conn.execute(statements["update_listings"], {"rebuild": rebuild})
     renamed = renames.note_renames(conn, run_id, rebuild=rebuild)
     touched += renames.touch_renamed(conn, renamed)
+    return Updated(touched, renamed)
+
+
+def decide_anew(conn: Connection, run_id: int | None, updated: Updated) -> list[int]:
+    """Bring which asset each listing is up to what `fresh` holds, and is stored of it.
+
+    Returns the assets between which listings moved, and those of renamed ones; they and those of
+    the listings are to be unified then.
+    """
+    touched = updated.touched + pairs.touch_changed_prices(conn)
+    if pairs.is_unfounded(conn):
+        decide.touch_every_key(conn)
+        touched += 1
     moved = decide.resolve(conn, run_id) if touched else []
-    return sorted({*moved, *renames.find_assets_of(conn, renamed)})
+    return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
 
 
 def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
@@ -237,8 +270,13 @@ def _move_checkpoint(
         "unchanged": counts.unchanged,
         "rejected": counts.rejected,
     }
-    counted = {**numbers, "revised": counts.revised, "phase_seconds": json.dumps(phases.taken())}
-    conn.execute(statements["count_batch"], counted)
+    counted = {
+        "source": source,
+        "revised": counts.revised,
+        "phase_seconds": json.dumps(phases.taken()),
+        "reference_run": batch.reference_run,
+    }
+    conn.execute(statements["count_batch"], {**numbers, **counted})
     conn.execute(
         statements["move_checkpoint"],
         {

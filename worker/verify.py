@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, TextClause
 from shared.db import reachable
 from shared.tables import RAW, RAW_LISTS
 from worker import claims, staging, store
-from worker.identity import decide, renames
+from worker.identity import decide, pairs, renames
 from worker.raw import BEFORE_ALL, observe_raw, read_raw
 from worker.sources.base import Source
 from worker.statements import read_statements, source_parts
@@ -52,6 +52,7 @@ OVERALL = (
     "assets_show_their_listings",
     "assets_show_what_they_were_called",
 )
+BY_PAIRS = "pairs_follow_the_rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
             findings += _find_in_list(conn, source)
         for check in OVERALL:
             findings += _find(conn, check, statements[check])
+        compared = pairs.STATEMENTS[pairs.KEPT]
+        findings += _find(conn, BY_PAIRS, compared[BY_PAIRS])
         for reader in sources:
             if reader.name in RAW_LISTS:
                 findings += _read_list_anew(conn, reader)
@@ -111,7 +114,7 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
                 findings += _read_anew(conn, reader)
         counted, fingerprint = _fingerprint(conn)
         transaction.rollback()
-    checks = len(RAW) * len(BY_SOURCE) + len(RAW_LISTS) * len(BY_LIST) + len(OVERALL)
+    checks = len(RAW) * len(BY_SOURCE) + len(RAW_LISTS) * len(BY_LIST) + len(OVERALL) + 1
     checks += sum(len(BY_RAW_LIST if one.name in RAW_LISTS else BY_RAW) for one in sources)
     return Report(counted, checks, tuple(findings), fingerprint)
 
@@ -205,6 +208,7 @@ def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
     counted["contracts"] = _digest(conn, of_list["fingerprint_contracts"], digest)
     for table in ("matches", "names"):
         _digest(conn, statements[f"fingerprint_{table}"], digest)
+    _digest(conn, pairs.STATEMENTS[pairs.KEPT]["fingerprint_pairs"], digest)
     for table in ("observations", "listings", "assets", "rejects"):
         counted[table] = _digest(conn, statements[f"fingerprint_{table}"], digest)
     return counted, digest.hexdigest()[:32]

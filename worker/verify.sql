@@ -200,8 +200,9 @@ SELECT 'run ' || r.id AS what,
             WHEN NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
             THEN format('counted %s revisions of %s new and %s unchanged records',
                         r.records_revised, r.records_new, r.records_unchanged)
-            ELSE format('compared %s prices of %s new records, of which %s jumped',
-                        r.prices_compared, r.records_new, r.prices_jumped) END AS why
+            ELSE format('compared %s prices of %s new records, of which %s jumped, and found %s of '
+                        '%s ids replaced', r.prices_compared, r.records_new, r.prices_jumped,
+                        r.ids_replaced, r.records_fetched) END AS why
 FROM runs AS r
 LEFT JOIN (
   SELECT run_id, sum(records) AS stored
@@ -213,7 +214,8 @@ WHERE r.source = '{source}'
   AND (r.records_new <> coalesce(n.stored, 0)
        OR NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
        OR NOT (0 <= r.prices_jumped AND r.prices_jumped <= r.prices_compared
-               AND r.prices_compared <= r.records_new))
+               AND r.prices_compared <= r.records_new + r.records_revised
+               AND 0 <= r.ids_replaced AND r.ids_replaced <= r.records_fetched))
 
 -- name: observations_say_what_raw_says
 -- Of the raw records in `fresh`, read anew.

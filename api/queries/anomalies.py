@@ -29,7 +29,7 @@ from shared.tables import checkpoints, runs
 
 SHOWN = ("id", "source", "started_at", "outcome")
 
-MEASURES = ("volume", "duration", "rejected_share", "new_share", "jumped_share")
+MEASURES = ("volume", "duration", "rejected_share", "new_share", "jumped_share", "replaced_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,7 @@ def _measures(table: FromClause) -> list[ColumnElement[Any]]:
         share(table.c.records_rejected, seen).label("rejected_share"),
         share(table.c.records_new, seen).label("new_share"),
         case((table.c.prices_compared >= LEAST_COMPARED, jumped)).label("jumped_share"),
+        share(table.c.ids_replaced, seen).label("replaced_share"),
     ]
 
 

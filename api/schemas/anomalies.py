@@ -16,7 +16,7 @@ class AnomalySchema(Schema):
     outcome = fields.String(metadata={"enum": list(OUTCOMES)})
     rule = fields.String(
         metadata={
-            "enum": ["volume", "duration", "rejects", "frozen", "jumping"],
+            "enum": ["volume", "duration", "rejects", "frozen", "jumping", "vanished"],
             "description": "Which rule fired: records seen; seconds; share of rejects, of new "
             "records, of prices that jumped",
         }
@@ -42,9 +42,7 @@ class ExaminedSchema(Schema):
     """Which runs were looked at: those that came to their end, no imports."""
 
     runs = fields.Integer()
-    judged = fields.Integer(
-        metadata={"description": "Of these, those with at least 5 good runs before them"}
-    )
+    judged = fields.Integer(metadata={"description": "Of these, those with a good run before them"})
     newest_run_id = fields.Integer(allow_none=True)
     oldest_run_id = fields.Integer(
         allow_none=True, metadata={"description": "As `before` it goes on from here"}

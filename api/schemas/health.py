@@ -40,6 +40,7 @@ class ExpectedSchema(Schema):
         allow_none=True,
         metadata={"description": "And for no less than this between the first and the last"},
     )
+    max_jumped_share = share("Of a run's prices; with more a run is `partial`: `prices_shifted`")
     read_every_seconds = fields.Integer(
         allow_none=True,
         metadata={"description": "It is read no more often; null: each time it has its turn"},

@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from tests.fakes.prices import Priced, standing
 from worker.identity import resolver
+from worker.identity.corroboration import Standing
 from worker.identity.evidence import Candidate, Name, Resolution
 
 VALUES = ("price_usd", "market_cap_usd", "volume_24h_usd", "circulating_supply")
@@ -238,7 +240,14 @@ class Model:
             )
             for n, each in enumerate(told)
         ]
-        return told, resolver.resolve(found, [])
+        observed: dict[Key, list[Priced]] = {}
+        for record in self.records:
+            observed.setdefault(record.key, []).append((record.observed_at, record.values[0]))
+
+        def prices(one: Candidate, other: Candidate) -> Standing:
+            return standing(observed[one.ref], observed[other.ref])
+
+        return told, resolver.resolve(found, [], prices)
 
     def clusters(self) -> list[list[Told]]:
         """Which listings are one asset, each list in the order of source and external id."""

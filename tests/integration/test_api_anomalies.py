@@ -166,20 +166,29 @@ def test_the_last_twenty_good_runs_are_looked_at_and_no_others(client, engine):
     assert (told["median"], told["mad"], told["earlier_runs"]) == (1000, 0, 20)
 
 
-def test_with_fewer_than_five_good_runs_before_it_a_run_is_not_judged(client, engine):
+def test_one_earlier_run_is_enough_for_what_vanished_or_jumped_and_five_for_the_rest(
+    client, engine
+):
     with engine.begin() as conn:
-        history(conn, runs=LEAST_HISTORY - 1)
-        early = add(conn, fetched=1, new=1)
-        late = add(conn, fetched=1, new=1)
+        first = add(conn)
+        early = add(conn, fetched=100, new=1, rejected=50, prices_jumped=900, ids_replaced=60)
 
-    assert client.get(f"/runs/{early}").json["data"]["anomalies"] is None
-    assert client.get(f"/runs/{late}").json["data"]["anomalies"] != []
+    def fired(run: int) -> list[str] | None:
+        found = client.get(f"/runs/{run}").json["data"]["anomalies"]
+        return found if found is None else [each["rule"] for each in found]
+
+    assert fired(first) is None
+    assert fired(early) == ["volume", "jumping", "vanished"]
     assert client.get("/runs/anomalies").json["data"]["examined"] == {
-        "runs": 6,
+        "runs": 2,
         "judged": 1,
-        "newest_run_id": late,
-        "oldest_run_id": 1,
+        "newest_run_id": early,
+        "oldest_run_id": first,
     }
+    with engine.begin() as conn:
+        history(conn, runs=LEAST_HISTORY - 2)
+        late = add(conn, fetched=1000, new=10)
+    assert fired(late) == ["frozen"]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +224,8 @@ def test_a_run_that_came_to_its_end_is_judged_however_it_ended(client, engine):
         "fewer_than_listed",
         "more_rejects",
         "frozen",
+        "ids_changed",
+        "prices_shifted",
         "differing_rows",
         "drift",
     ]

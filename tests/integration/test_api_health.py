@@ -247,6 +247,7 @@ def test_what_is_expected_of_a_source_is_shown(client):
         "max_reject_rise": 0.02,
         "max_unchanged_seconds": 1800,
         "min_new_share": 0.01,
+        "max_jumped_share": 0.5,
         "read_every_seconds": None,
         "delisted_after_snapshots": 3,
         "delisted_after_seconds": 6 * 3600,

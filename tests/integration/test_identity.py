@@ -194,13 +194,21 @@ def test_the_slug_of_an_asset_that_is_gone_goes_to_no_other_coin(engine: Engine)
     assert slugs(engine) == ["bitcoin", "gold", "gold~gold-2"]  # back to the coin that it was of
 
 
+def day(hour: int) -> str:
+    return f"2026-01-02T{hour}:00:00.000Z"
+
+
 def test_a_link_that_prices_break_is_told_with_both_listings_and_why(engine: Engine):
     load(engine, COINGECKO, market("coin-a", "coa", "Coin A", 1, market_cap=None))
     load(engine, COINPAPRIKA, ticker("coa-coin-a", "COA", "Coin A", 1))
     assert len(clusters(engine)) == 1
 
     with capture_logs() as logs:
-        load(engine, COINPAPRIKA, ticker("coa-coin-a", "COA", "Coin A", 900, LATER))
+        for hour in (15, 18, 22):
+            load(
+                engine, COINGECKO, market("coin-a", "coa", "Coin A", 1, day(hour), market_cap=None)
+            )
+            load(engine, COINPAPRIKA, ticker("coa-coin-a", "COA", "Coin A", 900, day(hour)))
 
     assert len(clusters(engine)) == 2
     (warning,) = [each for each in logs if "broken" in each["event"]]
@@ -211,7 +219,7 @@ def test_a_link_that_prices_break_is_told_with_both_listings_and_why(engine: Eng
         assert conn.scalars(select(matches.c.verdict)).all() == ["review"]
     assert not verify(engine).findings
 
-    load(engine, COINGECKO, market("coin-a", "coa", "Coin A", 901, LATER, market_cap=None))
+    load(engine, COINGECKO, market("coin-a", "coa", "Coin A", 901, day(22), market_cap=None))
 
     assert len(clusters(engine)) == 1
     assert not verify(engine).findings

@@ -8,13 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
-from shared.tables import listings
+from shared.tables import listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.integration.test_identity import clusters
 from worker.identity.accords import accords
 from worker.identity.corroboration import (
     compare_market_caps,
-    compare_prices,
     compare_supplies,
 )
 from worker.identity.evidence import Candidate
@@ -85,8 +84,7 @@ def test_accords_in_sql_are_those_in_python(engine: Engine, pairs):
                 for name in ("observed_at", *NUMBERS)
             }
             expected = [
-                WORDS[compare(mine, its)]
-                for compare in (compare_prices, compare_market_caps, compare_supplies)
+                WORDS[compare(mine, its)] for compare in (compare_market_caps, compare_supplies)
             ]
             assert conn.scalar(stmt, values) == f"({','.join(map(str, expected))})"
 
@@ -100,17 +98,16 @@ def test_prices_that_come_apart_or_together_are_decided_anew_by_the_batch(engine
     supplies = {"circulating_supply": None, "market_cap": None}
     coin = ("bitcoin", "btc", "Bitcoin")
 
-    def at(minute: int) -> str:
-        return f"2026-01-02T12:{minute:02}:00.000Z"
-
-    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 100))
-    for minute, price, agree, size in [
+    for day, price, agree, size in [
         (1, 101, "agree", 1),
-        (2, 150, "unknown", 1),
-        (3, 1000, None, 2),
-        (4, 99, "agree", 1),
+        (2, 150, "agree", 1),
+        (3, 1000, "agree", 1),
+        (4, 1000, "agree", 1),
+        (5, 1000, None, 2),
+        (6, 99, "agree", 1),
     ]:
-        load(engine, COINGECKO, market(*coin, price, at(minute), **supplies))
+        load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 100, DAYS[day]))
+        load(engine, COINGECKO, market(*coin, price, DAYS[day], **supplies))
 
         assert len(clusters(engine)) == size
         assert prices(engine) == {agree}
@@ -118,21 +115,22 @@ def test_prices_that_come_apart_or_together_are_decided_anew_by_the_batch(engine
 
 
 def test_files_of_two_providers_that_come_apart_in_one_batch_are_decided_anew(engine: Engine):
-    def rows(minute: int, *prices: int) -> list[bytes]:
+    def rows(hour: int, *prices: int) -> list[bytes]:
         made = []
         for name, price in zip(("a:bitcoin", "b:bitcoin"), prices, strict=True):
             document = json.loads(row(name, price=str(price)))
-            document["row"]["last_updated"] = f"2026-01-02T12:{minute:02}:00Z"
+            document["row"]["last_updated"] = f"2026-01-02T{hour}:00:00Z"
             made.append(json.dumps(document).encode())
         return made
 
-    load(engine, CSV, *rows(0, 100, 100))
+    load(engine, CSV, *rows(12, 100, 100))
     assert prices(engine) == {"agree"}
 
-    # Each alone would still agree with what the other was.
-    load(engine, CSV, *rows(1, 106, 95))
+    # Neither alone would differ from what the other was.
+    load(engine, CSV, *rows(15, 150, 70))
 
-    assert prices(engine) == {"unknown"}
+    with engine.connect() as conn:
+        assert conn.scalars(select(matches.c.prices)).all() == ["disputed"]
     assert verify(engine).findings == ()
 
 

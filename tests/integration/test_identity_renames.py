@@ -146,7 +146,10 @@ def test_a_price_is_compared_with_who_was_called_the_same(engine: Engine):
     for source, record in TWO_CALLED_ONE:
         load(engine, source, record)
 
-    load(engine, COINPAPRIKA, ticker("nano-nano", "NANO", "Nano", 9, DAYS[4]))
+    for hour in ("T12", "T16", "T20"):
+        at = DAYS[4].replace("T12", hour)
+        load(engine, COINGECKO, market("nano", "xno", "Nano", 1, at))
+        load(engine, COINPAPRIKA, ticker("nano-nano", "NANO", "Nano", 9, at))
 
     with engine.connect() as conn:
         [match] = conn.execute(select(matches)).all()

@@ -59,7 +59,7 @@ def test_a_price_jumps_to_more_than_twice_or_less_than_half_of_the_older(
     assert prices(engine) == counted
 
 
-def test_only_a_newer_record_of_a_known_listing_is_compared(engine: Engine):
+def test_only_a_record_of_a_known_listing_that_is_no_older_is_compared(engine: Engine):
     load(engine, COINGECKO, coin(100, NOON))
 
     load(engine, COINGECKO, coin(1, EARLIER))
@@ -69,7 +69,7 @@ def test_only_a_newer_record_of_a_known_listing_is_compared(engine: Engine):
     assert prices(engine) == (0, 0)
 
     load(engine, COINGECKO, *(coin(price, NOON) for price in (1, 2, 3)))
-    assert prices(engine) == (0, 0)
+    assert prices(engine) == (1, 1)
 
 
 def test_of_each_listing_the_newest_record_of_a_batch_is_compared(engine: Engine):

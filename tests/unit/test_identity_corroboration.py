@@ -3,7 +3,11 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes.listings import NOON, listing
-from worker.identity.corroboration import compare_market_caps, compare_prices, compare_supplies
+from worker.identity.corroboration import (
+    compare_market_caps,
+    compare_newest_prices,
+    compare_supplies,
+)
 
 
 def priced(price, at=NOON):
@@ -24,15 +28,16 @@ def priced(price, at=NOON):
     ],
 )
 def test_prices_agree_within_a_tenth_and_differ_beyond_twice(one, other, accord):
-    assert compare_prices(priced(one), priced(other)) == accord
-    assert compare_prices(priced(other), priced(one)) == accord
+    assert compare_newest_prices(priced(one), priced(other)).accord == accord
+    assert compare_newest_prices(priced(other), priced(one)).accord == accord
 
 
 def test_prices_are_compared_at_nearly_the_same_time_only():
     hour = timedelta(hours=1)
 
-    assert compare_prices(priced("1"), priced("9", NOON + hour)) == "differ"
-    assert compare_prices(priced("1"), priced("9", NOON + hour + timedelta(seconds=1))) == "unknown"
+    assert compare_newest_prices(priced("1"), priced("9", NOON + hour)).accord == "differ"
+    later = priced("9", NOON + hour + timedelta(seconds=1))
+    assert compare_newest_prices(priced("1"), later).accord == "unknown"
 
 
 def test_market_caps_of_sources_that_count_otherwise_do_not_differ():
@@ -69,5 +74,8 @@ def test_supplies_agree_where_they_are_telling(one, other, accord):
 def test_no_digit_of_a_long_price_is_rounded_away():
     tenth_more = "11" + "0" * 59
 
-    assert compare_prices(priced("1" + "0" * 60), priced(tenth_more)) == "agree"
-    assert compare_prices(priced("1" + "0" * 60), priced(tenth_more[:-1] + "1")) == "unknown"
+    assert compare_newest_prices(priced("1" + "0" * 60), priced(tenth_more)).accord == "agree"
+    assert (
+        compare_newest_prices(priced("1" + "0" * 60), priced(tenth_more[:-1] + "1")).accord
+        == "unknown"
+    )

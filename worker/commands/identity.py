@@ -194,7 +194,10 @@ def identity_review(settings: Settings, limit: int, as_json: bool) -> None:
     for review in reviews:
         one, other = review["one"], review["other"]
         why = review["evidence"].get("why", "-")
-        click.echo(f"{review['method']}, score {review['score']}; not linked: {why}")
+        state = f"not linked: {why}"
+        if review["verdict"] == "linked":
+            state = "linked, though prices differ now"
+        click.echo(f"{review['method']}, score {review['score']}; {state}")
         _show_side_by_side([one, other], without=_BY_WHICH)
         click.echo(f"  {_told({k: v for k, v in review['evidence'].items() if k != 'why'})}")
         mine, its = (shlex.join([each["source"], each["external_id"]]) for each in (one, other))

@@ -1,12 +1,12 @@
-"""In SQL, whether the values of two listings agree: the twin of `corroboration`.
+"""In SQL, whether market caps and supplies of two listings agree: the twin of `corroboration`.
 
-So that a batch finds, in one statement, of which listings it has to decide anew.
+So that a batch finds, in one statement, of which listings it has to decide anew. What prices say is
+kept beside the pairs (`pairs.sql`).
 """
 
 from worker.identity.corroboration import (
     AGREE_WITHIN,
     CAPS_DIFFER_BEYOND,
-    DIFFER_BEYOND,
     NEAR,
     SUPPLIES_AGREE_WITHIN,
     SUPPLIES_DIFFER_BEYOND,
@@ -15,8 +15,8 @@ from worker.identity.corroboration import (
 SUPPLIES = ("circulating_supply", "total_supply", "max_supply")
 
 
-def accords(one: str, other: str) -> tuple[str, str, str]:
-    """Write the accords of the rows by these two names: of prices, of market caps, of supplies.
+def accords(one: str, other: str) -> tuple[str, str]:
+    """Write the accords of the rows by these two names: of market caps, of supplies.
 
     1 where they agree, -1 where they differ, 0 where that is not known.
     """
@@ -25,15 +25,10 @@ def accords(one: str, other: str) -> tuple[str, str, str]:
         f" - least({one}.observed_at, {other}.observed_at)"
         f" <= interval '{NEAR.total_seconds():.0f} seconds'"
     )
-    price = _accord(f"{one}.price_usd", f"{other}.price_usd", AGREE_WITHIN, DIFFER_BEYOND)
     cap = _accord(
         f"{one}.market_cap_usd", f"{other}.market_cap_usd", AGREE_WITHIN, CAPS_DIFFER_BEYOND
     )
-    return (
-        f"CASE WHEN {near} THEN coalesce({price}, 0) ELSE 0 END",
-        f"CASE WHEN {near} THEN coalesce({cap}, 0) ELSE 0 END",
-        _supplies(one, other),
-    )
+    return f"CASE WHEN {near} THEN coalesce({cap}, 0) ELSE 0 END", _supplies(one, other)
 
 
 def accords_change(before: tuple[str, str], after: tuple[str, str]) -> str:
@@ -41,14 +36,14 @@ def accords_change(before: tuple[str, str], after: tuple[str, str]) -> str:
 
     Supplies, which are the dearest to compare, only where one of them changed.
     """
-    price, cap, supplies = (
+    cap, supplies = (
         f"{was} <> {is_}" for was, is_ in zip(accords(*before), accords(*after), strict=True)
     )
     had, has = (
         ", ".join(f"{row}.{supply}" for row in rows for supply in SUPPLIES)
         for rows in (before, after)
     )
-    return f"({price} OR {cap} OR ({had}) IS DISTINCT FROM ({has}) AND {supplies})"
+    return f"({cap} OR ({had}) IS DISTINCT FROM ({has}) AND {supplies})"
 
 
 def _accord(one: str, other: str, within: object, beyond: object) -> str:

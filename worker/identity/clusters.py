@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 
-from worker.identity.corroboration import compare_prices, compare_supplies
+from worker.identity.corroboration import compare_supplies
 from worker.identity.evidence import Ref
 from worker.identity.judging import Pair
 from worker.identity.known import Known, contract_relation
@@ -99,7 +99,7 @@ def _prices_forbid(one: Cluster, other: Cluster) -> bool:
     """Say whether a price contradicts and nothing speaks for the two: no price, no supply."""
     accords = set()
     for mine, its in product(one.members, other.members):
-        accords.add(compare_prices(mine.candidate, its.candidate))
+        accords.add(mine.compare_prices(its).accord)
         if compare_supplies(mine.candidate, its.candidate) == "agree":
             return False
     return "differ" in accords and "agree" not in accords

@@ -1,15 +1,27 @@
 """Whether the values of two listings agree: prices, market caps, supplies."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
-from typing import Literal
+from typing import NamedTuple
 
-from worker.identity.evidence import Candidate, Prices
+from worker.identity.evidence import Accord, Candidate
 
-Accord = Literal["agree", "differ", "unknown"]
+
+class Standing(NamedTuple):
+    """What the prices of two listings say by all that was observed of them.
+
+    Where they differ now and that does not last yet, the accord is what they said before.
+    """
+
+    accord: Accord
+    is_disputed: bool = False
+
+
+PriceComparison = Callable[[Candidate, Candidate], Standing]
 
 NEAR = timedelta(hours=1)
-"""Prices and market caps are compared when observed no further apart than this."""
+"""Market caps are compared when observed no further apart than this."""
 AGREE_WITHIN = Decimal("1.1")
 DIFFER_BEYOND = 2
 """Sources may be a tenth apart on one coin; a price twice another's is another coin's, or wrong."""
@@ -17,20 +29,27 @@ CAPS_DIFFER_BEYOND = 10
 SUPPLIES_AGREE_WITHIN = Decimal("1.005")
 SUPPLIES_DIFFER_BEYOND = 10
 
+LASTING = timedelta(hours=6)
+LASTING_CELLS = 5
+"""Prices that had not differed contradict a link after so long, and in so many cells, of nothing
+but differing. An instant is in two cells at most: so these are three instants at least."""
+FEWEST_SHARED = 10
+"""A contradiction that most pairs of a source, and so many, came to at once is its own fault."""
+
 # Wide enough that no product of two stored numbers is rounded: the SQL twin does not round either.
 _EXACT = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _ROUND = Context(prec=2, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
-def compare_prices(one: Candidate, other: Candidate) -> Prices:
-    """Say whether two listings' newest prices agree; its twin in SQL is in `identity.sql`.
+def compare_newest_prices(one: Candidate, other: Candidate) -> Standing:
+    """Compare two listings of which nothing but their newest prices is known.
 
     Unknown where one is missing or zero, where they were observed more than `NEAR` apart, and
     between `AGREE_WITHIN` and `DIFFER_BEYOND`.
     """
     if abs(one.observed_at - other.observed_at) > NEAR:
-        return "unknown"
-    return _compare(one.price_usd, other.price_usd, AGREE_WITHIN, DIFFER_BEYOND)
+        return Standing("unknown")
+    return Standing(_compare(one.price_usd, other.price_usd, AGREE_WITHIN, DIFFER_BEYOND))
 
 
 def compare_market_caps(one: Candidate, other: Candidate) -> Accord:

@@ -13,11 +13,14 @@ from sqlalchemy import Connection, Row
 
 from worker.identity import resolver
 from worker.identity.blocks import read_block
-from worker.identity.evidence import Match
+from worker.identity.evidence import Candidate, Match, Resolution
 from worker.identity.names import slugify
+from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs
 from worker.statements import read_statements
 
 STATEMENTS = read_statements("identity.sql")
+
+MOST_ROUNDS = 3
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +46,9 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
 
 
 def create_touched_keys(conn: Connection) -> None:
-    """Create the temporary table of symbols and names to decide on; again changes nothing."""
+    """Create the temporary tables of what to decide on; again changes nothing."""
     conn.execute(STATEMENTS["create_touched_keys"])
+    create_due_pairs(conn)
 
 
 def touch_every_key(conn: Connection) -> None:
@@ -53,17 +57,39 @@ def touch_every_key(conn: Connection) -> None:
 
 
 def decide_on_all(conn: Connection) -> None:
-    """Fill `decisions` with what the rule says of every listing, and act on none of it."""
+    """Fill `decisions` with what the rule says of every listing, and act on none of it.
+
+    The pairs that it rests on are compared from the beginning, in `pairs_anew`.
+    """
     create_touched_keys(conn)
     touch_every_key(conn)
-    _decide(conn)
+    _decide(conn, ANEW)
 
 
-def _decide(conn: Connection) -> None:
+def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], Resolution]:
+    """Resolve what hangs together with `touched_keys`, by prices that `table` keeps.
+
+    The pairs that it asks for are then those in the table. Which contradictions most pairs share
+    may change with them, and what is to be decided with that.
+    """
+    for _ in range(MOST_ROUNDS):
+        candidates, rulings = read_block(conn)
+        comparisons = Comparisons(conn, table)
+        while True:
+            comparisons.start()
+            resolution = resolver.resolve(candidates, rulings, comparisons)
+            if not comparisons.add_missing():
+                break
+        comparisons.delete_unasked()
+        if not comparisons.mark_shared():
+            break
+    return candidates, resolution
+
+
+def _decide(conn: Connection, table: str = KEPT) -> None:
     """Resolve what hangs together with `touched_keys`; fill `decisions` and `thought`."""
     conn.execute(STATEMENTS["create_decisions"])
-    candidates, rulings = read_block(conn)
-    resolution = resolver.resolve(candidates, rulings)
+    candidates, resolution = _resolve_block(conn, table)
     strongest: dict[int, Match] = {}
     linked = [match for match in resolution.matches if match.verdict == "linked"]
     refs = {candidate.listing_id: candidate.ref for candidate in candidates}

@@ -28,7 +28,8 @@ Method = Literal[
     "name_and_slug",
     "former_name",
 ]
-Prices = Literal["agree", "differ", "unknown"]
+Accord = Literal["agree", "differ", "unknown"]
+Prices = Literal[Accord, "disputed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Candidate:
     """(chain, address), in the form in which they are compared."""
     names: frozenset[Name] = frozenset()
     """All that it was ever called, what it is called now among them."""
+    is_pending: bool = False
+    """Its id came in place of another one with most ids of its source: only a ruling links it."""
 
     @property
     def ref(self) -> Ref:

@@ -152,7 +152,7 @@ def _spells(listing: Known) -> Iterator[Spell]:
     candidate = listing.candidate
     first: dict[tuple[str, str], tuple[datetime, Known]] = {}
     for name in sorted(candidate.names, key=lambda name: (name.since, name.symbol, name.name)):
-        called = Known(replace(candidate, symbol=name.symbol, name=name.name))
+        called = Known(replace(candidate, symbol=name.symbol, name=name.name), listing.prices)
         first.setdefault((called.symbol_key, called.name_key), (name.since, called))
     present = listing.symbol_key, listing.name_key
     first.setdefault(present, (candidate.observed_at, listing))

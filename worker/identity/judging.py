@@ -7,11 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from worker.identity.corroboration import (
-    compare_market_caps,
-    compare_prices,
-    compare_supplies,
-)
+from worker.identity.corroboration import Standing, compare_market_caps, compare_supplies
 from worker.identity.evidence import Match, Method
 from worker.identity.known import Known, contract_relation, name_relation, symbol_relation
 from worker.identity.names import comparable_name, slugify
@@ -91,13 +87,17 @@ class Pair:
             "symbols": symbol_relation(one, other),
             "names": name_relation(one, other),
             "contracts": contract_relation(mine.contracts, its.contracts),
-            "prices": compare_prices(mine, its),
+            "prices": self.prices.accord,
             "market_caps": compare_market_caps(mine, its),
             "supplies": compare_supplies(mine, its),
         }
         if one.slug and other.slug:
             found["slugs"] = "same" if one.slug == other.slug else "different"
         return found
+
+    @cached_property
+    def prices(self) -> Standing:
+        return self.one.compare_prices(self.other)
 
     @property
     def says_symbol_twice(self) -> bool:
@@ -150,13 +150,15 @@ class Pair:
             evidence["was"] = dict(zip(("symbol", "name"), self.was, strict=True))
         if why:
             evidence["why"] = why
+        if self.prices.is_disputed:
+            evidence["disputed"] = True
         return Match(
             listing_id=self.one.candidate.listing_id,
             other_listing_id=self.other.candidate.listing_id,
             method=_METHODS[self.ground],
             score=(1 - self.doubt).quantize(_THOUSANDTH),
             verdict="review" if why else "linked",
-            prices=compare_prices(self.one.candidate, self.other.candidate),
+            prices="disputed" if self.prices.is_disputed else self.prices.accord,
             evidence=evidence,
         )
 

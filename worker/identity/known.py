@@ -1,5 +1,6 @@
 """A listing with what its names come to, and how the names and contracts of two compare."""
 
+from worker.identity.corroboration import PriceComparison, Standing
 from worker.identity.evidence import Candidate
 from worker.identity.names import (
     comparable_name,
@@ -34,11 +35,12 @@ SOFT_WORDS = frozenset(
 
 
 class Known:
-    """A candidate with what its names come to."""
+    """A candidate with what its names come to, and how its prices compare with another's."""
 
-    def __init__(self, candidate: Candidate) -> None:
+    def __init__(self, candidate: Candidate, prices: PriceComparison) -> None:
         symbol, name = candidate.symbol, candidate.name
         self.candidate = candidate
+        self.prices = prices
         self.ref = candidate.ref
         self.side = candidate.side
         self.symbol_key = normalise(symbol)
@@ -52,6 +54,9 @@ class Known:
         self.kinds = find_kinds(self.symbol_key, self.name_key, slug)
         self.versions = find_versions(self.name_key, slug)
         self.common_words = frozenset(split_words(name, symbol)) - self.tokens
+
+    def compare_prices(self, other: "Known") -> Standing:
+        return self.prices(self.candidate, other.candidate)
 
 
 def symbol_relation(one: Known, other: Known) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select, tuple_
 
 from shared.tables import (
     assets,
@@ -16,6 +16,7 @@ from shared.tables import (
     matches,
     retirements,
 )
+from worker.identity.corroboration import DIFFER_BEYOND, NEAR
 
 l, a = listings.c, assets.c  # noqa: E741
 SHOWN = (
@@ -106,15 +107,39 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
     }
 
 
+def _contradicted() -> Select[tuple[int, int]]:
+    """Find pairs that are linked though their newest prices, of one hour, differ.
+
+    A price that was right within that hour keeps them from being disputed yet.
+    """
+    m, one, other = matches.alias("pair"), listings.alias("one"), listings.alias("other")
+    mine, its = one.c.price_usd, other.c.price_usd
+    newer = func.greatest(one.c.observed_at, other.c.observed_at)
+    older = func.least(one.c.observed_at, other.c.observed_at)
+    return (
+        select(m.c.listing_id, m.c.other_listing_id)
+        .join(one, one.c.id == m.c.listing_id)
+        .join(other, other.c.id == m.c.other_listing_id)
+        .where(
+            m.c.verdict == "linked",
+            func.least(mine, its) > 0,
+            func.greatest(mine, its) > DIFFER_BEYOND * func.least(mine, its),
+            newer - older <= NEAR,
+        )
+    )
+
+
 def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
     """Read the pairs that wait for a decision, the largest market cap first.
 
-    `one` is the listing in doubt, `other` the one that it may be.
+    `one` is the listing in doubt, `other` the one that it may be. Among them are those that are one
+    asset, while their prices contradict that.
     """
     m = matches.c
     pair = l.id.in_([m.listing_id, m.other_listing_id])
     cap = select(func.max(l.market_cap_usd)).where(pair).correlate(matches).scalar_subquery()
-    stmt = select(matches).where(m.verdict == "review")
+    contradicted = tuple_(m.listing_id, m.other_listing_id).in_(_contradicted())
+    stmt = select(matches).where(or_(m.verdict == "review", m.prices == "disputed", contradicted))
     stmt = stmt.order_by(cap.desc().nulls_last(), m.listing_id, m.other_listing_id).limit(limit)
     rows = conn.execute(stmt).all()
     ids = {id_ for row in rows for id_ in (row.listing_id, row.other_listing_id)}
@@ -127,6 +152,7 @@ def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
     return [
         {
             "method": row.method,
+            "verdict": row.verdict,
             "score": row.score,
             "prices": row.prices,
             "evidence": row.evidence,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from worker.identity.clusters import BY_IDENTIFIER, Clusters
+from worker.identity.corroboration import PriceComparison, compare_newest_prices
 from worker.identity.evidence import Candidate, Match, Ref, Resolution, Ruling
 from worker.identity.former import (
     FormerPair,
@@ -25,22 +26,29 @@ __all__ = ["resolve"]
 CONTESTED = "former_namesake"
 
 
-def resolve(candidates: Sequence[Candidate], rulings: Sequence[Ruling]) -> Resolution:
+def resolve(
+    candidates: Sequence[Candidate],
+    rulings: Sequence[Ruling],
+    prices: PriceComparison = compare_newest_prices,
+) -> Resolution:
     """Join listings on evidence, the strongest first, and say of each pair why or why not.
 
     Each listing is in just one cluster. No cluster joins what a ruling keeps apart, unless a
-    correction overrules a crosswalk on that very pair.
+    correction overrules a crosswalk on that very pair. The answer depends on no price but by what
+    `prices` says of the pairs that it is asked about.
     """
-    listings = sorted((Known(candidate) for candidate in candidates), key=lambda known: known.ref)
+    listings = [Known(candidate, prices) for candidate in candidates]
+    listings.sort(key=lambda known: known.ref)
     same, apart = _settle_rulings(rulings, {listing.ref: listing for listing in listings})
     clusters = Clusters(listings, apart)
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
-    outcomes.take(pair_by_contract(listings, clusters.number))
-    formers = find_former_pairs(listings, clusters.number)
+    compared = [listing for listing in listings if not listing.candidate.is_pending]
+    outcomes.take(pair_by_contract(compared, clusters.number))
+    formers = find_former_pairs(compared, clusters.number)
     contested = _Contested(formers)
-    outcomes.take(contested.mark(pair_by_names(listings, clusters.number)))
-    outcomes.take(contested.mark(pair_across_symbols(listings, clusters.number)))
+    outcomes.take(contested.mark(pair_by_names(compared, clusters.number)))
+    outcomes.take(contested.mark(pair_across_symbols(compared, clusters.number)))
     outcomes.take(former.pair for former in formers)
     outcomes.take(contested.settle(clusters))
     linked, doubted = [], []
