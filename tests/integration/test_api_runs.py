@@ -198,7 +198,7 @@ def test_a_run_shows_its_counts_rates_times_and_checkpoints(client, engine):
         "cursor_after": None,
         "previous_run_id": before,
         "next_run_id": after,
-        "anomalies": None,
+        "anomalies": [],
     }
     assert shown.headers.getlist("Link") == [
         f'</runs/{before}>; rel="prev"',
