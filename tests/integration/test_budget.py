@@ -232,7 +232,7 @@ def test_a_source_without_a_run_of_its_own_is_as_large_as_its_listings(engine):
         conn.execute(A_LISTING_EACH)
         (usage,) = read_usage(conn, [COINGECKO])
 
-    assert usage.requests_a_pass == 3
+    assert usage.requests_a_pass == 4
 
 
 def test_what_was_used_in_an_earlier_month_is_not_used_in_this(engine):

@@ -26,9 +26,9 @@ def paprika(price: object, at: str) -> bytes:
     return ticker("pol-polygon", "POL", "Polygon", price, at)
 
 
-def from_file(price: str, at: str, namespace: str = "") -> bytes:
+def from_file(price: str, at: str, namespace: str = "", **cells: str) -> bytes:
     document = json.loads(row("polygon", "POL", "Polygon", price))
-    document["row"] |= {"last_updated": at}
+    document["row"] |= {"last_updated": at, **cells}
     if namespace:
         document["declared"] = {"namespace": namespace}
     return json.dumps(document).encode()
@@ -90,7 +90,7 @@ def test_a_listing_whose_newest_record_says_null_says_null(engine: Engine, clien
 def test_an_older_listing_of_another_file_does_not_fill_in(engine: Engine, client: FlaskClient):
     old = "2011-09-13T13:00:00.000Z"
     load(engine, CSV, from_file("4.39", old, "minutes"))
-    load(engine, CSV, from_file("", "2020-10-13T00:00:00.000Z"))
+    load(engine, CSV, from_file("", "2020-10-13T00:00:00.000Z", volume_24h_usd="10"))
 
     assert [
         (asset["price_usd"], asset["price_observed_at"])
