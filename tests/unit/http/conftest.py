@@ -1,0 +1,44 @@
+"""What the tests of the HTTP client share: a server, a clock and a client."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes.http_client import FAST, KEY, Clock
+from tests.fakes.turns import MemoryTurns
+from tests.fakes.upstream import Upstream
+from worker.http import Http
+from worker.sources.base import Request
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream(assets=3) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def http(clock: Clock, stop: threading.Event) -> Iterator[Http]:
+    with Http("coingecko", MemoryTurns(FAST, clock), stop, clock=clock, wait=clock.wait) as made:
+        clock.pauses.clear()
+        yield made
+
+
+@pytest.fixture
+def markets(upstream: Upstream) -> Request:
+    return Request(
+        f"{upstream.coingecko_url}/coins/markets",
+        {"vs_currency": "usd", "page": "1"},
+        {"x-cg-demo-api-key": KEY},
+    )

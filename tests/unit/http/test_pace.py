@@ -1,0 +1,105 @@
+"""The interval that HTTP requests keep to the ones before them."""
+
+import threading
+
+import pytest
+
+from shared.errors import RetryableError
+from tests.fakes import upstream as says
+from tests.fakes.http_client import FAST
+from tests.fakes.turns import MemoryTurns
+from worker.http import Http
+
+
+def test_requests_keep_an_even_distance(stop, clock, markets):
+    with Http("coingecko", MemoryTurns(5, clock), stop, clock=clock, wait=clock.wait) as http:
+        http(markets)
+        http(markets)
+        clock.now += 7
+        http(markets)
+        clock.now += 600
+        http(markets)
+        http(markets)
+
+    assert clock.pauses == [12, 5, 12]
+
+
+def test_a_retry_takes_its_turn_like_any_request(upstream, stop, clock, markets):
+    upstream.answers(says.status(500))
+
+    with Http("coingecko", MemoryTurns(5, clock), stop, clock=clock, wait=clock.wait) as http:
+        http(markets)
+
+    assert sum(clock.pauses) == pytest.approx(12)
+
+
+def test_a_pause_that_the_source_asked_for_is_passed_on_to_its_turns(
+    upstream, stop, clock, markets
+):
+    upstream.answers(says.rate_limited(seconds=119)).then(says.status(503, Retry_After="7"))
+    turns = MemoryTurns(FAST, clock)
+
+    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+        http(markets)
+
+    assert turns.deferred == [119, 7]
+
+
+def test_a_turn_that_is_further_off_than_a_run_waits_is_not_waited_for(
+    upstream, stop, clock, markets
+):
+    turns = MemoryTurns(FAST, clock)
+    turns.defer(181)
+
+    with (
+        Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
+        pytest.raises(RetryableError, match=r"not asked.* 181 s more.* try again after 2") as no,
+    ):
+        http(markets)
+
+    assert no.value.code == "rate_limited"
+    assert not upstream.asked
+    assert clock.pauses == []
+    assert http.requests == 0
+
+
+def test_a_turn_that_was_put_off_during_the_wait_is_waited_for_again(stop, clock, markets):
+    turns = MemoryTurns(5, clock)
+
+    def wait(seconds: float) -> None:
+        if not clock.pauses:
+            turns.defer(100)  # another process was told to wait
+        clock.wait(seconds)
+
+    with Http("coingecko", turns, stop, clock=clock, wait=wait) as http:
+        http(markets)
+        http(markets)
+
+    assert clock.pauses == [12, 88]
+
+
+def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
+    with Http("coingecko", MemoryTurns(1), stop) as http:
+        http(markets)
+        threading.Timer(0.05, stop.set).start()
+
+        with pytest.raises(RetryableError, match="stopped before it was answered") as no:
+            http(markets)
+
+    assert no.value.code == "stopped"
+    assert len(upstream.asked) == 1
+
+
+def test_once_told_to_stop_no_turn_is_taken_for_what_is_not_sent(upstream, stop, clock, markets):
+    turns = MemoryTurns(5, clock)
+    stop.set()
+
+    with (
+        Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
+        pytest.raises(RetryableError) as no,
+    ):
+        http(markets)
+
+    assert no.value.code == "stopped"
+    assert not upstream.asked
+    assert turns.take() == 0
