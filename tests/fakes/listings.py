@@ -30,6 +30,10 @@ def listing(ref: str, symbol: str, name: str, **values: Any) -> Candidate:
     return Candidate(number, source, external_id, symbol, name, at, **values)
 
 
+def contract(*pairs: tuple[str, str]) -> dict[str, Any]:
+    return {"contracts": pairs}
+
+
 def ruling(one: Candidate, other: Candidate, *, same: bool, origin: Any = "correction") -> Ruling:
     return Ruling(one.ref, other.ref, same, origin)
 

@@ -1,0 +1,34 @@
+"""What the tests of the JSON sources share: a server and clients of it."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes.turns import MemoryTurns
+from tests.fakes.upstream import Upstream
+from worker.http import Http
+from worker.sources.coingecko import Coingecko
+from worker.sources.coinpaprika import Coinpaprika
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream(assets=600) as running:
+        yield running
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    with Http("coingecko", MemoryTurns(6_000_000), threading.Event()) as made:
+        yield made
+
+
+@pytest.fixture
+def coingecko(upstream) -> Coingecko:
+    return Coingecko(base_url=upstream.coingecko_url, requests_per_minute=1)
+
+
+@pytest.fixture
+def coinpaprika(upstream) -> Coinpaprika:
+    return Coinpaprika(base_url=upstream.coinpaprika_url, requests_per_minute=1)
