@@ -122,6 +122,15 @@ def database_url(shared_database: SharedDatabase) -> Iterator[URL]:
     shared_database.reset()
 
 
+@pytest.fixture(scope="module")
+def module_database_url(
+    server: RunningServer, maintenance_engine: Engine, template_database: str
+) -> Iterator[URL]:
+    """A migrated database for the tests of one module, which only read what the module loads."""
+    with database_copy(maintenance_engine, server.url, template_database) as url:
+        yield url
+
+
 @pytest.fixture
 def reader_url(database_url: URL) -> URL:
     """The same database as the API's login sees it."""

@@ -3,21 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
-from shared.embedded import READER, RunningServer
-from tests.fakes.databases import database_copy
+from shared.embedded import READER
 from tests.fakes.gunicorn import Gunicorn, serving, until
-
-
-@pytest.fixture(scope="module")
-def module_database_url(
-    server: RunningServer, maintenance_engine: Engine, template_database: str
-) -> Iterator[URL]:
-    """A migrated database for the tests of one module."""
-    with database_copy(maintenance_engine, server.url, template_database) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

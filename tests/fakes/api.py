@@ -9,7 +9,7 @@ from decimal import Decimal
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, Text, cast, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 from api import create_app
 from shared.records import VALUES
@@ -17,6 +17,8 @@ from shared.settings import Settings
 from shared.tables import RAW, assets, checkpoints, listings, observations, runs
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+NOWHERE = make_url("postgresql+psycopg2://reader@127.0.0.1:9/nowhere?connect_timeout=1")
+"""A database that does not exist, for what the API says without one."""
 
 
 class WholeAnswers(FlaskClient):

@@ -18,6 +18,9 @@ OF_EVERY_ANSWER = {*HEADERS, "Content-Encoding", "Content-Length", "Content-Type
 }
 """Headers that say nothing of one route, and that the document leaves out."""
 
+_validators: dict[int, tuple[dict[str, Any], OAS31Validator]] = {}
+"""By the id of a document, which stays with its validator so that no other gets its id."""
+
 
 def read_document() -> dict[str, Any]:
     return create_app(Settings.from_env({})).extensions["openapi"]()
@@ -59,7 +62,16 @@ def closed(schema: Any) -> Any:
 
 
 def validate_value(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    OAS31Validator({**closed(schema), "components": closed(document["components"])}).validate(value)
+    _validator_of(document).evolve(schema=closed(schema)).validate(value)
+
+
+def _validator_of(document: dict[str, Any]) -> OAS31Validator:
+    """Give a validator that resolves references to a document's components, built once."""
+    if id(document) not in _validators:
+        components = {"components": closed(document["components"])}
+        _validators[id(document)] = (document, OAS31Validator(components))
+    _, validator = _validators[id(document)]
+    return validator
 
 
 def check_answer(document: dict[str, Any], path: str, response: TestResponse) -> None:
