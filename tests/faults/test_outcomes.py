@@ -1,101 +1,18 @@
 """A source that fails quietly: each run says so, and so does `/health`, until it is well again."""
 
 import json
-import signal
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
-from shared.settings import SOURCES, Settings
-from tests.fakes.api import api_on
+from shared.settings import SOURCES
+from tests.fakes.answers import empty_list, status
 from tests.fakes.market import Market
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.upstream import Upstream, body, empty_list, status
-from worker.pipeline import Result
+from tests.fakes.scene import SIZE, Scene
 from worker.runs import clear_checkpoint
-from worker.service import Worker
-
-SIZE = 200
-"""Coins: one page of either provider."""
-
-AGE = text(
-    "UPDATE runs SET started_at = started_at - make_interval(mins => :minutes),"
-    " finished_at = finished_at - make_interval(mins => :minutes)"
-)
-
-
-@dataclass
-class Scene:
-    """One source, its worker, and the API on the same database."""
-
-    name: str
-    upstream: Upstream
-    worker: Worker
-    reader_url: URL
-
-    def run(self) -> Result:
-        return self.worker.run(self.name)
-
-    def ran(self) -> tuple[str, str | None]:
-        ending = self.run().ending
-        return ending.outcome, ending.reason
-
-    def moves(self) -> None:
-        """Let every coin's figures move."""
-        self.upstream.market.tick(seconds=1)
-
-    def sells(self, count: int) -> None:
-        """Let the market have so many coins."""
-        self.upstream.market.coins = Market(count, at=self.upstream.market.at).coins
-        self.moves()
-
-    def breaks(self, count: int) -> None:
-        """Let the next answer hold so many records without an id."""
-        self.moves()
-        market = self.upstream.market
-        render = market.ticker if self.name == "coinpaprika" else market.market
-        records = [json.loads(render(coin)) for coin in market.coins]
-        for record in records[:count]:
-            record["id"] = ""
-        self.upstream.answers(body(json.dumps(records).encode()))
-
-    def wait(self, minutes: int) -> None:
-        """Let time pass: what is stored becomes so much older."""
-        with self.worker.engine.begin() as conn:
-            conn.execute(AGE, {"minutes": minutes})
-
-    def health(self) -> dict[str, Any]:
-        """Ask the API for this source's state."""
-        with api_on(self.reader_url, SOURCES=self.name) as client:
-            response = client.get("/health")
-        assert response.status_code == 200
-        [source] = response.json["data"]["sources"]
-        assert response.json["data"]["status"] == source["status"]
-        return source
-
-    def told(self) -> tuple[str, str | None]:
-        health = self.health()
-        return health["status"], health["reason"]
-
-    def started_at(self, run_id: int) -> datetime:
-        with self.worker.engine.connect() as conn:
-            query = text("SELECT started_at FROM runs WHERE id = :id")
-            return conn.execute(query, {"id": run_id}).scalar_one()
-
-
-@pytest.fixture(params=["coinpaprika", "coingecko"])
-def scene(request, database_url: URL, reader_url: URL) -> Iterator[Scene]:
-    with Upstream(assets=0) as upstream:
-        upstream.market = Market(SIZE, at=datetime.now(UTC))
-        settings = Settings.from_env(environ(database_url, upstream))
-        worker = Worker(settings, database_url)
-        yield Scene(request.param, upstream, worker, reader_url)
-        worker.engine.dispose()
 
 
 def test_a_market_that_halves_is_partial_until_it_is_whole_again(scene: Scene):
@@ -232,84 +149,6 @@ def test_reading_everything_again_is_no_freeze(scene: Scene, engine: Engine):
     assert scene.ran() == ("partial", "frozen")
 
 
-def test_a_rise_of_rejects_is_partial_until_it_falls_or_is_accepted(scene: Scene, engine: Engine):
-    for _ in range(3):
-        scene.breaks(2)
-        assert scene.ran() == ("succeeded", None)
-    scene.breaks(6)
-    assert scene.ran() == ("succeeded", None), "a rise of 2 % is within what is declared"
-
-    for _ in range(4):
-        scene.breaks(10)
-        result = scene.run()
-        assert (result.ending.outcome, result.ending.reason) == ("partial", "more_rejects")
-        assert "10 of 200 records were rejected (5.0%) where 1.0%" in str(result.ending.error)
-        assert result.counts.rejected == 10
-    assert scene.told() == ("warn", "more_rejects")
-
-    scene.breaks(2)
-    assert scene.ran() == ("succeeded", None)
-    assert scene.told() == ("pass", None)
-
-    scene.breaks(10)
-    assert scene.ran() == ("partial", "more_rejects")
-    clear_checkpoint(engine, scene.name)
-    for _ in range(4):
-        scene.breaks(10)
-        assert scene.ran() == ("succeeded", None)
-    scene.breaks(15)
-    assert scene.ran() == ("partial", "more_rejects")
-
-
-@pytest.mark.parametrize("scene", ["coingecko"], indirect=True)
-def test_pages_that_did_not_change_count_in_the_usual_share_of_rejects(scene: Scene):
-    scene.sells(300)
-    market = scene.upstream.market
-    last = [json.loads(market.market(coin)) for coin in market.markets("id_asc")[250:]]
-
-    def run(rejected: int) -> Result:
-        for number, record in enumerate(last):
-            record["name"] = "" if number < rejected else "Coin"
-        scene.upstream.answers(body(json.dumps(last).encode()), page=2)
-        return scene.run()
-
-    for _ in range(4):
-        result = run(rejected=4)
-        assert result.ending.outcome == "succeeded"
-    assert result.counts.fetched == 50, "page 1 was not modified"
-
-    error = str(run(rejected=20).ending.error)
-
-    assert "20 of 300 records were rejected (6.7%) where 1.3%" in error
-
-
-@pytest.mark.parametrize("scene", ["coingecko"], indirect=True)
-def test_runs_that_read_the_rest_of_a_snapshot_set_no_standard_for_its_rejects(scene: Scene):
-    scene.sells(600)
-    market = scene.upstream.market
-
-    def first_page_has_rejects() -> None:
-        scene.moves()
-        records = [json.loads(market.market(coin)) for coin in market.markets("id_asc")[:250]]
-        for record in records[:24]:
-            record["id"] = ""
-        scene.upstream.answers(body(json.dumps(records).encode()), page=1)
-
-    for _ in range(4):
-        first_page_has_rejects()
-        scene.upstream.answers(status(404), page=3)
-        assert scene.ran() == ("failed", "not_found")
-        rest = scene.run()
-        assert (rest.counts.fetched, rest.counts.rejected) == (100, 0)
-        assert rest.ending.outcome == "succeeded"
-    first_page_has_rejects()
-
-    whole = scene.run()
-
-    assert (whole.counts.fetched, whole.counts.rejected) == (600, 24)
-    assert whole.ending.outcome == "succeeded"
-
-
 def test_data_of_last_week_with_status_200_is_outdated(scene: Scene):
     scene.upstream.market = Market(SIZE)
 
@@ -336,23 +175,3 @@ def test_status_shows_what_is_expected_of_each_source(database_url: URL, tmp_pat
     assert by_source["csv"]["max_reject_rise"] is None
     table = [line.split() for line in shown.splitlines()]
     assert ["coingecko", "900", "0.90", "0.10", "0.02", "1800", "0.01", "-"] in table
-
-
-def test_the_rejects_of_a_killed_run_are_weighed_by_the_next(
-    engine: Engine, database_url: URL, tmp_path
-):
-    rows = [f"c{n},C{n},Coin {n},{'x' if n % 2 else n},2026-01-02T12:00:00Z" for n in range(40)]
-    file = tmp_path / "prices.csv"
-    file.write_text("\n".join(["id,symbol,name,price_usd,last_updated", *rows, ""]))
-    env = environ(database_url, CSV_PATH=file, ENVIRONMENT="test")
-
-    killed = run_worker("run --once --source csv", {**env, "FAULT": "after_commit"}, tmp_path)
-    weighed = run_worker("run --once --source csv", env, tmp_path)
-    again = run_worker("run --once --source csv", env, tmp_path)
-
-    assert killed.returncode == -signal.SIGKILL
-    assert "too_many_rejects: csv: 20 of 40 records" in weighed.stdout
-    assert "too_many_rejects: csv: nothing new" in again.stdout
-    with engine.begin() as conn:
-        conn.execute(text("UPDATE rejects SET resolved_at = now()"))
-    assert run_worker("run --once --source csv", env, tmp_path).returncode == 0

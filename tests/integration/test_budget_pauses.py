@@ -11,7 +11,8 @@ from sqlalchemy import Engine, insert, select, text, update
 from shared.errors import SourceError
 from shared.settings import Settings
 from shared.tables import request_budgets
-from tests.fakes.upstream import Upstream, rate_limited, status
+from tests.fakes.answers import rate_limited, status
+from tests.fakes.upstream import Upstream
 from worker.budget import Budget, read_usage
 from worker.cli import main
 from worker.sources.coingecko import Coingecko

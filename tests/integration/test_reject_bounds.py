@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from shared.tables import rejects, runs
-from tests.fakes import upstream as says
+from tests.fakes import answers as says
 from tests.fakes.runner import QUICK, Runner
 from tests.fakes.upstream import Upstream
 from worker.rejects import KEPT

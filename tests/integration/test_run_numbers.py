@@ -7,18 +7,10 @@ from sqlalchemy import Engine, select
 
 from shared.runs import PHASES
 from shared.tables import runs
-from tests.fakes.batches import (
-    COINGECKO,
-    EARLIER,
-    LATER,
-    NOON,
-    batch,
-    load,
-    market,
-    open_run,
-)
+from tests.fakes.answers import Answer
+from tests.fakes.batches import COINGECKO, EARLIER, LATER, NOON, batch, load, market, open_run
 from tests.fakes.runner import Runner
-from tests.fakes.upstream import Answer, Upstream
+from tests.fakes.upstream import Upstream
 from worker import store
 from worker.phases import Phases
 

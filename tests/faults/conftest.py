@@ -1,0 +1,24 @@
+"""What the tests of outcomes share: a source whose market a test changes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.engine import URL
+
+from shared.settings import Settings
+from tests.fakes.market import Market
+from tests.fakes.processes import environ
+from tests.fakes.scene import SIZE, Scene
+from tests.fakes.upstream import Upstream
+from worker.service import Worker
+
+
+@pytest.fixture(params=["coinpaprika", "coingecko"])
+def scene(request, database_url: URL, reader_url: URL) -> Iterator[Scene]:
+    with Upstream(assets=0) as upstream:
+        upstream.market = Market(SIZE, at=datetime.now(UTC))
+        settings = Settings.from_env(environ(database_url, upstream))
+        worker = Worker(settings, database_url)
+        yield Scene(request.param, upstream, worker, reader_url)
+        worker.engine.dispose()
