@@ -6,8 +6,9 @@ from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.engine import URL
 
 from shared.tables import assets, checkpoints, runs
+from tests.fakes.answers import status
 from tests.fakes.processes import environ, run_command, run_worker
-from tests.fakes.upstream import Upstream, status
+from tests.fakes.upstream import Upstream
 from worker.verify import verify
 
 DATA = Path(__file__).resolve().parent.parent.parent / "data"

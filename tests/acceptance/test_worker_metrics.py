@@ -9,8 +9,9 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.fakes.answers import payment_required, real, status
 from tests.fakes.processes import environ, run_worker, start_worker
-from tests.fakes.upstream import Upstream, payment_required, real, status
+from tests.fakes.upstream import Upstream
 from worker.locks import locked
 
 GIVE_UP = 60

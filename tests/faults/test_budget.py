@@ -13,15 +13,15 @@ from sqlalchemy import Engine, create_engine, func, select, text, update
 from sqlalchemy.engine import URL
 
 from shared.tables import request_budgets, runs
+from tests.fakes.answers import Answer, rate_limited, reset, status, truncated
 from tests.fakes.processes import environ, run_worker, start_worker
-from tests.fakes.upstream import Answer, Upstream, rate_limited, reset, status, truncated
+from tests.fakes.upstream import Upstream
 
 SIZE = 600
 """Assets: three pages of CoinGecko's."""
 
 ONLY_GECKO = "run --once --source coingecko"
 ONLY_PAPRIKA = "run --once --source coinpaprika"
-
 END_THE_BUDGETS_SESSION = text("""
 SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
 WHERE datname = current_database() AND query LIKE '%INSERT INTO request_budgets%'

@@ -7,9 +7,10 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
 from shared.tables import drift, runs, shapes
+from tests.fakes.answers import Answer, body
 from tests.fakes.market import Coin, Market
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.upstream import Answer, Upstream, body
+from tests.fakes.upstream import Upstream
 from worker.verify import verify
 
 SIZE = 600

@@ -13,13 +13,13 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 
 from shared.tables import request_budgets, runs
-from tests.fakes import upstream as says
+from tests.fakes import answers as says
+from tests.fakes.answers import rate_limited
 from tests.fakes.processes import environ
-from tests.fakes.upstream import Upstream, rate_limited
+from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 
 ONLY_PAPRIKA = "run --once --source coinpaprika"
-
 THE_WAITING_SESSION = text("""
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%paused_until%'

@@ -9,8 +9,9 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
 from shared.tables import runs
+from tests.fakes.answers import Answer
 from tests.fakes.processes import environ
-from tests.fakes.upstream import Answer, Upstream
+from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 from worker.locks import locked
 from worker.verify import verify

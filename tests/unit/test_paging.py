@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import SourceError
 from shared.records import Page
-from tests.fakes import upstream as says
+from tests.fakes import answers as says
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
 from worker.http import Http

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
+from tests.fakes.answers import Answer
 from tests.fakes.turns import MemoryTurns
-from tests.fakes.upstream import Answer, Upstream
+from tests.fakes.upstream import Upstream
 from worker.http import Http
 from worker.phases import Phases
 from worker.sources.base import Request

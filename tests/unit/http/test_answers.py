@@ -7,10 +7,11 @@ import tracemalloc
 import pytest
 
 from shared.errors import SourceError
-from tests.fakes import upstream as says
+from tests.fakes import answers as says
+from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST, KEY
 from tests.fakes.turns import MemoryTurns
-from tests.fakes.upstream import Answer, Upstream
+from tests.fakes.upstream import Upstream
 from worker.http import Http, Limits
 from worker.sources.base import Request
 

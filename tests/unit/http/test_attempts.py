@@ -9,10 +9,10 @@ import pytest
 import structlog
 
 from shared.errors import RetryableError
-from tests.fakes import upstream as says
+from tests.fakes import answers as says
+from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST, KEY, pauses
 from tests.fakes.turns import MemoryTurns
-from tests.fakes.upstream import Answer
 from worker.http import DEFAULT_LIMITS, Http, Limits
 from worker.sources.base import Request
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from shared.errors import RetryableError
-from tests.fakes import upstream as says
+from tests.fakes import answers as says
 from tests.fakes.http_client import FAST
 from tests.fakes.turns import MemoryTurns
 from worker.http import Http

@@ -7,8 +7,9 @@ import pytest
 from shared.errors import SourceError
 from shared.records import Page
 from shared.settings import Settings
-from tests.fakes import upstream as says
-from tests.fakes.upstream import Answer, Upstream
+from tests.fakes import answers as says
+from tests.fakes.answers import Answer
+from tests.fakes.upstream import Upstream
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.json_api import Validator
