@@ -10,8 +10,9 @@ from sqlalchemy import Engine, delete, func, select, update
 from shared.errors import InjectedFailureError
 from shared.expectations import EXPECTATIONS
 from shared.tables import absences, assets, listings, observations, snapshot_pages
+from tests.fakes.answers import edited, status
 from tests.fakes.runner import Runner
-from tests.fakes.upstream import Upstream, edited, status
+from tests.fakes.upstream import Upstream
 from worker.faults import Faults
 from worker.reprocess import reprocess
 from worker.sources.coingecko import Coingecko

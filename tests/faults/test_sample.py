@@ -9,8 +9,9 @@ from sqlalchemy.engine import URL
 
 from shared.settings import SAMPLE_CSV, Settings
 from shared.tables import assets, listings, observations, retirements, runs
+from tests.fakes.answers import status
 from tests.fakes.processes import environ
-from tests.fakes.upstream import Upstream, status
+from tests.fakes.upstream import Upstream
 from worker import loop, sample
 from worker.identity import retirements as decisions
 from worker.identity.recording import Signed
