@@ -9,8 +9,8 @@ from api.columns import NULLABLE_COLUMNS, NUMERIC_COLUMNS
 from tests.fakes.api import NOON, add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.document import parameters_of, read_document
-from tests.fakes.finding import find
 from tests.fakes.reference import expected, read_assets
+from tests.fakes.walks import find
 
 NOTHING_KEPT = {"API_CACHE_MB": "0"}
 LOW = "1.000000000000000000000000000001"
@@ -100,11 +100,6 @@ def test_has_leaves_out_what_is_unknown(client, conn):
     for column in NULLABLE_COLUMNS:
         assert find(client, has=column) == [column]
     assert find(client, has="price_usd,observed_at") == []
-
-
-def test_has_of_what_is_always_known_is_refused_with_a_suggestion(client):
-    assert "did you mean 'price_usd'" in refusals(client, has="price_us")["has"]
-    assert "slug" in refusals(client, has="slug")["has"]
 
 
 def test_updated_since_includes_the_very_microsecond_in_any_zone(client, conn):

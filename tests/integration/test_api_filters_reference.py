@@ -14,8 +14,8 @@ from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS, SORT_C
 from shared.records import VALUES
 from shared.tables import assets, listings
 from tests.fakes.api import NOON, add_asset, add_listing, api_on
-from tests.fakes.finding import find
 from tests.fakes.reference import expected, plain, read_assets
+from tests.fakes.walks import find
 
 NOTHING_KEPT = {"API_CACHE_MB": "0"}
 LOW = "1.000000000000000000000000000001"

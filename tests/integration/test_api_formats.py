@@ -52,17 +52,6 @@ def test_accept_chooses_the_format(client):
     assert found == accepted
 
 
-@pytest.mark.parametrize(
-    "accept", ["text/html", "application/xml, image/*", "text/csv;q=0", "*/*;q=0"]
-)
-def test_what_no_format_suits_is_a_406_that_names_them(client, accept):
-    answer = client.get("/data", headers={"Accept": accept})
-
-    assert (answer.status_code, answer.json["code"]) == (406, "not_acceptable")
-    assert answer.content_type == "application/problem+json"
-    assert "text/csv" in answer.json["detail"]
-
-
 def test_the_parameter_wins_over_accept(client):
     for name, media in (("json", JSON), ("csv", CSV), ("ndjson", NDJSON)):
         for accept in ("text/html", "text/csv", JSON):

@@ -107,10 +107,6 @@ def test_prometheus_reads_it_in_the_format_that_it_asks_for(client, accept, cont
         assert family.name.startswith(("kasparro_", "process_")), family
 
 
-def test_a_format_that_is_no_format_of_metrics_is_refused(client):
-    assert client.get("/metrics", headers={"Accept": "image/png"}).status_code == 406
-
-
 def test_one_scrape_tells_how_the_loading_does(client, loading):
     found = scrape(client)
 

@@ -114,13 +114,6 @@ def test_the_records_of_an_instant(client):
         assert (answer.status_code, answer.json["code"]) == (404, "raw_not_found"), query
 
 
-@pytest.mark.parametrize("given", ["", "noon", "2026-01-02", "2026-01-02T12:00:00"])
-def test_an_instant_that_is_none_is_refused(client, given):
-    answer = client.get("/data/bitcoin/raw", query_string={"observed_at": given})
-
-    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (400, "observed_at")
-
-
 def test_of_two_records_of_one_instant_it_is_the_one_that_prevails_or_that_of_the_hash(
     client, engine
 ):
@@ -210,15 +203,6 @@ def test_an_asset_without_listings_has_no_raw_record(client, engine):
         add_asset(conn, "alone")
 
     assert problem_of(client, slug="alone") == (404, "raw_not_found")
-
-
-@pytest.mark.parametrize(
-    "given", ["", "abc", "0" * 31, "0" * 33, "g" * 32, "A" * 32, "0" * 32 + "%0A"]
-)
-def test_what_is_no_hash_is_refused(client, given):
-    answer = client.get(f"/data/bitcoin/raw?hash={given}")
-
-    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (400, "hash")
 
 
 @pytest.mark.parametrize("keeps", [True, False])

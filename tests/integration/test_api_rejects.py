@@ -156,16 +156,6 @@ def test_a_reject_that_there_is_not_is_a_problem_of_its_own(client, reject):
     assert response.json["code"] == "reject_not_found"
 
 
-@pytest.mark.parametrize(
-    "query", ["state=closed", "source=x", "reason=", "run_id=x", "page_size=201", "cursor=x"]
-)
-def test_a_parameter_that_cannot_be_used_is_named(client, query):
-    response = client.get(f"/rejects?{query}")
-
-    assert response.status_code == 400
-    assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
-
-
 def test_stats_count_what_is_still_refused(client, engine):
     with engine.begin() as conn:
         add_run(conn)
