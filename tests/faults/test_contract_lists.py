@@ -214,7 +214,7 @@ def test_a_new_platform_is_no_drift_and_a_record_without_platforms_is(engine, ma
 
 
 def test_lists_and_prices_of_a_provider_share_its_requests(database_url, market, tmp_path):
-    env = processes.environ(database_url, market, COINGECKO_REQUESTS_PER_MONTH=2)
+    env = processes.environ(database_url, market, COINGECKO_REQUESTS_PER_MONTH=3)
     assert processes.run_worker("run --once --source coingecko", env, tmp_path).returncode == 0
     assert (
         processes.run_worker("run --once --source coingecko_coins", env, tmp_path).returncode == 0
@@ -226,7 +226,7 @@ def test_lists_and_prices_of_a_provider_share_its_requests(database_url, market,
     assert "raise COINGECKO_REQUESTS_PER_MONTH" in spent.stdout
     status = processes.run_worker("status --json", env, tmp_path)
     used = {each["source"]: each for each in json.loads(status.stdout)["budgets"]}
-    assert used["coingecko"]["requests_used"] == 2
+    assert used["coingecko"]["requests_used"] == 3
     assert used.keys() == {"coingecko", "coinpaprika"}
 
 
