@@ -32,7 +32,7 @@ def test_one_source_s_fault_stops_no_other_and_the_worker_says_what_to_do(
         url = {"coingecko": other.coingecko_url, "coinpaprika": other.coinpaprika_url}[source]
         env = environ(database_url, upstream, **{f"{source.upper()}_BASE_URL": url})
 
-        ran = run_worker("run --once", env, tmp_path, seconds=30)
+        ran = run_worker("run --once", env, tmp_path)
 
     assert ran.returncode == 1
     assert f"{source}: run " in ran.stdout
