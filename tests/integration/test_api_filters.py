@@ -95,7 +95,7 @@ def test_a_cursor_used_with_another_query_is_refused(client, conn):
 def test_has_leaves_out_what_is_unknown(client, conn):
     add_asset(conn, "unknown")
     for column in NULLABLE_COLUMNS:
-        add_asset(conn, column, **{column: NOON if column == "observed_at" else Decimal(0)})
+        add_asset(conn, column, **{column: NOON if column.endswith("_at") else Decimal(0)})
 
     for column in NULLABLE_COLUMNS:
         assert find(client, has=column) == [column]
