@@ -73,7 +73,7 @@ def test_a_spent_budget_ran_out_with_its_last_request():
 
 @pytest.mark.parametrize(
     ("source", "records", "requests"),
-    [(COINGECKO, 0, 69), (COINGECKO, 499, 2), (COINGECKO, 500, 3), (COINPAPRIKA, 2500, 1)],
+    [(COINGECKO, 0, 69), (COINGECKO, 499, 3), (COINGECKO, 500, 3), (COINPAPRIKA, 2500, 1)],
 )
 def test_a_source_estimates_the_requests_of_a_pass(source, records, requests):
     assert source.requests_a_pass(records) == requests
