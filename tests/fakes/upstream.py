@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.answers import KEY_MISSING, Answer, Asked, held, listed, real, status  # noqa: F401
+from tests.fakes.answers import KEY_MISSING, Answer, Asked, listed, real, status
 from tests.fakes.market import PLATFORMS, Market
 
 

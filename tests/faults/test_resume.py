@@ -8,9 +8,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from shared.tables import checkpoints, runs
+from tests.fakes.answers import Answer, real
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
 from tests.fakes.processes import environ, run_worker, start_worker
-from tests.fakes.upstream import Answer, Upstream, real
+from tests.fakes.upstream import Upstream
 from worker.verify import Report, verify
 
 SIZE = 600

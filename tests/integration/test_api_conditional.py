@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 
 from shared.tables import RAW, dataset
 from tests.fakes.api import add_asset, add_run, api_on
-from tests.fakes.api_cache import change, kept_from_now_on  # noqa: F401 -- for test_api_history
+from tests.fakes.api_cache import change
 from tests.fakes.gunicorn import until
 
 PATHS = ("/data?page_size=2", "/data?format=csv", "/data/asset-1", "/changes", "/data/export")

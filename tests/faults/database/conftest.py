@@ -1,0 +1,15 @@
+"""What the tests of a failing database share: what an undisturbed run leaves."""
+
+import pytest
+
+from tests.fakes.database_faults import OF_LISTINGS, SIZE
+from tests.fakes.databases import database_copy, report_of_an_unbroken_run
+from worker.verify import Report
+
+
+@pytest.fixture(scope="session")
+def unbroken(server, maintenance_engine, template_database, tmp_path_factory) -> Report:
+    """What a database holds after one run of every source of listings that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    with database_copy(maintenance_engine, server.url, template_database) as url:
+        return report_of_an_unbroken_run(url, SIZE, folder, SOURCES=OF_LISTINGS)
