@@ -95,16 +95,19 @@ WHERE r.ids_replaced + n.replaced >= :fewest
 ON CONFLICT DO NOTHING
 
 -- name: find_touched_keys
--- Symbols and names under which a listing appears, or from which one was renamed away.
+-- Symbols and names under which a listing appears, or from which one was renamed away. When a
+-- delisted one was last observed says what came after it.
 INSERT INTO touched_keys
 SELECT DISTINCT k.symbol_key, k.name_key
 FROM newest AS n
+LEFT JOIN listings AS l ON l.id = n.listing_id
 CROSS JOIN LATERAL (
   VALUES (n.symbol_key, n.name_key), (n.old_symbol_key, n.old_name_key)
 ) AS k (symbol_key, name_key)
 WHERE k.symbol_key IS NOT NULL
   AND n.is_newer
-  AND (n.old_symbol_key, n.old_name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)
+  AND ((n.old_symbol_key, n.old_name_key) IS DISTINCT FROM (n.symbol_key, n.name_key)
+       OR l.delisted_at IS NOT NULL)
 
 -- name: insert_assets
 -- Every new listing starts as an asset of its own; its slug is given once identity has decided.

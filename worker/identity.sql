@@ -121,7 +121,8 @@ SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed
                           (extract(epoch FROM n.first_observed_at) * 1000000)::bigint::text]
              FROM listing_names AS n WHERE n.listing_id = l.id) AS names,
        EXISTS (SELECT FROM pending_ids AS p
-               WHERE p.source = l.source AND p.external_id = l.external_id) AS is_pending
+               WHERE p.source = l.source AND p.external_id = l.external_id) AS is_pending,
+       l.delisted_at IS NOT NULL AS is_delisted
 FROM block AS b JOIN listings AS l ON l.id = b.listing_id
 
 -- name: read_corrections
@@ -183,8 +184,9 @@ SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
   CAST(:prices AS text[]), CAST(:evidence AS jsonb[]))
 
 -- name: settle
--- An asset that listings leave stays with the one that was in it first, so that its slug does not
--- move to a coin that joined it later; a cluster that holds several keeps the oldest. Of those that
+-- An asset that listings leave stays with one that is not delisted, and of those with the one that
+-- was in it first, so that its slug does not move to a coin that joined it later; a cluster that
+-- holds several keeps the oldest. Of those that
 -- came in one transaction it is the one that was first where they came from, then source and id
 -- decide. One that left and came back within a transaction, as by a decision that the rule sees
 -- otherwise, was never away.
@@ -192,7 +194,8 @@ SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
 -- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
 -- a plan made for few rows would take hours for many.
 WITH moves AS (
-  SELECT l.id, l.asset_id, l.source, l.external_id, r.*, move.event_id,
+  SELECT l.id, l.asset_id, l.source, l.external_id, l.delisted_at IS NOT NULL AS is_delisted,
+         r.*, move.event_id,
          min(move.event_id) OVER (PARTITION BY move.at) AS came
   FROM resolved AS r JOIN listings AS l ON l.id = r.listing_id
   LEFT JOIN LATERAL (
@@ -203,12 +206,14 @@ WITH moves AS (
            <> (array_agg(e.to_asset_id ORDER BY e.id DESC))[1]
   ) AS move ON true
 ), arrived AS (
-  SELECT id, asset_id, source, external_id, cluster, method, score, evidence,
+  SELECT id, asset_id, source, external_id, is_delisted, cluster, method, score, evidence,
          array_agg(came ORDER BY event_id DESC) FILTER (WHERE came IS NOT NULL) AS arrivals
-  FROM moves GROUP BY id, asset_id, source, external_id, cluster, method, score, evidence
+  FROM moves
+  GROUP BY id, asset_id, source, external_id, is_delisted, cluster, method, score, evidence
 ), owned AS (
   SELECT *, first_value(cluster) OVER (
-           PARTITION BY asset_id ORDER BY arrivals NULLS FIRST, source, external_id
+           PARTITION BY asset_id
+           ORDER BY is_delisted, arrivals NULLS FIRST, source, external_id
          ) AS owner
   FROM arrived
 )

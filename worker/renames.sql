@@ -53,6 +53,31 @@ WITH own AS MATERIALIZED (
 SELECT DISTINCT l.symbol_key, l.name_key
 FROM renamed JOIN own USING (symbol_key) JOIN listings AS l USING (id)
 
+-- name: touch_beside_delisted
+-- Of these listings, those that share a symbol, a name or a contract with a delisted one of their
+-- source: when they were first observed says whether they came after it.
+INSERT INTO touched_keys
+WITH own AS MATERIALIZED (
+  SELECT id, source, external_id, symbol_key, name_key FROM listings
+  WHERE id = ANY(CAST(:ids AS integer[]))
+), gone AS MATERIALIZED (
+  SELECT id, source, external_id, name_key FROM listings
+  WHERE delisted_at IS NOT NULL AND source IN (SELECT source FROM own)
+), beside AS (
+  SELECT k.listing_id AS id
+  FROM own JOIN listing_names AS k ON k.listing_id = own.id
+  JOIN (SELECT DISTINCT n.symbol_key FROM gone AS g JOIN listing_names AS n ON n.listing_id = g.id
+        WHERE n.symbol_key <> '') AS s USING (symbol_key)
+  UNION
+  SELECT own.id FROM own JOIN gone AS g USING (name_key) WHERE own.name_key <> ''
+  UNION
+  SELECT own.id
+  FROM own JOIN contracts AS c USING (source, external_id)
+  JOIN contracts AS d USING (chain, address)
+  JOIN gone AS g ON g.source = d.source AND g.external_id = d.external_id
+)
+SELECT DISTINCT own.symbol_key, own.name_key FROM own JOIN beside USING (id)
+
 -- name: find_assets_of
 SELECT DISTINCT asset_id FROM listings WHERE id = ANY(CAST(:ids AS integer[]))
 

@@ -237,6 +237,7 @@ class Model:
                 each.observed_at,
                 *(each.values[at] for at in (0, 1, 3)),
                 names=frozenset(names[each.key]),
+                is_delisted=each.key in self.delisted(),
             )
             for n, each in enumerate(told)
         ]

@@ -7,6 +7,7 @@ from worker.identity.corroboration import compare_supplies
 from worker.identity.evidence import Ref
 from worker.identity.judging import Pair
 from worker.identity.known import Known, contract_relation
+from worker.identity.succession import follow_each_other
 
 RULED = frozenset({"correction", "crosswalk"})
 BY_IDENTIFIER = RULED | {"contract"}
@@ -26,6 +27,13 @@ class Cluster:
     @property
     def ids(self) -> frozenset[int]:
         return frozenset(member.candidate.listing_id for member in self.members)
+
+    def rivals(self, other: "Cluster") -> bool:
+        """Say whether a side names one asset in each: it names each of its own once at a time."""
+        return not self.sides.isdisjoint(other.sides) and any(
+            mine.side == its.side and not follow_each_other(mine, its)
+            for mine, its in product(self.members, other.members)
+        )
 
 
 class Clusters:
@@ -57,7 +65,7 @@ class Clusters:
             return True
         if pair.one.side == pair.other.side:
             return pair.one.kinds != pair.other.kinds
-        return not one.sides.isdisjoint(other.sides)
+        return one.rivals(other)
 
     def join(self, pair: Pair) -> str | None:
         """Make one cluster of two; return what forbids it, or None where nothing does."""
@@ -88,7 +96,7 @@ def _forbids(one: Cluster, other: Cluster, pair: Pair) -> str | None:
     if pair.ground in RULED:
         return None
     reasons = {
-        "same_source": not one.sides.isdisjoint(other.sides),
+        "same_source": one.rivals(other),
         "contracts_differ": contract_relation(one.contracts, other.contracts) == "different",
         "prices_differ": pair.ground not in BY_IDENTIFIER and _prices_forbid(one, other),
     }

@@ -63,6 +63,9 @@ class Candidate:
     is_pending: bool = False
     """Its id came in place of another one with most ids of its source: only a ruling links it."""
 
+    is_delisted: bool = False
+    """Its source lists it no more: it is no namesake of those that are listed."""
+
     @property
     def ref(self) -> Ref:
         return self.source, self.external_id

@@ -8,6 +8,7 @@ from typing import TypeVar
 from worker.identity.judging import Pair, find_objection
 from worker.identity.known import SOFT_WORDS, Known, name_relation
 from worker.identity.names import comparable_name
+from worker.identity.succession import follow_each_other
 
 MOST_NAMESAKES = 5
 """Where a source has more listings under one name and symbol, nobody could pick: no reviews."""
@@ -35,16 +36,22 @@ def pair_by_contract(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
         if max(map(len, sides.values())) > MOST_SHARERS:
             continue
         for one, other in combinations(sorted(sharers, key=_ref), 2):
-            alone = all(len(_roots(sides[found.side], root)) == 1 for found in (one, other))
+            alone = all(_is_alone(found, sides[found.side], root) for found in (one, other))
             yield Pair(one, other, "contract", why=_contract_objection(one, other, alone=alone))
 
 
 def _contract_objection(one: Known, other: Known, *, alone: bool) -> str | None:
     if one.kinds != other.kinds:
         return "variant"
-    if one.side == other.side:
+    if one.side == other.side and not follow_each_other(one, other):
         return "same_source"
     return None if alone else "contract_shared"
+
+
+def _is_alone(listing: Known, of_side: Iterable[Known], root: Root) -> bool:
+    """Say whether no other of its side has what it has, but what it replaced or was replaced by."""
+    rivals = (other for other in of_side if not follow_each_other(listing, other))
+    return len(_roots((listing, *rivals), root)) == 1
 
 
 def pair_by_names(listings: Iterable[Known], root: Root) -> Iterator[Pair]:

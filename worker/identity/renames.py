@@ -33,10 +33,15 @@ def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list
 
 
 def touch_renamed(conn: Connection, listing_ids: Collection[int]) -> int:
-    """Put those whose names are evidence of another among the `touched_keys`; return how many."""
+    """Put those that are evidence of another among the `touched_keys`; return how many.
+
+    By a name of theirs, or by when they were first observed.
+    """
     if not listing_ids:
         return 0
-    return conn.execute(STATEMENTS["touch_renamed"], {"ids": list(listing_ids)}).rowcount
+    asked = {"ids": list(listing_ids)}
+    touched = conn.execute(STATEMENTS["touch_renamed"], asked).rowcount
+    return touched + conn.execute(STATEMENTS["touch_beside_delisted"], asked).rowcount
 
 
 def find_assets_of(conn: Connection, listing_ids: Collection[int]) -> list[int]:

@@ -20,6 +20,7 @@ from worker.identity.former import (
 from worker.identity.judging import FORMER_NAME, RANKS, Pair
 from worker.identity.known import Known
 from worker.identity.pairing import pair_across_symbols, pair_by_contract, pair_by_names
+from worker.identity.succession import find_surroundings, without_newcomers
 
 __all__ = ["resolve"]
 
@@ -36,6 +37,9 @@ def resolve(
     Each listing is in just one cluster. No cluster joins what a ruling keeps apart, unless a
     correction overrules a crosswalk on that very pair. The answer depends on no price but by what
     `prices` says of the pairs that it is asked about.
+
+    Listings that are listed are judged among themselves first. Then each delisted one is judged
+    among those that were listed when it was: so it keeps its links, and is in the way of no other.
     """
     listings = [Known(candidate, prices) for candidate in candidates]
     listings.sort(key=lambda known: known.ref)
@@ -44,13 +48,11 @@ def resolve(
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
     compared = [listing for listing in listings if not listing.candidate.is_pending]
-    outcomes.take(pair_by_contract(compared, clusters.number))
-    formers = find_former_pairs(compared, clusters.number)
-    contested = _Contested(formers)
-    outcomes.take(contested.mark(pair_by_names(compared, clusters.number)))
-    outcomes.take(contested.mark(pair_across_symbols(compared, clusters.number)))
-    outcomes.take(former.pair for former in formers)
-    outcomes.take(contested.settle(clusters))
+    listed = [listing for listing in compared if not listing.candidate.is_delisted]
+    _take_evidence(outcomes, clusters, listed, listed)
+    for delisted, others in find_surroundings(compared):
+        outcomes.start_round(delisted)
+        _take_evidence(outcomes, clusters, others, without_newcomers(delisted, others))
     linked, doubted = [], []
     for pair, why in outcomes.of.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
@@ -63,18 +65,40 @@ def resolve(
     )
 
 
+def _take_evidence(
+    outcomes: "_Outcomes",
+    clusters: Clusters,
+    listings: Sequence[Known],
+    namesakes: Sequence[Known],
+) -> None:
+    """Join by contracts among the `listings`, and by names among those that may be `namesakes`."""
+    outcomes.take(pair_by_contract(listings, clusters.number))
+    formers = find_former_pairs(namesakes, clusters.number)
+    contested = _Contested(formers)
+    outcomes.take(contested.mark(pair_by_names(namesakes, clusters.number)))
+    outcomes.take(contested.mark(pair_across_symbols(namesakes, clusters.number)))
+    outcomes.take(former.pair for former in formers)
+    outcomes.take(contested.settle(clusters))
+
+
 class _Outcomes:
     """What came of each pair: by which ground it is linked, or the strongest that is in doubt."""
 
     def __init__(self, clusters: Clusters) -> None:
         self.of: dict[tuple[Ref, Ref], tuple[Pair, str | None]] = {}
         self._clusters = clusters
+        self.start_round(None)
+
+    def start_round(self, judged: Known | None) -> None:
+        """From now on take only pairs of the one that is `judged`, if any."""
+        self._judged = judged
         self._partners: dict[tuple[Ref, str], tuple[int, set[Ref]]] = {}
         self._present: dict[tuple[Ref, str], set[Ref]] = defaultdict(set)
         """With whom of a side a listing came up by what both are called now, and not weakly."""
 
     def take(self, pairs: Iterable[Pair]) -> None:
-        for pair in sorted(pairs, key=_strength):
+        taken = (pair for pair in pairs if self._judged in {None, pair.one, pair.other})
+        for pair in sorted(taken, key=_strength):
             is_rival = self._note_partners(pair)
             why = pair.why or ("better_match" if is_rival else self._clusters.join(pair))
             known = self.of.get((pair.one.ref, pair.other.ref))
