@@ -45,6 +45,7 @@ def drawn_listing(draw, ref):
         circulating_supply=draw(st.sampled_from((None, "1", "18741512", "18741500"))),
         observed_at=NOON + timedelta(hours=draw(st.sampled_from((0, 2)))),
         contracts=chains,
+        is_delisted=draw(st.booleans()),
     )
 
 
@@ -122,12 +123,27 @@ def test_the_links_alone_hold_each_cluster_together(world):
 
 
 @given(worlds())
-def test_no_cluster_holds_two_of_a_side_without_a_ruling(world):
+def test_no_cluster_holds_two_listed_ones_of_a_side_without_a_ruling(world):
     listings, _ = world
 
     for ids in resolve(listings, []).clusters:
-        sides = [one.side for one in listings if one.listing_id in ids]
-        assert len(sides) == len(set(sides))
+        listed = [one for one in listings if one.listing_id in ids and not one.is_delisted]
+        assert len(listed) == len({one.side for one in listed})
+
+
+@given(worlds())
+def test_those_that_are_listed_are_judged_as_if_no_other_were_there(world):
+    listings, rulings = world
+    listed = [one for one in listings if not one.is_delisted]
+    refs = {one.ref for one in listed}
+    rulings = [ruling for ruling in rulings if {ruling.one, ruling.other} <= refs]
+    numbers = {one.listing_id for one in listed}
+
+    alone = resolve(listed, rulings)
+
+    among = {ids & numbers for ids in resolve(listings, rulings).clusters}
+    for ids in alone.clusters:
+        assert any(ids <= found for found in among)
 
 
 @given(worlds())

@@ -7,7 +7,7 @@ from worker.identity.corroboration import compare_supplies
 from worker.identity.evidence import Ref
 from worker.identity.judging import Pair
 from worker.identity.known import Known, contract_relation
-from worker.identity.succession import follow_each_other
+from worker.identity.succession import is_succession
 
 RULED = frozenset({"correction", "crosswalk"})
 BY_IDENTIFIER = RULED | {"contract"}
@@ -29,10 +29,11 @@ class Cluster:
         return frozenset(member.candidate.listing_id for member in self.members)
 
     def rivals(self, other: "Cluster") -> bool:
-        """Say whether a side names one asset in each: it names each of its own once at a time."""
-        return not self.sides.isdisjoint(other.sides) and any(
-            mine.side == its.side and not follow_each_other(mine, its)
-            for mine, its in product(self.members, other.members)
+        """Say whether a side names an asset in each: it names each of its own once at a time."""
+        members = (*self.members, *other.members)
+        return any(
+            not is_succession([member for member in members if member.side == side])
+            for side in self.sides & other.sides
         )
 
 

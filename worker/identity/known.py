@@ -54,6 +54,7 @@ class Known:
         self.kinds = find_kinds(self.symbol_key, self.name_key, slug)
         self.versions = find_versions(self.name_key, slug)
         self.common_words = frozenset(split_words(name, symbol)) - self.tokens
+        self.is_delisted = candidate.is_delisted
         self.since = min((told.since for told in candidate.names), default=candidate.observed_at)
         """When it was first observed."""
 

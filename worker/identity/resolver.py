@@ -48,7 +48,7 @@ def resolve(
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
     compared = [listing for listing in listings if not listing.candidate.is_pending]
-    listed = [listing for listing in compared if not listing.candidate.is_delisted]
+    listed = [listing for listing in compared if not listing.is_delisted]
     _take_evidence(outcomes, clusters, listed, listed)
     for delisted, others in find_surroundings(compared):
         outcomes.start_round(delisted)

@@ -7,6 +7,7 @@ both stay listings of one asset: the history of the old id is the asset's.
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 from worker.identity.known import Known
 from worker.identity.names import normalise
@@ -17,12 +18,18 @@ SUCCEEDS_WITHIN = timedelta(days=1)
 
 def comes_after(later: Known, earlier: Known) -> bool:
     """Say whether one was first observed when the other, which is delisted, was observed last."""
-    return earlier.candidate.is_delisted and later.since >= earlier.candidate.observed_at
+    return earlier.is_delisted and later.since >= earlier.candidate.observed_at
 
 
 def follow_each_other(one: Known, other: Known) -> bool:
     """Say whether one of two listings of one side may have replaced the other."""
     return _succeeds(one, other) or _succeeds(other, one)
+
+
+def is_succession(of_side: Sequence[Known]) -> bool:
+    """Say whether each of a side's listings replaced the one before it."""
+    ordered = sorted(of_side, key=lambda each: (each.since, not each.is_delisted, *_last(each)))
+    return all(_succeeds(later, earlier) for earlier, later in pairwise(ordered))
 
 
 def _succeeds(later: Known, earlier: Known) -> bool:
@@ -40,7 +47,7 @@ def find_surroundings(listings: Sequence[Known]) -> Iterator[tuple[Known, list[K
     Those share a symbol of any day, a name or a contract with it. What was delisted before it does
     not count any more.
     """
-    gone = [listing for listing in listings if listing.candidate.is_delisted]
+    gone = [listing for listing in listings if listing.is_delisted]
     if not gone:
         return
     by_key: dict[Hashable, list[Known]] = defaultdict(list)
@@ -54,7 +61,7 @@ def find_surroundings(listings: Sequence[Known]) -> Iterator[tuple[Known, list[K
             [
                 other
                 for _, other in sorted(near.items())
-                if not other.candidate.is_delisted or _last(other) >= _last(listing)
+                if not other.is_delisted or _last(other) >= _last(listing)
             ],
         )
 
