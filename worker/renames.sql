@@ -67,7 +67,7 @@ WITH own AS MATERIALIZED (
   SELECT k.listing_id AS id
   FROM own JOIN listing_names AS k ON k.listing_id = own.id
   JOIN (SELECT DISTINCT n.symbol_key FROM gone AS g JOIN listing_names AS n ON n.listing_id = g.id
-        WHERE n.symbol_key <> '') AS s USING (symbol_key)
+        WHERE n.symbol_key <> '') AS s ON s.symbol_key = k.symbol_key
   UNION
   SELECT own.id FROM own JOIN gone AS g USING (name_key) WHERE own.name_key <> ''
   UNION
