@@ -269,14 +269,3 @@ SET run_id = excluded.run_id,
                              ELSE c.snapshot_progress END,
     -- Walks over the past go by it, and the server's clock may be set back.
     updated_at = greatest(c.updated_at, now())
-
--- name: find_differing
--- Records of one run that are of one listing and instant, and do not say the same.
-WITH differing AS MATERIALIZED (
-  SELECT listing_id, observed_at, count(*) AS records
-  FROM observations WHERE run_id = :run_id
-  GROUP BY listing_id, observed_at HAVING count(DISTINCT ROW({values})) > 1
-)
-SELECT l.external_id, d.observed_at, (SELECT sum(records) FROM differing)::bigint AS records
-FROM differing AS d JOIN listings AS l ON l.id = d.listing_id
-ORDER BY d.observed_at, l.external_id LIMIT :examples

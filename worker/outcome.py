@@ -1,8 +1,8 @@
 """How a run that came to its end is judged: what it found beside what its source normally gives.
 
 Pure functions. What each source is expected to give is declared in `shared/expectations.py`, what
-its recent runs gave is in the database (`runs.read_normal`). A run that broke off is judged by what
-it broke off with; those reasons are in the README's "When something breaks".
+its recent runs gave is in the database (`normal.read_normal`). A run that broke off is judged by
+what it broke off with; those reasons are in the README's "When something breaks".
 """
 
 from collections.abc import Sequence

@@ -1,14 +1,11 @@
 """One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -22,37 +19,32 @@ from shared.errors import (
     RetryableError,
     SourceError,
 )
-from shared.partitions import periods_ahead, periods_of
-from shared.records import Claim, FileReading, Observation, Page, RawRecord, Reject
+from shared.partitions import periods_ahead
+from shared.records import Page
 from shared.runs import TOO_MANY_REJECTS
 from worker import (
     delisting,
     drift,
+    normal,
     partitions,
     rejects,
     runs,
     snapshot_pages,
-    staging,
     store,
 )
-from worker.check import check
+from worker.contradictions import find_differing
 from worker.delisting import Delisted
 from worker.faults import Faults
+from worker.loader import Loader
 from worker.locks import locked
 from worker.outcome import Ending, Found, has_too_many_rejects, weigh, weigh_import
+from worker.page_cutter import PageCutter
 from worker.phases import Phases
-from worker.readings import Readings
 from worker.runs import Checkpoint
-from worker.shapes import ShapeCounter
-from worker.snapshot_pages import PagePart
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
-from worker.switching import switching_often
 
 log = structlog.get_logger(__name__)
-
-MOST_EXAMPLES = 3
-"""Contradictions that a run's error names."""
 
 Progress = Callable[[int], None]
 """Told how many records a run has committed so far; a progress bar is one."""
@@ -146,11 +138,6 @@ class _Run:
         self.asked_before = self._asked()
         self.counts = Counts()
         self.phases = Phases()
-        self.readings = Readings()
-        self.read = 0
-        self.pages_not_modified = 0
-        self.known = 0
-        self.snapshot_progress = 0
         self.is_whole = False
         self.is_read = False
         self.expected = 0
@@ -177,13 +164,20 @@ class _Run:
                     )
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
-                self.counter_of = drift.shape_counters(conn, self.source)
-                self.reference_run = runs.read_reference_run(conn, name)
+                self.cut = PageCutter(
+                    self.source,
+                    drift.shape_counters(conn, self.source),
+                    batch_size=self.options.batch_size,
+                    clock=self.options.clock,
+                    is_import=self.is_import,
+                    tells_listed=self.tells_listed,
+                )
+                self.reference_run = normal.read_reference_run(conn, name)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
                 # Without a cursor a snapshot begins anew, however far an earlier one came.
                 if checkpoint.cursor is not None:
-                    self.snapshot_progress = checkpoint.snapshot_progress
+                    self.cut.snapshot_progress = checkpoint.snapshot_progress
                 try:
                     ending = self._read_all(conn, pages(checkpoint), checkpoint)
                     ending = self._finish(conn, ending)
@@ -192,7 +186,7 @@ class _Run:
                         raise
                     self.is_read = self.is_whole = False
                     ending = self._finish(conn, self._refused(exc))
-        return Result(name, self.run_id, ending, self.counts, list(self.readings.lines()))
+        return Result(name, self.run_id, ending, self.counts, list(self.cut.readings.lines()))
 
     def _read_checkpoint(self, conn: Connection) -> Checkpoint:
         """Read where the source stands, and begin a snapshot where none is under way."""
@@ -209,8 +203,8 @@ class _Run:
         numbers = {
             "requests": self._asked()[0] - self.asked_before[0],
             "retries": self._asked()[1] - self.asked_before[1],
-            "pages_not_modified": self.pages_not_modified,
-            "records_known": self.known,
+            "pages_not_modified": self.cut.pages_not_modified,
+            "records_known": self.cut.known,
             "phase_seconds": self.phases.taken(),
         }
         with conn.begin():
@@ -220,7 +214,8 @@ class _Run:
                     self.source,
                     self.run_id,
                     is_import=self.is_import,
-                    saw_most=not self.is_whole or 2 * self.counts.fetched >= self.snapshot_progress,
+                    saw_most=not self.is_whole
+                    or 2 * self.counts.fetched >= self.cut.snapshot_progress,
                 )
                 ending = drift.weigh(self.source.name, judged, ending)
             ending = self._bound_rejects(conn, ending)
@@ -231,7 +226,7 @@ class _Run:
             if self.tells_listed and self.is_whole and ending.outcome == "succeeded":
                 delisted = delisting.end_snapshot(conn, self.source.name, self.options.clock())
             self.options.faults.of_batch(self.source.name, 0)("before_run_end")
-        self.readings.tell()
+        self.cut.readings.tell()
         is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
         tell = log.info if is_well else log.error
         tell(
@@ -251,7 +246,7 @@ class _Run:
 
     def _bound_rejects(self, conn: Connection, ending: Ending) -> Ending:
         """Keep some payloads of a run with too many rejects, and say so in its ending."""
-        seen = self.counts.fetched + self.known
+        seen = self.counts.fetched + self.cut.known
         dropped = self._drop_excess(conn, self.run_id, seen, self.counts.rejected, ending.reason)
         if not dropped:
             return ending
@@ -290,12 +285,12 @@ class _Run:
     def _read_all(self, conn: Connection, pages: Iterator[Page], checkpoint: Checkpoint) -> Ending:
         """Load every page, and say how that ended."""
         try:
-            with _Loader(conn, self) as loader:
+            with Loader(partial(self._load, conn), self._count) as loader:
                 for page in self.phases.each("check", pages, apart_from=["wait", "fetch"]):
                     if self.options.stop.is_set():
                         return Ending("partial", "stopped", "stopped after the batch in flight")
-                    for batch in self.phases.each("check", self._batches(page)):
-                        loader.load(batch)
+                    for batch in self.phases.each("check", self.cut.batches(page)):
+                        loader.load(batch, self.cut.read)
         except (SourceError, RetryableError) as exc:
             outcome = "partial" if exc.code in {"stopped", "unfinished_row"} else "failed"
             return Ending(outcome, exc.code, str(exc))
@@ -321,99 +316,27 @@ class _Run:
         refused = refusal(exc)
         return Ending("failed", refused.code, f"{self.source.name}: {refused}")
 
-    def _batches(self, page: Page) -> Iterator[Batch]:
-        """Cut a page into batches. Only the last moves the cursor on to the next page."""
-        if page.notice:
-            log.warning("the source does not page as asked", notice=page.notice)
-        if page.restarts:
-            self.snapshot_progress = self.known = 0
-        if page.not_modified:
-            self.pages_not_modified += 1
-            self.known += page.known_count
-        if page.file:
-            self.readings.add_file(page.file)
-        counter = self.counter_of(page.file.family if page.file else "")
-        size = self.options.batch_size
-        cuts = [*range(0, len(page.records), size), len(page.records)]
-        now = self.options.clock()
-        clean = True
-        for part, (start, end) in enumerate(pairwise(cuts) if page.records else [(0, 0)]):
-            observed, rejects = self._check(page.records[start:end], now, counter)
-            clean = clean and not rejects
-            last = end == len(page.records)
-            if last:
-                self.snapshot_progress += len(page.records) + page.known_count
-            keeps_validator = last and clean and page.validator_key and page.validator
-            yield Batch(
-                staging.stage(observed),
-                len(observed),
-                rejects,
-                cursor=page.next_cursor if last else page.cursor,
-                periods=periods_of([said.observed_at for _, said in observed]),
-                moves_cursor=not self.is_import,
-                validators=_validators(page) if keeps_validator and not self.is_import else {},
-                snapshot_progress=self.snapshot_progress,
-                shapes=counter.take(),
-                file=_file_of(page, is_last=last),
-                page_part=self._part(page, part, last, observed, rejects),
-                reference_run=self.reference_run,
-            )
-
-    def _part(
-        self,
-        page: Page,
-        part: int,
-        is_last: bool,
-        observed: Sequence[tuple[RawRecord, Observation | Claim]],
-        rejects: Sequence[Reject],
-    ) -> PagePart | None:
-        """Say which listings a batch shows to be listed; refused records show it too."""
-        if not self.tells_listed:
-            return None
-        name = page.validator_key or json.dumps(page.cursor)
-        if page.not_modified:
-            return PagePart(name, part, is_last, None)
-        refused = {each.external_id.strip() for each in rejects if each.external_id}
-        return PagePart(name, part, is_last, refused | {said.external_id for _, said in observed})
-
-    def _check(
-        self, records: Sequence[RawRecord], now: datetime, counter: ShapeCounter
-    ) -> tuple[list[tuple[RawRecord, Observation | Claim]], list[Reject]]:
-        observed: list[tuple[RawRecord, Observation | Claim]] = []
-        rejects: list[Reject] = []
-        for record in records:
-            checked = check(self.source, record, now)
-            received = record.document and self.source.received(record.document)
-            if received:
-                counter.add(received, record, checked)
-            if isinstance(checked, Reject):
-                rejects.append(checked)
-                continue
-            observed.append((record, checked))
-            if isinstance(checked, Observation) and checked.notes:
-                self.readings.add_notes(record, checked)
-        self.read += len(records)
-        return observed, rejects
-
     def _weigh(self, conn: Connection, checkpoint: Checkpoint) -> Ending:
         """Say whether what the source brought is what it should have brought."""
         counts, source = self.counts, self.source
-        brought = counts.fetched if self.is_import else self.snapshot_progress
+        brought = counts.fetched if self.is_import else self.cut.snapshot_progress
         found = Found(
-            seen=counts.fetched + self.known,
+            seen=counts.fetched + self.cut.known,
             new=counts.new,
             rejected=counts.rejected,
             snapshot=brought if source.is_snapshot else None,
         )
         with conn.begin():
             if not source.is_snapshot and counts.new:
-                found = replace(found, differing=self._differing(conn))
+                found = replace(
+                    found, differing=find_differing(conn, self.run_id, self.cut.periods)
+                )
             if self.is_import:
                 return weigh_import(source.name, source.expects, found)
             if checkpoint.cursor is not None:
-                before = runs.read_unweighed(conn, source.name, self.run_id)
+                before = normal.read_unweighed(conn, source.name, self.run_id)
                 found = found.after(before.fetched, before.new, before.rejected)
-            changes = runs.read_changes(
+            changes = normal.read_changes(
                 conn, source.name, self.run_id, resumed=checkpoint.cursor is not None
             )
             found = replace(
@@ -424,71 +347,18 @@ class _Run:
                 revised=self.counts.revised,
             )
             share = source.expects.min_new_share
-            normal = runs.read_normal(conn, source.name, checkpoint, share)
-        return weigh(source.name, source.expects, found, normal)
+            usual = normal.read_normal(conn, source.name, checkpoint, share)
+        return weigh(source.name, source.expects, found, usual)
 
-    def _differing(self, conn: Connection) -> str | None:
-        """Say which records of the run's files contradict each other."""
-        found = store.find_differing(conn, self.source.name, self.run_id, MOST_EXAMPLES)
-        if found is None:
-            return None
-        return (
-            f"{found.records} records differ from another one of this run that is of the same coin "
-            f"and instant, as of {', '.join(found.examples)}"
-        )
-
-    def load(self, conn: Connection, batch: Batch, read: int) -> Counts:
+    def _load(self, conn: Connection, batch: Batch, read: int) -> Counts:
         """Load one batch, unless it is to fail on purpose."""
         at = self.options.faults.of_batch(self.source.name, read)
         started = time.monotonic()
+        batch = replace(batch, reference_run=self.reference_run)
         counts = store.load_batch(conn, self.source.name, self.run_id, batch, at, self.phases)
         self.options.loaded(self.source.name, counts, time.monotonic() - started)
         return counts
 
-
-class _Loader:
-    """Loads one batch at a time in a thread, so that the next is fetched and checked meanwhile."""
-
-    def __init__(self, conn: Connection, run: _Run) -> None:
-        self._conn = conn
-        self._run = run
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
-        self._in_flight: Future[Counts] | None = None
-        self._switching = ExitStack()
-
-    def __enter__(self) -> "_Loader":
-        self._switching.enter_context(switching_often())
-        return self
-
-    def load(self, batch: Batch) -> None:
-        """Start loading a batch, once the one before it is committed."""
-        self._settle()
-        self._in_flight = self._thread.submit(self._run.load, self._conn, batch, self._run.read)
-
-    def _settle(self) -> None:
-        if self._in_flight is None:
-            return
-        settled, self._in_flight = self._in_flight, None
-        self._run.counts += settled.result()
-        self._run.options.progress(self._run.counts.fetched)
-
-    def __exit__(self, *_: object) -> None:
-        """Wait for the batch in flight; where it failed, that is what the run fails of."""
-        try:
-            self._settle()
-        finally:
-            self._thread.shutdown()
-            self._switching.close()
-
-
-def _file_of(page: Page, *, is_last: bool) -> FileReading | None:
-    """Give the file of a page for one of its batches; only the last is the end of the file."""
-    if page.file is None:
-        return None
-    return replace(page.file, is_end=page.file.is_end and is_last)
-
-
-def _validators(page: Page) -> Mapping[str, str]:
-    if page.validator_key is None or page.validator is None:
-        return {}
-    return {page.validator_key: page.validator}
+    def _count(self, counts: Counts) -> None:
+        self.counts += counts
+        self.options.progress(self.counts.fetched)

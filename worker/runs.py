@@ -12,15 +12,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Numeric,
-    ScalarSelect,
-    cast,
     delete,
     func,
     insert,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -28,12 +24,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from shared.db import reachable
 from shared.expectations import EXPECTATIONS
 from shared.records import Cursor
-from shared.runs import IDS_CHANGED, PRICES_SHIFTED, WEIGHED
-from shared.tables import checkpoints, pending_ids, rejects, runs
+from shared.runs import WEIGHED
+from shared.tables import checkpoints, pending_ids, runs
 from worker.identity.apply import decide_anew
 from worker.locks import lock_identity, locked
-from worker.outcome import RECENT_RUNS, Ending, Normal
-from worker.store import Counts
+from worker.outcome import Ending
 
 SNAPSHOT_DECLINE = Decimal("0.99")
 """What a whole snapshot is expected to have falls no faster than this from one to the next.
@@ -214,7 +209,7 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
             columns.snapshot_progress,
             columns.snapshot_records,
             select(runs.c.reason)
-            .where(runs.c.source == source, runs.c.command == "run", _is_weighed())
+            .where(runs.c.source == source, runs.c.command == "run", is_weighed())
             .order_by(runs.c.id.desc())
             .limit(1)
             .scalar_subquery(),
@@ -223,135 +218,9 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
     return Checkpoint(*row) if row else Checkpoint()
 
 
-def _is_weighed() -> ColumnElement[bool]:
+def is_weighed() -> ColumnElement[bool]:
     """Whether a run came to its end, and what it brought was weighed; not one that broke off."""
     return or_(runs.c.outcome == "succeeded", runs.c.reason.in_(WEIGHED))
-
-
-def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
-    """Count what the runs before this one brought that broke off before it could be weighed."""
-    own = (runs.c.source == source, runs.c.command == "run")
-    last = select(func.max(runs.c.id)).where(*own, _is_weighed()).scalar_subquery()
-    names = ("fetched", "new", "unchanged", "rejected")
-    sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
-    stmt = select(*sums).where(*own, runs.c.id > func.coalesce(last, 0), runs.c.id < run_id)
-    return Counts(*map(int, conn.execute(stmt.where(_is_since_cleared(source))).one()))
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """How much a source's records differ from what it said before."""
-
-    prices_compared: int
-    prices_jumped: int
-    ids_replaced: int
-
-
-def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
-    """Count what changed in this run, and if it `resumed` in those that it went on from."""
-    own = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
-    last = select(func.max(runs.c.id)).where(*own, _is_weighed()).scalar_subquery()
-    first = func.coalesce(last + 1, 0) if resumed else run_id
-    names = ("prices_compared", "prices_jumped", "ids_replaced")
-    sums = (func.coalesce(func.sum(runs.c[name]), 0) for name in names)
-    stmt = select(*sums).where(*own, runs.c.id >= first, _is_since_cleared(source))
-    return Changes(*map(int, conn.execute(stmt).one()))
-
-
-def read_reference_run(conn: Connection, source: str) -> int | None:
-    """Return the source's last good run, where a later one found its prices shifted; else None.
-
-    Until they are as they were, or are accepted by `worker checkpoint clear`, they are compared
-    with that run's.
-    """
-    own = (runs.c.source == source, runs.c.command == "run", _is_since_cleared(source))
-    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
-    shifted = (*own, runs.c.reason == PRICES_SHIFTED, runs.c.id > good)
-    return conn.scalar(select(good).where(select(runs.c.id).where(*shifted).exists()))
-
-
-def _is_since_cleared(source: str) -> ColumnElement[bool]:
-    return runs.c.started_at > func.coalesce(_cleared_at(source), text("'-infinity'"))
-
-
-def _cleared_at(source: str) -> ScalarSelect[Any]:
-    stmt = select(checkpoints.c.cleared_at).where(checkpoints.c.source == source)
-    return stmt.scalar_subquery()
-
-
-def read_normal(
-    conn: Connection, source: str, checkpoint: Checkpoint, min_new_share: Decimal
-) -> Normal:
-    """Read what the source's own runs gave, since its checkpoint was last cleared.
-
-    Runs that were not good, or read only the rest of a snapshot, set no standard for the share of
-    rejects. Any run may have brought what is new; a source that never did is as old as its first
-    run.
-    """
-    seen = runs.c.records_fetched + runs.c.records_known
-    own = (runs.c.source == source, runs.c.command == "run")
-    shares = (
-        select(cast(runs.c.records_rejected, Numeric) / seen)
-        .where(
-            *own,
-            runs.c.outcome == "succeeded",
-            seen > 0,
-            2 * seen >= (checkpoint.snapshot_records or 0),
-            _is_since_cleared(source),
-        )
-        .order_by(runs.c.id.desc())
-        .limit(RECENT_RUNS)
-    )
-    first = select(runs.c.started_at).where(*own).order_by(runs.c.id).limit(1).scalar_subquery()
-    newest = (
-        select(runs.c.finished_at)
-        .where(
-            *own,
-            runs.c.outcome != "running",
-            runs.c.records_new > 0,
-            runs.c.records_new >= min_new_share * seen,
-        )
-        .order_by(runs.c.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    since = func.greatest(func.coalesce(newest, first), _cleared_at(source))
-    is_open = (rejects.c.source == source, rejects.c.resolved_at.is_(None))
-    has_rejects = conn.scalar(select(rejects.c.id).where(*is_open).limit(1)) is not None
-    return Normal(
-        checkpoint.snapshot_records,
-        [Decimal(share) for share in conn.scalars(shares)],
-        conn.scalar(select(func.now() - since)),
-        checkpoint.last_reason if has_rejects else None,
-        _read_mistake(conn, source),
-        _read_listed(conn, EXPECTATIONS[source].listed_by),
-    )
-
-
-def _read_mistake(conn: Connection, source: str) -> str | None:
-    """Read what the source's last run that was weighed had wrong of most of its records."""
-    last = (
-        select(runs.c.reason)
-        .where(runs.c.source == source, runs.c.command == "run", _is_weighed())
-        .where(_is_since_cleared(source))
-        .order_by(runs.c.id.desc())
-        .limit(1)
-    )
-    reason: str | None = conn.scalar(last)
-    return reason if reason in {IDS_CHANGED, PRICES_SHIFTED} else None
-
-
-def _read_listed(conn: Connection, listed_by: str | None) -> int | None:
-    """Count the coins on a provider's list, as its newest whole reading had them."""
-    if listed_by is None:
-        return None
-    columns = runs.c
-    stmt = (
-        select(columns.records_fetched + columns.records_known - columns.records_rejected)
-        .where(columns.source == listed_by, columns.command == "run")
-        .where(columns.outcome == "succeeded", _is_since_cleared(listed_by))
-    )
-    return conn.scalar(stmt.order_by(columns.id.desc()).limit(1))
 
 
 def clear_checkpoint(engine: Engine, source: str) -> bool:

@@ -80,14 +80,6 @@ class Counts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Differing:
-    """Records of one run that contradict each other: how many, and of what, for example."""
-
-    records: int
-    examples: Sequence[str]
-
-
 def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
@@ -247,16 +239,6 @@ def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
     if moved:
         renames.tell_former_names(conn, moved)
     return changed
-
-
-def find_differing(conn: Connection, source: str, run_id: int, examples: int) -> Differing | None:
-    """Find what a run has several records of at one instant that do not say the same."""
-    asked = {"run_id": run_id, "examples": examples}
-    rows = conn.execute(STATEMENTS[source]["find_differing"], asked).all()
-    if not rows:
-        return None
-    named = [f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}" for row in rows]
-    return Differing(rows[0].records, named)
 
 
 def _move_checkpoint(

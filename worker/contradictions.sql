@@ -1,0 +1,13 @@
+-- name: find_differing
+-- Records of one run that are of one listing and instant, and do not say the same. With the span of
+-- what the run observed, Postgres reads no other partition.
+WITH differing AS MATERIALIZED (
+  SELECT listing_id, observed_at, count(*) AS records
+  FROM observations
+  WHERE run_id = :run_id
+    AND observed_at >= CAST(:start AS timestamptz) AND observed_at < CAST(:end AS timestamptz)
+  GROUP BY listing_id, observed_at HAVING count(DISTINCT ROW({values})) > 1
+)
+SELECT l.external_id, d.observed_at, (SELECT sum(records) FROM differing)::bigint AS records
+FROM differing AS d JOIN listings AS l ON l.id = d.listing_id
+ORDER BY d.observed_at, l.external_id LIMIT :examples
