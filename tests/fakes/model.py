@@ -5,7 +5,6 @@ Nothing here is told the order in which records came, but which of one instant c
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from tests.fakes.jsonb import Number, jsonb, write
 from tests.fakes.prices import Priced, standing
 from worker.identity import resolver
 from worker.identity.corroboration import Standing
@@ -104,32 +104,6 @@ class Told:
             else Decimal(text)
             for name, text in texts
         )  # fmt: skip
-
-
-class Number(str):
-    """A number in JSON, as the text that it is."""
-
-    __slots__ = ()
-
-
-def write(node: Any, comma: str, colon: str) -> str:
-    """Write JSON, members in the order in which they stand."""
-    if isinstance(node, dict):
-        members = (
-            f"{json.dumps(key)}{colon}{write(value, comma, colon)}" for key, value in node.items()
-        )
-        return "{" + comma.join(members) + "}"
-    return str(node) if isinstance(node, Number) else json.dumps(node, ensure_ascii=False)
-
-
-def jsonb(node: Any) -> str:
-    """Write JSON as Postgres writes JSONB: shorter names first, and then by their bytes."""
-    if isinstance(node, dict):
-        names = sorted(node, key=lambda name: (len(name.encode()), name.encode()))
-        return "{" + ", ".join(f"{json.dumps(name)}: {jsonb(node[name])}" for name in names) + "}"
-    if isinstance(node, Number):
-        return "null" if node == "null" else f"{Decimal(node):f}"
-    return json.dumps(node, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
