@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.engine import URL
 
-from shared.tables import assets, checkpoints, runs
+from shared.tables import SCHEMA_REVISION, assets, checkpoints, runs
 from tests.fakes.answers import status
 from tests.fakes.processes import environ, run_command, run_worker
 from tests.fakes.upstream import Upstream
@@ -245,7 +245,9 @@ def test_migrate_makes_the_api_login_and_it_may_only_read(empty_database_url: UR
     login = empty_database_url.set(username="kasparro_web", password="p'w\\d%\"")
     env = environ(empty_database_url, API_DATABASE_URL=login.render_as_string(hide_password=False))
 
-    assert run_command("migrate", env, tmp_path).stdout == "schema is at revision 0006\n"
+    assert (
+        run_command("migrate", env, tmp_path).stdout == f"schema is at revision {SCHEMA_REVISION}\n"
+    )
     assert run_command("migrate", env, tmp_path).returncode == 0
 
     reader = create_engine(login)

@@ -22,10 +22,10 @@ from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import Loop
 from worker.verify import Report
 
-BEFORE_THE_FIRST_BATCH = 7
+BEFORE_THE_FIRST_BATCH = 8
 """COMMITs of a worker before that of its first batch.
 
-It brings the crosswalk up to date, takes the source's lock, looks for partitions and makes those
+It brings the crosswalk up to date, settles the sample, takes the source's lock, looks for partitions and makes those
 missing in each of two tables, and opens its run's row.
 """
 
@@ -74,11 +74,11 @@ THE_LAST_BATCH = BEFORE_THE_FIRST_BATCH + BATCHES
     ("commit", "cut"),
     [
         pytest.param(1, Cut.BEFORE_IT_ARRIVES, id="crosswalk not read"),
-        pytest.param(2, Cut.BEFORE_THE_ANSWER, id="locked"),
-        pytest.param(4, Cut.BEFORE_THE_ANSWER, id="partitions made"),
-        pytest.param(6, Cut.BEFORE_IT_ARRIVES, id="partitions not made"),
-        pytest.param(7, Cut.BEFORE_THE_ANSWER, id="opened"),
-        pytest.param(7, Cut.BEFORE_IT_ARRIVES, id="not opened"),
+        pytest.param(3, Cut.BEFORE_THE_ANSWER, id="locked"),
+        pytest.param(5, Cut.BEFORE_THE_ANSWER, id="partitions made"),
+        pytest.param(7, Cut.BEFORE_IT_ARRIVES, id="partitions not made"),
+        pytest.param(8, Cut.BEFORE_THE_ANSWER, id="opened"),
+        pytest.param(8, Cut.BEFORE_IT_ARRIVES, id="not opened"),
         pytest.param(THE_LAST_BATCH + 1, Cut.BEFORE_THE_ANSWER, id="closed"),
         pytest.param(THE_LAST_BATCH + 1, Cut.BEFORE_IT_ARRIVES, id="not closed"),
         pytest.param(THE_LAST_BATCH + 2, Cut.BEFORE_IT_ARRIVES, id="not unlocked"),
@@ -112,7 +112,8 @@ def test_cut_off_at_a_commit_one_pass_exits_with_1_and_the_next_completes(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, cut: Cut
 ):
     with Upstream(assets=SIZE) as upstream, Relay(database_url) as relay:
-        relay.cut_at(BEFORE_THE_FIRST_BATCH + 2, cut)
+        # One pass settles the sample at its end alone.
+        relay.cut_at(BEFORE_THE_FIRST_BATCH - 1 + 2, cut)
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE)
 
         broken = run_worker("run --once --source coingecko", env, tmp_path)
