@@ -223,10 +223,8 @@ def decide_anew(conn: Connection, run_id: int | None, updated: Updated) -> list[
     the listings are to be unified then.
     """
     touched = updated.touched + pairs.touch_changed_prices(conn)
-    if pairs.is_unfounded(conn):
-        decide.touch_every_key(conn)
-        touched += 1
-    moved = decide.resolve(conn, run_id) if touched else []
+    due = touched > 0 or pairs.is_unfounded(conn)
+    moved = decide.resolve(conn, run_id) if due else []
     return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
 
 

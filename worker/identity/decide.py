@@ -15,7 +15,7 @@ from worker.identity import resolver
 from worker.identity.blocks import read_block
 from worker.identity.evidence import Candidate, Match, Resolution
 from worker.identity.names import slugify
-from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs
+from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
 from worker.statements import read_statements
 
 STATEMENTS = read_statements("identity.sql")
@@ -30,7 +30,12 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
 
     Under the identity lock only. An asset that is left without a listing is deleted, and every one
     that has no slug yet gets one. The same listings again change nothing.
+
+    Where no pair was compared yet, as after a migration, it decides for every listing: once some
+    pairs are there, nothing tells that the others are missing.
     """
+    if is_unfounded(conn):
+        touch_every_key(conn)
     _decide(conn)
     _report_broken_links(conn)
     conn.execute(STATEMENTS["delete_matches"])
