@@ -75,9 +75,10 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
     """Resolve what hangs together with `touched_keys`, by prices that `table` keeps.
 
     The pairs that it asks for are then those in the table. Which contradictions most pairs share
-    may change with them, and what is to be decided with that.
+    may change with them, and what is to be decided with that. Where that does not settle, the last
+    resolution still follows from the pairs as they are kept.
     """
-    for _ in range(MOST_ROUNDS):
+    for rounds in range(MOST_ROUNDS + 1):
         candidates, rulings = read_block(conn)
         comparisons = Comparisons(conn, table)
         while True:
@@ -86,7 +87,14 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
             if not comparisons.add_missing():
                 break
         comparisons.delete_unasked()
-        if not comparisons.mark_shared():
+        if rounds == MOST_ROUNDS:
+            log.error(
+                "which contradictions most pairs of a source share did not settle; run "
+                "`worker verify` and report what it finds",
+                rounds=rounds,
+                listings=len(candidates),
+            )
+        elif not comparisons.mark_shared():
             break
     return candidates, resolution
 
