@@ -53,8 +53,8 @@ def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -
     sums = (func.coalesce(func.sum(runs.c[name]), 0) for name in names)
     stmt = select(*sums, func.min(runs.c.started_at).label("began_at"))
     row = conn.execute(stmt.where(*own, runs.c.id >= first, _is_since_cleared(source))).one()
-    compared, jumped, replaced, began_at = row
-    return Changes(int(compared), int(jumped), int(replaced), began_at)
+    *counts, began_at = row
+    return Changes(*map(int, counts), began_at=began_at)
 
 
 def read_reference_run(conn: Connection, source: str) -> int | None:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Engine, select
+from sqlalchemy.engine import URL
 
 from shared.tables import pending_ids
 from tests.fakes.databases import database_copy, engine_on
@@ -14,6 +16,7 @@ from tests.fakes.market import Coin
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker import pipeline
+from worker.cli import main
 from worker.pipeline import Options
 from worker.sources.csv import CsvFiles
 from worker.verify import verify
@@ -105,7 +108,11 @@ def test_nothing_is_pending_after_a_good_run_whatever_the_batches(
 
 
 def test_all_new_ids_are_pending_after_a_run_with_changed_ids_whatever_the_batches(
-    upstream: Upstream, market: RenamingMarket, readers: list[Reader]
+    upstream: Upstream,
+    market: RenamingMarket,
+    readers: list[Reader],
+    database_url: URL,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     for reader in readers:
         assert reader.run(upstream, "coinpaprika") is None
@@ -118,7 +125,17 @@ def test_all_new_ids_are_pending_after_a_run_with_changed_ids_whatever_the_batch
     small, large = readers
     assert small.content() == large.content()
     assert len(read_pending(small.engine)) == SIZE - 60
-    assert read_links(small.engine).pairs == before
+    after = read_links(small.engine)
+    assert after.pairs == before
+
+    monkeypatch.setenv("DATABASE_URL", database_url.render_as_string(hide_password=False))
+    review = CliRunner().invoke(main, ["identity", "review"]).output
+    assert "coingecko: 90 new ids are pending; " in review
+    external_id = min(read_pending(small.engine))
+    slug = after.slugs[f"coingecko:{external_id}"]
+    shown = CliRunner().invoke(main, ["identity", "show", slug]).output
+    assert "pending: a run of coingecko found most of its ids new" in shown
+    assert "`worker checkpoint clear coingecko`" in shown
 
 
 def test_new_ids_of_files_are_never_pending(engine: Engine, tmp_path: Path):

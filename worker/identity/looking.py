@@ -177,5 +177,5 @@ def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
 def count_pending(conn: Connection) -> Mapping[str, int]:
     """Count the ids of each source that identity leaves aside."""
     p = pending_ids.c
-    stmt = select(p.source, func.count()).group_by(p.source).order_by(p.source)
-    return {source: ids for source, ids in conn.execute(stmt)}
+    stmt = select(p.source, func.count().label("ids")).group_by(p.source).order_by(p.source)
+    return {row.source: row.ids for row in conn.execute(stmt)}
