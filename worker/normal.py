@@ -50,11 +50,12 @@ def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -
     last = select(func.max(runs.c.id)).where(*own, is_weighed()).scalar_subquery()
     first = func.coalesce(last + 1, 0) if resumed else run_id
     names = ("prices_compared", "prices_jumped", "ids_replaced")
-    sums = (func.coalesce(func.sum(runs.c[name]), 0) for name in names)
+    sums = (func.coalesce(func.sum(runs.c[name]), 0).label(name) for name in names)
     stmt = select(*sums, func.min(runs.c.started_at).label("began_at"))
     row = conn.execute(stmt.where(*own, runs.c.id >= first, _is_since_cleared(source))).one()
-    *counts, began_at = row
-    return Changes(*map(int, counts), began_at=began_at)
+    return Changes(
+        int(row.prices_compared), int(row.prices_jumped), int(row.ids_replaced), row.began_at
+    )
 
 
 def read_reference_run(conn: Connection, source: str) -> int | None:
