@@ -233,7 +233,7 @@ FROM (
                   SELECT o.price_usd FROM observations AS o
                   WHERE o.listing_id = n.listing_id AND o.run_id <= :reference_run
                     AND o.observed_at <= n.observed_at
-                  ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
+                  ORDER BY o.observed_at DESC, o.superseded_at DESC NULLS FIRST LIMIT 1
                 ), n.old_price_usd) END AS was,
            n.is_new AND EXISTS (
              SELECT FROM listings AS l JOIN runs AS r ON r.id = :run_id

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, Row, TextClause, column, func, select, update
 
 from shared.runs import DRIFT, WEIGHED
-from shared.tables import EVERY_RAW, drift, shapes
+from shared.tables import EVERY_RAW, RAW_LISTS, drift, shapes
 from worker.differences import (
     APPEARED,
     FEWEST_RECORDS,
@@ -35,9 +35,18 @@ from worker.shapes import Shape, ShapeCounter
 from worker.sources.base import Policy, Source
 from worker.statements import read_statements, source_parts
 
-STATEMENTS: dict[str, dict[str, TextClause]] = {
-    source: read_statements("drift.sql", **source_parts(source)) for source in EVERY_RAW
-}
+
+def _read_statements(source: str) -> dict[str, TextClause]:
+    # Of one instant, a list of contracts has one answer, and a market the one that prevails.
+    prevailing = "ingested_at DESC" if source in RAW_LISTS else "superseded_at DESC NULLS FIRST"
+    return read_statements(
+        "drift.sql",
+        **source_parts(source),
+        received_last_first=f"{prevailing}, payload_hash",
+    )
+
+
+STATEMENTS = {source: _read_statements(source) for source in EVERY_RAW}
 
 COMPARED_LISTINGS = 20
 """How many listings' values are compared to tell whether a path was renamed."""

@@ -102,7 +102,7 @@ LEFT JOIN LATERAL (
   FROM {raw} AS r
   WHERE r.observed_at = CAST(found.example ->> 'observed_at' AS timestamptz)
     AND r.external_id = found.example ->> 'external_id'
-  ORDER BY payload_hash DESC LIMIT 1
+  ORDER BY {received_last_first} LIMIT 1
 ) AS stored ON true
 ON CONFLICT (source, path, kind) DO UPDATE
 SET detail = excluded.detail, last_run_id = excluded.last_run_id, records = excluded.records,

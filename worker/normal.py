@@ -1,6 +1,7 @@
 """What a source's earlier runs gave: beside it a run is judged (`outcome`)."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -35,11 +36,12 @@ def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How much a source's records differ from what it said before."""
+    """How much records that were read from `began_at` on differ from what was known before."""
 
     prices_compared: int
     prices_jumped: int
     ids_replaced: int
+    began_at: datetime | None
 
 
 def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
@@ -48,9 +50,12 @@ def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -
     last = select(func.max(runs.c.id)).where(*own, is_weighed()).scalar_subquery()
     first = func.coalesce(last + 1, 0) if resumed else run_id
     names = ("prices_compared", "prices_jumped", "ids_replaced")
-    sums = (func.coalesce(func.sum(runs.c[name]), 0) for name in names)
-    stmt = select(*sums).where(*own, runs.c.id >= first, _is_since_cleared(source))
-    return Changes(*map(int, conn.execute(stmt).one()))
+    sums = (func.coalesce(func.sum(runs.c[name]), 0).label(name) for name in names)
+    stmt = select(*sums, func.min(runs.c.started_at).label("began_at"))
+    row = conn.execute(stmt.where(*own, runs.c.id >= first, _is_since_cleared(source))).one()
+    return Changes(
+        int(row.prices_compared), int(row.prices_jumped), int(row.ids_replaced), row.began_at
+    )
 
 
 def read_reference_run(conn: Connection, source: str) -> int | None:

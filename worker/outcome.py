@@ -170,16 +170,21 @@ def _fewer_records(
     )
 
 
-def _ids_changed(source: str, found: Found) -> Ending | None:
-    """Where most ids are new, most of those that were known are absent."""
+def has_changed_ids(found: Found) -> bool:
+    """Whether most ids are new: then most of those that were known are absent."""
     replaced, snapshot = found.ids_replaced, found.snapshot
-    if snapshot is None or replaced < FEWEST_COMPARED or 2 * replaced <= snapshot:
+    return snapshot is not None and replaced >= FEWEST_COMPARED and 2 * replaced > snapshot
+
+
+def _ids_changed(source: str, found: Found) -> Ending | None:
+    if not has_changed_ids(found):
         return None
     return _ending(
         IDS_CHANGED,
-        f"{source}: {replaced} of {snapshot} ids are new, under symbols and names that other ids "
-        "have; identity leaves them aside. If its next answer has the old ones again, that is "
-        f"all; if they are new for good, accept them with `worker checkpoint clear {source}`",
+        f"{source}: {found.ids_replaced} of {found.snapshot} ids are new, under symbols and names "
+        "that other ids have; identity leaves them aside. If its next answer has the old ones "
+        "again, that is all; if they are new for good, accept them with `worker checkpoint clear "
+        f"{source}`",
     )
 
 

@@ -179,12 +179,21 @@ DELETE FROM due_pairs
 -- name: mark_shared
 -- A contradiction that most pairs of a source came to within the same hours is its own fault, and not
 -- evidence on any one pair. Counted are pairs that had been without one, and were compared since.
-WITH sides AS (
-  SELECT l.source, p.* FROM {pairs} AS p JOIN listings AS l ON l.id = p.listing_id
-  WHERE EXISTS (SELECT FROM {pairs} WHERE verdict = 'broken')
-  UNION ALL
-  SELECT l.source, p.* FROM {pairs} AS p JOIN listings AS l ON l.id = p.other_listing_id
-  WHERE EXISTS (SELECT FROM {pairs} WHERE verdict = 'broken')
+-- Only `broken` pairs are marked: what their sources compared before the first of them counts for none.
+WITH concerned AS MATERIALIZED (
+  SELECT l.source, min(p.differs_since) - interval '1 hour' AS since
+  FROM {pairs} AS p
+  CROSS JOIN LATERAL (VALUES (p.listing_id), (p.other_listing_id)) AS side (id)
+  JOIN listings AS l ON l.id = side.id
+  WHERE p.verdict = 'broken' GROUP BY l.source
+), sides AS (
+  SELECT l.source, p.*
+  FROM {pairs} AS p
+  CROSS JOIN LATERAL (VALUES (p.listing_id), (p.other_listing_id)) AS side (id)
+  JOIN listings AS l ON l.id = side.id
+  JOIN concerned AS c ON c.source = l.source AND p.compared_at >= c.since
+  WHERE EXISTS (SELECT FROM concerned)
+    AND p.compared_at >= (SELECT min(since) FROM concerned)
 ), began AS (
   SELECT source, differs_since, count(*) AS pairs FROM sides
   WHERE verdict IN ('disputed', 'broken') GROUP BY source, differs_since

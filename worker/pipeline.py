@@ -21,12 +21,13 @@ from shared.errors import (
 )
 from shared.partitions import periods_ahead
 from shared.records import Page
-from shared.runs import TOO_MANY_REJECTS
+from shared.runs import IDS_CHANGED, TOO_MANY_REJECTS
 from worker import (
     delisting,
     drift,
     normal,
     partitions,
+    pending,
     rejects,
     runs,
     snapshot_pages,
@@ -37,7 +38,14 @@ from worker.delisting import Delisted
 from worker.faults import Faults
 from worker.loader import Loader
 from worker.locks import locked
-from worker.outcome import Ending, Found, has_too_many_rejects, weigh, weigh_import
+from worker.outcome import (
+    Ending,
+    Found,
+    has_changed_ids,
+    has_too_many_rejects,
+    weigh,
+    weigh_import,
+)
 from worker.page_cutter import PageCutter
 from worker.phases import Phases
 from worker.runs import Checkpoint
@@ -140,6 +148,7 @@ class _Run:
         self.phases = Phases()
         self.is_whole = False
         self.is_read = False
+        self.changed_ids_since: datetime | None = None
         self.expected = 0
 
     def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
@@ -225,6 +234,8 @@ class _Run:
             delisted = Delisted()
             if self.tells_listed and self.is_whole and ending.outcome == "succeeded":
                 delisted = delisting.end_snapshot(conn, self.source.name, self.options.clock())
+            if self.tells_listed and self.is_whole:
+                self._settle_pending(conn, ending)
             self.options.faults.of_batch(self.source.name, 0)("before_run_end")
         self.cut.readings.tell()
         is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
@@ -243,6 +254,13 @@ class _Run:
             listed_again=delisted.returned,
         )
         return ending
+
+    def _settle_pending(self, conn: Connection, ending: Ending) -> None:
+        """Have what is pending follow from the whole snapshot, and not from how it was cut."""
+        if self.changed_ids_since is not None:
+            pending.hold(conn, self.source.name, self.changed_ids_since)
+        elif ending.reason != IDS_CHANGED:
+            pending.release(conn, self.source.name, self.cut.snapshot_progress)
 
     def _bound_rejects(self, conn: Connection, ending: Ending) -> Ending:
         """Keep some payloads of a run with too many rejects, and say so in its ending."""
@@ -346,6 +364,8 @@ class _Run:
                 ids_replaced=changes.ids_replaced,
                 revised=self.counts.revised,
             )
+            if has_changed_ids(found):
+                self.changed_ids_since = changes.began_at
             share = source.expects.min_new_share
             usual = normal.read_normal(conn, source.name, checkpoint, share)
         return weigh(source.name, source.expects, found, usual)

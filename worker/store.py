@@ -166,7 +166,9 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
     at("after_raw")
     if received.new or received.revised:
         lock_identity(conn)
-        updated = update_listings(conn, source, run_id, fetched=batch.fetched)
+        # Only a snapshot tells whether ids changed: a file may bring any, and brings them once.
+        of_snapshot = batch.fetched if batch.page_part is not None else 0
+        updated = update_listings(conn, source, run_id, fetched=of_snapshot)
         at("after_listings")
         if received.revised:
             conn.execute(statements["revise_observations"])
@@ -198,7 +200,7 @@ def update_listings(
 
     With `rebuild`, the newest record in `fresh` is what the listing must say, even where the
     listing says something newer. Once their observations are stored, `decide_anew` is due. A batch
-    of a run says how many records it `fetched`.
+    of a snapshot says how many records it `fetched`.
     """
     statements = STATEMENTS[source]
     conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
@@ -223,10 +225,8 @@ def decide_anew(conn: Connection, run_id: int | None, updated: Updated) -> list[
     the listings are to be unified then.
     """
     touched = updated.touched + pairs.touch_changed_prices(conn)
-    if pairs.is_unfounded(conn):
-        decide.touch_every_key(conn)
-        touched += 1
-    moved = decide.resolve(conn, run_id) if touched else []
+    due = touched > 0 or pairs.is_unfounded(conn)
+    moved = decide.resolve(conn, run_id) if due else []
     return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
 
 

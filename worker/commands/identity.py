@@ -98,7 +98,11 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
         show_json(found)
         return
     click.echo(f"{slug}: {found['asset']['name']} ({found['asset']['symbol']})")
-    _show_side_by_side([row._asdict() for row in found["listings"]])
+    members = [row._asdict() for row in found["listings"]]
+    pending = sorted({each["source"] for each in members if each["pending"]})
+    _show_side_by_side(members, without=frozenset() if pending else {"pending"})
+    for source in pending:
+        click.echo(f"pending: {_accepting(source)}")
     for title, columns in (
         ("events", _EVENTS),
         ("corrections", _RULINGS),
@@ -108,6 +112,14 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
         if found[title]:
             click.echo(f"\n{title}")
             show_table(found[title], **columns)
+
+
+def _accepting(source: str) -> str:
+    return (
+        f"a run of {source} found most of its ids new, under symbols and names that other ids "
+        "have, and identity leaves them aside. Those that its next good run has are accepted; if "
+        f"they are new for good, accept them with `worker checkpoint clear {source}`"
+    )
 
 
 def _no_asset(slug: str) -> click.ClickException:
@@ -186,11 +198,14 @@ def identity_review(settings: Settings, limit: int, as_json: bool) -> None:
     """
     with open_identity(settings) as conn:
         reviews = looking.read_reviews(conn, limit)
+        pending = looking.count_pending(conn)
     if as_json:
         show_json(reviews)
         return
-    if not reviews:
+    if not reviews and not pending:
         click.echo("nothing to review")
+    for source, ids in pending.items():
+        click.echo(f"{source}: {ids} new ids are pending; {_accepting(source)}\n")
     for review in reviews:
         one, other = review["one"], review["other"]
         why = review["evidence"].get("why", "-")

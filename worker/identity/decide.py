@@ -15,7 +15,7 @@ from worker.identity import resolver
 from worker.identity.blocks import read_block
 from worker.identity.evidence import Candidate, Match, Resolution
 from worker.identity.names import slugify
-from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs
+from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
 from worker.statements import read_statements
 
 STATEMENTS = read_statements("identity.sql")
@@ -30,7 +30,12 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
 
     Under the identity lock only. An asset that is left without a listing is deleted, and every one
     that has no slug yet gets one. The same listings again change nothing.
+
+    Where no pair was compared yet, as after a migration, it decides for every listing: once some
+    pairs are there, nothing tells that the others are missing.
     """
+    if is_unfounded(conn):
+        touch_every_key(conn)
     _decide(conn)
     _report_broken_links(conn)
     conn.execute(STATEMENTS["delete_matches"])
@@ -70,9 +75,10 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
     """Resolve what hangs together with `touched_keys`, by prices that `table` keeps.
 
     The pairs that it asks for are then those in the table. Which contradictions most pairs share
-    may change with them, and what is to be decided with that.
+    may change with them, and what is to be decided with that. Where that does not settle, the last
+    resolution still follows from the pairs as they are kept.
     """
-    for _ in range(MOST_ROUNDS):
+    for rounds in range(MOST_ROUNDS + 1):
         candidates, rulings = read_block(conn)
         comparisons = Comparisons(conn, table)
         while True:
@@ -81,7 +87,14 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
             if not comparisons.add_missing():
                 break
         comparisons.delete_unasked()
-        if not comparisons.mark_shared():
+        if rounds == MOST_ROUNDS:
+            log.error(
+                "which contradictions most pairs of a source share did not settle; run "
+                "`worker verify` and report what it finds",
+                rounds=rounds,
+                listings=len(candidates),
+            )
+        elif not comparisons.mark_shared():
             break
     return candidates, resolution
 

@@ -1,6 +1,6 @@
 """What there is to see of identity: listings, one asset, and what waits for a decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, or_, select, tuple_
@@ -14,6 +14,7 @@ from shared.tables import (
     listing_names,
     listings,
     matches,
+    pending_ids,
     retirements,
 )
 from worker.identity.corroboration import DIFFER_BEYOND, NEAR
@@ -42,6 +43,13 @@ FORMER_NAMES = (
     .scalar_subquery()
     .label("former_names")
 )
+IS_PENDING = (
+    select(pending_ids)
+    .where(pending_ids.c.source == l.source, pending_ids.c.external_id == l.external_id)
+    .correlate(listings)
+    .exists()
+    .label("pending")
+)
 HERE = listings.join(assets, l.asset_id == a.id)
 
 
@@ -66,7 +74,8 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
     if found is None:
         return None
     own = select(l.id).where(l.asset_id == found.id)
-    members = select(*SHOWN, CONTRACTS, FORMER_NAMES).select_from(HERE).where(a.id == found.id)
+    shown = (*SHOWN, CONTRACTS, FORMER_NAMES, IS_PENDING)
+    members = select(*shown).select_from(HERE).where(a.id == found.id)
     e, c = identity_events.c, corrections.c
     events = (
         select(e.id, e.at, e.run_id, l.source, l.external_id, e.method, e.evidence)
@@ -163,3 +172,10 @@ def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
         for row in rows
         if row.listing_id in sides and row.other_listing_id in sides
     ]
+
+
+def count_pending(conn: Connection) -> Mapping[str, int]:
+    """Count the ids of each source that identity leaves aside."""
+    p = pending_ids.c
+    stmt = select(p.source, func.count().label("ids")).group_by(p.source).order_by(p.source)
+    return {row.source: row.ids for row in conn.execute(stmt)}
