@@ -140,3 +140,15 @@ def test_a_file_read_in_two_runs_closes_what_was_refused_under_another_declarati
     assert folder.run().ending.outcome == "succeeded"
 
     assert folder.open_rejects() == []
+
+
+def test_rows_that_differ_stay_reported_until_a_run_reads_rows_again(folder: Folder):
+    folder.append(HEADER, *(row(day, "46.1") for day in range(1, 26)), row(1, "99.5"))
+    for fetched in (26, 0, 0):
+        result = folder.run()
+        assert (result.ending.outcome, result.ending.reason) == ("partial", "differing_rows")
+        assert result.counts.fetched == fetched
+    assert "nothing new since rows of one coin and instant differed" in str(result.ending.error)
+
+    folder.append(row(26, "46.1"))
+    assert folder.run().ending.outcome == "succeeded"
