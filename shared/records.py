@@ -81,7 +81,7 @@ class FileReading:
     `columns` has the header of each field, `left_out` those that are not read. `settled` says what
     the file's own cells proved. `without_value` rows of this page have no value and are no records;
     the first of them is at `first_without_value`. `is_end` marks the page after which the whole
-    file is read under this declaration.
+    file, from its first row on, was read under this declaration; not the end of rows added since.
     """
 
     path: str

@@ -196,13 +196,12 @@ SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.rea
     file = coalesce(excluded.file, r.file)
 
 -- name: resolve_superseded_rejects
--- A file was read to its end under a declaration: what was refused of it under another one has been
--- read again, and is loaded, or refused anew. Rejects of version 0.1.0 know the name of their file
--- alone, from their position.
+-- A file was read from its first row to its end under a declaration: what was refused of it under
+-- another one has been read again, and is loaded, or refused anew. Rejects of version 0.1.0 have the
+-- name of their file alone, which files of other folders may have too: they stay open.
 UPDATE rejects SET resolved_at = now()
 WHERE source = :source AND resolved_at IS NULL AND last_run_id < :run_id
-  AND (file = :file AND declaration <> :declaration
-       OR file IS NULL AND starts_with(position, :name || ', line '))
+  AND file = :file AND declaration <> :declaration
 
 -- name: count_batch
 -- A price jumped that is more than twice, or less than half, what the listing's was before: the

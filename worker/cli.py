@@ -104,6 +104,7 @@ def run(
             worker.stop,
             worker.provider_of,
         )
+        worker.settle_sample()
     for result in done.results:
         show_result(result)
     for error in [*done.locked, *done.refused]:
@@ -170,6 +171,7 @@ def import_(
         stop_on_signals(worker)
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
+        worker.settle_sample()
     show_result(result)
     for note in result.notes:
         click.echo(note)

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from shared.expectations import EXPECTATIONS
-from shared.runs import IDS_CHANGED, PRICES_SHIFTED
+from shared.runs import IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.tables import checkpoints, rejects, runs
 from worker.outcome import RECENT_RUNS, Normal
 from worker.runs import Checkpoint, is_weighed
@@ -117,12 +117,13 @@ def read_normal(
     )
     since = func.greatest(func.coalesce(newest, first), _cleared_at(source))
     is_open = (rejects.c.source == source, rejects.c.resolved_at.is_(None))
+    is_of_rejects = checkpoint.last_reason == TOO_MANY_REJECTS
     has_rejects = conn.scalar(select(rejects.c.id).where(*is_open).limit(1)) is not None
     return Normal(
         checkpoint.snapshot_records,
         [Decimal(share) for share in conn.scalars(shares)],
         conn.scalar(select(func.now() - since)),
-        checkpoint.last_reason if has_rejects else None,
+        checkpoint.last_reason if has_rejects or not is_of_rejects else None,
         _read_mistake(conn, source),
         _read_listed(conn, EXPECTATIONS[source].listed_by),
     )

@@ -92,7 +92,7 @@ def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> E
     """Say whether what a source's own run brought is what it should have brought."""
     return (
         _too_many_rejects(source, expects, found)
-        or _nothing_since_rejects(source, found, normal)
+        or _nothing_since(source, found, normal)
         or _empty_answer(source, found, normal)
         or _fewer_records(source, expects, found, normal)
         or _ids_changed(source, found)
@@ -132,15 +132,24 @@ def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Endin
     )
 
 
-def _nothing_since_rejects(source: str, found: Found, normal: Normal) -> Ending | None:
-    """Files are not read again: their rejects stay in the way until somebody looked at them."""
-    if found.snapshot is not None or found.seen or normal.last_reason != TOO_MANY_REJECTS:
+def _nothing_since(source: str, found: Found, normal: Normal) -> Ending | None:
+    """Files are not read again: a run that reads none of their rows repeats what was wrong."""
+    if found.snapshot is not None or found.seen:
         return None
-    return _ending(
-        TOO_MANY_REJECTS,
-        f"{source}: nothing new since too many records were rejected; see `worker "
-        f"rejects list`, and `worker checkpoint clear {source}` to read it again",
-    )
+    if normal.last_reason == TOO_MANY_REJECTS:
+        return _ending(
+            TOO_MANY_REJECTS,
+            f"{source}: nothing new since too many records were rejected; see `worker "
+            f"rejects list`, and `worker checkpoint clear {source}` to read it again",
+        )
+    if normal.last_reason == DIFFERING_ROWS:
+        return _ending(
+            DIFFERING_ROWS,
+            f"{source}: nothing new since rows of one coin and instant differed; `worker runs` "
+            "has the run. Correct the file, or declare what tells the rows apart; if they are "
+            f"right, accept them with `worker checkpoint clear {source}`",
+        )
+    return None
 
 
 def _empty_answer(source: str, found: Found, normal: Normal) -> Ending | None:

@@ -5,25 +5,27 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from shared.runs import WEIGHED
+from shared.runs import TOO_MANY_REJECTS, WEIGHED
 from shared.tables import rejects
 from worker.statements import read_statements
 
 KEPT = 100
-"""Payloads that are kept of runs with too many rejects: their source is read whole again anyway."""
+"""Open payloads that are kept for a source whose runs have too many rejects: it is read again."""
 
 NAMED = 20
 """How many reasons the payloads that are not kept are counted by; the others count together."""
 
 
 def drop_excess(conn: Connection, source: str, run_id: int) -> int:
-    """Keep `KEPT` payloads of a run, and of those that it went on from, and count the others.
+    """Drop payloads of a run, and of those that it went on from, and count them.
 
-    Returns how many records that is; they are noted at the run's row.
+    With those of earlier refused runs that are still open, `KEPT` stay. Returns how many records
+    were dropped; they are noted at the run's row.
     """
     stmt = read_statements("rejects.sql", columns="")["drop_excess"]
     asked = {"source": source, "run_id": run_id, "kept": KEPT, "named": NAMED}
-    return int(conn.scalar(stmt, {**asked, "weighed": list(WEIGHED)}) or 0)
+    reasons = {"weighed": list(WEIGHED), "refused": TOO_MANY_REJECTS}
+    return int(conn.scalar(stmt, {**asked, **reasons}) or 0)
 
 
 def has_reason(part: str) -> ColumnElement[bool]:

@@ -10,24 +10,28 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, delete, exists, select, text
+from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, exists, select, text
 
 from shared.settings import LIVE_SOURCES, SAMPLE_CSV
 from shared.tables import retirements, runs
-from worker.delisting import mark_listings
 from worker.identity.recording import Signed
-from worker.identity.retirements import retire
+from worker.identity.retirements import retire, revoke
 from worker.locks import lock_identity
 from worker.sources.csv import CsvFiles
 
 SIGNED = Signed(by="worker run", reason="sample data of 2021; a provider has been read since")
 
-# Whose retirement a person took back is left alone.
+# A listing whose retirement a person revoked is left alone. Who revoked it, its events say.
 FIND_LISTINGS = text("""
 SELECT l.external_id, l.delisted_at IS NULL AND NOT EXISTS (
          SELECT FROM retirements AS r
          WHERE r.source = l.source AND r.external_id = l.external_id
            AND r.decided_by = :by AND r.reason = :reason
+           AND (r.revoked_at IS NULL OR NOT EXISTS (
+             SELECT FROM identity_events AS e
+             WHERE e.listing_id = l.id AND e.at = r.revoked_at
+               AND e.evidence ->> 'decision' = 'undo' AND e.decided_by = :by AND e.reason = :reason
+           ))
        ) AS is_new
 FROM listings AS l
 JOIN unnest(:external_ids, :times) AS s (external_id, observed_at)
@@ -58,29 +62,44 @@ def is_over(conn: Connection) -> bool:
 def settle(conn: Connection, *, is_chosen: bool) -> Settled:
     """Bring the retirement of the sample's listings up to date; a second call changes nothing.
 
-    With `is_chosen` a person has the sample read, and none of it is retired.
+    With `is_chosen` a person has the sample read, and none of it is retired. Only where something
+    is to change, the identity lock is taken; what to change is then read again under it.
     """
+    if not _plan(conn, is_chosen=is_chosen).is_due:
+        return Settled()
+    lock_identity(conn)
+    plan = _plan(conn, is_chosen=is_chosen)
+    returned = 0
+    if plan.revoked:
+        returned = revoke(conn, [retirements.c.id.in_(plan.revoked)], SIGNED).listings
+    if plan.retired:
+        retire(conn, [("csv", external_id) for external_id in plan.retired], SIGNED)
+    return Settled(len(plan.retired), returned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Listings to retire, and the ids of retirements to revoke."""
+
+    retired: Sequence[str]
+    revoked: Sequence[int]
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self.retired or self.revoked)
+
+
+def _plan(conn: Connection, *, is_chosen: bool) -> _Plan:
+    """Find what has to change; retirements that a person made stay as they are."""
     external_ids, times = _read_sample()
     sought = {"external_ids": external_ids, "times": times}
     found = conn.execute(FIND_LISTINGS, {**sought, **asdict(SIGNED)}).all()
     over = [] if is_chosen or not is_over(conn) else found
-    returned = _take_back(conn, [row.external_id for row in over])
-    going = [("csv", row.external_id) for row in over if row.is_new]
-    if going:
-        retire(conn, going, SIGNED)
-    return Settled(len(going), returned)
-
-
-def _take_back(conn: Connection, keep: Sequence[str]) -> int:
-    """Delete the retirements that this module made, but for those listings; return how many."""
     r = retirements.c
     own = (r.source == "csv", r.decided_by == SIGNED.by, r.reason == SIGNED.reason)
-    stale = (*own, r.revoked_at.is_(None), r.external_id.not_in(keep))
-    if not conn.scalar(select(exists().where(*stale))):
-        return 0
-    lock_identity(conn)
-    conn.execute(delete(retirements).where(*stale))
-    return mark_listings(conn, "csv").returned
+    keep = [row.external_id for row in over]
+    stale = select(r.id).where(*own, r.revoked_at.is_(None), r.external_id.not_in(keep))
+    return _Plan([row.external_id for row in over if row.is_new], conn.scalars(stale).all())
 
 
 @lru_cache(maxsize=1)

@@ -141,8 +141,7 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> R
         staging.copy_rejects(conn, batch.rejects)
         conn.execute(STATEMENTS[source]["insert_rejects"], of_file)
     if file and file.is_end:
-        superseded = {**of_file, "name": file.name}
-        conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], superseded)
+        conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], of_file)
     if batch.page_part is not None:
         note_part(conn, source, batch.page_part)
     drift.count_shapes(conn, source, run_id, batch.shapes)

@@ -9,7 +9,7 @@ from shared.tables import rejects, runs
 from tests.fakes import answers as says
 from tests.fakes.runner import QUICK, Runner
 from tests.fakes.upstream import Upstream
-from worker.rejects import KEPT
+from worker.rejects import KEPT, Unwanted, dismiss
 
 SIZE = 600
 
@@ -56,13 +56,32 @@ def test_a_run_that_is_refused_whole_keeps_some_payloads_and_counts_the_others(r
     runner.sound()
 
 
-def test_pass_after_pass_that_is_refused_takes_no_more_than_its_share(runner, engine):
-    for _ in range(3):
+def test_pass_after_pass_that_is_refused_keeps_no_more_payloads(runner, engine):
+    payloads = []
+    for dropped in (SIZE - KEPT, SIZE, SIZE):
         runner.upstream.market.tick(60)
         spoil(runner.upstream, 1, 2, 3)
         runner.run()
+        assert runner.last_run().rejects_dropped == dropped
+        payloads.append(kept(engine))
 
-    assert len(kept(engine)) <= 3 * KEPT
+    assert len(payloads[0]) == KEPT
+    assert payloads == [payloads[0]] * 3
+    runner.sound()
+
+
+def test_payloads_that_were_dismissed_make_room_for_those_of_the_next_refused_run(runner, engine):
+    spoil(runner.upstream, 1, 2, 3)
+    runner.run()
+    with engine.begin() as conn:
+        dismiss(conn, Unwanted(source="coingecko"), "seen", "ada")
+
+    runner.upstream.market.tick(60)
+    spoil(runner.upstream, 1, 2, 3)
+    runner.run()
+
+    assert runner.last_run().rejects_dropped == SIZE - KEPT
+    assert len(kept(engine)) == 2 * KEPT
     runner.sound()
 
 

@@ -105,6 +105,7 @@ def test_a_run_that_went_on_with_a_snapshot_is_weighed_by_the_whole_of_it():
         ({"rejected": 101}, NORMAL, "too_many_rejects"),
         ({"seen": 0, "new": 0}, NORMAL, None),
         ({"seen": 0, "new": 0}, Normal(last_reason="too_many_rejects"), "too_many_rejects"),
+        ({"seen": 0, "new": 0}, Normal(last_reason="differing_rows"), "differing_rows"),
         ({"seen": 0, "new": 0}, Normal(last_reason="no_file"), None),
     ],
 )

@@ -7,7 +7,7 @@ function decides in the caller's transaction, under the identity lock, which it 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, Row, func, insert, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, text, tuple_, update
 
 from shared.tables import assets, listings, retirements
 from worker.delisting import mark_listings
@@ -16,8 +16,13 @@ from worker.identity.recording import CorrectionError, Decided, Signed, note
 from worker.identity.rulings import show_ref
 from worker.locks import lock_identity
 
-# From the ids of corrections, so that one number names one decision of either kind.
-NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('corrections', 'id'))")
+# The ids are drawn with those of corrections, so that one number names one decision of either kind.
+INSERT = text("""
+INSERT INTO retirements (id, source, external_id, decided_by, reason)
+SELECT nextval(pg_get_serial_sequence('corrections', 'id')), source, external_id, :by, :reason
+FROM unnest(CAST(:sources AS text[]), CAST(:external_ids AS text[])) AS r (source, external_id)
+RETURNING id
+""")
 
 
 def retire(conn: Connection, refs: Collection[Ref], signed: Signed) -> Decided:
@@ -38,18 +43,14 @@ def retire(conn: Connection, refs: Collection[Ref], signed: Signed) -> Decided:
     )
     if retired := [(row.source, row.external_id) for row in conn.execute(standing)]:
         raise CorrectionError(f"{_named(sorted(retired))}: retired already; nothing to decide")
-    rows = [
-        {
-            "id": conn.scalar(NEXT_ID),
-            "source": source,
-            "external_id": external_id,
-            "decided_by": signed.by,
-            "reason": signed.reason,
-        }
-        for source, external_id in wanted
-    ]
-    conn.execute(insert(retirements), rows)
-    return _apply(conn, found, rows[0]["id"], "retire", signed)
+    asked = {
+        "sources": [source for source, _ in wanted],
+        "external_ids": [external_id for _, external_id in wanted],
+        "by": signed.by,
+        "reason": signed.reason,
+    }
+    number = min(conn.scalars(INSERT, asked))
+    return _apply(conn, found, number, "retire", signed)
 
 
 def find_retirement(conn: Connection, number: int) -> Row[tuple[object, ...]] | None:
@@ -69,14 +70,21 @@ def undo(conn: Connection, number: int, signed: Signed) -> Decided:
         state = "was revoked" if row else "there is none"
         raise CorrectionError(f"decision {number}: {state}; see `worker identity show`")
     r = retirements.c
+    its_own = (
+        r.decided_at == row.decided_at,
+        r.decided_by == row.decided_by,
+        r.reason == row.reason,
+    )
+    return revoke(conn, its_own, signed)
+
+
+def revoke(conn: Connection, chosen: Collection[ColumnElement[bool]], signed: Signed) -> Decided:
+    """Revoke the standing retirements that meet all conditions; at least one does."""
+    lock_identity(conn)
+    r = retirements.c
     revoked = conn.execute(
         update(retirements)
-        .where(
-            r.decided_at == row.decided_at,
-            r.decided_by == row.decided_by,
-            r.reason == row.reason,
-            r.revoked_at.is_(None),
-        )
+        .where(*chosen, r.revoked_at.is_(None))
         .values(revoked_at=func.now())
         .returning(r.id, r.source, r.external_id)
     ).all()

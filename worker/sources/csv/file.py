@@ -19,6 +19,7 @@ from worker.sources.csv.contradictions import (
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding
 from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
+from worker.sources.csv.meaning import find_changes, row_meaning
 from worker.sources.csv.padding import shortest_row
 from worker.sources.csv.records import RowRecords
 from worker.sources.csv.rows import Ending, Position, RowReader
@@ -35,6 +36,7 @@ class CsvFile:
     """A file that is known well enough to be read; it stands at its first row.
 
     `columns` has the header of each field; `settled` says what the file's own cells proved.
+    `read_as` has what of it decides what a row means; a default is left out.
 
     Raises:
         SourceError: `undeclared`, with the declaration to write; `declaration` or `differing_rows`,
@@ -71,6 +73,9 @@ class CsvFile:
         rows = [row for _, row in first]
         sample = read_sample(self.headers, columns, declared, rows)
         self.settled = sample.settled
+        self.read_as = row_meaning(sample)
+        self._declared = declared
+        self._declaration = declaration
         name = os.fsencode(path.name).decode(errors="backslashreplace")
         self._records = RowRecords(name, self.headers, columns, declared, sample)
         if self.headers:
@@ -81,10 +86,25 @@ class CsvFile:
             self._require_no_contradiction(columns, declared, first)
         self._go_to_start()
 
-    def resume(self, position: Position) -> None:
-        """Go on after what an earlier run has read; from the start where that has changed."""
-        if position.offset < self._start.offset or not self.reader.go_to(position):
+    def resume(self, position: Position, read_as: Mapping[str, Any]) -> bool:
+        """Go on after what an earlier run has read as `read_as`; return whether that was possible.
+
+        The file is read from its start where what was read has changed, and where rows added since
+        prove a decimal comma: the rows before them were read with a point.
+
+        Raises:
+            SourceError: `undeclared`, where rows added since contradict what the first rows proved.
+        """
+        if position.offset <= self._start.offset or not self.reader.go_to(position):
             self._go_to_start()
+            return False
+        questions = find_changes(read_as, self.read_as)
+        if questions:
+            raise _undeclared(questions, self._declared, self._declaration)
+        if read_as != self.read_as:
+            self._go_to_start()
+            return False
+        return True
 
     def records(self) -> Iterator[RawRecord]:
         """Yield what is there from here on; nothing while the header is not whole."""

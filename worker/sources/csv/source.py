@@ -2,6 +2,7 @@
 
 A file goes on where the last run stopped, as long as what was read of it is still what it begins
 with; else it is read again from the start, and rows that did not change are found so by their key.
+The cursor also has how its rows were read: rows added later cannot give the others another meaning.
 A last line without a newline may be half a row: it waits, and is taken by a later run if it is a
 whole row in a file that has not changed since the run before. If it is none then, the run says so.
 In a file that is imported by name the end is the end.
@@ -186,10 +187,13 @@ class CsvFiles(Source):
                     return
                 ending = Ending.SETTLED if seen else Ending.GROWING
                 file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
+                is_anew = True
                 if entry and entry["declared"] == version["declared"]:
-                    file.resume(Position(entry["offset"], entry["line"], entry["sha256"]))
+                    position = Position(entry["offset"], entry["line"], entry["sha256"])
+                    is_resumed = file.resume(position, entry.get("read_as", {}))
+                    is_anew = not is_resumed or entry.get("is_anew", False)
                 reading = self._reading(path, file, version["declared"])
-                yield from self._stretches(file, version, entry, reading)
+                yield from self._stretches(file, version, entry, reading, is_anew=is_anew)
                 file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
         except SourceError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
@@ -214,7 +218,20 @@ class CsvFiles(Source):
         version: Mapping[str, Any],
         entry: Mapping[str, Any] | None,
         reading: FileReading,
+        *,
+        is_anew: bool,
     ) -> Iterator[Stretch]:
+        """Yield the rows from where the file stands.
+
+        What is read anew stays so in the cursor until the file was read to its end.
+        """
+        read_as = {"read_as": file.read_as} if file.read_as else {}
+        under_way = {"done": False, **({"is_anew": True} if is_anew else {})}
+
+        def next_entry(*, is_done: bool) -> dict[str, Any]:
+            state = {"done": True} if is_done else under_way
+            return {**version, **file.reader.position()._asdict(), **read_as, **state}
+
         def stretch(*, is_end: bool) -> Stretch:
             count, first = file.take_without_value()
             return (
@@ -231,14 +248,10 @@ class CsvFiles(Source):
                 records = []
             records.append(record)
             if len(records) == self.rows_per_page:
-                following = {**version, **file.reader.position()._asdict(), "done": False}
-        following = {
-            **version,
-            **file.reader.position()._asdict(),
-            "done": file.is_done(version["size"]),
-        }
+                following = next_entry(is_done=False)
+        following = next_entry(is_done=file.is_done(version["size"]))
         if records or following != entry:
-            yield stretch(is_end=following["done"])
+            yield stretch(is_end=following["done"] and is_anew)
 
 
 def _matches(path: Path) -> list[Path]:
