@@ -25,8 +25,8 @@ from worker.verify import Report
 BEFORE_THE_FIRST_BATCH = 8
 """COMMITs of a worker before that of its first batch.
 
-It brings the crosswalk up to date, settles the sample, takes the source's lock, looks for partitions and makes those
-missing in each of two tables, and opens its run's row.
+It brings the crosswalk up to date, settles the sample, takes the source's lock, looks for
+partitions and makes those missing in each of two tables, and opens its run's row.
 """
 
 LANDED = {Cut.BEFORE_THE_ANSWER: 1, Cut.BEFORE_IT_ARRIVES: 0}
