@@ -100,11 +100,11 @@ def test_requests_under_way_are_answered_before_it_ends(engine, gunicorn):
         conn.execute(text("LOCK assets IN ACCESS EXCLUSIVE MODE"))
         waiting = [
             threading.Thread(target=lambda: answers.append(gunicorn.get("/data").status_code))
-            for _ in range(4)
+            for _ in range(3)
         ]
         for each in waiting:
             each.start()
-        until(lambda: conn.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) == 4)
+        until(lambda: conn.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) == 3)
         gunicorn.process.send_signal(signal.SIGTERM)
         until(lambda: "Handling signal: term" in gunicorn.log.read_text())
         conn.rollback()
@@ -112,7 +112,7 @@ def test_requests_under_way_are_answered_before_it_ends(engine, gunicorn):
         each.join()
 
     assert gunicorn.process.wait(GIVE_UP) == 0
-    assert answers == [200] * 4
+    assert answers == [200] * 3
 
 
 def test_clients_that_say_nothing_do_not_hold_up_the_end(gunicorn):

@@ -43,7 +43,7 @@ def test_told_to_stop_during_an_answer_that_never_ends_the_worker_ends(
         upstream.wait_until_asked(1)
         os.kill(worker.pid, signal.SIGTERM)
 
-        assert worker.wait(30) == 0, worker.said.read_text()
+        assert worker.wait(30) == 0, worker.err
 
     with engine.connect() as conn:
         assert conn.execute(select(runs.c.outcome, runs.c.reason)).one() == ("partial", "stopped")
