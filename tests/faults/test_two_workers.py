@@ -36,7 +36,7 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
 
     Every other time the one that works is killed, and the source is free for the next two.
     """
-    command = "run --once --source coingecko"
+    command = "run --once --source coinpaprika"
     with Upstream(assets=COINS) as upstream:
         env = environ(database_url, upstream)
         for number in range(rounds):
@@ -55,13 +55,13 @@ def test_of_two_workers_started_together_one_works_and_the_other_names_it(
             # Its run, or where that is not open yet its session.
             host = re.escape(socket.gethostname())
             run = rf"run {run_id} on host '{host}' \(pid {holder.pid}\)"
-            named = rf"coingecko: locked by worker ({run}|{host}:{holder.pid}) since "
+            named = rf"coinpaprika: locked by worker ({run}|{host}:{holder.pid}) since "
             assert re.search(named, refused), refused
 
             if number % 2:
                 holder.kill()
                 assert holder.wait() == -9
-                with locked(engine, "coingecko"):
+                with locked(engine, "coinpaprika"):
                     pass  # The killed one's lock is waited for.
                 release.set()
             else:
