@@ -226,7 +226,9 @@ def test_killed_it_takes_its_children_along_and_the_next_start_works(
     assert ends_with_nobody_in(project)
 
 
-@pytest.mark.parametrize(("words", "name"), [("gunicorn", "API"), ("worker", "worker")])
+@pytest.mark.parametrize(
+    ("words", "name"), [("gunicorn", "API"), ("worker\0run", "worker")], ids=["api", "worker"]
+)
 def test_a_part_that_ends_by_itself_ends_all_with_its_last_words(
     start: "Starter", project: Path, words: str, name: str
 ):

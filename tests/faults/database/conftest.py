@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.settings import SAMPLE_CSV
 from tests.fakes.database_faults import OF_LISTINGS, SIZE
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
 from worker.verify import Report
@@ -12,4 +13,5 @@ def unbroken(server, maintenance_engine, template_database, tmp_path_factory) ->
     """What a database holds after one run of every source of listings that nothing disturbed."""
     folder = tmp_path_factory.mktemp("unbroken")
     with database_copy(maintenance_engine, server.url, template_database) as url:
-        return report_of_an_unbroken_run(url, SIZE, folder, SOURCES=OF_LISTINGS)
+        chosen = {"SOURCES": OF_LISTINGS, "CSV_PATH": SAMPLE_CSV}
+        return report_of_an_unbroken_run(url, SIZE, folder, **chosen)
