@@ -14,6 +14,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -75,6 +76,8 @@ class RotatingLog:
             raise
         finally:
             os.close(reader)
+        # It may outlive this object, and is reaped when it ends.
+        threading.Thread(target=self._process.wait, daemon=True).start()
 
     @contextlib.contextmanager
     def output(self) -> Iterator[int]:

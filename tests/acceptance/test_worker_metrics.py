@@ -9,6 +9,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from shared.settings import SAMPLE_CSV
 from tests.fakes.answers import payment_required, real, status
 from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.upstream import Upstream
@@ -59,7 +60,9 @@ def test_the_loop_tells_what_it_did(database_url, tmp_path):
     port = free_port()
     with Upstream(assets=30) as upstream:
         upstream.answers(status(503), real())
-        with looping(database_url, upstream, tmp_path, port, SOURCES="coinpaprika,csv") as process:
+        # Named, the sample is read though a provider has been.
+        chosen = {"SOURCES": "coinpaprika,csv", "CSV_PATH": SAMPLE_CSV}
+        with looping(database_url, upstream, tmp_path, port, **chosen) as process:
             found, families = read(
                 process, port, lambda found: of(found, "last_pass_timestamp_seconds") > 0
             )
