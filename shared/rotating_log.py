@@ -64,7 +64,7 @@ class RotatingLog:
         os.close(os.open(path, OPEN_FLAGS, 0o644))
         reader, self._writer = os.pipe()
         try:
-            self._process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", __file__, str(path)],
                 stdin=reader,
                 stdout=subprocess.DEVNULL,
@@ -76,8 +76,9 @@ class RotatingLog:
             raise
         finally:
             os.close(reader)
-        # It may outlive this object, and is reaped when it ends.
-        threading.Thread(target=self._process.wait, daemon=True).start()
+        # The process may outlive this object; it is reaped whenever it ends.
+        self._reaper = threading.Thread(target=process.wait, daemon=True)
+        self._reaper.start()
 
     @contextlib.contextmanager
     def output(self) -> Iterator[int]:
@@ -89,12 +90,8 @@ class RotatingLog:
 
     def wait(self, seconds: float) -> bool:
         """Wait until all is written, which is after the last service ended; False if it is not."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-            return True
-        # The rest is its own: it ends with the last service, and this process need not.
-        self._process.returncode = 0
-        return False
+        self._reaper.join(seconds)
+        return not self._reaper.is_alive()
 
 
 def copy(path: str) -> None:
