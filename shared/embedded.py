@@ -262,10 +262,11 @@ class EmbeddedPostgres:
 def find_reader_url(project: Path) -> URL | None:
     """Say where the API's login finds the project's server; None unless it runs. Starts nothing."""
     for folder in possible_folders(project):
-        with contextlib.suppress(OSError, ValueError):
-            *_, socket, _, _, state = (folder / "data" / "postmaster.pid").read_text().splitlines()
-            if state.strip() == "ready":
-                return _url(Path(socket), READER)
+        with contextlib.suppress(OSError):
+            text = (folder / "data" / "postmaster.pid").read_text(errors="replace")
+            found = PidFile.parse(text)
+            if found.is_ready and found.socket:
+                return _url(found.socket, READER)
     return None
 
 

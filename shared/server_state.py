@@ -46,6 +46,10 @@ class PidFile:
     lines: tuple[str, ...]
 
     @classmethod
+    def parse(cls, text: str) -> "PidFile":
+        return cls(tuple(text.splitlines()))
+
+    @classmethod
     def read(cls, home: ServerHome) -> "PidFile | None":
         """Read it; None where there is none.
 
@@ -53,7 +57,7 @@ class PidFile:
             ConfigurationError: it cannot be read, so whether a server runs is not known.
         """
         try:
-            return cls(tuple(_path(home).read_text(errors="replace").splitlines()))
+            return cls.parse(_path(home).read_text(errors="replace"))
         except FileNotFoundError:
             return None
         except OSError as exc:
