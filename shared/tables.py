@@ -44,6 +44,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     func,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -460,6 +461,12 @@ def has_state(state: str) -> ColumnElement[bool]:
         return is_open
     is_dismissed = rejects.c.dismissed_reason.is_not(None)
     return is_dismissed if state == "dismissed" else and_(~is_open, ~is_dismissed)
+
+
+def has_reason(part: str) -> ColumnElement[bool]:
+    """Whether a text is a part of one of a reject's reasons."""
+    reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
+    return select(reason.c.value).where(func.strpos(reason.c.value, part) > 0).exists()
 
 
 pruned_rejects = Table(

@@ -1,12 +1,12 @@
 """Refused records that are closed without being read: dismissed by a person, or not kept at all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from shared.runs import TOO_MANY_REJECTS, WEIGHED
-from shared.tables import rejects
+from shared.tables import has_reason, has_state, rejects
 from worker.statements import read_statements
 
 KEPT = 100
@@ -28,22 +28,20 @@ def drop_excess(conn: Connection, source: str, run_id: int) -> int:
     return int(conn.scalar(stmt, {**asked, **reasons}) or 0)
 
 
-def has_reason(part: str) -> ColumnElement[bool]:
-    """Whether the text is a part of one of a reject's reasons."""
-    reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
-    return select(reason.c.value).where(func.strpos(reason.c.value, part) > 0).exists()
-
-
 @dataclass(frozen=True, slots=True)
-class Unwanted:
-    """Which open rejects to dismiss: all conditions must hold. `reason` is part of a reason."""
+class OpenRejects:
+    """Open rejects, all or those that meet every condition. `reason` is a part of a reason."""
 
     ids: Sequence[int] = ()
     source: str | None = None
     reason: str | None = None
 
+    def of(self, source: str) -> "OpenRejects":
+        """Narrow them to one source's."""
+        return replace(self, source=source)
+
     def conditions(self) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = [rejects.c.resolved_at.is_(None)]
+        conditions = [has_state("open")]
         if self.ids:
             conditions.append(rejects.c.id.in_(self.ids))
         if self.source:
@@ -53,16 +51,16 @@ class Unwanted:
         return conditions
 
 
-def count_unwanted(conn: Connection, unwanted: Unwanted) -> int:
-    stmt = select(func.count()).select_from(rejects).where(*unwanted.conditions())
+def count_rejects(conn: Connection, chosen: OpenRejects) -> int:
+    stmt = select(func.count()).select_from(rejects).where(*chosen.conditions())
     return int(conn.scalar(stmt) or 0)
 
 
-def dismiss(conn: Connection, unwanted: Unwanted, reason: str, by: str) -> int:
+def dismiss(conn: Connection, chosen: OpenRejects, reason: str, by: str) -> int:
     """Close open rejects with a reason, and return how many.
 
     They stay closed when the same payload comes again; the payload stays as it is.
     """
-    stmt = update(rejects).where(*unwanted.conditions())
+    stmt = update(rejects).where(*chosen.conditions())
     closed = {"resolved_at": func.now(), "dismissed_by": by, "dismissed_reason": reason}
     return conn.execute(stmt.values(closed)).rowcount

@@ -9,10 +9,18 @@ from sqlalchemy import Connection, Select, func, literal, select
 
 from shared.expectations import EXPECTATIONS
 from shared.settings import SOURCES
-from shared.tables import EVERY_RAW, assets, checkpoints, has_state, listings, rejects, runs
+from shared.tables import (
+    EVERY_RAW,
+    assets,
+    checkpoints,
+    has_reason,
+    has_state,
+    listings,
+    rejects,
+    runs,
+)
 from worker.budget import Usage
-from worker.rejects import has_reason
-from worker.retry import Wanted
+from worker.rejects import OpenRejects
 
 Rows = Sequence[Any]
 """Rows of a result, their columns as attributes."""
@@ -153,9 +161,10 @@ def read_reject(conn: Connection, reject_id: int) -> Any:
     return conn.execute(select(rejects).where(rejects.c.id == reject_id)).one_or_none()
 
 
-def has_rejects(conn: Connection, source: str, wanted: Wanted) -> bool:
+def has_rejects(conn: Connection, source: str, wanted: OpenRejects) -> bool:
     """Whether the source has an open reject that is wanted."""
-    return conn.execute(wanted.of(select(rejects.c.id), source).limit(1)).first() is not None
+    stmt = select(rejects.c.id).where(*wanted.of(source).conditions())
+    return conn.execute(stmt.limit(1)).first() is not None
 
 
 def find_missing_rejects(conn: Connection, ids: Sequence[int]) -> list[int]:

@@ -26,28 +26,11 @@ from worker.locks import locked
 from worker.outcome import Ending
 from worker.phases import Phases
 from worker.pipeline import Options, Result
-from worker.rejects import has_reason
+from worker.rejects import OpenRejects
 from worker.sources.base import Source
 from worker.store import Batch, Counts
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which open rejects to read again: those with the ids, or all; `reason` is part of one."""
-
-    ids: Sequence[int] = ()
-    reason: str | None = None
-
-    def of(self, stmt: Select[Any], source: str) -> Select[Any]:
-        """Narrow a SELECT to the open rejects of a source that are wanted."""
-        stmt = stmt.where(rejects.c.source == source, rejects.c.resolved_at.is_(None))
-        if self.ids:
-            stmt = stmt.where(rejects.c.id.in_(self.ids))
-        if self.reason:
-            stmt = stmt.where(has_reason(self.reason))
-        return stmt
 
 
 @dataclass(slots=True)
@@ -70,7 +53,7 @@ class Checked:
         )
 
 
-def retry(engine: Engine, source: Source, wanted: Wanted, options: Options) -> Result:
+def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options) -> Result:
     """Read a source's open rejects again, and load those that pass.
 
     Killed half-way, the batches before are loaded and resolved, and the others are still open.
@@ -121,7 +104,9 @@ def retry(engine: Engine, source: Source, wanted: Wanted, options: Options) -> R
     return Result(name, run_id, ending, counts)
 
 
-def rehearse(engine: Engine, source: Source, wanted: Wanted, options: Options) -> tuple[int, int]:
+def rehearse(
+    engine: Engine, source: Source, wanted: OpenRejects, options: Options
+) -> tuple[int, int]:
     """Count the rejects that would be read again, and those that would pass; change nothing."""
     read = passed = 0
     with reachable(), engine.connect() as conn:
@@ -132,7 +117,7 @@ def rehearse(engine: Engine, source: Source, wanted: Wanted, options: Options) -
 
 
 def _stretches(
-    conn: Connection, source: Source, wanted: Wanted, options: Options
+    conn: Connection, source: Source, wanted: OpenRejects, options: Options
 ) -> Iterator[Checked]:
     """Yield the rejects in the order of their ids, a batch of them at a time."""
     after = 0
@@ -144,7 +129,9 @@ def _stretches(
         rejects.c.last_seen_at,
     )
     while True:
-        stmt = wanted.of(select(*columns, rejects.c.external_id), source.name)
+        stmt: Select[Any] = select(*columns, rejects.c.external_id).where(
+            *wanted.of(source.name).conditions()
+        )
         stmt = stmt.where(rejects.c.id > after).order_by(rejects.c.id).limit(options.batch_size)
         with conn.begin():
             rows = conn.execute(stmt).all()

@@ -26,7 +26,7 @@ from worker.locks import worker_name
 from worker.metrics import Metrics
 from worker.migrate import require_schema
 from worker.pipeline import Options, Progress, Result
-from worker.retry import Wanted
+from worker.rejects import OpenRejects
 from worker.sources import REGISTRY
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
@@ -191,11 +191,11 @@ class Worker:
 
         return pipeline.load_saved(self.engine, source, pages, self._options(progress))
 
-    def retry(self, name: str, wanted: Wanted, progress: Progress | None = None) -> Result:
+    def retry(self, name: str, wanted: OpenRejects, progress: Progress | None = None) -> Result:
         """Read a source's open rejects again; `retry.retry` says what that raises."""
         return retry.retry(self.engine, self.source(name), wanted, self._options(progress))
 
-    def rehearse_retry(self, name: str, wanted: Wanted) -> tuple[int, int]:
+    def rehearse_retry(self, name: str, wanted: OpenRejects) -> tuple[int, int]:
         """Count the rejects that would be read again, and those that would pass."""
         return retry.rehearse(self.engine, self.source(name), wanted, self._options(None))
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, literal, select
 
 from api.queries.pages import Page, read_page
-from shared.tables import has_state, rejects
+from shared.tables import has_reason, has_state, rejects
 
 PREVIEW_BYTES = 2000
 """Enough for 500 characters, whatever they are."""
@@ -73,9 +73,7 @@ def _conditions(wanted: RejectFilters) -> list[ColumnElement[bool]]:
     if wanted.state != "all":
         conditions.append(has_state(wanted.state))
     if wanted.reason is not None:
-        reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
-        holds = func.strpos(reason.c.value, wanted.reason) > 0
-        conditions.append(select(reason.c.value).where(holds).exists())
+        conditions.append(has_reason(wanted.reason))
     if wanted.run_id is not None:
         seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
         conditions.append(literal(wanted.run_id).in_(seen_by))

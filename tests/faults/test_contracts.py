@@ -11,8 +11,9 @@ from tests.fakes import batches
 from tests.fakes.contract_lists import OFFLINE, USDT, coin, contract, held, load
 from tests.fakes.runner import adapter
 from worker.pipeline import Options
+from worker.rejects import OpenRejects
 from worker.reprocess import reprocess
-from worker.retry import Wanted, retry
+from worker.retry import retry
 from worker.verify import verify
 
 LISTS = tuple(RAW_LISTS)
@@ -95,7 +96,7 @@ def test_a_refused_record_is_kept_and_can_be_retried(engine, tmp_path):
     assert row.external_id == "bad"
     assert row.reasons == ["platforms: 'ethereum': not an address: 7"]
 
-    again = retry(engine, adapter("coingecko_coins", OFFLINE), Wanted(), Options())
+    again = retry(engine, adapter("coingecko_coins", OFFLINE), OpenRejects(), Options())
 
     assert again.counts.rejected == 1
     assert verify(engine).findings == ()

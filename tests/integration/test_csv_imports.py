@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Row, select, update
 from shared.tables import drift, listings, observations, rejects
 from worker import pipeline, retry
 from worker.pipeline import Options, Result
-from worker.retry import Wanted
+from worker.rejects import OpenRejects
 from worker.sources.csv import CsvFiles
 from worker.verify import verify
 
@@ -184,7 +184,7 @@ def test_a_retry_does_not_load_a_row_that_does_not_fit_its_file(desk: Desk):
     desk.load()
 
     source = CsvFiles(path="unused", rows_per_page=5)
-    result = retry.retry(desk.engine, source, Wanted(), Options(5))
+    result = retry.retry(desk.engine, source, OpenRejects(), Options(5))
 
     assert (result.counts.fetched, result.counts.rejected) == (1, 1)
     assert desk.values(listings.c.external_id) == ["btc-bitcoin"]

@@ -9,7 +9,7 @@ from shared.tables import rejects, runs
 from tests.fakes import answers as says
 from tests.fakes.runner import QUICK, Runner
 from tests.fakes.upstream import Upstream
-from worker.rejects import KEPT, Unwanted, dismiss
+from worker.rejects import KEPT, OpenRejects, dismiss
 
 SIZE = 600
 
@@ -74,7 +74,7 @@ def test_payloads_that_were_dismissed_make_room_for_those_of_the_next_refused_ru
     spoil(runner.upstream, 1, 2, 3)
     runner.run()
     with engine.begin() as conn:
-        dismiss(conn, Unwanted(source="coingecko"), "seen", "ada")
+        dismiss(conn, OpenRejects(source="coingecko"), "seen", "ada")
 
     runner.upstream.market.tick(60)
     spoil(runner.upstream, 1, 2, 3)

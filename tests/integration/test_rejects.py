@@ -13,7 +13,8 @@ from tests.fakes.batches import COINGECKO, CSV, load, market, open_run, row
 from worker import store
 from worker.cli import main
 from worker.pipeline import Options
-from worker.retry import Wanted, retry
+from worker.rejects import OpenRejects
+from worker.retry import retry
 from worker.store import Batch
 from worker.verify import verify
 
@@ -46,7 +47,7 @@ def test_what_passes_now_is_loaded_and_resolved_and_the_rest_says_why_not(engine
     ahead = [market(f"coin-{n}", "c", f"Coin {n}", at=FUTURE) for n in range(5)]
     load(engine, COINGECKO, *ahead, market("nameless", "x", ""))
 
-    result = retry(engine, COINGECKO, Wanted(), LATER)
+    result = retry(engine, COINGECKO, OpenRejects(), LATER)
 
     assert result.ending.outcome == "succeeded"
     assert (result.counts.fetched, result.counts.new, result.counts.rejected) == (6, 5, 1)
@@ -61,9 +62,9 @@ def test_what_passes_now_is_loaded_and_resolved_and_the_rest_says_why_not(engine
 
 def test_a_second_retry_reads_only_what_is_still_open(engine: Engine):
     load(engine, COINGECKO, market("a", "a", "A", at=FUTURE), market("nameless", "x", ""))
-    retry(engine, COINGECKO, Wanted(), LATER)
+    retry(engine, COINGECKO, OpenRejects(), LATER)
 
-    again = retry(engine, COINGECKO, Wanted(), LATER)
+    again = retry(engine, COINGECKO, OpenRejects(), LATER)
 
     assert (again.counts.fetched, again.counts.rejected) == (1, 1)
     assert stored(engine)[1].times_seen == 3
@@ -77,7 +78,7 @@ def test_a_retry_leaves_the_cursor_and_is_a_run_of_its_own(engine: Engine):
         batch = Batch(b"", 0, [refused], cursor={"page": 7}, snapshot_progress=3)
         store.load_batch(conn, "coingecko", run_id, batch)
 
-    result = retry(engine, COINGECKO, Wanted(), NOW)
+    result = retry(engine, COINGECKO, OpenRejects(), NOW)
 
     with engine.connect() as conn:
         checkpoint = conn.execute(select(checkpoints)).one()
@@ -89,13 +90,13 @@ def test_a_retry_leaves_the_cursor_and_is_a_run_of_its_own(engine: Engine):
 def test_a_resolved_record_that_is_refused_again_is_open_again(engine: Engine):
     payload = market("a", "a", "A", at=FUTURE)
     load(engine, COINGECKO, payload)
-    retry(engine, COINGECKO, Wanted(), LATER)
+    retry(engine, COINGECKO, OpenRejects(), LATER)
 
     load(engine, COINGECKO, payload)
 
     (reject,) = stored(engine)
     assert (reject.resolved_at, reject.times_seen) == (None, 2)
-    retried = retry(engine, COINGECKO, Wanted(), LATER)
+    retried = retry(engine, COINGECKO, OpenRejects(), LATER)
     assert (retried.counts.new, retried.counts.unchanged) == (0, 1)
     assert stored(engine)[0].resolved_at is not None
     assert verify(engine).findings == ()
@@ -104,7 +105,7 @@ def test_a_resolved_record_that_is_refused_again_is_open_again(engine: Engine):
 def test_a_record_refused_once_more_has_the_reasons_of_today(engine: Engine):
     refuse(engine, COINGECKO, market("nameless", "x", ""), "a reason of an old schema")
 
-    retry(engine, COINGECKO, Wanted(), NOW)
+    retry(engine, COINGECKO, OpenRejects(), NOW)
 
     (reject,) = stored(engine)
     assert reject.reasons == ["name: empty, or longer than 300 characters"]
@@ -117,7 +118,7 @@ def test_rows_of_csv_files_are_read_again_and_lines_that_are_no_rows_keep_their_
     refuse(engine, CSV, b"half,a line\n", "2 cells under 5 headers")
     refuse(engine, CSV, row("b", "B", "Bbb", "1,234"))
 
-    result = retry(engine, CSV, Wanted(), NOW)
+    result = retry(engine, CSV, OpenRejects(), NOW)
 
     assert (result.counts.new, result.counts.rejected) == (1, 2)
     loaded, line, unclear = stored(engine)

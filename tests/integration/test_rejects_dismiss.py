@@ -11,7 +11,8 @@ from shared.tables import rejects
 from tests.fakes.batches import COINGECKO, load, market
 from worker.cli import main
 from worker.pipeline import Options
-from worker.retry import Wanted, retry
+from worker.rejects import OpenRejects
+from worker.retry import retry
 from worker.verify import verify
 
 NAMELESS = market("nameless", "x", "")
@@ -70,7 +71,7 @@ def test_a_dismissed_payload_stays_closed_when_it_comes_again_and_is_not_retried
     worker("dismiss", "--source", "coingecko", "--reason", "known")
 
     load(engine, COINGECKO, NAMELESS)
-    result = retry(engine, COINGECKO, Wanted(), Options())
+    result = retry(engine, COINGECKO, OpenRejects(), Options())
 
     row = stored(engine)["nameless"]
     assert (row.times_seen, row.dismissed_reason) == (2, "known")

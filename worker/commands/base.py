@@ -1,5 +1,6 @@
 """What the commands share: errors with exit codes, options, and a worker to work with."""
 
+import getpass
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from worker.service import Worker, database
 SOURCE = click.Choice(SOURCES)
 LISTING_SOURCE = click.Choice(LISTING_SOURCES)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+BY = click.option("--by", metavar="NAME", help="Who decides.  [default: the login name]")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, for programs.")
 
@@ -60,6 +63,14 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
         worker = Worker(settings, url)
         worker.require_schema()
         yield worker
+
+
+def login_name() -> str:
+    """Name who is logged in, for a decision that says who made it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError) as exc:
+        raise click.UsageError("nobody is logged in here; say who decides: --by NAME") from exc
 
 
 def stop_on_signals(worker: Worker) -> None:

@@ -1,6 +1,5 @@
 """`worker identity link`, `split`, `merge`, `undo`: what a person decides, and takes back."""
 
-import getpass
 from collections.abc import Callable
 
 import click
@@ -9,13 +8,12 @@ from sqlalchemy import Connection
 
 from shared.db import reachable
 from shared.settings import Settings
-from worker.commands.base import LISTING_SOURCE, open_worker
+from worker.commands.base import BY, LISTING_SOURCE, login_name, open_worker
 from worker.identity import corrections
 from worker.identity.crosswalk import apply_crosswalk
 from worker.identity.recording import Decided, Signed
 
 REASON = click.option("--reason", required=True, help="Why; it is kept with the decision.")
-BY = click.option("--by", metavar="NAME", help="Who decides.  [default: the login name]")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be, and change nothing.")
 
 
@@ -126,7 +124,7 @@ def decide(
     """Decide in one transaction, which a dry run takes back."""
     if not reason.strip():
         raise click.BadParameter("say why", param_hint="--reason")
-    signed = Signed(by or _login_name(), reason.strip())
+    signed = Signed(by or login_name(), reason.strip())
     with open_worker(settings) as worker:
         written = worker.read_crosswalk()
         at = worker.faults.of_batch("identity", 0)
@@ -145,13 +143,6 @@ def decide(
                 conn.commit()
                 at("after_commit")
     return decided
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError) as exc:
-        raise click.UsageError("nobody is logged in here; say who decides: --by NAME") from exc
 
 
 def _tell(said: str, decided: Decided, *, dry_run: bool) -> None:

@@ -3,8 +3,8 @@
 import click
 
 from shared.settings import Settings
-from worker.commands.base import LISTING_SOURCE, Commands
-from worker.commands.decisions import BY, DRY_RUN, REASON, decide
+from worker.commands.base import BY, LISTING_SOURCE, Commands
+from worker.commands.decisions import DRY_RUN, REASON, decide
 from worker.identity import retirements
 
 

@@ -1,7 +1,6 @@
 """`worker rejects`: what was refused, and why; reading it again; and closing it."""
 
 import base64
-import getpass
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,17 @@ from sqlalchemy import Connection
 from shared.db import reachable
 from shared.settings import SOURCES, Settings
 from worker import report
-from worker.commands.base import SOURCE, Commands, as_json, open_worker, stop_on_signals
-from worker.rejects import Unwanted, count_unwanted, dismiss
+from worker.commands.base import (
+    BY,
+    SOURCE,
+    Commands,
+    as_json,
+    login_name,
+    open_worker,
+    stop_on_signals,
+)
+from worker.rejects import OpenRejects, count_rejects, dismiss
 from worker.report import RejectFilter
-from worker.retry import Wanted
 from worker.service import Worker
 from worker.show import show_json, show_progress, show_result, show_table
 
@@ -107,7 +113,7 @@ def rejects_retry(
     What passes by the schema of today is loaded as any record, and resolved; the others say why
     not. The source's checkpoint keeps its cursor.
     """
-    wanted = Wanted(ids, reason)
+    wanted = OpenRejects(ids, reason=reason)
     succeeded = True
     with open_worker(ctx.obj) as worker:
         if not dry_run:
@@ -134,7 +140,7 @@ def rejects_retry(
 @rejects.command("dismiss")
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @click.option("--reason", required=True, help="Why; it is kept with the rejects.")
-@click.option("--by", metavar="NAME", help="Who decides.  [default: the login name]")
+@BY
 @click.option("--source", type=SOURCE, help="Only of this source.")
 @click.option("--reason-like", metavar="TEXT", help="Only with this text in one of their reasons.")
 @click.option("--dry-run", is_flag=True, help="Count what would be dismissed, and change nothing.")
@@ -157,13 +163,13 @@ def rejects_dismiss(  # noqa: PLR0913, PLR0917 -- one for each option
         raise click.UsageError("--reason is empty; say why they need no attention")
     if not ids and not source and not reason_like:
         raise click.UsageError("name the rejects: an ID, --source or --reason-like")
-    unwanted = Unwanted(ids, source, reason_like)
+    chosen = OpenRejects(ids, source, reason_like)
     with open_worker(settings) as worker, reachable(), worker.engine.begin() as conn:
         _require(conn, ids)
         if dry_run:
-            count = count_unwanted(conn, unwanted)
+            count = count_rejects(conn, chosen)
         else:
-            count = dismiss(conn, unwanted, reason.strip(), by or getpass.getuser())
+            count = dismiss(conn, chosen, reason.strip(), by or login_name())
     click.echo(f"{count} rejects {'would be ' if dry_run else ''}dismissed")
     if count < len(ids):
         click.echo(f"{len(ids) - count} of those named are closed already, or of another kind")
@@ -175,7 +181,7 @@ def _require(conn: Connection, ids: Sequence[int]) -> None:
         raise click.ClickException(f"no reject has the id {', '.join(map(str, missing))}")
 
 
-def _sources_of(worker: Worker, wanted: Wanted, source: str | None) -> list[str]:
+def _sources_of(worker: Worker, wanted: OpenRejects, source: str | None) -> list[str]:
     """Name the sources with an open reject that is wanted, in their order.
 
     Raises:
