@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shared.errors import ConfigurationError
+from worker.files import sync_folder
 
 
 def own_login(url: URL, file: Path, tell: Callable[[str], None]) -> URL:
@@ -83,8 +84,4 @@ def _write(file: Path, content: str) -> None:
         with suppress(FileNotFoundError):
             Path(name).unlink()
         raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(file.parent)

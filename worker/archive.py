@@ -1,18 +1,20 @@
 """Records in a Parquet file: written, made durable, read back; needs the extra `parquet`."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from shared.errors import ArchiveError, ConfigurationError
+from worker.files import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,10 @@ class Layout:
     def names(self) -> Sequence[str]:
         return tuple(self.columns)
 
-    def is_sound(self, row: Sequence[Any]) -> bool:
-        """Whether a row's payload is the one that was hashed."""
-        payload = row[self.names.index("payload")]
-        received = payload.encode() if isinstance(payload, str) else bytes(payload)
-        hashed = bytes(row[self.names.index("payload_hash")])
-        return sha256(received).digest()[: len(hashed)] == hashed
+    @property
+    def hashed(self) -> Callable[[Sequence[Any]], tuple[Any, Any]]:
+        """What takes the payload and its hash out of a row."""
+        return itemgetter(self.names.index("payload"), self.names.index("payload_hash"))
 
 
 RAW_RECORDS = Layout(
@@ -120,7 +120,7 @@ def _publish(partial: Path, written: bytes, name: str, layout: Layout) -> tuple[
             break
         if _digest_of(file, layout) == written:
             break
-    _sync(folder)
+    sync_folder(folder)
     with file.open("rb") as archive:
         return file.absolute(), file_digest(archive, "sha256").digest()
 
@@ -171,14 +171,21 @@ def _digest_of(file: Path, layout: Layout) -> bytes:
     from pyarrow import ArrowException  # noqa: PLC0415
 
     digest = sha256()
+    hashed = layout.hashed
     try:
         for row in read_archive(file, layout):
-            if not layout.is_sound(row):
+            if not _is_sound(*hashed(row)):
                 return b""
             digest.update(_line(row))
     except (ArrowException, AttributeError, LookupError, TypeError, ValueError):
         return b""
     return digest.digest()
+
+
+def _is_sound(payload: str | bytes, payload_hash: bytes) -> bool:
+    """Whether a payload is the one that was hashed."""
+    received = payload.encode() if isinstance(payload, str) else payload
+    return sha256(received).digest()[: len(payload_hash)] == payload_hash
 
 
 def _line(row: Sequence[Any]) -> bytes:
@@ -190,11 +197,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.timestamp()
     return bytes(value) if isinstance(value, memoryview) else value
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
