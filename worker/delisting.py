@@ -35,11 +35,6 @@ def is_judged(source: str) -> bool:
     return source in RAW and EXPECTATIONS[source].delisted is not None
 
 
-def begin_snapshot(conn: Connection, source: str) -> None:
-    """Forget which pages the snapshot before held; what is on them stays known."""
-    conn.execute(STATEMENTS["begin_snapshot"], {"source": source})
-
-
 def end_snapshot(conn: Connection, source: str, at: datetime) -> Delisted:
     """Take in a snapshot that was read whole, and was found good, in the caller's transaction.
 

@@ -204,7 +204,7 @@ class _Run:
         if not self.tells_listed:
             return checkpoint
         if checkpoint.cursor is None:
-            delisting.begin_snapshot(conn, name)
+            snapshot_pages.begin_snapshot(conn, name)
         known = snapshot_pages.keep_known(conn, name, checkpoint.validators)
         return replace(checkpoint, validators=known)
 
@@ -232,9 +232,9 @@ class _Run:
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
             )
             delisted = Delisted()
-            if self.tells_listed and self.is_whole and ending.outcome == "succeeded":
-                delisted = delisting.end_snapshot(conn, self.source.name, self.options.clock())
             if self.tells_listed and self.is_whole:
+                if ending.outcome == "succeeded":
+                    delisted = delisting.end_snapshot(conn, self.source.name, self.options.clock())
                 self._settle_pending(conn, ending)
             self.options.faults.of_batch(self.source.name, 0)("before_run_end")
         self.cut.readings.tell()

@@ -22,7 +22,7 @@ from worker.raw import STRETCH
 from worker.statements import read_statements
 
 STATEMENTS = read_statements(
-    "rejects.sql",
+    "prune_rejects.sql",
     columns=", ".join("reasons::text" if name == "reasons" else name for name in REJECTS.names),
 )
 

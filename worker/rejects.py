@@ -9,6 +9,8 @@ from shared.runs import TOO_MANY_REJECTS, WEIGHED
 from shared.tables import has_reason, has_state, rejects
 from worker.statements import read_statements
 
+STATEMENTS = read_statements("rejects.sql")
+
 KEPT = 100
 """Open payloads that are kept for a source whose runs have too many rejects: it is read again."""
 
@@ -22,10 +24,9 @@ def drop_excess(conn: Connection, source: str, run_id: int) -> int:
     With those of earlier refused runs that are still open, `KEPT` stay. Returns how many records
     were dropped; they are noted at the run's row.
     """
-    stmt = read_statements("rejects.sql", columns="")["drop_excess"]
     asked = {"source": source, "run_id": run_id, "kept": KEPT, "named": NAMED}
     reasons = {"weighed": list(WEIGHED), "refused": TOO_MANY_REJECTS}
-    return int(conn.scalar(stmt, {**asked, **reasons}) or 0)
+    return int(conn.scalar(STATEMENTS["drop_excess"], {**asked, **reasons}) or 0)
 
 
 @dataclass(frozen=True, slots=True)

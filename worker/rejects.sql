@@ -1,4 +1,4 @@
--- Refused records that are not kept, dismissed, or pruned.
+-- Refused records that are not kept.
 
 -- name: drop_excess
 -- Of the payloads that only a source's runs since the last weighed one saw, keep as many as the open
@@ -41,20 +41,3 @@ SET rejects_dropped = (SELECT coalesce(sum(times_seen), 0) FROM dropped),
     rejects_dropped_reasons = coalesce((SELECT reasons FROM counted), '{{}}')
 WHERE id = :run_id
 RETURNING rejects_dropped
-
--- name: weigh_old
-SELECT count(*) AS rejects, coalesce(sum(times_seen), 0) AS times_seen,
-       coalesce(sum(octet_length(payload)), 0) AS bytes
-FROM rejects WHERE source = :source AND last_seen_at < :before
-
--- name: read_old
-SELECT {columns} FROM rejects WHERE source = :source AND last_seen_at < :before ORDER BY id
-
--- name: delete_old
-WITH gone AS (
-  DELETE FROM rejects WHERE source = :source AND last_seen_at < :before RETURNING times_seen
-)
-INSERT INTO pruned_rejects (source, seen_before, rejects, times_seen, archive, digest)
-SELECT :source, :before, count(*), sum(times_seen), :archive, :digest FROM gone
-HAVING count(*) > 0
-RETURNING rejects

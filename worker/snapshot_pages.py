@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from shared.tables import snapshot_pages
-from worker.statements import read_statements, shared_parts
+from worker.statements import read_statements
 
-STATEMENTS = read_statements("delisting.sql", **shared_parts())
+STATEMENTS = read_statements("snapshot_pages.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,11 @@ class PagePart:
     part: int
     is_last: bool
     external_ids: Collection[str] | None
+
+
+def begin_snapshot(conn: Connection, source: str) -> None:
+    """Forget which pages the snapshot before held; what is on them stays known."""
+    conn.execute(STATEMENTS["begin_snapshot"], {"source": source})
 
 
 def note_part(conn: Connection, source: str, part: PagePart) -> None:

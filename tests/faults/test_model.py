@@ -22,7 +22,7 @@ from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
 from tests.fakes.databases import empty
 from tests.fakes.model import Model, Told
 from tests.fakes.model_comparison import assert_same
-from worker import delisting, runs, store
+from worker import delisting, runs, snapshot_pages, store
 from worker.delisting import is_judged
 from worker.reprocess import reprocess
 from worker.snapshot_pages import PagePart
@@ -190,7 +190,7 @@ class Loading(RuleBasedStateMachine):
         for is_read in (False, True) if breaks_off else (True,):
             conn, _ = self.session(source)
             with conn.begin():
-                delisting.begin_snapshot(conn, source)
+                snapshot_pages.begin_snapshot(conn, source)
             self.load(source, told, [], page_part=PagePart("all", 0, True, seen))
             with conn.begin() as transaction:
                 delisting.end_snapshot(conn, source, self.now)
