@@ -10,7 +10,7 @@ from shared.errors import SourceError
 from worker.sources.csv.columns import Question, listed
 from worker.sources.csv.dialect import DELIMITERS, find_delimiter, split_cells
 from worker.sources.csv.names import is_known
-from worker.sources.csv.numbers import parse_number
+from worker.sources.csv.numbers import can_be_number, parse_with_either_mark
 from worker.sources.csv.times import Clock
 
 _LOOKED_AT = 25
@@ -182,22 +182,7 @@ def _is_data(cells: Sequence[str], following: Sequence[Sequence[str]] = ()) -> b
 
 
 def _is_value(cell: str) -> bool:
-    return _is_number(cell) or _is_time(cell)
-
-
-def _is_number(cell: str) -> bool:
-    for comma in (False, True):
-        try:
-            if parse_number(cell.strip().removesuffix("%"), comma=comma) is not None:
-                return True
-        except ValueError:
-            continue
-    return False
-
-
-def _is_time(cell: str) -> bool:
-    try:
-        Clock().read(cell)
-    except (ValueError, OverflowError):
-        return False
-    return True
+    number = cell.strip().removesuffix("%")
+    if can_be_number(number) and parse_with_either_mark(number) is not None:
+        return True
+    return Clock().can_read(cell)

@@ -109,6 +109,23 @@ def parse_number(
     return Decimal(core.replace(",", ".") + scale)
 
 
+def parse_with_either_mark(text: str) -> Decimal | None:
+    """Read a number with whichever decimal mark it can have; else as `parse_number`."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return parse_number(text, comma=True)
+
+
+def can_be_number(text: str) -> bool:
+    """Tell whether a cell is a number, or says that none is known, with either decimal mark."""
+    try:
+        parse_with_either_mark(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_unknown(text: str, unknown: frozenset[str] = frozenset()) -> bool:
     """Tell whether a whole cell is a word for a value that is not known."""
     word = "".join(text.split()).lower()

@@ -13,7 +13,7 @@ from shared.records import VALUES
 from worker.sources.csv.columns import Columns, Question, foreign_columns, listed, stablecoins_of
 from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear
 from worker.sources.csv.names import CURRENCY_SIGN, STABLECOINS, is_dollars
-from worker.sources.csv.numbers import is_unknown, parse_number, unknown_words
+from worker.sources.csv.numbers import can_be_number, is_unknown, unknown_words
 from worker.sources.csv.pairs import are_pairs, read_pair
 from worker.sources.csv.times import (
     EXCEL,
@@ -100,13 +100,13 @@ def _misfit(field: str, header: str, declared: Mapping[str, Any], rows: Rows) ->
     cells = _cells(header, rows)
     if field == "observed_at":
         clock = Clock.from_declared(declared)
-        if any(_is_time(clock, cell) or is_day_or_month_first(cell) for cell in cells):
+        if any(clock.can_read(cell) or is_day_or_month_first(cell) for cell in cells):
             return None
         lost = next(filter(has_lost_digits, cells), None)
         if lost:
             return f"{header!r} has {lost!r}, an epoch time that lost its last digits"
         return f"{header!r} has {cells[0][:80]!r}" if cells else f"{header!r} is empty"
-    if field not in VALUES or not cells or any(_is_number(cell) for cell in cells):
+    if field not in VALUES or not cells or any(can_be_number(cell) for cell in cells):
         return None
     return f"{header!r} has {cells[0][:80]!r}, which is no number"
 
@@ -117,10 +117,10 @@ def _suggest_time(
     """Where no header is known to hold times, suggest a column whose cells are times."""
     if (question.table, question.key) != ("values", "observed_at"):
         return question
-    used = set(columns.headers.values())
+    used, clock = set(columns.headers.values()), Clock()
     for header in headers:
         cells = _cells(header, rows)
-        times = [cell for cell in cells if _is_time(Clock(), cell) or is_day_or_month_first(cell)]
+        times = [cell for cell in cells if clock.can_read(cell) or is_day_or_month_first(cell)]
         if header not in used and times and 2 * len(times) >= len(cells):
             why = f"if that is its time: it has {times[0][:80]!r}"
             return Question("columns", "observed_at", header, why)
@@ -135,12 +135,12 @@ def _price(
         return []
     unknown = unknown_words(declared.get("unknown", ()))
     cells = [cell for cell in _cells(header, rows) if not is_unknown(cell, unknown)]
-    if not cells or any(_is_number(cell) for cell in cells):
+    if not cells or any(can_be_number(cell) for cell in cells):
         return []
     if (sign := CURRENCY_SIGN.search(cells[0])) and sign[0] != "$":
         why = f"{header!r} has {cells[0][:80]!r}, and only US dollars are read"
         return [Question("columns", "price_usd", "", why)]
-    others = [each for each in headers if any(map(_is_number, _cells(each, rows)))]
+    others = [each for each in headers if any(map(can_be_number, _cells(each, rows)))]
     numbers = f"; numbers are in {listed(others)}" if others else ""
     why = f"{header!r} has {cells[0][:80]!r}, which is no number{numbers}"
     return [Question("columns", "price_usd", "", why)]
@@ -149,7 +149,7 @@ def _price(
 def _date_format(header: str, rows: Rows, declared: Mapping[str, Any]) -> list[Question]:
     clock = Clock.from_declared(declared)
     told = _cells(header, rows)
-    if not told or any(_is_time(clock, cell) for cell in told):
+    if not told or any(clock.can_read(cell) for cell in told):
         return []
     if day_first := next(filter(is_day_or_month_first, told), None):
         why = f'"day-first" or "month-first": {header!r} has {day_first[:80]!r}'
@@ -162,24 +162,6 @@ def _date_format(header: str, rows: Rows, declared: Mapping[str, Any]) -> list[Q
         return [Question("columns", "observed_at", "", why)]
     why = f'a strptime pattern, such as "%Y%m%d": {header!r} has {told[0][:80]!r}'
     return [Question(None, "date_format", "", why)]
-
-
-def _is_time(clock: Clock, cell: str) -> bool:
-    try:
-        clock.read(cell)
-    except (ValueError, OverflowError):
-        return False
-    return True
-
-
-def _is_number(cell: str) -> bool:
-    for comma in (False, True):
-        try:
-            parse_number(cell, comma=comma)
-        except ValueError:
-            continue
-        return True
-    return False
 
 
 def _decimal(

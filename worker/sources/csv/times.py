@@ -99,6 +99,13 @@ class Clock:
             time.fromisoformat(of_day) if of_day else time(),
         )
 
+    def can_read(self, text: str) -> bool:
+        try:
+            self.read(text)
+        except (ValueError, OverflowError):
+            return False
+        return True
+
     def read(self, text: str) -> datetime:
         """Read one instant, in UTC.
 
