@@ -20,6 +20,7 @@ from worker.identity.recording import (
     Signed,
     note,
     refuse_contradiction,
+    require_standing,
     rule,
     rule_same,
 )
@@ -126,11 +127,9 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
     if retirements.find_retirement(conn, correction_id) is not None:
         return retirements.undo(conn, correction_id, signed)
     lock_identity(conn)
-    row = conn.execute(select(corrections).where(corrections.c.id == correction_id)).one_or_none()
-    if row is None or row.revoked_at is not None:
-        state = "was revoked" if row else "there is none"
-        raise CorrectionError(f"correction {correction_id}: {state}; see `worker identity show`")
     c = corrections.c
+    decision = conn.execute(select(corrections).where(c.id == correction_id)).one_or_none()
+    row = require_standing("correction", correction_id, decision)
     rows = conn.execute(
         update(corrections)
         .where(

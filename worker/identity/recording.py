@@ -44,6 +44,18 @@ class Decided:
     """How many listings were decided on, each by itself; none where it was pairs of them."""
 
 
+def require_standing(kind: str, number: int, row: Row[Any] | None) -> Row[Any]:
+    """Return a decision's row, where it is there and holds.
+
+    Raises:
+        CorrectionError: there is none, or it was revoked.
+    """
+    if row is None or row.revoked_at is not None:
+        state = "was revoked" if row else "there is none"
+        raise CorrectionError(f"{kind} {number}: {state}; see `worker identity show`")
+    return row
+
+
 def rule_same(
     conn: Connection, refs: Sequence[Ref], others: Sequence[Ref], signed: Signed
 ) -> Decided:

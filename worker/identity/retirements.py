@@ -12,7 +12,13 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, text, tuple
 from shared.tables import assets, listings, retirements
 from worker.delisting import mark_listings
 from worker.identity.evidence import Ref
-from worker.identity.recording import CorrectionError, Decided, Signed, note
+from worker.identity.recording import (
+    CorrectionError,
+    Decided,
+    Signed,
+    note,
+    require_standing,
+)
 from worker.identity.rulings import show_ref
 from worker.locks import lock_identity
 
@@ -65,10 +71,7 @@ def undo(conn: Connection, number: int, signed: Signed) -> Decided:
         CorrectionError: there is none of that number, or it was revoked.
     """
     lock_identity(conn)
-    row = find_retirement(conn, number)
-    if row is None or row.revoked_at is not None:
-        state = "was revoked" if row else "there is none"
-        raise CorrectionError(f"decision {number}: {state}; see `worker identity show`")
+    row = require_standing("decision", number, find_retirement(conn, number))
     r = retirements.c
     its_own = (
         r.decided_at == row.decided_at,
