@@ -33,12 +33,6 @@ PATH = "/data/export?format=ndjson"
 
 
 @pytest.fixture
-def conn(engine):
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        yield conn
-
-
-@pytest.fixture
 def gunicorn(conn, reader_url, tmp_path):
     conn.execute(ADD, {"many": MANY})
     with serving(reader_url, tmp_path) as gunicorn:

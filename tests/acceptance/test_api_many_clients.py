@@ -26,12 +26,6 @@ EXPORT = "/data/export?format=ndjson"
 
 
 @pytest.fixture
-def conn(engine):
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        yield conn
-
-
-@pytest.fixture
 def gunicorn(conn, reader_url, tmp_path):
     conn.execute(ADD)
     with serving(reader_url, tmp_path, API_EXPORT_SECONDS="6") as gunicorn:

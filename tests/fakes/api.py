@@ -16,6 +16,9 @@ from shared.records import VALUES
 from shared.settings import Settings
 from shared.tables import RAW, assets, checkpoints, listings, observations, runs
 
+UNCACHED = {"API_CACHE_MB": "0"}
+"""Settings with which every request reads the database."""
+
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOWHERE = make_url("postgresql+psycopg2://reader@127.0.0.1:9/nowhere?connect_timeout=1")
 """A database that does not exist, for what the API says without one."""

@@ -8,12 +8,19 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, select
 
-from api.columns import ASSET_COLUMNS
+from api.columns import ASSET_COLUMNS, NUMERIC_COLUMNS
 from shared.tables import assets, listings
 
 TIMES = ("observed_at", "created_at", "updated_at")
 LABELS = ("name", "symbol", "slug")
 SORTED_CHARACTERS = 200
+
+LOW = "1.000000000000000000000000000001"
+MIDDLE = "1.000000000000000000000000000002"
+HIGH = "1.000000000000000000000000000003"
+"""Numbers that are one and the same to a float."""
+
+DECIMALS = tuple(name for name in NUMERIC_COLUMNS if name not in {"source_count", "version"})
 
 
 def read_assets(conn: Connection) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from shared.tables import asset_version, assets, dataset
-from tests.fakes.api import add_asset, api_on
+from tests.fakes.api import UNCACHED, add_asset, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
 from tests.fakes.gunicorn import until
 from tests.fakes.plans import read_by
@@ -15,13 +15,9 @@ from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.reference import follow
 from tests.fakes.upstream import Upstream
 
+API_SETTINGS = UNCACHED
+
 NEXT_VERSION = asset_version.next_value()
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url, API_CACHE_MB="0") as client:
-        yield client
 
 
 def change(conn, slug, **values):

@@ -5,24 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from api.columns import NULLABLE_COLUMNS, NUMERIC_COLUMNS
-from tests.fakes.api import NOON, add_asset, add_listing, api_on
+from api.columns import NULLABLE_COLUMNS
+from tests.fakes.api import NOON, UNCACHED, add_asset, add_listing
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.document import parameters_of, read_document
-from tests.fakes.reference import expected, read_assets
+from tests.fakes.reference import DECIMALS, HIGH, LOW, MIDDLE, expected, read_assets
 from tests.fakes.walks import find
 
-NOTHING_KEPT = {"API_CACHE_MB": "0"}
-LOW = "1.000000000000000000000000000001"
-MIDDLE = "1.000000000000000000000000000002"
-HIGH = "1.000000000000000000000000000003"
-DECIMALS = tuple(name for name in NUMERIC_COLUMNS if name not in {"source_count", "version"})
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url, **NOTHING_KEPT) as client:
-        yield client
+API_SETTINGS = UNCACHED
 
 
 def refusals(client, **query):

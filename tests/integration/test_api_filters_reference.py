@@ -5,29 +5,18 @@ import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
-from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, NUMERIC_COLUMNS, SORT_COLUMNS
+from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, SORT_COLUMNS
 from shared.records import VALUES
 from shared.tables import assets, listings
-from tests.fakes.api import NOON, add_asset, add_listing, api_on
-from tests.fakes.reference import expected, plain, read_assets
+from tests.fakes.api import NOON, UNCACHED, add_asset, add_listing
+from tests.fakes.reference import DECIMALS, HIGH, LOW, MIDDLE, expected, plain, read_assets
 from tests.fakes.walks import find
 
-NOTHING_KEPT = {"API_CACHE_MB": "0"}
-LOW = "1.000000000000000000000000000001"
-MIDDLE = "1.000000000000000000000000000002"
-HIGH = "1.000000000000000000000000000003"
-DECIMALS = tuple(name for name in NUMERIC_COLUMNS if name not in {"source_count", "version"})
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url, **NOTHING_KEPT) as client:
-        yield client
+API_SETTINGS = UNCACHED
 
 
 NUMBERS = [None, "0", "1", "1.0", LOW, MIDDLE, HIGH, "-3", "1E+40", "1E-30"]

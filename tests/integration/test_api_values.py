@@ -2,29 +2,23 @@
 
 from decimal import Decimal
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from shared.records import VALUES as EVERY_VALUE
 from shared.tables import RAW, assets, listings, observations
-from tests.fakes.api import api_on
+from tests.fakes.api import UNCACHED
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, NOON, load, market, row, ticker
 from tests.fakes.databases import empty
 from tests.fakes.model import TRUST, VALUES, Told, choose, fresh_voices, spread
 from tests.fakes.reference import plain
 
+API_SETTINGS = UNCACHED
+
 SOURCES = {"coingecko": COINGECKO, "coinpaprika": COINPAPRIKA, "csv": CSV}
 LATE = "2026-01-02T13:00:00.001Z"
 """More than an hour after noon."""
-
-
-@pytest.fixture
-def client(reader_url):
-    """The API as its reader role, keeping nothing."""
-    with api_on(reader_url, API_CACHE_MB="0") as client:
-        yield client
 
 
 def values_of(client, slug="bitcoin", **query):

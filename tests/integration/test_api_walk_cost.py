@@ -4,18 +4,13 @@ import pytest
 from sqlalchemy import insert, text, update
 
 from shared.tables import asset_version, assets
-from tests.fakes.api import api_on
+from tests.fakes.api import UNCACHED
 from tests.fakes.plans import read_by
 from tests.fakes.walks import start
 
-NOTHING_KEPT = {"API_CACHE_MB": "0"}
+API_SETTINGS = UNCACHED
+
 NEXT_VERSION = asset_version.next_value()
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url, **NOTHING_KEPT) as client:
-        yield client
 
 
 BULK = text(

@@ -3,24 +3,18 @@
 from datetime import timedelta
 from decimal import Decimal
 
-import pytest
 from sqlalchemy import delete, func, select, update
 
 from api.columns import ASSET_COLUMNS
 from shared.tables import asset_history, asset_version, assets, dataset, removed_assets
-from tests.fakes.api import add_asset, api_on
+from tests.fakes.api import UNCACHED, add_asset
 from tests.fakes.reference import read_assets, slugs
 from tests.fakes.walks import start
 
+API_SETTINGS = UNCACHED
+
 AN_HOUR = timedelta(hours=1)
-NOTHING_KEPT = {"API_CACHE_MB": "0"}
 NEXT_VERSION = asset_version.next_value()
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url, **NOTHING_KEPT) as client:
-        yield client
 
 
 def rows_of(conn, table):

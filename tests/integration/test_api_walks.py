@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 
 from api.columns import ASSET_COLUMNS
 from shared.tables import asset_version, assets, dataset
-from tests.fakes.api import add_asset, add_listing, api_on
+from tests.fakes.api import UNCACHED, add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from tests.fakes.gunicorn import until
 from tests.fakes.processes import environ, run_worker, start_worker
@@ -16,7 +16,8 @@ from tests.fakes.reference import expected, follow, plain, read_assets, slugs
 from tests.fakes.upstream import Upstream
 from tests.fakes.walks import start
 
-NOTHING_KEPT = {"API_CACHE_MB": "0"}
+API_SETTINGS = UNCACHED
+
 NEXT_VERSION = asset_version.next_value()
 
 # What the worker's batches do to assets: a new version with every change.
@@ -37,12 +38,6 @@ REMOVE = delete(assets).where(
         select(assets.c.id).where(assets.c.slug.not_like("stays%")).order_by(func.random()).limit(2)
     )
 )
-
-
-@pytest.fixture
-def client(reader_url):
-    with api_on(reader_url, **NOTHING_KEPT) as client:
-        yield client
 
 
 class Writer:
@@ -147,7 +142,7 @@ def test_a_walk_goes_on_in_another_process(reader_url, client, conn):
         add_asset(conn, f"asset-{number}", market_cap_usd=number)
     before = slugs(follow(client))
 
-    with api_on(reader_url, **NOTHING_KEPT) as other:
+    with api_on(reader_url, **UNCACHED) as other:
         pages, query = [client.get("/data?page_size=2").json], {"page_size": 3}
         while cursor := pages[-1]["meta"]["next_cursor"]:
             conn.execute(update(assets).values(market_cap_usd=0, version=NEXT_VERSION))

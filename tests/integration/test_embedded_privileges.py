@@ -1,5 +1,6 @@
 """The embedded PostgreSQL of users who may not inspect its processes; limits of its waits."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -202,24 +203,32 @@ def test_a_server_that_does_not_stop_is_named_after_a_while(project: Path):
         assert ask(again.url, "SELECT 1") == 1
 
 
-def test_another_command_that_keeps_its_turn_is_waited_for_and_then_reported(project: Path):
-    with EmbeddedPostgres(project).running():
-        pass
-    held = subprocess.Popen(
-        ["flock", str(project / ".local" / "postgres" / "lock"), "sh", "-c", "echo held; cat"],
+@contextlib.contextmanager
+def locked_elsewhere(project: Path, name: str) -> "Iterator[subprocess.Popen[str]]":
+    """Have another process hold a lock of the server's folder, for one `with` block."""
+    lock = project / ".local" / "postgres" / name
+    with subprocess.Popen(
+        ["flock", str(lock), "sh", "-c", "echo held; cat"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert held.stdout
-    assert held.stdout.readline() == "held\n"
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        yield holder
+        holder.communicate()
+
+
+def test_another_command_that_keeps_its_turn_is_waited_for_and_then_reported(project: Path):
+    with EmbeddedPostgres(project).running():
+        pass
 
     with (
+        locked_elsewhere(project, "lock"),
         pytest.raises(ConfigurationError, match=r"has been starting or stopping .* for 3 s"),
         EmbeddedPostgres(project, limits=Limits(start=0, stop=1, join=1)).running(),
     ):
         pass
-    held.communicate()
 
 
 def test_a_server_that_does_not_get_ready_is_waited_for_and_left_to_its_recovery(project: Path):
@@ -227,23 +236,15 @@ def test_a_server_that_does_not_get_ready_is_waited_for_and_left_to_its_recovery
         pid_file = server.data / "postmaster.pid"
         lines = pid_file.read_text().splitlines()
     pid_file.write_text("\n".join([*lines[:-1], "starting", ""]))
-    lock = str(project / ".local" / "postgres" / "server.lock")
-    starting = subprocess.Popen(
-        ["flock", lock, "sh", "-c", "echo held; cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert starting.stdout
-    assert starting.stdout.readline() == "held\n"
 
-    with (
-        pytest.raises(ConfigurationError, match=r"neither ready nor gone for 1 s; recovery after"),
-        EmbeddedPostgres(project, limits=Limits(start=1, stop=1, join=1)).running(),
-    ):
-        pass
-    assert pid_file.exists()
-    assert starting.poll() is None
-    starting.communicate()
+    waited_for = r"neither ready nor gone for 1 s; recovery after"
+    with locked_elsewhere(project, "server.lock") as starting:
+        with (
+            pytest.raises(ConfigurationError, match=waited_for),
+            EmbeddedPostgres(project, limits=Limits(start=1, stop=1, join=1)).running(),
+        ):
+            pass
+        assert pid_file.exists()
+        assert starting.poll() is None
     with EmbeddedPostgres(project).running() as again:
         assert ask(again.url, "SELECT 1") == 1

@@ -1,7 +1,6 @@
 """Where a list of pages ends: at an empty page, whatever the pages before it hold."""
 
 import json
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -9,9 +8,7 @@ import pytest
 from shared.errors import SourceError
 from shared.records import Page
 from tests.fakes import answers as says
-from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker.http import Http
 from worker.sources.coingecko import Coingecko
 from worker.sources.json_api import Validator
 
@@ -20,17 +17,6 @@ from worker.sources.json_api import Validator
 def upstream() -> Iterator[Upstream]:
     with Upstream(assets=430) as running:
         yield running
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    with Http("coingecko", MemoryTurns(6_000_000), threading.Event()) as made:
-        yield made
-
-
-@pytest.fixture
-def coingecko(upstream) -> Coingecko:
-    return Coingecko(base_url=upstream.coingecko_url, requests_per_minute=1)
 
 
 def ids(pages: list[Page]) -> list[str]:
