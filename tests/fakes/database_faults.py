@@ -14,10 +14,11 @@ from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import SECONDS
 from worker.verify import Report, verify
 
-SIZE = 600
-BATCH_SIZE = 125
+SIZE = 120
+PAGE = 50
+BATCH_SIZE = 25
 BATCHES = 5
-"""CoinGecko's pages are of 250: 125 + 125, 125 + 125, 100."""
+"""CoinGecko's pages, capped at 50: 25 + 25, 25 + 25, 20."""
 
 COINGECKO_FIRST = "coingecko,coinpaprika,csv"
 OF_LISTINGS = "csv,coinpaprika,coingecko"

@@ -39,13 +39,19 @@ class Upstream:
     """
 
     def __init__(
-        self, assets: int = 100, seed: int = 1, port: int = 0, *, etags: bool = True
+        self,
+        assets: int = 100,
+        seed: int = 1,
+        port: int = 0,
+        *,
+        etags: bool = True,
+        page_cap: int = 250,
     ) -> None:
         self.market = Market(assets, seed)
         self.asked: deque[Asked] = deque(maxlen=100_000)
         self.requires: dict[str, str] = {}
         self.etags = etags
-        self.page_cap = 250
+        self.page_cap = page_cap
         self.empty_platforms: list[str] = []
         self.closing = threading.Event()
         self._lock = threading.Condition()

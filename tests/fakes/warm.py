@@ -4,6 +4,7 @@ Each is a process of its own that runs the same command as `python -m worker` an
 any other. It starts in a few milliseconds instead of a second.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -25,12 +27,14 @@ Settings.from_env({"COINGECKO_BASE_URL": "http://127.0.0.1"})
 
 
 class WarmWorker:
-    """One worker process; its stdout and stderr go to files."""
+    """One worker process; its stdout and stderr go to files, or its stderr to `pipe`."""
 
-    def __init__(self, arguments: str, env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(
+        self, arguments: str, env: Mapping[str, str], cwd: Path, pipe: Connection | None = None
+    ) -> None:
         name = f"worker-{os.getpid()}-{next(_numbers)}"
         self._out, self._err = cwd / f"{name}.out", cwd / f"{name}.err"
-        command = (shlex.split(arguments), dict(env), cwd, self._out, self._err)
+        command = (shlex.split(arguments), dict(env), cwd, self._out, pipe or self._err)
         self._process: ForkServerProcess = _context.Process(target=_work, args=command)
         self._process.start()
 
@@ -55,6 +59,9 @@ class WarmWorker:
     def kill(self) -> None:
         self._process.kill()
 
+    def terminate(self) -> None:
+        self._process.terminate()
+
     def wait(self, seconds: float = 60) -> int:
         """Wait for its end, and return its exit code, as `subprocess` counts."""
         self._process.join(seconds)
@@ -62,6 +69,13 @@ class WarmWorker:
         assert code is not None, f"worker {self.pid} still runs after {seconds} s"
         self._process.close()
         return code
+
+    def end(self) -> None:
+        """Kill it where it still runs; what `wait` saw the end of has ended."""
+        with contextlib.suppress(ValueError):
+            self._process.kill()
+            self._process.join()
+            self._process.close()
 
     def delete_output(self) -> None:
         """Delete the files of its output."""
@@ -74,14 +88,16 @@ def _read(file: Path) -> str:
     return file.read_text() if file.exists() else ""
 
 
-def _work(arguments: list[str], env: dict[str, str], cwd: Path, out: Path, err: Path) -> None:
+def _work(
+    arguments: list[str], env: dict[str, str], cwd: Path, out: Path, err: Path | Connection
+) -> None:
     """Be `python -m worker` with these arguments."""
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     warnings.simplefilter("error")
-    with out.open("w") as stdout, err.open("w") as stderr:
+    with out.open("w") as stdout, err.open("w") if isinstance(err, Path) else err as stderr:
         os.dup2(stdout.fileno(), sys.stdout.fileno())
         os.dup2(stderr.fileno(), sys.stderr.fileno())
     from worker.cli import main  # noqa: PLC0415

@@ -1,20 +1,21 @@
-"""A worker's loop in a real process, and what it logs."""
+"""A worker's loop in a process of its own, and what it logs."""
 
 import json
-import signal
+import multiprocessing
 import threading
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.processes import start_worker
+from tests.fakes.warm import WarmWorker
 
 SECONDS = 30
 """How long a condition is waited for before the test gives up."""
 
 
 class Loop:
-    """A worker's loop in a real process, whose log is read as it is written."""
+    """A worker's loop in a process of its own, whose log is read as it is written."""
 
     def __init__(self, env: Mapping[str, str], folder: Path, *, interval: int = 600) -> None:
         self._start = (f"run --interval {interval}", env, folder)
@@ -22,17 +23,19 @@ class Loop:
         self._changed = threading.Condition()
 
     def __enter__(self) -> "Loop":
-        self.process = start_worker(*self._start)
-        self._reader = threading.Thread(target=self._read)
+        log, its_end = multiprocessing.Pipe(duplex=False)
+        self._process = WarmWorker(*self._start, its_end)
+        its_end.close()
+        self._reader = threading.Thread(target=self._read, args=(log,))
         self._reader.start()
         return self
 
-    def _read(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            with self._changed:
-                self.lines.append(json.loads(line))
-                self._changed.notify_all()
+    def _read(self, log: Connection) -> None:
+        with log, open(log.fileno(), closefd=False) as lines:
+            for line in lines:
+                with self._changed:
+                    self.lines.append(json.loads(line))
+                    self._changed.notify_all()
 
     def said(self, event: str, **values: object) -> list[dict[str, Any]]:
         """Give the lines that begin with these words and carry these values."""
@@ -50,14 +53,10 @@ class Loop:
 
     def end(self) -> None:
         """Tell the worker to stop; that it does so well shows that it was alive."""
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(SECONDS) == 0, self.lines
+        self._process.terminate()
+        assert self._process.wait(SECONDS) == 0, self.lines
         assert not [line for line in self.lines if "exception" in line]
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+        self._process.end()
         self._reader.join()
-        for pipe in (self.process.stdout, self.process.stderr):
-            assert pipe
-            pipe.close()

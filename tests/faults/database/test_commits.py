@@ -1,5 +1,6 @@
 """The connection breaks at a COMMIT: the worker learns whether it landed, and goes on."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.fakes.database_faults import (
     BATCH_SIZE,
     BATCHES,
     COINGECKO_FIRST,
+    PAGE,
     SIZE,
     assert_each_once,
     assert_same,
@@ -32,7 +34,10 @@ partitions and makes those missing in each of two tables, and opens its run's ro
 LANDED = {Cut.BEFORE_THE_ANSWER: 1, Cut.BEFORE_IT_ARRIVES: 0}
 
 
-@pytest.mark.parametrize("batch", [1, 3, BATCHES])
+@pytest.mark.parametrize(
+    "batch",
+    [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(BATCHES, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("cut", LANDED)
 def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_on(
     engine: Engine,
@@ -42,7 +47,7 @@ def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_o
     cut: Cut,
     batch: int,
 ):
-    with Upstream(assets=SIZE) as upstream, Relay(database_url) as relay:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, Relay(database_url) as relay:
         relay.cut_at(BEFORE_THE_FIRST_BATCH + batch, cut)
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE, SOURCES=COINGECKO_FIRST)
 
@@ -53,12 +58,12 @@ def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_o
 
     first, second, *_ = read_runs(engine)
     committed = batch - 1 + LANDED[cut]
-    records = sum([125, 125, 125, 125, 100][:committed])
+    records = sum([25, 25, 25, 25, 20][:committed])
     lost = loop.said("the connection was lost")
     told = loop.said("an earlier run was interrupted")
     assert relay.cut.is_set()
     assert away["seconds"] == 1
-    assert [line["committed_before"] for line in lost] == [125 * (batch - 1)]
+    assert [line["committed_before"] for line in lost] == [BATCH_SIZE * (batch - 1)]
     assert [(line["batches"], line["records"]) for line in told] == [(committed, records)]
     assert (first.outcome, first.reason, first.batches) == ("failed", "interrupted", committed)
     assert f"the {records} records of {committed} batches" in first.error
@@ -67,21 +72,23 @@ def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_o
     assert_same(engine, unbroken)
 
 
+slowly = partial(pytest.param, marks=pytest.mark.slow)
+
 THE_LAST_BATCH = BEFORE_THE_FIRST_BATCH + BATCHES
 
 
 @pytest.mark.parametrize(
     ("commit", "cut"),
     [
-        pytest.param(1, Cut.BEFORE_IT_ARRIVES, id="crosswalk not read"),
-        pytest.param(3, Cut.BEFORE_THE_ANSWER, id="locked"),
-        pytest.param(5, Cut.BEFORE_THE_ANSWER, id="partitions made"),
-        pytest.param(7, Cut.BEFORE_IT_ARRIVES, id="partitions not made"),
-        pytest.param(8, Cut.BEFORE_THE_ANSWER, id="opened"),
+        slowly(1, Cut.BEFORE_IT_ARRIVES, id="crosswalk not read"),
+        slowly(3, Cut.BEFORE_THE_ANSWER, id="locked"),
+        slowly(5, Cut.BEFORE_THE_ANSWER, id="partitions made"),
+        slowly(7, Cut.BEFORE_IT_ARRIVES, id="partitions not made"),
+        slowly(8, Cut.BEFORE_THE_ANSWER, id="opened"),
         pytest.param(8, Cut.BEFORE_IT_ARRIVES, id="not opened"),
         pytest.param(THE_LAST_BATCH + 1, Cut.BEFORE_THE_ANSWER, id="closed"),
-        pytest.param(THE_LAST_BATCH + 1, Cut.BEFORE_IT_ARRIVES, id="not closed"),
-        pytest.param(THE_LAST_BATCH + 2, Cut.BEFORE_IT_ARRIVES, id="not unlocked"),
+        slowly(THE_LAST_BATCH + 1, Cut.BEFORE_IT_ARRIVES, id="not closed"),
+        slowly(THE_LAST_BATCH + 2, Cut.BEFORE_IT_ARRIVES, id="not unlocked"),
     ],
 )
 def test_cut_off_at_any_other_commit_of_a_run_the_loop_goes_on(
@@ -92,7 +99,7 @@ def test_cut_off_at_any_other_commit_of_a_run_the_loop_goes_on(
     cut: Cut,
     commit: int,
 ):
-    with Upstream(assets=SIZE) as upstream, Relay(database_url) as relay:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, Relay(database_url) as relay:
         relay.cut_at(commit, cut)
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE, SOURCES=COINGECKO_FIRST)
 
@@ -111,7 +118,7 @@ def test_cut_off_at_any_other_commit_of_a_run_the_loop_goes_on(
 def test_cut_off_at_a_commit_one_pass_exits_with_1_and_the_next_completes(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, cut: Cut
 ):
-    with Upstream(assets=SIZE) as upstream, Relay(database_url) as relay:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, Relay(database_url) as relay:
         # One pass settles the sample at its end alone.
         relay.cut_at(BEFORE_THE_FIRST_BATCH - 1 + 2, cut)
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE)
@@ -124,7 +131,7 @@ def test_cut_off_at_a_commit_one_pass_exits_with_1_and_the_next_completes(
     assert "Traceback" not in broken.stderr
     assert whole.returncode == 0, whole.stderr
     committed = 1 + LANDED[cut]
-    assert f'"batches":{committed},"records":{125 * committed}' in whole.stderr
+    assert f'"batches":{committed},"records":{BATCH_SIZE * committed}' in whole.stderr
     assert_each_once(engine, "coingecko")
     assert_same(engine, unbroken)
 
@@ -132,7 +139,7 @@ def test_cut_off_at_a_commit_one_pass_exits_with_1_and_the_next_completes(
 def test_a_commit_still_under_way_keeps_the_source_locked_until_it_is_known(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
-    with Upstream(assets=SIZE) as upstream, Relay(database_url) as relay:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, Relay(database_url) as relay:
         relay.cut_at(BEFORE_THE_FIRST_BATCH + 2, Cut.WHILE_IT_TRAVELS)
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE, SOURCES=COINGECKO_FIRST)
 
@@ -146,6 +153,6 @@ def test_a_commit_still_under_way_keeps_the_source_locked_until_it_is_known(
             loop.end()
 
     assert "locked by worker run 1 on host" in locked["error"]
-    assert (told["batches"], told["records"]) == (2, 250)
+    assert (told["batches"], told["records"]) == (2, 50)
     assert_each_once(engine, "coingecko")
     assert_same(engine, unbroken)

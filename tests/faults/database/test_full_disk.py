@@ -16,6 +16,7 @@ from tests.fakes.answers import held
 from tests.fakes.database_faults import (
     BATCH_SIZE,
     COINGECKO_FIRST,
+    PAGE,
     SIZE,
     assert_each_once,
     assert_same,
@@ -73,7 +74,7 @@ def test_a_full_disk_fails_the_run_stores_nothing_in_part_and_is_gone_on_from(
 ):
     url = database_on_the_small_disk
     engine = create_engine(url, poolclass=NullPool)
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(url, upstream, BATCH_SIZE=BATCH_SIZE, SOURCES=COINGECKO_FIRST)
         release = threading.Event()
         upstream.answers(held(release), page=2)
@@ -84,7 +85,7 @@ def test_a_full_disk_fails_the_run_stores_nothing_in_part_and_is_gone_on_from(
             ballast = fill(small_disk, leaving=2**18)
             release.set()
             full = loop.wait_until_said("run finished", reason="disk_full")
-            loop.wait_until_said("run finished", source="csv")
+            wait_until(lambda: loop.said("", source="csv", reason="disk_full"), "csv had its turn")
             stored = count_by_run(engine, "raw_coingecko")
             ballast.unlink()
             for source in ("coinpaprika", "coingecko", "csv"):

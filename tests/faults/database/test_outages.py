@@ -16,6 +16,7 @@ from tests.fakes.answers import held
 from tests.fakes.database_faults import (
     BATCH_SIZE,
     COINGECKO_FIRST,
+    PAGE,
     SIZE,
     assert_each_once,
     assert_same,
@@ -40,7 +41,7 @@ KEEPS_ITS_WORD = {"fsync": "off", "full_page_writes": "off"}
 def test_a_connection_terminated_in_the_middle_of_a_statement_does_not_end_the_loop(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(database_url, upstream, SOURCES="coinpaprika,coingecko,csv")
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
         with Loop(env, tmp_path) as loop:
@@ -78,7 +79,7 @@ def test_the_server_stopped_and_started_again_under_the_loop_does_not_end_it(
     again = EmbeddedPostgres(project, options=KEEPS_ITS_WORD)
     with (
         own_server(project) as (url, home),
-        Upstream(assets=SIZE) as upstream,
+        Upstream(SIZE, page_cap=PAGE) as upstream,
         contextlib.ExitStack() as users,
     ):
         engine = create_engine(url, poolclass=NullPool)
@@ -127,7 +128,7 @@ def test_a_worker_killed_while_its_statement_waits_gives_the_source_back_before_
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(with_options(database_url, "-c lock_timeout=1h"), upstream)
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
         with start_worker("run --once --source coingecko", env, tmp_path) as worker:
@@ -174,7 +175,7 @@ def test_a_server_without_a_free_connection_is_waited_for(
         conn.execute(text(f"ALTER DATABASE {database_url.database} CONNECTION LIMIT 0"))
         conn.execute(text("CREATE ROLE ordinary LOGIN"))
         conn.execute(text("GRANT kasparro TO ordinary"))
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url.set(username="ordinary"), upstream)
         with Loop(env, tmp_path) as loop:
             away = loop.wait_until_said("the database is away", times=2)

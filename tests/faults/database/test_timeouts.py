@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 from tests.fakes.answers import held
 from tests.fakes.database_faults import (
     BATCH_SIZE,
+    PAGE,
     SIZE,
     assert_each_once,
     assert_same,
@@ -45,7 +46,7 @@ def test_a_timeout_fails_the_run_with_its_reason_and_not_the_other_sources(
     reason: str,
 ):
     option, words, advice = TIMEOUTS[reason]
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(with_options(database_url, option), upstream, BATCH_SIZE=BATCH_SIZE)
         blocker.exec_driver_sql("LOCK TABLE raw_coingecko IN ACCESS EXCLUSIVE MODE")
         ran = run_worker("run --once", env, tmp_path)
@@ -68,7 +69,7 @@ def test_a_timeout_fails_the_run_with_its_reason_and_not_the_other_sources(
 def test_a_run_that_cannot_even_be_recorded_is_said_and_the_loop_goes_on(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(with_options(database_url, "-c lock_timeout=100ms"), upstream)
         blocker.exec_driver_sql("LOCK TABLE checkpoints IN ACCESS EXCLUSIVE MODE")
 
@@ -91,7 +92,7 @@ def test_a_run_that_cannot_even_be_recorded_is_said_and_the_loop_goes_on(
 def test_a_run_that_cannot_be_judged_at_its_end_is_recorded_as_failed(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(with_options(database_url, "-c lock_timeout=300ms"), upstream)
         release = threading.Event()
         upstream.answers(held(release), page=3)
