@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 
-from tests.fakes.databases import copy_database, drop_database, engine_on
+from tests.fakes.databases import copy_database, delete_rows, drop_database, engine_on
 
 DISCONNECT = text("""
 SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = :name
@@ -41,29 +41,6 @@ SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
   FROM pg_database LEFT JOIN pg_db_role_setting ON setdatabase = pg_database.oid
   WHERE datname = current_database()
 ) AS schema_line (line)
-""")
-
-# Triggers and foreign keys are off for as long as the transaction lasts. A large table is
-# truncated, since the pages of deleted rows would be read by every later test.
-EMPTY = text("""
-DO $$
-DECLARE
-  relation regclass;
-  has_rows boolean;
-BEGIN
-  SET LOCAL session_replication_role = replica;
-  FOR relation IN
-    SELECT oid FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-  LOOP
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relation) INTO has_rows;
-    IF has_rows AND pg_relation_size(relation) > 65536 THEN
-      EXECUTE format('TRUNCATE %s CASCADE', relation);
-    ELSIF has_rows THEN
-      EXECUTE format('DELETE FROM %s', relation);
-    END IF;
-  END LOOP;
-END $$
 """)
 
 TABLES = text("""
@@ -115,7 +92,7 @@ class SharedDatabase:
         with engine_on(self.url) as engine, engine.begin() as conn:
             if conn.scalar(SCHEMA) != self._schema:
                 return False
-            conn.execute(EMPTY)
+            delete_rows(conn)
             for statement, values in (*self._rows, *self._sequences):
                 conn.execute(statement, values)
         return True

@@ -76,7 +76,7 @@ def assert_standings(engine: Engine, model: Model) -> None:
 
 
 @settings(
-    max_examples=8,
+    max_examples=settings.default.max_examples // 8,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
