@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 
 from shared.tables import RAW_LISTS, assets, identity_events, rejects
 from tests.fakes import batches
+from tests.fakes.cases import some_of
 from tests.fakes.contract_lists import OFFLINE, USDT, coin, contract, held, load
 from tests.fakes.runner import adapter
 from worker.pipeline import Options
@@ -71,9 +72,11 @@ LISTINGS_OF_DAYS = [
 ]
 
 
+@pytest.mark.property
 def test_lists_come_to_the_same_in_any_order(engine, tmp_path):
     found = set()
-    for days in itertools.islice(itertools.permutations(LISTINGS_OF_DAYS), 0, 120, 7):
+    orders = itertools.islice(itertools.permutations(LISTINGS_OF_DAYS), 0, 120, 7)
+    for days in some_of(orders, 4):
         for source, name, at, records in days:
             load(engine, tmp_path, source, records, at, name)
         report = verify(engine, [adapter(name, OFFLINE) for name in LISTS])

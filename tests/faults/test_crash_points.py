@@ -15,7 +15,7 @@ from tests.fakes.upstream import Upstream
 from tests.fakes.world import World, sound
 from worker.verify import Report
 
-COINS = 240
+COINS = 120
 KILLED_BATCH = 3
 LOADED = "crash_points_loaded"
 """A database into which every source was loaded once, before the market moved."""
@@ -26,6 +26,7 @@ def world(server, maintenance_engine, template_database, tmp_path_factory) -> It
     folder = tmp_path_factory.mktemp("world")
     with Upstream(assets=COINS) as upstream:
         world = World(upstream, server.url, maintenance_engine, folder)
+        world.batch_size = 20
         with world.database(template_database, LOADED) as url:
             assert world.run(url) == 0
             world.move_on()

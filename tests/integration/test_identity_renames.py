@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from shared.tables import assets, identity_events, listing_names, listings, matches
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, NOON, load, market, ticker
+from tests.fakes.cases import sparse
 from worker.reprocess import reprocess
 from worker.verify import verify
 
@@ -105,7 +106,7 @@ TWO_CALLED_ONE = (
 )
 
 
-@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("order", sparse(permutations(range(4)), 6))
 def test_a_rename_at_one_source_parts_no_coin_in_any_order(engine: Engine, order):
     for n in order:
         load(engine, *TWO_CALLED_ONE[n])

@@ -8,7 +8,6 @@ from tests.fakes.databases import database_copy, engine_on
 from worker.reprocess import reprocess
 from worker.verify import verify
 
-
 LOADED = "verify_loaded"
 """A database with two assets at two sources, one of them observed twice, and a reject."""
 

@@ -22,7 +22,9 @@ PASSING = {
 
 
 @pytest.mark.parametrize("answer", PASSING)
-@pytest.mark.parametrize("place", [PLACES[0], PLACES[2]], ids=str)
+@pytest.mark.parametrize(
+    "place", [PLACES[0], pytest.param(PLACES[2], marks=pytest.mark.slow)], ids=str
+)
 def test_a_fault_that_passes_within_the_attempts_is_not_seen_in_the_content(
     copy: Engine, upstream: Upstream, unbroken: Report, place: Place, answer: str
 ):

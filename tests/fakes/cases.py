@@ -1,0 +1,24 @@
+"""Cases of which `make test` tries some, and `make test-slow` all."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+
+def sparse(cases: Iterable[Any], every: int) -> list[Any]:
+    """Parametrize with all cases, of which each but every so many-th, from the first, is slow."""
+    return [
+        case if number % every == 0 else pytest.param(case, marks=pytest.mark.slow)
+        for number, case in enumerate(cases)
+    ]
+
+
+def some_of(cases: Iterable[Any], every: int) -> list[Any]:
+    """Choose every so many-th case, or all under the profiles of `make test-slow`.
+
+    For a test that goes through them by itself; it is marked `property`.
+    """
+    is_default = settings.get_current_profile_name() == "default"
+    return [*cases][:: every if is_default else 1]
