@@ -97,8 +97,7 @@ class Start:
 def project(project: Path) -> Iterator[Path]:
     """A copy of this project, which is left without processes."""
     for name in ("api", "data", "migrations", "shared", "worker"):
-        without = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PROJECT / name, project / name, ignore=without)
+        shutil.copytree(PROJECT / name, project / name)
     shutil.copy(PROJECT / "pyproject.toml", project)
     yield project
     assert ends_with_nobody_in(project)

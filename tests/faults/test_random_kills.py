@@ -6,11 +6,13 @@ import pytest
 
 from tests.fakes.upstream import Upstream
 from tests.fakes.world import World, sound
-from tests.faults.soak import COINS, WHOLE, Kills
+from tests.faults.soak import WHOLE, Kills
 from worker.verify import Report
 
 SEEDS = [(0, 4), *(pytest.param(seed, 17, marks=pytest.mark.slow) for seed in range(4))]
 """Seeds and the kills in a round: 12 kills in `make test`, 204 in `make test-slow`."""
+
+COINS = 240
 
 STATES = 3
 """States of the market that each database is to hold, one after the other."""
