@@ -138,11 +138,9 @@ def reader_url(database_url: URL) -> URL:
 
 
 @pytest.fixture
-def engine(database_url: URL) -> Iterator[Engine]:
-    """An engine on the test's database."""
-    engine = create_engine(database_url, poolclass=NullPool)
-    yield engine
-    engine.dispose()
+def engine(shared_database: SharedDatabase, database_url: URL) -> Engine:  # noqa: ARG001
+    """An engine on the test's database; its sessions stay open for the next test."""
+    return shared_database.engine
 
 
 @pytest.fixture

@@ -3,14 +3,22 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from tests.fakes.databases import copy_database, delete_rows, drop_database, engine_on
+from tests.fakes.databases import copy_database, delete_rows, drop_database
+
+POOLED = "idle sessions of the tests"
 
 DISCONNECT = text("""
-SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = :name
+SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+WHERE datname = :name AND NOT (application_name = :pooled AND state = 'idle')
 """)
+
+FORGET = "RESET ALL; SELECT pg_advisory_unlock_all()"
+"""Set a session back before it is used again; its temporary tables stay, and are empty."""
 
 # Everything about a database that a test may change other than its rows. Whoever adds a partition,
 # revokes a right or disables a trigger changes it.
@@ -58,7 +66,8 @@ class SharedDatabase:
     """A copy of the template that each test finds as if it were the first to use it.
 
     Rows and sequences are set back. Where a test changed the schema itself, the next one gets a new
-    copy of the template.
+    copy of the template. `engine` keeps its sessions open from test to test, for a session that has
+    planned once plans in a fraction of the time.
     """
 
     def __init__(self, maintenance: Engine, server: URL, template: str, name: str) -> None:
@@ -66,36 +75,49 @@ class SharedDatabase:
         self._maintenance = maintenance
         self._template = template
         self._name = name
+        self.engine = create_engine(
+            self.url, pool_pre_ping=True, connect_args={"application_name": POOLED}
+        )
+        event.listen(self.engine, "checkin", _forget)
         self._create()
 
     def reset(self) -> None:
         """End every session and take out what was left, whatever state it is in."""
         with self._maintenance.connect() as conn:
-            conn.execute(DISCONNECT, {"name": self._name})
+            conn.execute(DISCONNECT, {"name": self._name, "pooled": POOLED})
         if not self._emptied():
             self.drop()
             self._create()
 
     def drop(self) -> None:
         """Drop the database, whoever is connected."""
+        self.engine.dispose()
         drop_database(self._maintenance, self._name)
 
     def _create(self) -> None:
         copy_database(self._maintenance, self._name, self._template)
-        with engine_on(self.url) as engine, engine.connect() as conn:
+        with self.engine.connect() as conn:
             self._schema = conn.scalar(SCHEMA)
             self._rows = _rows_of(conn)
             self._sequences = _sequences_of(conn)
 
     def _emptied(self) -> bool:
         """Set rows and sequences back; return False where the schema is another."""
-        with engine_on(self.url) as engine, engine.begin() as conn:
+        with self.engine.begin() as conn:
             if conn.scalar(SCHEMA) != self._schema:
                 return False
             delete_rows(conn)
             for statement, values in (*self._rows, *self._sequences):
                 conn.execute(statement, values)
         return True
+
+
+def _forget(session: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info.clear()
+    if session is not None:
+        with session.cursor() as cursor:
+            cursor.execute(FORGET)
+        session.rollback()
 
 
 def _rows_of(conn: Connection) -> list[tuple[Any, dict[str, Any]]]:

@@ -17,8 +17,9 @@ from tests.fakes.answers import Answer, rate_limited, reset, status, truncated
 from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.upstream import Upstream
 
-SIZE = 600
-"""Assets: three pages of CoinGecko's."""
+SIZE = 120
+PAGE = 50
+"""Assets of CoinGecko's pages, which it caps: there are three."""
 
 ONLY_GECKO = "run --once --source coingecko"
 ONLY_PAPRIKA = "run --once --source coinpaprika"
@@ -56,7 +57,7 @@ def until(reached: Callable[[], object], seconds: float = 60) -> None:
 def test_a_request_that_a_killed_worker_had_under_way_is_counted(
     engine: Engine, database_url: URL, tmp_path: Path, page: int
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(Answer(late_by=60), page=page)
         with start_worker(ONLY_GECKO, env, tmp_path) as worker:
@@ -73,7 +74,7 @@ def test_a_request_that_a_killed_worker_had_under_way_is_counted(
 
 
 def test_failed_calls_count(engine: Engine, database_url: URL, tmp_path: Path):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(status(500), reset(), truncated())
         ran = run_worker(ONLY_GECKO, env, tmp_path)
@@ -90,7 +91,7 @@ def test_failed_calls_count(engine: Engine, database_url: URL, tmp_path: Path):
 
 
 def test_an_answer_that_nothing_changed_counts(engine: Engine, database_url: URL, tmp_path: Path):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         for _ in range(2):
             ran = run_worker(ONLY_GECKO, env, tmp_path)
@@ -103,7 +104,7 @@ def test_an_answer_that_nothing_changed_counts(engine: Engine, database_url: URL
 def test_with_the_budget_spent_the_source_is_not_asked_until_the_month_is_over(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, COINGECKO_REQUESTS_PER_MONTH=2)
         for _ in range(2):
             ran = run_worker("run --once", env, tmp_path)
@@ -131,7 +132,7 @@ def test_the_loop_says_at_each_interval_that_the_budget_is_spent_and_asks_nothin
             spent = select(func.count()).where(runs.c.reason == "budget_spent")
             return conn.scalar(spent) or 0
 
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, COINPAPRIKA_REQUESTS_PER_MONTH=1)
         run_worker(ONLY_PAPRIKA, env, tmp_path)
         with start_worker("run --source coinpaprika --interval 1", env, tmp_path) as worker:
@@ -145,7 +146,7 @@ def test_the_loop_says_at_each_interval_that_the_budget_is_spent_and_asks_nothin
 
 
 def test_the_pace_holds_across_two_processes(engine: Engine, database_url: URL, tmp_path: Path):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, COINPAPRIKA_REQUESTS_PER_MINUTE=30)
         run_worker(ONLY_PAPRIKA, env, tmp_path)
         first = kept(engine, "coinpaprika")
@@ -160,7 +161,7 @@ def test_the_pace_holds_across_two_processes(engine: Engine, database_url: URL, 
 def test_a_long_pause_that_the_source_asked_for_outlasts_the_worker(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(rate_limited(seconds=3600))
         ran = run_worker(ONLY_GECKO, env, tmp_path)
@@ -197,7 +198,7 @@ def test_a_short_pause_is_waited_out_by_the_worker_that_comes_after_a_killed_one
             seconds=3
         )
 
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(status(503, Retry_After="4"))
         with start_worker(ONLY_PAPRIKA, env, tmp_path) as worker:
@@ -221,7 +222,7 @@ def test_told_to_stop_a_worker_that_waits_for_its_turn_ends_and_takes_none(
         with engine.connect() as conn:
             return conn.scalar(select(func.count()).where(runs.c.outcome == "running")) == 1
 
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         run_worker(ONLY_PAPRIKA, env, tmp_path)
         set_back(engine, paused_at="now()", paused_until="now() + interval '150 s'")
@@ -243,7 +244,7 @@ def test_with_the_budgets_own_connection_lost_the_run_ends_and_the_loop_goes_on(
             succeeded = select(func.count()).where(runs.c.outcome == "succeeded")
             return (conn.scalar(succeeded) or 0) > 0
 
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, LOG_FORMAT="json")
         upstream.answers(Answer(late_by=2), page=2)
         with start_worker("run --source coingecko --interval 600", env, tmp_path) as worker:
@@ -264,7 +265,7 @@ def test_a_budget_that_another_session_keeps_locked_fails_the_run_under_a_stable
     engine: Engine, database_url: URL, tmp_path: Path
 ):
     impatient = database_url.update_query_dict({"options": "-c lock_timeout=200ms"})
-    with Upstream(assets=SIZE) as upstream, engine.begin() as conn:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.begin() as conn:
         conn.execute(text("LOCK TABLE request_budgets"))
         ran = run_worker(ONLY_GECKO, environ(impatient, upstream), tmp_path)
 
@@ -278,7 +279,7 @@ def test_workers_on_two_databases_have_budgets_of_their_own(
 ):
     other = environ(empty_database_url)
     assert run_worker("migrate", other, tmp_path).returncode == 0
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         for url in (database_url, empty_database_url):
             env = environ(url, upstream, COINPAPRIKA_REQUESTS_PER_MONTH=1)
             ran = run_worker(ONLY_PAPRIKA, env, tmp_path)
@@ -293,7 +294,7 @@ def test_workers_on_two_databases_have_budgets_of_their_own(
 def test_a_loop_whose_interval_the_budget_cannot_carry_says_so_once_at_its_start(
     database_url: URL, tmp_path: Path
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(
             database_url, upstream, COINPAPRIKA_REQUESTS_PER_MONTH=20_000, LOG_FORMAT="json"
         )
@@ -315,7 +316,7 @@ def test_a_loop_whose_interval_the_budget_cannot_carry_says_so_once_at_its_start
 def test_status_shows_what_is_used_of_each_budget_and_when_it_runs_out(
     database_url: URL, tmp_path: Path
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, COINGECKO_REQUESTS_PER_MONTH=4)
         run_worker("run --once --source coingecko --source coinpaprika", env, tmp_path)
     ran = run_worker("status --json", env, tmp_path)

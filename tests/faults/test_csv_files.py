@@ -18,7 +18,7 @@ from worker.verify import Report, verify
 
 HEADER = "id,symbol,name,price_usd,last_updated\n"
 ROWS = 1000
-BATCH = 20
+BATCH = 100
 
 
 def row(number: int, price: str = "1.5", at: str = "2026-01-02T12:00:00Z") -> str:
@@ -336,7 +336,7 @@ def test_a_worker_killed_while_the_file_grows_loses_and_doubles_nothing(
     folder: Folder, at_once: Folder, database_url: URL, tmp_path: Path
 ):
     folder.path.write_bytes(sheet(200))
-    env = environ(database_url, CSV_PATH=folder.path, BATCH_SIZE=BATCH)
+    env = environ(database_url, CSV_PATH=folder.path, BATCH_SIZE=20)
     for batch in range(1, 4):
         killed = run_worker(
             "run --once --source csv", {**env, "FAULT": f"before_commit:{batch}"}, tmp_path

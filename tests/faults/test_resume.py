@@ -14,8 +14,9 @@ from tests.fakes.processes import environ, run_worker, start_worker
 from tests.fakes.upstream import Upstream
 from worker.verify import Report, verify
 
-SIZE = 600
-"""Assets: three pages, the last of them not full."""
+SIZE = 120
+PAGE = 50
+"""Assets of CoinGecko's pages, which it caps: there are three, the last of them not full."""
 
 SLOW = pytest.mark.slow
 
@@ -39,7 +40,7 @@ def assert_same(engine: Engine, unbroken: Report) -> None:
 def test_killed_at_any_page_the_next_run_resumes_there(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, page: int
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         hold = Answer(late_by=60)
         upstream.answers(hold, page=page)
@@ -72,9 +73,9 @@ def test_killed_at_any_page_the_next_run_resumes_there(
 def test_a_run_that_fails_on_purpose_ends_with_the_content_of_one_that_did_not(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, source: str
 ):
-    with Upstream(assets=SIZE) as upstream:
-        env = environ(database_url, upstream, BATCH_SIZE=40)
-        failing = {**env, "FAIL_AFTER_N_RECORDS": "90"}
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
+        env = environ(database_url, upstream, BATCH_SIZE=25)
+        failing = {**env, "FAIL_AFTER_N_RECORDS": "60"}
         ran = run_worker(f"run --once --source {source}", failing, tmp_path)
 
         assert ran.returncode == 1
@@ -82,8 +83,8 @@ def test_a_run_that_fails_on_purpose_ends_with_the_content_of_one_that_did_not(
         with engine.connect() as conn:
             run = conn.execute(select(runs)).one()
             checkpoint = conn.execute(select(checkpoints)).one()
-        assert run.records_fetched == run.records_new == 80
-        assert checkpoint.records_fetched == 80
+        assert run.records_fetched == run.records_new == 50
+        assert checkpoint.records_fetched == 50
         assert run.cursor_after == checkpoint.cursor
 
         ran = run_worker("run --once", env, tmp_path)
@@ -95,7 +96,7 @@ def test_a_run_that_fails_on_purpose_ends_with_the_content_of_one_that_did_not(
 def test_told_to_stop_the_worker_ends_after_the_batch_in_flight(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
-    with Upstream(assets=SIZE) as upstream:
+    with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         release = threading.Event()
         upstream.answers(Answer(after=release), page=3)
@@ -108,7 +109,7 @@ def test_told_to_stop_the_worker_ends_after_the_batch_in_flight(
         assert worker.returncode == 0, err
         with engine.connect() as conn:
             run = conn.execute(select(runs)).one()
-        assert (run.outcome, run.reason, run.records_new) == ("partial", "stopped", 500)
+        assert (run.outcome, run.reason, run.records_new) == ("partial", "stopped", 2 * PAGE)
 
         run_worker("run --once", env, tmp_path)
 
@@ -141,7 +142,7 @@ def test_a_second_worker_exits_with_3_and_names_the_holder_and_a_killed_one_free
 def test_a_worker_killed_in_the_middle_of_a_batch_leaves_none_of_it(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(database_url, upstream)
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
         with start_worker("run --once --source coinpaprika", env, tmp_path) as worker:
@@ -172,7 +173,7 @@ def test_the_database_cut_off_in_the_middle_of_a_statement_fails_the_run_and_say
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock'"
     )
-    with Upstream(assets=SIZE) as upstream, engine.connect() as blocker:
+    with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(database_url, upstream)
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
         with start_worker("run --once --source coinpaprika", env, tmp_path) as worker:
