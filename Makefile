@@ -3,7 +3,7 @@
 .PHONY: help run install up down logs test test-slow bench check lint types imports fmt clean
 
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+PARALLEL := --numprocesses=4 --dist=worksteal
 PINS := pyproject.toml constraints.txt
 
 help: ## Say what there is (the default)

@@ -57,6 +57,7 @@ def leave_in_the_middle(gunicorn):
         return client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.slow
 def test_the_memory_that_an_export_takes_does_not_grow_with_it(conn, reader_url, tmp_path):
     conn.execute(ADD, {"many": 200_000})
     with serving(reader_url, tmp_path) as gunicorn:

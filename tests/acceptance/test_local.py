@@ -226,7 +226,11 @@ def test_killed_it_takes_its_children_along_and_the_next_start_works(
 
 
 @pytest.mark.parametrize(
-    ("words", "name"), [("gunicorn", "API"), ("worker\0run", "worker")], ids=["api", "worker"]
+    ("words", "name"),
+    [
+        pytest.param("worker\0run", "worker", id="worker"),
+        pytest.param("gunicorn", "API", id="api", marks=pytest.mark.slow),
+    ],
 )
 def test_a_part_that_ends_by_itself_ends_all_with_its_last_words(
     start: "Starter", project: Path, words: str, name: str

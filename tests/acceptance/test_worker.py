@@ -17,15 +17,15 @@ DATA = Path(__file__).resolve().parent.parent.parent / "data"
 def test_one_pass_loads_every_source_and_says_what_it_counted(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
-    with Upstream(assets=600) as upstream:
+    with Upstream(assets=300) as upstream:
         env = environ(database_url, upstream)
         ran = run_command("run --once", env, tmp_path)
 
         assert ran.returncode == 0, ran.stderr
-        assert "coinpaprika: run 2 succeeded: 600 fetched = 600 new" in ran.stdout
-        assert "coingecko: run 3 succeeded: 600 fetched = 600 new" in ran.stdout
+        assert "coinpaprika: run 2 succeeded: 300 fetched = 300 new" in ran.stdout
+        assert "coingecko: run 3 succeeded: 300 fetched = 300 new" in ran.stdout
         assert "csv: run 1 succeeded: 100 fetched = 100 new" in ran.stdout
-        assert "coingecko_coins: run 4 succeeded: 600 fetched = 600 new" in ran.stdout
+        assert "coingecko_coins: run 4 succeeded: 300 fetched = 300 new" in ran.stdout
         assert "coinpaprika_contracts: run 5 succeeded" in ran.stdout
         report = verify(engine)
         assert not report.findings
@@ -41,7 +41,7 @@ def test_one_pass_loads_every_source_and_says_what_it_counted(
         ("coinpaprika", 0),
         ("coingecko", 0),
     ]
-    assert repeated[2].pages_not_modified == 4
+    assert repeated[2].pages_not_modified == 3
 
 
 def test_sources_that_are_away_are_told_and_the_rest_is_loaded(database_url: URL, tmp_path: Path):

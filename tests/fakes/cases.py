@@ -8,11 +8,18 @@ from hypothesis import settings
 
 
 def sparse(cases: Iterable[Any], every: int) -> list[Any]:
-    """Parametrize with all cases, of which each but every so many-th, from the first, is slow."""
+    """Parametrize with all cases, of which each but every so many-th, from the first, is slow.
+
+    A tuple has the values of several parameters.
+    """
     return [
-        case if number % every == 0 else pytest.param(case, marks=pytest.mark.slow)
+        case if number % every == 0 else pytest.param(*_values(case), marks=pytest.mark.slow)
         for number, case in enumerate(cases)
     ]
+
+
+def _values(case: Any) -> tuple[Any, ...]:
+    return case if isinstance(case, tuple) else (case,)
 
 
 def some_of(cases: Iterable[Any], every: int) -> list[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from shared.settings import Settings
@@ -15,10 +16,10 @@ from worker.service import Worker
 
 
 @pytest.fixture(params=["coinpaprika", "coingecko"])
-def scene(request, database_url: URL, reader_url: URL) -> Iterator[Scene]:
+def scene(request, engine: Engine, database_url: URL, reader_url: URL) -> Iterator[Scene]:
     with Upstream(assets=0) as upstream:
         upstream.market = Market(SIZE, at=datetime.now(UTC))
         settings = Settings.from_env(environ(database_url, upstream))
         worker = Worker(settings, database_url)
+        worker.engine = engine
         yield Scene(request.param, upstream, worker, reader_url)
-        worker.engine.dispose()

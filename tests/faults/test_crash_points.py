@@ -72,9 +72,9 @@ def committed(url: URL, source: str) -> tuple[int, int]:
 
 
 def points_of_sources() -> Iterator[object]:
-    """Every point for one source and one point for every source; all of them are slow."""
+    """Every point, for one source in `make test`."""
     for point, source in product(CRASH_POINTS, SOURCES):
-        is_slow = source != "coingecko" and point != "before_commit"
+        is_slow = source != "coingecko"
         yield pytest.param(point, source, marks=[pytest.mark.slow] if is_slow else [])
 
 

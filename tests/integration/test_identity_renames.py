@@ -106,7 +106,7 @@ TWO_CALLED_ONE = (
 )
 
 
-@pytest.mark.parametrize("order", sparse(permutations(range(4)), 6))
+@pytest.mark.parametrize("order", sparse(map(list, permutations(range(4))), 6))
 def test_a_rename_at_one_source_parts_no_coin_in_any_order(engine: Engine, order):
     for n in order:
         load(engine, *TWO_CALLED_ONE[n])

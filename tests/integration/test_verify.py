@@ -1,41 +1,20 @@
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine, text
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
-from tests.fakes.databases import database_copy, engine_on
 from worker.reprocess import reprocess
 from worker.verify import verify
 
-LOADED = "verify_loaded"
-"""A database with two assets at two sources, one of them observed twice, and a reject."""
-
-
-@pytest.fixture(scope="module")
-def loaded_template(server, maintenance_engine: Engine, template_database: str) -> Iterator[str]:
-    with database_copy(maintenance_engine, server.url, template_database, LOADED) as url:
-        with engine_on(url) as engine:
-            load_all(engine)
-        yield LOADED
-
 
 @pytest.fixture
-def loaded(server, maintenance_engine: Engine, loaded_template: str) -> Iterator[Engine]:
-    """A copy of it."""
-    with (
-        database_copy(maintenance_engine, server.url, loaded_template) as url,
-        engine_on(url) as engine,
-    ):
-        yield engine
-
-
-def load_all(engine: Engine) -> None:
+def loaded(engine: Engine) -> Engine:
+    """Two assets at two sources, one of them observed twice, and a reject."""
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1, EARLIER))
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 2, LATER))
     load(engine, COINGECKO, market("ethereum", "eth", "Ethereum", 3), market("x", "x", ""))
     load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 2))
     assert not verify(engine).findings
+    return engine
 
 
 SOURCES = (COINGECKO, COINPAPRIKA)
