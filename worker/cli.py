@@ -104,9 +104,11 @@ def run(
             worker.stop,
             worker.provider_of,
         )
-        worker.settle_sample()
+        if not done.unowned:
+            worker.settle_sample()
     for result in done.results:
         show_result(result)
+    done.raise_unowned()
     for error in [*done.locked, *done.refused]:
         click.echo(f"Error: {error}", err=True)
     ctx.exit(done.exit_code)
@@ -133,7 +135,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.warn_of_budgets(sources)
                 is_first = False
             worker.settle_sample()
-            rounds.go_round(sources)
+            rounds.go_round(sources).raise_unowned()
             worker.metrics.passed()
 
         with worker.metrics.served(settings.metrics_host, settings.metrics_port):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 
 from worker.store import Batch, Counts
 from worker.switching import switching_often
@@ -30,7 +31,8 @@ class Loader:
         `read` is how many records of the run were read with it.
         """
         self._settle()
-        self._in_flight = self._thread.submit(self._load, batch, read)
+        # In the context of the run, for the log lines of the thread.
+        self._in_flight = self._thread.submit(copy_context().run, self._load, batch, read)
 
     def _settle(self) -> None:
         if self._in_flight is None:

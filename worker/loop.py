@@ -34,6 +34,8 @@ class Pass:
     locked: list[LockedError] = field(default_factory=list)
     refused: list[DatabaseRefusedError] = field(default_factory=list)
     crashed: list[str] = field(default_factory=list)
+    unowned: list[MarketDataError] = field(default_factory=list)
+    """What is no source's own failure: the database went away."""
 
     def add(self, other: "Pass") -> None:
         """Add what came later."""
@@ -41,6 +43,12 @@ class Pass:
         self.locked += other.locked
         self.refused += other.refused
         self.crashed += other.crashed
+        self.unowned += other.unowned
+
+    def raise_unowned(self) -> None:
+        """Raise what is no source's own failure, if anything is."""
+        if self.unowned:
+            raise self.unowned[0]
 
     @property
     def exit_code(self) -> int:
@@ -74,23 +82,21 @@ class Rounds:
     def go_round(self, sources: Sequence[str]) -> Pass:
         """Give each source its turn, and return what ended meanwhile, of earlier rounds too.
 
-        One that is still at work has none. What stops one does not stop the others.
-
-        Raises:
-            DatabaseUnavailableError: the database went away; the sources after that had no turn.
+        One that is still at work has none. What stops one does not stop the others, unless the
+        database went away: then the sources after that have no turn.
         """
         done = Pass()
         for source in sources:
-            if self._stop.is_set():
-                break
             self._collect(done)
+            if self._stop.is_set() or done.unowned:
+                break
             if source in self._at_work:
                 log.warning("source is still at work; it has no turn this time", source=source)
                 continue
             provider = self._provider_of(source)
             is_free = all(self._provider_of(each) != provider for each in self._at_work)
             thread = self._threads.setdefault(provider, ThreadPoolExecutor(1, f"run-{provider}"))
-            self._at_work[source] = thread.submit(self._run_source, source)
+            self._at_work[source] = thread.submit(self._begin, source)
             if is_free:
                 wait([self._at_work[source]], self._patience)
         self._collect(done)
@@ -99,31 +105,24 @@ class Rounds:
     def settle(self) -> Pass:
         """Wait for all that are at work, and return what ended."""
         done = Pass()
-        try:
-            wait(self._at_work.values())
-            self._collect(done)
-        finally:
-            for thread in self._threads.values():
-                thread.shutdown()
+        wait(self._at_work.values())
+        self._collect(done)
+        for thread in self._threads.values():
+            thread.shutdown()
         return done
 
     def close(self) -> None:
         """Wait for all that are at work, whatever they end with."""
-        try:
-            self.settle()
-        except MarketDataError as exc:
-            log.error("a source ended with the worker", error=str(exc))  # noqa: TRY400
+        for exc in self.settle().unowned:
+            log.error("a source ended with the worker", error=str(exc))
+
+    def _begin(self, source: str) -> Result | None:
+        """Run a source whose turn it is; one that was queued until the stop does not start."""
+        return None if self._stop.is_set() else self._run_source(source)
 
     def _collect(self, done: Pass) -> None:
-        """Note what ended; raise what is no source's own failure once all is noted."""
-        unowned: list[MarketDataError] = []
         for source in [each for each, future in self._at_work.items() if future.done()]:
-            try:
-                _note(self._at_work.pop(source), source, done)
-            except MarketDataError as exc:
-                unowned.append(exc)
-        if unowned:
-            raise unowned[0]
+            _note(self._at_work.pop(source), source, done)
 
 
 def _note(ended: "Future[Result | None]", source: str, done: Pass) -> None:
@@ -139,8 +138,8 @@ def _note(ended: "Future[Result | None]", source: str, done: Pass) -> None:
             "the run could not be recorded", source=source, reason=exc.code, error=str(exc)
         )
         done.refused.append(exc)
-    except MarketDataError:
-        raise
+    except MarketDataError as exc:
+        done.unowned.append(exc)
     except Exception:
         log.exception("a mistake in this program; please report it", source=source)
         done.crashed.append(source)
@@ -153,17 +152,10 @@ def run_once(
     provider_of: Callable[[str], str] = str,
     patience: float = PATIENCE,
 ) -> Pass:
-    """Run each source once, and return when all ended; `Rounds` says how.
-
-    Raises:
-        DatabaseUnavailableError: the database went away; the sources after that did not run.
-    """
+    """Run each source once, and return when all ended; `Rounds` says how."""
     rounds = Rounds(run_source, stop, provider_of, patience)
-    try:
-        done = rounds.go_round(sources)
-    finally:
-        late = rounds.settle()
-    done.add(late)
+    done = rounds.go_round(sources)
+    done.add(rounds.settle())
     done.results.sort(key=lambda result: sources.index(result.source))
     return done
 

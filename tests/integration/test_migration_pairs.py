@@ -5,7 +5,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.tables import compared_pairs, matches
-from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
+from tests.fakes.batches import COINGECKO, CSV, LATER, load, market, row
 from worker.identity.recording import Signed
 from worker.identity.retirements import retire
 from worker.migrate import downgrade, upgrade
@@ -21,7 +21,7 @@ def test_every_pair_is_compared_though_a_decision_comes_before_the_first_batch(
     upgrade(empty_database_url)
     engine = create_engine(empty_database_url, poolclass=NullPool)
     load(engine, COINGECKO, *(market(symbol, symbol, name) for symbol, name in COINS))
-    load(engine, COINPAPRIKA, *(ticker(symbol, symbol, name) for symbol, name in COINS))
+    load(engine, CSV, *(row(symbol, symbol, name) for symbol, name in COINS))
     before = verify(engine)
     assert before.findings == ()
     downgrade(empty_database_url, "0007")
@@ -31,7 +31,7 @@ def test_every_pair_is_compared_though_a_decision_comes_before_the_first_batch(
         assert conn.scalar(select(func.count()).select_from(compared_pairs)) == 0
 
     with engine.begin() as conn:
-        retire(conn, [("coingecko", "btc")], ANN)
+        retire(conn, [("csv", "btc")], ANN)
 
     with engine.connect() as conn:
         assert conn.scalar(select(func.count()).select_from(compared_pairs)) == len(COINS)

@@ -117,6 +117,11 @@ def test_a_newer_record_does_not_list_a_retired_listing_again(engine: Engine):
     assert (found.price_usd, found.delisted_at is None) == (2, False)
 
 
+def test_a_source_whose_snapshots_tell_what_it_lists_is_not_overruled(engine: Engine):
+    with engine.begin() as conn, pytest.raises(CorrectionError, match="coingecko: its snapshots"):
+        retiring.retire(conn, [("coingecko", "bitcoin")], ANN)
+
+
 def test_a_decision_names_listings_that_there_are_and_is_made_once(engine: Engine):
     with pytest.raises(CorrectionError, match="csv:nothing: no such listing"):
         retire(engine, "old", "nothing")

@@ -108,5 +108,33 @@ def test_a_database_that_goes_away_under_a_slow_source_ends_the_next_round(world
     rounds.go_round(["slow", "quick"])
     world.let_go.set()
 
-    with pytest.raises(DatabaseUnavailableError):
-        rounds.settle()
+    ended = rounds.settle()
+
+    with pytest.raises(DatabaseUnavailableError, match="went away"):
+        ended.raise_unowned()
+
+
+def test_what_ended_well_is_told_beside_a_database_that_went_away(world):
+    def run(name: str) -> Result:
+        result = world.run(name)
+        if name == "quick":
+            world.let_go.set()
+            raise DatabaseUnavailableError("the database went away")
+        return result
+
+    done = run_once(["slow", "quick", "last"], run, world.stop, str, 0.01)
+
+    assert names(done.results) == ["slow"]
+    assert [str(exc) for exc in done.unowned] == ["the database went away"]
+    assert "last" not in world.began
+
+
+def test_a_source_that_is_queued_at_the_stop_does_not_start(world):
+    rounds = world.rounds()
+    rounds.go_round(["slow", "slow_list"])
+
+    world.stop.set()
+    world.let_go.set()
+
+    assert names(rounds.settle().results) == ["slow"]
+    assert world.began == ["slow"]

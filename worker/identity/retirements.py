@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Connection, Row, func, select, text, tuple_, update
 
 from shared.tables import assets, listings, retirements
-from worker.delisting import mark_listings
+from worker.delisting import is_judged, mark_listings
 from worker.identity.evidence import Ref
 from worker.identity.recording import (
     CorrectionError,
@@ -35,10 +35,17 @@ def retire(conn: Connection, refs: Collection[Ref], signed: Signed) -> Decided:
     """Decide that the listings are listed no more.
 
     Raises:
-        CorrectionError: a listing is not there, or was retired before.
+        CorrectionError: a listing is not there, or was retired before; or its source's own
+            snapshots tell what it lists.
     """
     lock_identity(conn)
     wanted = sorted(set(refs))
+    for source in sorted({source for source, _ in wanted}):
+        if is_judged(source):
+            raise CorrectionError(
+                f"{source}: its snapshots tell what it lists, and a listing that they are without "
+                "is delisted by itself; only listings that no snapshot tells about are retired"
+            )
     found = _find_listings(conn, wanted)
     there = {(row.source, row.external_id) for row in found}
     if missing := [ref for ref in wanted if ref not in there]:
