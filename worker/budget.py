@@ -41,6 +41,7 @@ class Budget:
         self._engine = engine
         self._source = source
         self._connection: Connection | None = None
+        self._was_paused = False
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +65,7 @@ class Budget:
         turn = self._execute(
             "take_turn", gap=60 / source.requests_per_minute, budget=source.requests_per_month
         ).one()
+        self._was_paused = turn.paused_until is not None
         if turn.is_taken:
             return 0
         self.said = turn.pause_said if turn.is_paused else None
@@ -76,6 +78,17 @@ class Budget:
     def defer(self, seconds: float, said: str = "") -> None:
         """Have no process ask for so long."""
         self._execute("defer", seconds=seconds, said=said)
+
+    def back_off(self, first: float, longest: float, said: str) -> float:
+        """Have no process ask for a while, which doubles until the source answers."""
+        values: dict[str, float | str] = {"first": first, "longest": longest, "said": said}
+        return float(self._execute("back_off", **values).scalar() or 0)
+
+    def answered(self) -> None:
+        """Take note that the source answers again."""
+        if self._was_paused:
+            self._execute("forget_pause")
+            self._was_paused = False
 
     def spend(self, said: str) -> None:
         """Have no process ask before the next month."""

@@ -48,6 +48,29 @@ WHERE source = :source
   AND (paused_until IS NULL OR paused_until < now() + :seconds * interval '1 second'
        OR paused_at > now() + interval '1 minute')
 
+-- name: back_off
+-- Let no process ask a source that asked for a pause without saying how long: for `first` seconds,
+-- or twice as long as the last time where no answer came since, and for `longest` at most. A pause
+-- that has begun stands. Returns the seconds.
+UPDATE request_budgets AS b
+SET next_request_at = now() + p.pause, paused_at = now(), paused_until = now() + p.pause,
+    pause_reason = 'rate_limited', pause_said = :said, updated_at = now()
+FROM (
+  SELECT least(:longest * interval '1 second',
+               greatest(:first * interval '1 second', 2 * (paused_until - paused_at))) AS pause
+  FROM request_budgets WHERE source = :source
+) AS p
+WHERE b.source = :source
+  AND (b.paused_until IS NULL OR b.paused_until <= now()
+       OR b.paused_at > now() + interval '1 minute')
+RETURNING extract(epoch FROM p.pause) AS seconds
+
+-- name: forget_pause
+-- The source answered: a pause that is over no longer makes the next one longer.
+UPDATE request_budgets
+SET paused_at = NULL, paused_until = NULL, pause_reason = NULL, pause_said = NULL
+WHERE source = :source AND paused_until <= now()
+
 -- name: spend
 -- Let no process ask the source before the next month begins.
 UPDATE request_budgets

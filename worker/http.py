@@ -100,16 +100,24 @@ class Http:
             reraise=True,
         )
         try:
-            return retrying(self._get, request, validator, failures, attempts)
+            answer: Response = retrying(self._get, request, validator, failures, attempts)
         except RetryableError as exc:
             made = retrying.statistics.get("attempt_number", 1)
             if made == 1 or exc.code == "stopped":
                 raise
+            pause = 0.0
+            if exc.code == "rate_limited" and not exc.retry_after:
+                limits = self._limits
+                pause = self._turns.back_off(
+                    limits.first_pause, limits.longest_own_pause, failures.said or str(exc)
+                )
             raise RetryableError(
-                f"{exc} ({made} attempts){failures.advice(exc)}",
+                f"{exc} ({made} attempts){failures.advice(exc, pause)}",
                 code=exc.code,
                 retry_after=exc.retry_after,
             ) from exc
+        self._turns.answered()
+        return answer
 
     def _get(
         self, request: Request, validator: str | None, failures: Failures, attempts: Attempts

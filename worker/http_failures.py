@@ -179,10 +179,14 @@ class Failures:
             code="redirected",
         )
 
-    def advice(self, failure: RetryableError) -> str:
-        """Say what a person can do about a failure that did not heal within a run's attempts."""
+    def advice(self, failure: RetryableError, pause: float) -> str:
+        """Say what a person can do about a failure that did not heal within a run's attempts.
+
+        `pause` are the seconds for which the source is not asked now.
+        """
         if failure.code == "rate_limited":
-            return f"; the next run tries again: to ask less often, lower {self._rate}"
+            held = f"it is not asked for {pause:.0f} s" if pause else "the next run tries again"
+            return f"; {held}: to ask less often, lower {self._rate}"
         if failure.code == "unreachable":
             return ""  # says so itself
         return (

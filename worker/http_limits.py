@@ -15,6 +15,8 @@ class Limits:
     The pause before attempt n+1 is a random part of `backoff * 2**n`, at most `longest_backoff`; or
     what the source asked for with `Retry-After`, where that is no more than `longest_wait`. A
     longer one ends the run. It is believed up to `longest_pause`; after that, one request probes.
+    A source that says 429 to every attempt, and not for how long, is not asked for `first_pause`,
+    then twice as long each time, up to `longest_own_pause`, until it answers.
     """
 
     connect: float = 5
@@ -27,6 +29,8 @@ class Limits:
     longest_backoff: float = 60
     longest_wait: float = 180
     longest_pause: float = 6 * 60 * 60
+    first_pause: float = 60
+    longest_own_pause: float = 60 * 60
 
 
 DEFAULT_LIMITS = Limits()
@@ -48,6 +52,12 @@ class Turns(Protocol):
 
     def defer(self, seconds: float, said: str) -> None:
         """Give no turn for so long: the source asked for that, and said this."""
+
+    def back_off(self, first: float, longest: float, said: str) -> float:
+        """Give no turn for `first` seconds, or for twice the last pause; 0 where one stands."""
+
+    def answered(self) -> None:
+        """Take note of an answer: the next `back_off` begins with its first pause."""
 
     def spend(self, said: str) -> None:
         """Give no turn until the next month: the source said that the requests of this are used."""

@@ -172,7 +172,7 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
     asset = {
         **{name: first[f"asset_{name}"] for name in ASSET_COLUMNS},
         "values": {
-            value: _with_age(
+            value: _with_distance(
                 _judge(
                     first[f"asset_{value}"], origin, by_id, [v for v in voices if v.value == value]
                 )
@@ -232,11 +232,11 @@ def _last_known(value: str, listings: Collection[Mapping[str, Any]]) -> Mapping[
     }
 
 
-def _with_age(
+def _with_distance(
     said: Mapping[str, Any] | None, newest_at: datetime | None
 ) -> Mapping[str, Any] | None:
     """Add how much older a value is than what was last observed of its asset."""
     if said is None or newest_at is None:
         return said
     age = max(newest_at - said["observed_at"], timedelta(0))
-    return {**said, "age_seconds": Decimal(age // timedelta(microseconds=1)) / 10**6}
+    return {**said, "behind_seconds": Decimal(age // timedelta(microseconds=1)) / 10**6}

@@ -109,7 +109,7 @@ class OriginSchema(ProvenanceSchema):
 
     class Meta:  # noqa: D106  marshmallow's way to say it
         fields = (
-            *("value", "source", "external_id", "observed_at", "current", "age_seconds"),
+            *("value", "source", "external_id", "observed_at", "current", "behind_seconds"),
             *("chosen_as", "fresh_sources"),
             *("spread_percent", "divergent", "outliers", "payload_hash", "run_id", "ingested_at"),
         )
@@ -123,7 +123,7 @@ class OriginSchema(ProvenanceSchema):
             "example": True,
         }
     )
-    age_seconds = seconds("How much older it is than the asset's newest observation")
+    behind_seconds = seconds("How much older it is than the asset's newest observation")
     chosen_as = fields.String(
         metadata={
             "description": "Why it is this one: the `median` of three or more fresh sources, what "

@@ -11,6 +11,8 @@ class MemoryTurns:
         self.deferred: list[float] = []
         self.said: str | None = None
         self.spent: list[str] = []
+        self.backed_off: list[float] = []
+        self.answers = 0
         self._gap = 60 / per_minute
         self._clock = clock
         self._next = clock()
@@ -26,6 +28,16 @@ class MemoryTurns:
         self.said = said
         self.deferred.append(seconds)
         self._next = max(self._next, self._clock() + seconds)
+
+    def back_off(self, first: float, longest: float, said: str) -> float:
+        seconds = min(longest, first * 2 ** len(self.backed_off))
+        self.defer(seconds, said)
+        self.backed_off.append(self.deferred.pop())
+        return seconds
+
+    def answered(self) -> None:
+        self.answers += 1
+        self.backed_off = []
 
     def spend(self, said: str) -> None:
         self.spent.append(said)

@@ -1,6 +1,7 @@
 """Pauses that a provider asks for: how long they are believed, and how they are lifted."""
 
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,13 +9,15 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, insert, select, text, update
 
-from shared.errors import SourceError
+from shared.errors import RetryableError, SourceError
 from shared.settings import Settings
 from shared.tables import request_budgets
 from tests.fakes.answers import rate_limited, status
+from tests.fakes.runner import QUICK
 from tests.fakes.upstream import Upstream
 from worker.budget import Budget, read_usage
 from worker.cli import main
+from worker.http import Http
 from worker.sources.coingecko import Coingecko
 from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika
@@ -66,6 +69,41 @@ def test_after_the_pause_a_turn_is_given_again(engine):
         change(engine, paused_until="now()", next_request_at="now()")
 
         assert budget.take() == 0
+
+
+def test_a_pause_of_our_own_doubles_until_the_source_answers(engine):
+    over = {"paused_at": "now() - (paused_until - paused_at)", "paused_until": "now()"}
+    with Budget(engine, GECKO) as budget:
+        pauses = []
+        for _ in range(4):
+            budget.take()
+            pauses.append(budget.back_off(60, 300, "HTTP 429"))
+            assert pauses[-1] - 1 < budget.take() <= pauses[-1]
+            change(engine, next_request_at="now()", **over)
+        assert budget.take() == 0
+        budget.answered()
+
+        budget.take()
+        assert pauses == [60, 120, 240, 300]
+        assert budget.back_off(60, 300, "HTTP 429") == 60
+        assert budget.back_off(60, 300, "of another process") == 0
+
+
+def test_a_429_that_does_not_say_for_how_long_leaves_a_pause(database_url, engine):
+    with Upstream(assets=3) as upstream, Budget(engine, GECKO) as budget:
+        upstream.always(rate_limited())
+        source = replace(GECKO, base_url=upstream.coingecko_url)
+        advice = "it is not asked for 60 s: to ask less often, lower COINGECKO_REQUESTS_PER_MINUTE"
+        with (
+            Http("coingecko", budget, threading.Event(), QUICK) as fetch,
+            pytest.raises(RetryableError, match=advice),
+        ):
+            fetch(source.request(None))
+
+    pause = row(engine)
+    assert (pause.paused_until - pause.paused_at).total_seconds() == 60
+    shown = worker(database_url, None, "budget show coingecko")
+    assert "60 s" in shown.output or "paused" in shown.output
 
 
 @pytest.mark.parametrize("column", ["paused_at", "next_request_at"])

@@ -72,10 +72,10 @@ def test_an_asset_shows_the_last_known_value_with_its_age(engine: Engine, client
     assert (asset["price_usd"], asset["provenance"]["price_usd"]) == (None, None)
     last = asset["values"]["price_usd"]
     assert (last["value"], last["current"], last["chosen_as"]) == (1.07, False, "last_known")
-    assert (last["observed_at"], last["age_seconds"]) == ("2026-01-02T10:59:59.000000Z", AGE)
+    assert (last["observed_at"], last["behind_seconds"]) == ("2026-01-02T10:59:59.000000Z", AGE)
     assert (last["source"], last["fresh_sources"], last["outliers"]) == ("csv", 0, [])
     cap = asset["values"]["market_cap_usd"]
-    assert (cap["value"], cap["current"], cap["age_seconds"]) == (500, True, 0)
+    assert (cap["value"], cap["current"], cap["behind_seconds"]) == (500, True, 0)
     assert asset["values"]["max_supply"] is None
 
 
