@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
+from tests.fakes.cases import sparse
 from tests.fakes.database_faults import (
     BATCH_SIZE,
     BATCHES,
@@ -34,10 +35,8 @@ partitions and makes those missing in each of two tables, and opens its run's ro
 LANDED = {Cut.BEFORE_THE_ANSWER: 1, Cut.BEFORE_IT_ARRIVES: 0}
 
 
-@pytest.mark.parametrize(
-    "batch",
-    [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(BATCHES, marks=pytest.mark.slow)],
-)
+# With the fourth the cursor moves to the next page.
+@pytest.mark.parametrize("batch", sparse([4, 1, 3, BATCHES], 4))
 @pytest.mark.parametrize("cut", LANDED)
 def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_on(
     engine: Engine,
