@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy.engine import URL
 
 from shared.errors import InjectedFailureError
 from shared.expectations import EXPECTATIONS
 from shared.tables import absences, assets, listings, observations, snapshot_pages
 from tests.fakes.answers import edited, status
+from tests.fakes.api import api_on
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker.faults import Faults
@@ -120,6 +122,25 @@ def test_a_listing_that_returns_is_listed_again_and_its_time_away_stays_on_recor
     assert (spell.delisted_at, spell.returned_at) == (delisted_at, desk.now)
     assert observed == 2
     desk.runner.sound()
+
+
+def test_the_past_knows_each_time_that_a_listing_was_gone(desk: Desk, reader_url: URL):
+    desk.pass_by()
+    known = [(desk.now, True)]
+    for _ in range(2):
+        desk.take_off()
+        desk.pass_by(RULE.snapshots)
+        known.append((desk.now, False))
+        desk.put_back()
+        desk.pass_by()
+        known.append((desk.now, True))
+
+    slug = desk.asset().slug
+    with api_on(reader_url) as client:
+        for moment, active in known:
+            asked = {"as_of": moment.isoformat(), "page_size": 1000, "fields": "slug,active"}
+            shown = client.get("/data", query_string=asked).json["data"]
+            assert {"slug": slug, "active": active} in shown
 
 
 def test_one_that_returns_in_time_was_never_away(desk: Desk):
