@@ -256,12 +256,12 @@ WHERE id = :run_id
 -- An import leaves the cursor where the source's own runs have it.
 INSERT INTO checkpoints AS c (source, run_id, cursor, validators, batches, records_fetched,
                               records_new, records_unchanged, records_rejected, snapshot_progress)
-VALUES (:source, :run_id, CAST(:cursor AS jsonb), CAST(:validators AS jsonb), 1, :fetched,
-        :new, :unchanged, :rejected, CASE WHEN :moves_cursor THEN :progress ELSE 0 END)
+VALUES (:source, :run_id, CAST(:cursor AS jsonb), jsonb_strip_nulls(CAST(:validators AS jsonb)), 1,
+        :fetched, :new, :unchanged, :rejected, CASE WHEN :moves_cursor THEN :progress ELSE 0 END)
 ON CONFLICT (source) DO UPDATE
 SET run_id = excluded.run_id,
     cursor = CASE WHEN :moves_cursor THEN excluded.cursor ELSE c.cursor END,
-    validators = c.validators || excluded.validators,
+    validators = jsonb_strip_nulls(c.validators || CAST(:validators AS jsonb)),
     batches = c.batches + 1,
     records_fetched = c.records_fetched + excluded.records_fetched,
     records_new = c.records_new + excluded.records_new,

@@ -195,6 +195,38 @@ def test_a_page_of_which_nothing_is_known_is_asked_for_in_full(desk: Desk):
     assert desk.delisted() == {}
 
 
+def test_a_page_whose_stored_ids_are_of_an_answer_without_etag_is_asked_for_in_full(desk: Desk):
+    desk.pass_by()
+
+    desk.take_off()
+    desk.upstream.etags = False
+    desk.pass_by(share=0)
+    desk.put_back()
+    desk.upstream.etags = True
+
+    desk.pass_by(RULE.snapshots, share=0)
+
+    assert desk.runner.last_run().pages_not_modified == PAGES
+    assert desk.delisted() == {}
+
+
+def test_pages_of_a_walk_that_began_anew_show_nothing_to_be_listed(desk: Desk):
+    desk.pass_by()
+    by_id = sorted(desk.upstream.market.coins, key=lambda coin: coin.slug)
+    desk.coin = by_id[160]
+    for _ in range(RULE.snapshots):
+        desk.upstream.page_cap = 50
+        desk.upstream.answers(status(404), page=5)
+        assert desk.pass_by() == "failed"
+        desk.take_off()
+        desk.upstream.page_cap = 250
+        assert desk.pass_by(hours=0) == "succeeded"
+        desk.put_back()
+
+    assert set(desk.delisted()) == {desk.coin.slug}
+    desk.runner.sound()
+
+
 def test_a_refused_record_shows_that_its_listing_is_listed(desk: Desk):
     desk.pass_by()
 
