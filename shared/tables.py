@@ -47,7 +47,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZMULTIRANGE
 
 from shared.records import VALUES, value_time
 
@@ -116,10 +116,10 @@ BY_TIME = "RANGE (observed_at)"
 def _received() -> list[Column[object]]:
     """Which of the records of one listing and instant prevails: the one that was received last.
 
-    `superseded_at` is when another was received after it, null of the one that prevails;
-    `returned_at` is when it was itself received again, after another.
+    `superseded_at` is when another was received after it, null of the one that prevails. One that
+    was received again prevails again: the times in between are added to `superseded_before`.
     """
-    return [_time("superseded_at", nullable=True), _time("returned_at", nullable=True)]
+    return [_time("superseded_at", nullable=True), Column("superseded_before", TSTZMULTIRANGE)]
 
 
 def _raw_table(source: str, partition_by: str | None = None) -> Table:

@@ -149,7 +149,10 @@ FROM fresh AS f JOIN newest AS n USING (external_id) WHERE NOT f.is_returned
 -- name: revise_observations
 UPDATE observations AS o
 SET superseded_at = CASE WHEN o.payload_hash = f.payload_hash THEN NULL ELSE now() END,
-    returned_at = CASE WHEN o.payload_hash = f.payload_hash THEN now() ELSE o.returned_at END
+    superseded_before = CASE WHEN o.payload_hash = f.payload_hash
+        THEN coalesce(o.superseded_before, '{{}}')
+             + tstzmultirange(tstzrange(o.superseded_at, greatest(o.superseded_at, now())))
+        ELSE o.superseded_before END
 FROM fresh AS f JOIN newest AS n USING (external_id)
 WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
   AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)
@@ -253,12 +256,12 @@ WHERE id = :run_id
 -- An import leaves the cursor where the source's own runs have it.
 INSERT INTO checkpoints AS c (source, run_id, cursor, validators, batches, records_fetched,
                               records_new, records_unchanged, records_rejected, snapshot_progress)
-VALUES (:source, :run_id, CAST(:cursor AS jsonb), CAST(:validators AS jsonb), 1, :fetched,
-        :new, :unchanged, :rejected, CASE WHEN :moves_cursor THEN :progress ELSE 0 END)
+VALUES (:source, :run_id, CAST(:cursor AS jsonb), jsonb_strip_nulls(CAST(:validators AS jsonb)), 1,
+        :fetched, :new, :unchanged, :rejected, CASE WHEN :moves_cursor THEN :progress ELSE 0 END)
 ON CONFLICT (source) DO UPDATE
 SET run_id = excluded.run_id,
     cursor = CASE WHEN :moves_cursor THEN excluded.cursor ELSE c.cursor END,
-    validators = c.validators || excluded.validators,
+    validators = jsonb_strip_nulls(c.validators || CAST(:validators AS jsonb)),
     batches = c.batches + 1,
     records_fetched = c.records_fetched + excluded.records_fetched,
     records_new = c.records_new + excluded.records_new,

@@ -6,12 +6,15 @@ RETURNING snapshots
 
 -- name: note_absences
 -- Written are those alone that came or went. A listing that returns before it was delisted was never
--- away.
+-- away. A pending id was in no good snapshot: the first good one without it shows that it was a mistake,
+-- so it is delisted at once.
 WITH seen AS MATERIALIZED (
   SELECT DISTINCT unnest(external_ids) AS external_id FROM snapshot_pages
   WHERE source = :source AND seen
 ), absent AS MATERIALIZED (
-  SELECT l.external_id FROM listings AS l
+  SELECT l.external_id, p.external_id IS NOT NULL AS is_pending
+  FROM listings AS l
+  LEFT JOIN pending_ids AS p ON p.source = l.source AND p.external_id = l.external_id
   WHERE l.source = :source
     AND NOT EXISTS (SELECT FROM seen AS s WHERE s.external_id = l.external_id)
 ), was_away AS (
@@ -28,8 +31,10 @@ WITH seen AS MATERIALIZED (
     AND a.returned_at IS NULL AND a.delisted_at IS NULL
     AND :snapshot - a.snapshot + 1 >= :snapshots AND a.absent_since <= :at - CAST(:within AS interval)
 )
-INSERT INTO absences (source, external_id, absent_since, snapshot)
-SELECT :source, external_id, :at, :snapshot FROM absent AS l
+INSERT INTO absences (source, external_id, absent_since, snapshot, delisted_at)
+SELECT :source, external_id, :at, :snapshot,
+       CASE WHEN is_pending THEN CAST(:at AS timestamptz) END
+FROM absent AS l
 WHERE NOT EXISTS (SELECT FROM absences AS a WHERE a.source = :source
                     AND a.external_id = l.external_id AND a.returned_at IS NULL)
 

@@ -71,7 +71,6 @@ class PageCutter:
             last = end == len(page.records)
             if last:
                 self.snapshot_progress += len(page.records) + page.known_count
-            keeps_validator = last and clean and page.validator_key and page.validator
             yield Batch(
                 staging.stage(observed),
                 len(observed),
@@ -79,12 +78,22 @@ class PageCutter:
                 cursor=page.next_cursor if last else page.cursor,
                 periods=periods,
                 moves_cursor=not self.is_import,
-                validators=_validators(page) if keeps_validator and not self.is_import else {},
+                validators=self._validators(page, is_whole=last and clean),
                 snapshot_progress=self.snapshot_progress,
                 shapes=counter.take(),
                 file=_file_of(page, is_last=last),
+                begins_snapshot=page.restarts and self.tells_listed,
                 page_part=self._part(page, part, last, observed, rejects),
             )
+
+    def _validators(self, page: Page, *, is_whole: bool) -> Mapping[str, str | None]:
+        """Say which answer a page is known by once a batch of it is loaded, if by any.
+
+        Until the last batch, and where records were refused, what is stored is of two answers.
+        """
+        if page.validator_key is None or page.not_modified or self.is_import:
+            return {}
+        return {page.validator_key: page.validator if is_whole else None}
 
     def _part(
         self,
@@ -95,7 +104,7 @@ class PageCutter:
         rejects: Sequence[Reject],
     ) -> PagePart | None:
         """Say which listings a batch shows to be listed; refused records show it too."""
-        if not self.tells_listed:
+        if not self.tells_listed or page.restarts:
             return None
         name = page.validator_key or json.dumps(page.cursor)
         if page.not_modified:
@@ -128,9 +137,3 @@ def _file_of(page: Page, *, is_last: bool) -> FileReading | None:
     if page.file is None:
         return None
     return replace(page.file, is_end=page.file.is_end and is_last)
-
-
-def _validators(page: Page) -> Mapping[str, str]:
-    if page.validator_key is None or page.validator is None:
-        return {}
-    return {page.validator_key: page.validator}

@@ -31,7 +31,10 @@ WITH received AS MATERIALIZED (
 ), revised AS (
   UPDATE {raw} AS r
   SET superseded_at = CASE WHEN r.payload_hash = w.payload_hash THEN NULL ELSE now() END,
-      returned_at = CASE WHEN r.payload_hash = w.payload_hash THEN now() ELSE r.returned_at END
+      superseded_before = CASE WHEN r.payload_hash = w.payload_hash
+          THEN coalesce(r.superseded_before, '{{}}')
+               + tstzmultirange(tstzrange(r.superseded_at, greatest(r.superseded_at, now())))
+          ELSE r.superseded_before END
   FROM written AS w
   WHERE w.is_last AND w.is_instant_known
     AND r.observed_at = w.observed_at AND r.external_id = w.external_id

@@ -16,18 +16,18 @@ ORDER BY l.id
 
 -- name: rebuild_observations
 INSERT INTO observations AS o (listing_id, observed_at, ingested_at, payload_hash, superseded_at,
-                               returned_at, run_id, {values})
-SELECT n.listing_id, f.observed_at, r.ingested_at, f.payload_hash, r.superseded_at, r.returned_at,
-       f.run_id, {f_values}
+                               superseded_before, run_id, {values})
+SELECT n.listing_id, f.observed_at, r.ingested_at, f.payload_hash, r.superseded_at,
+       r.superseded_before, f.run_id, {f_values}
 FROM fresh AS f
 JOIN newest AS n USING (external_id)
 JOIN {raw} AS r ON r.external_id = f.external_id AND r.observed_at = f.observed_at
                AND r.payload_hash = f.payload_hash
 ON CONFLICT (listing_id, observed_at, payload_hash) DO UPDATE
-SET superseded_at = excluded.superseded_at, returned_at = excluded.returned_at,
+SET superseded_at = excluded.superseded_at, superseded_before = excluded.superseded_before,
     run_id = excluded.run_id, ingested_at = excluded.ingested_at, {set_excluded}
-WHERE (o.superseded_at, o.returned_at, o.run_id, o.ingested_at, {o_values})
-      IS DISTINCT FROM (excluded.superseded_at, excluded.returned_at, excluded.run_id,
+WHERE (o.superseded_at, o.superseded_before, o.run_id, o.ingested_at, {o_values})
+      IS DISTINCT FROM (excluded.superseded_at, excluded.superseded_before, excluded.run_id,
                         excluded.ingested_at, {excluded_values})
 
 -- name: delete_unfounded_observations

@@ -18,7 +18,7 @@ from worker.outcome import FEWEST_COMPARED
 from worker.phases import Phases
 from worker.receiving import Received, receive
 from worker.shapes import Shape
-from worker.snapshot_pages import PagePart, note_part
+from worker.snapshot_pages import PagePart, begin_snapshot, note_part
 from worker.statements import read_statements, source_parts
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
@@ -34,7 +34,8 @@ class Batch:
     in. `retried` are the rejects that are read again; those that are not among `rejects` once more
     are resolved. Prices jump against what `reference_run` and the runs before it brought, if given,
     else against what the listings say. `file` is the one that the records come from, if any.
-    `page_part` says which listings the batch shows to be listed, of a snapshot.
+    `page_part` says which listings the batch shows to be listed, of a snapshot; one that
+    `begins_snapshot` has none. Of `validators`, None is for a page that is to be asked for in full.
     """
 
     rows: bytes
@@ -43,12 +44,13 @@ class Batch:
     cursor: Cursor | None
     periods: Collection[Period] = ()
     moves_cursor: bool = True
-    validators: Mapping[str, str] = field(default_factory=dict)
+    validators: Mapping[str, str | None] = field(default_factory=dict)
     snapshot_progress: int = 0
     shapes: Sequence[Shape] = ()
     retried: Sequence[int] = ()
     reference_run: int | None = None
     file: FileReading | None = None
+    begins_snapshot: bool = False
     page_part: PagePart | None = None
 
     @property
@@ -142,6 +144,8 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> R
         conn.execute(STATEMENTS[source]["insert_rejects"], of_file)
     if file and file.is_end:
         conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], of_file)
+    if batch.begins_snapshot:
+        begin_snapshot(conn, source)
     if batch.page_part is not None:
         note_part(conn, source, batch.page_part)
     drift.count_shapes(conn, source, run_id, batch.shapes)

@@ -182,7 +182,8 @@ WHERE o.listing_id IS NULL
 -- name: observations_have_their_raw
 SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
        CASE WHEN r.external_id IS NULL THEN 'no raw record stands behind it'
-            WHEN (r.superseded_at, r.returned_at) IS DISTINCT FROM (o.superseded_at, o.returned_at)
+            WHEN (r.superseded_at, r.superseded_before)
+                 IS DISTINCT FROM (o.superseded_at, o.superseded_before)
             THEN 'its raw record says otherwise which of its instant was received last'
             ELSE 'its raw record came with another run, or at another time' END AS why
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
@@ -190,8 +191,8 @@ LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.obse
                     AND r.payload_hash = o.payload_hash
 WHERE (r.external_id IS NULL AND NOT {o_is_pruned})
    OR r.external_id IS NOT NULL
-      AND (r.run_id, r.ingested_at, r.superseded_at, r.returned_at)
-          IS DISTINCT FROM (o.run_id, o.ingested_at, o.superseded_at, o.returned_at)
+      AND (r.run_id, r.ingested_at, r.superseded_at, r.superseded_before)
+          IS DISTINCT FROM (o.run_id, o.ingested_at, o.superseded_at, o.superseded_before)
 
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,

@@ -45,15 +45,9 @@ KNOWN_UNTIL = """least(
 PREVAILS = """(
   o.ingested_at <= l.known_until
   AND (o.superseded_at IS NULL OR o.superseded_at > l.known_until)
-  AND (o.returned_at IS NULL OR o.returned_at <= l.known_until OR NOT EXISTS (
-    SELECT FROM observations AS other
-    WHERE other.listing_id = o.listing_id AND other.observed_at = o.observed_at
-      AND other.ingested_at > o.ingested_at AND other.ingested_at <= l.known_until
-  ))
+  AND (o.superseded_before IS NULL OR NOT o.superseded_before @> l.known_until)
 )"""
-"""Whether an observation `o` of a listing `l` prevailed among those of its instant that were known.
-
-One that was received again later prevailed before, until another came."""
+"""Whether an observation `o` of a listing `l` was the last received of its instant by then."""
 
 _NEWEST = f"""
 SELECT {{observed}} FROM observations AS o

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, TSTZMULTIRANGE
 
 revision = "0007"
 down_revision = "0006"
@@ -114,7 +114,7 @@ def upgrade() -> None:
     op.execute("SET LOCAL statement_timeout = 0")
     for table in RECEIVED:
         op.add_column(table, _time("superseded_at", nullable=True))
-        op.add_column(table, _time("returned_at", nullable=True))
+        op.add_column(table, sa.Column("superseded_before", TSTZMULTIRANGE()))
     op.execute(SUPERSEDE_OBSERVATIONS)
     for source in RAW:
         op.execute(SUPERSEDE_RAW.format(raw=f"raw_{source}", source=source))
@@ -216,5 +216,5 @@ def downgrade() -> None:
         op.drop_column("checkpoints", column)
     op.drop_column("runs", "records_revised")
     for table in RECEIVED:
-        op.drop_column(table, "returned_at")
+        op.drop_column(table, "superseded_before")
         op.drop_column(table, "superseded_at")

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy.engine import URL
 
 from shared.errors import InjectedFailureError
 from shared.expectations import EXPECTATIONS
 from shared.tables import absences, assets, listings, observations, snapshot_pages
 from tests.fakes.answers import edited, status
+from tests.fakes.api import api_on
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker.faults import Faults
@@ -122,6 +124,25 @@ def test_a_listing_that_returns_is_listed_again_and_its_time_away_stays_on_recor
     desk.runner.sound()
 
 
+def test_the_past_knows_each_time_that_a_listing_was_gone(desk: Desk, reader_url: URL):
+    desk.pass_by()
+    known = [(desk.now, True)]
+    for _ in range(2):
+        desk.take_off()
+        desk.pass_by(RULE.snapshots)
+        known.append((desk.now, False))
+        desk.put_back()
+        desk.pass_by()
+        known.append((desk.now, True))
+
+    slug = desk.asset().slug
+    with api_on(reader_url) as client:
+        for moment, active in known:
+            asked = {"as_of": moment.isoformat(), "page_size": 1000, "fields": "slug,active"}
+            shown = client.get("/data", query_string=asked).json["data"]
+            assert {"slug": slug, "active": active} in shown
+
+
 def test_one_that_returns_in_time_was_never_away(desk: Desk):
     desk.pass_by()
     desk.take_off()
@@ -172,6 +193,38 @@ def test_a_page_of_which_nothing_is_known_is_asked_for_in_full(desk: Desk):
 
     assert desk.runner.last_run().pages_not_modified == PAGES
     assert desk.delisted() == {}
+
+
+def test_a_page_whose_stored_ids_are_of_an_answer_without_etag_is_asked_for_in_full(desk: Desk):
+    desk.pass_by()
+
+    desk.take_off()
+    desk.upstream.etags = False
+    desk.pass_by(share=0)
+    desk.put_back()
+    desk.upstream.etags = True
+
+    desk.pass_by(RULE.snapshots, share=0)
+
+    assert desk.runner.last_run().pages_not_modified == PAGES
+    assert desk.delisted() == {}
+
+
+def test_pages_of_a_walk_that_began_anew_show_nothing_to_be_listed(desk: Desk):
+    desk.pass_by()
+    by_id = sorted(desk.upstream.market.coins, key=lambda coin: coin.slug)
+    desk.coin = by_id[160]
+    for _ in range(RULE.snapshots):
+        desk.upstream.page_cap = 50
+        desk.upstream.answers(status(404), page=5)
+        assert desk.pass_by() == "failed"
+        desk.take_off()
+        desk.upstream.page_cap = 250
+        assert desk.pass_by(hours=0) == "succeeded"
+        desk.put_back()
+
+    assert set(desk.delisted()) == {desk.coin.slug}
+    desk.runner.sound()
 
 
 def test_a_refused_record_shows_that_its_listing_is_listed(desk: Desk):

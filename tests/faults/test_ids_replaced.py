@@ -13,6 +13,7 @@ from tests.fakes.glitches import IDS, KINDS, GlitchyMarket, Links, read_links
 from tests.fakes.runner import Runner, adapter
 from tests.fakes.upstream import Upstream
 from worker import runs
+from worker.identity.looking import count_pending
 from worker.pipeline import Result
 from worker.reprocess import reprocess
 from worker.verify import verify
@@ -81,16 +82,18 @@ def assert_taken_over(scene: Scene, before: Links) -> None:
     assert {ref: after.slugs[ref] for ref in before.slugs} == before.slugs
 
 
-def test_ids_that_came_for_one_pass_stay_apart_once_they_are_delisted(scene: Scene):
+def test_ids_that_came_for_one_pass_are_delisted_by_the_next_good_one_and_stay_apart(scene: Scene):
     scene.pass_by(2)
     before = read_links(scene.engine)
     scene.market.wrong["coingecko"] = IDS
     assert scene.pass_by() == ["ids_changed", None]
     scene.market.wrong.clear()
 
-    scene.pass_by(RULE.snapshots)
+    assert scene.pass_by() == [None, None]
 
     assert scene.count_delisted() == SIZE
+    with scene.engine.connect() as conn:
+        assert count_pending(conn) == {}
     after = read_links(scene.engine)
     assert after.pairs == before.pairs
     assert {ref: after.slugs[ref] for ref in before.slugs} == before.slugs

@@ -66,7 +66,7 @@ def test_a_value_that_was_wrong_and_is_right_again_ends_right(engine: Engine):
     with engine.connect() as conn:
         assert conn.scalars(select(runs.c.records_revised).order_by(runs.c.id)).all() == [0, 1, 1]
         kept = conn.execute(select(RAW_COINGECKO).order_by(RAW_COINGECKO.c.run_id)).all()
-    assert [(row.superseded_at is None, row.returned_at is None) for row in kept] == [
+    assert [(row.superseded_at is None, row.superseded_before is None) for row in kept] == [
         (True, False),
         (False, True),
     ]

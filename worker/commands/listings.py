@@ -31,7 +31,8 @@ def retire(
     """Decide that SOURCE lists these listings no more, as of a file that will not be updated.
 
     Their values are then not current, and they are compared with no other listing by name. Their
-    history stays. `worker identity undo ID` takes the decision back.
+    history stays. `worker identity undo ID` takes the decision back. Not for CoinPaprika and
+    CoinGecko: their whole snapshots tell what they list.
     """
     refs = [(source, external_id) for external_id in external_ids]
     decided = decide(settings, reason, by, dry_run, lambda c, s: retirements.retire(c, refs, s))

@@ -175,7 +175,11 @@ def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def count_pending(conn: Connection) -> Mapping[str, int]:
-    """Count the ids of each source that identity leaves aside."""
+    """Count the ids of each source that identity leaves aside, and that are not delisted."""
     p = pending_ids.c
-    stmt = select(p.source, func.count().label("ids")).group_by(p.source).order_by(p.source)
+    of_id = (listings.c.source == p.source, listings.c.external_id == p.external_id)
+    stmt = select(p.source, func.count().label("ids")).where(
+        select(listings.c.id).where(*of_id, listings.c.delisted_at.is_(None)).exists()
+    )
+    stmt = stmt.group_by(p.source).order_by(p.source)
     return {row.source: row.ids for row in conn.execute(stmt)}

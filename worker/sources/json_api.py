@@ -75,7 +75,8 @@ class JsonApi(Source):
                 yield replace(page, notice=walk.notice(number, count))
             elif step is Step.RESTART:
                 yield Page([], cursor, None, restarts=True, notice=_restarted(number, count))
-                walk, cursor = Walk(self.page_size), None
+                # What is stored of these pages is of this walk, not of the answers known before.
+                walk, cursor, validators = Walk(self.page_size), None, {}
                 continue
             elif step is Step.END:
                 yield Page([], cursor, None, notice=_repeated(number, count))

@@ -15,6 +15,8 @@ from tests.fakes.past import ELEVEN, TEN, TWELVE, ask, dogecoin, prices
 from tests.fakes.reference import follow, plain
 from worker.reprocess import reprocess
 
+o = observations.c
+
 OF_THE_PRESENT = {"version", "created_at", "updated_at"}
 
 
@@ -195,3 +197,17 @@ def test_a_correction_that_came_late_is_left_out_by_known_at(engine, client, con
     assert row["updated_at"] == plain(datetime.fromisoformat(known))
     detail = ask(client, "/data/bitcoin", as_of=TWELVE, known_at=known)["data"]
     assert [each["price_usd"] for each in detail["listings"]] == [1]
+
+
+def test_between_two_revisions_of_an_instant_the_price_of_then_is_known(engine, client, conn):
+    known = []
+    for price in (1, 2, 1, 2, 3, 1):
+        load(engine, COINGECKO, bitcoin(price, TEN))
+        last = func.max(func.greatest(o.ingested_at, func.upper(o.superseded_before)))
+        known.append((conn.scalar(select(last)).isoformat(), price))
+        conn.rollback()
+
+    for moment, price in known:
+        assert prices(client, as_of=TEN, known_at=moment) == {"bitcoin": price}
+        detail = ask(client, "/data/bitcoin", as_of=TEN, known_at=moment)["data"]
+        assert [each["price_usd"] for each in detail["listings"]] == [price]

@@ -47,7 +47,7 @@ def load_all(engine, batches):
         for source, records in by_source.items():
             load(engine, SOURCES[source], *(record.payload for record in records))
             with engine.connect() as conn:
-                times = (observations.c.ingested_at, observations.c.returned_at)
+                times = (observations.c.ingested_at, func.upper(observations.c.superseded_before))
                 newest = conn.scalar(select(func.greatest(*map(func.max, times))))
             came_in += [(record, newest) for record in records]
     return came_in

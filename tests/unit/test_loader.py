@@ -1,0 +1,23 @@
+"""The thread that loads batches while the next is fetched."""
+
+from collections.abc import Mapping
+
+from structlog.contextvars import bound_contextvars, get_contextvars
+
+from worker.loader import Loader
+from worker.store import Batch, Counts
+
+
+def test_the_thread_logs_with_the_source_and_run_that_it_loads_for():
+    bound: list[Mapping[str, object]] = []
+
+    def load(batch: Batch, read: int) -> Counts:
+        bound.append(get_contextvars())
+        return Counts(batch.fetched, read)
+
+    loaded: list[Counts] = []
+    with bound_contextvars(source="desk", run_id=7), Loader(load, loaded.append) as loader:
+        loader.load(Batch(b"", 3, [], None), 3)
+
+    assert bound == [{"source": "desk", "run_id": 7}]
+    assert loaded == [Counts(3, 3)]
