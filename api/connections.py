@@ -26,6 +26,7 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
 )
 
 from api.client_socket import ANSWER_SECONDS, ClientSocket
+from api.clients import client_of
 from api.heads import (
     BODY_BYTES,
     GONE,
@@ -34,11 +35,9 @@ from api.heads import (
     PROBES,
     WHOLE,
     body_length,
-    forwarded_for,
     has_one_host,
     judge,
 )
-from api.limits import address
 from api.refusals import NO_HOST, TOO_MANY_AT_ONCE, Refusal, refuse
 from api.turns import Turns
 
@@ -210,11 +209,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         is_probe = head.startswith(PROBES)
         # The one thread for probes never waits for a client.
         conn.sock.patience = 0 if is_probe else ANSWER_SECONDS
-        remote = forwarded_for(head, self.proxies) if self.proxies else None
-        if remote is None:
-            remote = conn.client[0] if isinstance(conn.client, tuple) else ""
+        remote = conn.client[0] if isinstance(conn.client, tuple) else ""
+        client = client_of(head, remote, self.proxies, self.wsgi.extensions["keys"])
         pool = self.probes if is_probe else self.tpool
-        return bool(pool.submit(address(remote), partial(self._serve, conn)))
+        return bool(pool.submit(client, partial(self._serve, conn)))
 
     def _serve(self, conn: Connection) -> None:
         """Handle a request, in a thread, and give the connection back to the loop."""

@@ -79,6 +79,9 @@ class Key:
     scopes: Collection[str]
     expires_at: datetime | None
 
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
+
 
 class Keys:
     """The keys that this process has found of late. Unknown ones are not kept: they have no end."""
@@ -93,6 +96,14 @@ class Keys:
         """Return a key that was found within the last second."""
         until, found = self._known.get(hash_key(key), (0.0, None))
         return found if time.monotonic() < until else None
+
+    def found_before(self, key: str) -> Key | None:
+        """Return a key that was valid when this process last looked it up, however long ago.
+
+        Good for no more than to tell clients apart: it may be revoked since.
+        """
+        _, found = self._known.get(hash_key(key), (0.0, None))
+        return None if found is None or found.has_expired() else found
 
     def look_up(self, key: str) -> Key | None:
         """Ask the database for a key; None where there is none, or it was revoked."""
@@ -122,7 +133,13 @@ class Keys:
                     for row in rows
                 }
                 self._all_until = asked_at + KNOWN_SECONDS
-            return self._all.get(hash_key(key))
+            digest = hash_key(key)
+            found = self._all.get(digest)
+            if found is None:
+                self._known.pop(digest, None)
+            else:
+                self._known[digest] = self._all_until, found
+            return found
 
 
 @functools.lru_cache(256)
@@ -154,7 +171,7 @@ def identify_clients(app: Flask) -> None:
         key = find(given)
         if key is None:
             g.refusal = ApiKeyUnknownError()
-        elif key.expires_at is not None and key.expires_at <= datetime.now(UTC):
+        elif key.has_expired():
             g.refusal = ApiKeyExpiredError(f"this API key expired at {key.expires_at:%FT%TZ}")
         else:
             g.api_key = key

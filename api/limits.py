@@ -154,7 +154,12 @@ def refuse(standing: Standing) -> NoReturn:
 def client() -> str:
     """Name who asks: the key where there is a valid one, else the address."""
     key = g.get("api_key")
-    return f"key/{key.id}" if key is not None else address(request.remote_addr or "")
+    return key_client(key.id) if key is not None else address(request.remote_addr or "")
+
+
+def key_client(key_id: int) -> str:
+    """Return what is counted for a key."""
+    return f"key/{key_id}"
 
 
 @functools.lru_cache(4096)

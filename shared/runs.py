@@ -13,6 +13,7 @@ MORE_REJECTS = "more_rejects"
 FROZEN = "frozen"
 IDS_CHANGED = "ids_changed"
 PRICES_SHIFTED = "prices_shifted"
+UNREADABLE_VALUES = "unreadable_values"
 DIFFERING_ROWS = "differing_rows"
 
 REASONS = {
@@ -24,6 +25,7 @@ REASONS = {
     FROZEN: "partial",
     IDS_CHANGED: "partial",
     PRICES_SHIFTED: "partial",
+    UNREADABLE_VALUES: "partial",
     DIFFERING_ROWS: "partial",
 }
 """What is found by weighing a run, and the outcome that it makes. Codes are stable: monitors match

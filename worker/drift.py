@@ -51,6 +51,9 @@ STATEMENTS = {source: _read_statements(source) for source in EVERY_RAW}
 COMPARED_LISTINGS = 20
 """How many listings' values are compared to tell whether a path was renamed."""
 
+MOST_FAMILIES = 500
+"""Families of one source that are known at once; of more, those that runs saw last stay."""
+
 MOST_SAID = 10
 """Differences that one log line names; the ledger has them all."""
 
@@ -141,6 +144,9 @@ def judge(
     if noted:
         found_now = {"source": source.name, "run_id": run_id, "found": json.dumps(noted)}
         conn.execute(statements["upsert_drift"], found_now)
+    if any(families):
+        oldest = {"source": source.name, "most": MOST_FAMILIES}
+        conn.execute(statements["forget_families"], oldest)
     fail = [each for each in open_ if source.policy(each.path) is Policy.FAIL]
     return Judged([each for each in open_ if each not in fail], fail)
 

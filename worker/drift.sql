@@ -49,6 +49,19 @@ WHERE source = :source AND id < :run_id AND command <> 'retry' AND records_fetch
 SELECT DISTINCT family FROM shapes
 WHERE source = :source AND last_run_id = :run_id AND path = '' ORDER BY family
 
+-- name: forget_families
+-- Forget all but the families that runs saw last, and what the ledger has of those that are gone,
+-- unless it waits to be acknowledged.
+WITH gone AS (
+  SELECT family FROM shapes WHERE source = :source
+  GROUP BY family ORDER BY max(last_run_id) DESC, family OFFSET :most
+), forgotten AS (
+  DELETE FROM shapes AS s USING gone WHERE s.source = :source AND s.family = gone.family
+)
+DELETE FROM drift AS d USING gone
+WHERE d.source = :source AND d.acknowledged_at IS NOT NULL
+  AND starts_with(d.path, gone.family || ': ')
+
 -- name: read_seen
 -- Each type at each path: when it was first seen at all, and what runs of this run's command had.
 SELECT path, type, min(first_run_id) AS first_run_id,

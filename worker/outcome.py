@@ -23,6 +23,7 @@ from shared.runs import (
     PRICES_SHIFTED,
     REASONS,
     TOO_MANY_REJECTS,
+    UNREADABLE_VALUES,
 )
 
 RECENT_RUNS = 20
@@ -52,7 +53,8 @@ class Found:
     `prices_jumped` of the `prices_compared` are more than twice, or less than half, what they were;
     `ids_replaced` are new ids under the symbol and name of a known listing.
     `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
-    None where the source sends none. `differing` says which of the records contradict each other.
+    None where the source sends none. `differing` says which of the records contradict each other;
+    `unreadable` counts those with an optional value that is not readable, and null for that.
     """
 
     seen: int
@@ -64,6 +66,7 @@ class Found:
     ids_replaced: int = 0
     revised: int = 0
     differing: str | None = None
+    unreadable: int = 0
 
     def after(self, seen: int, new: int, rejected: int) -> "Found":
         """Add what runs brought that broke off, and that this one went on from."""
@@ -101,6 +104,7 @@ def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> E
         or _fewer_than_listed(source, expects, found, normal)
         or _more_rejects(source, expects, found, normal)
         or _frozen(source, expects, found, normal)
+        or _unreadable_values(source, expects, found)
         or _differing_rows(source, found)
         or Ending("succeeded")
     )
@@ -111,6 +115,7 @@ def weigh_import(source: str, expects: Expectations, found: Found) -> Ending:
     return (
         _too_many_rejects(source, expects, found)
         or _empty_answer(source, found, Normal())
+        or _unreadable_values(source, expects, found)
         or _differing_rows(source, found)
         or Ending("succeeded")
     )
@@ -265,6 +270,18 @@ def _frozen(source: str, expects: Expectations, found: Found, normal: Normal) ->
         f"{source}: {found.new} of {found.seen} records are new, and next to none were for "
         f"{_minutes(unchanged_for)} where some are expected every {_minutes(longest)}; the source "
         "seems to repeat an old answer: compare it with the provider's own site and status page",
+    )
+
+
+def _unreadable_values(source: str, expects: Expectations, found: Found) -> Ending | None:
+    """A file has its own words for no value; a provider that sends such values changed."""
+    if found.snapshot is None or found.unreadable <= expects.max_reject_share * found.seen:
+        return None
+    return _ending(
+        UNREADABLE_VALUES,
+        f"{source}: {found.unreadable} of {found.seen} records have a value that is not readable, "
+        f"more than {expects.max_reject_share:.0%}; those values are null, the log says which, and "
+        "`worker drift list` what changed at the source",
     )
 
 

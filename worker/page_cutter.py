@@ -64,10 +64,11 @@ class PageCutter:
         now = self.clock()
         clean = True
         for part, (start, end) in enumerate(pairwise(cuts) if page.records else [(0, 0)]):
+            unread_before = self.readings.unread_records
             observed, rejects = self._check(page.records[start:end], now, counter)
             periods = periods_of([said.observed_at for _, said in observed])
             self.periods |= set(periods)
-            clean = clean and not rejects
+            clean = clean and not rejects and self.readings.unread_records == unread_before
             last = end == len(page.records)
             if last:
                 self.snapshot_progress += len(page.records) + page.known_count

@@ -343,6 +343,7 @@ class _Run:
             new=counts.new,
             rejected=counts.rejected,
             snapshot=brought if source.is_snapshot else None,
+            unreadable=self.cut.readings.unread_records,
         )
         with conn.begin():
             if not source.is_snapshot and counts.new:

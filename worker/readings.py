@@ -25,6 +25,7 @@ class Readings:
         self._files: dict[str, FileReading] = {}
         self._without_value: dict[str, _Counted] = {}
         self._unread: dict[str, _Counted] = {}
+        self.unread_records = 0
 
     def add_file(self, file: FileReading) -> None:
         """Note how the file of a page is read; the log says it once for each file."""
@@ -42,7 +43,8 @@ class Readings:
             _count(self._without_value, file.path, first, file.without_value)
 
     def add_notes(self, record: RawRecord, said: Observation) -> None:
-        """Note the values that were not readable."""
+        """Note the values of a record that were not readable."""
+        self.unread_records += 1
         for field, why in said.notes:
             _count(self._unread, field, f"{record.position}: {why}")
 

@@ -226,6 +226,7 @@ def test_a_run_that_came_to_its_end_is_judged_however_it_ended(client, engine):
         "frozen",
         "ids_changed",
         "prices_shifted",
+        "unreadable_values",
         "differing_rows",
         "drift",
     ]

@@ -47,6 +47,8 @@ def test_what_is_as_it_always_was_is_a_success():
         ({"rejected": 31}, "more_rejects"),
         ({"rejected": 100}, "more_rejects"),
         ({"rejected": 101}, "too_many_rejects"),
+        ({"unreadable": 100}, None),
+        ({"unreadable": 101}, "unreadable_values"),
     ],
 )
 def test_a_run_is_weighed_by_what_is_normal_for_its_source(found, expected):
@@ -102,6 +104,7 @@ def test_a_run_that_went_on_with_a_snapshot_is_weighed_by_the_whole_of_it():
     [
         ({"new": 0}, Normal(unchanged_for=timedelta(days=400)), None),
         ({"rejected": 90}, NORMAL, None),
+        ({"unreadable": 1000}, NORMAL, None),
         ({"rejected": 101}, NORMAL, "too_many_rejects"),
         ({"seen": 0, "new": 0}, NORMAL, None),
         ({"seen": 0, "new": 0}, Normal(last_reason="too_many_rejects"), "too_many_rejects"),
@@ -124,6 +127,8 @@ def test_an_import_has_no_normal_size_and_no_age():
     assert weigh_import("feed", EXPECTS, Found(3, 0, 0, 3)).outcome == "succeeded"
     assert weigh_import("feed", EXPECTS, Found(0, 0, 0, 0)).reason == "empty_answer"
     assert weigh_import("feed", EXPECTS, Found(10, 0, 2, 10)).reason == "too_many_rejects"
+    unread = Found(10, 10, 0, 10, unreadable=2)
+    assert weigh_import("feed", EXPECTS, unread).reason == "unreadable_values"
 
 
 @pytest.mark.parametrize(

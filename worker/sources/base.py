@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 
 from shared.expectations import EXPECTATIONS, Expectations
-from shared.records import Claim, Cursor, Observation, Page, RawRecord
+from shared.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.json_records import read_record
 
@@ -54,12 +54,22 @@ class Fetch(Protocol):
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in what a schema loaded for an optional value that is not readable, and says why."""
+
+    why: str
+
+
 class Direct(fields.Field[T]):
     """A field whose value goes straight to `_deserialize` and its validators.
 
     It leaves out the hooks that marshmallow offers around them and no source uses: records are
-    checked one by one, and this takes a third off the time of each.
+    checked one by one, and this takes a third off the time of each. With `is_optional`, a value
+    that is not readable loads as `Unreadable`; one that is absent is still refused if required.
     """
+
+    is_optional = False
 
     def deserialize(
         self,
@@ -70,9 +80,14 @@ class Direct(fields.Field[T]):
     ) -> Any:
         if value is None or value is missing:
             return super().deserialize(value, attr, data, **kwargs)
-        loaded = self._deserialize(value, attr, data, **kwargs)
-        for validator in self.validators:
-            validator(loaded)
+        try:
+            loaded = self._deserialize(value, attr, data, **kwargs)
+            for validator in self.validators:
+                validator(loaded)
+        except ValidationError as exc:
+            if self.is_optional:
+                return Unreadable("; ".join(map(str, exc.messages)))
+            raise
         return loaded
 
 
@@ -86,9 +101,12 @@ class Amount(Direct[Decimal | None]):
     LARGEST = Decimal("1e40")
     SMALLEST = Decimal("1e-40")
 
-    def __init__(self, *, zero_is_unknown: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, zero_is_unknown: bool = False, is_optional: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(allow_none=True, **kwargs)
         self.zero_is_unknown = zero_is_unknown
+        self.is_optional = is_optional
 
     def _deserialize(
         self,
@@ -176,7 +194,9 @@ MAYBE_EMPTY = validate.Length(0, LONGEST_NAME, error="longer than {max} characte
 class RecordSchema(Schema):
     """What every record must say; a source's own schema adds its values, and its names for them.
 
-    Fields that no schema names are drift, not an error.
+    Id, symbol, name, time and price must be readable, or the record is refused. Every other value
+    is optional: where it is not readable, it is null with a note, and the record stays. Fields that
+    no schema names are drift, not an error.
     """
 
     class Meta:  # noqa: D106
@@ -263,4 +283,19 @@ class Source(ABC):
         Raises:
             marshmallow.ValidationError: with every reason for which it is no observation.
         """
-        return Observation(**self.schema.load(document))
+        return observation_of(self.schema.load(document))
+
+
+def observation_of(loaded: Mapping[str, Any]) -> Observation:
+    """Make an observation of what a schema loaded; what was not readable is null, with a note.
+
+    Raises:
+        marshmallow.ValidationError: no value is left beside those that were not readable.
+    """
+    unreadable = {name: said.why for name, said in loaded.items() if type(said) is Unreadable}
+    if not unreadable:
+        return Observation(**loaded)
+    values = {**loaded, **dict.fromkeys(unreadable)}
+    if all(values.get(name) is None for name in VALUES):
+        raise ValidationError({name: [why] for name, why in unreadable.items()})
+    return Observation(**values, notes=tuple(unreadable.items()))

@@ -47,11 +47,13 @@ class MarketSchema(RecordSchema):
     name = StrippedString(required=True, validate=NOT_EMPTY)
     observed_at = Instant(data_key="last_updated", required=True)
     price_usd = Amount(data_key="current_price", required=True)
-    market_cap_usd = Amount(data_key="market_cap", required=True, zero_is_unknown=True)
-    volume_24h_usd = Amount(data_key="total_volume", required=True)
-    circulating_supply = Amount(required=True, zero_is_unknown=True)
-    total_supply = Amount(required=True, zero_is_unknown=True)
-    max_supply = Amount(required=True, zero_is_unknown=True)
+    market_cap_usd = Amount(
+        data_key="market_cap", required=True, zero_is_unknown=True, is_optional=True
+    )
+    volume_24h_usd = Amount(data_key="total_volume", required=True, is_optional=True)
+    circulating_supply = Amount(required=True, zero_is_unknown=True, is_optional=True)
+    total_supply = Amount(required=True, zero_is_unknown=True, is_optional=True)
+    max_supply = Amount(required=True, zero_is_unknown=True, is_optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,8 +37,10 @@ class QuoteSchema(RecordSchema):
     """What one currency's quote must hold."""
 
     price_usd = Amount(data_key="price", required=True, zero_is_unknown=True)
-    market_cap_usd = Amount(data_key="market_cap", required=True, zero_is_unknown=True)
-    volume_24h_usd = Amount(data_key="volume_24h", required=True)
+    market_cap_usd = Amount(
+        data_key="market_cap", required=True, zero_is_unknown=True, is_optional=True
+    )
+    volume_24h_usd = Amount(data_key="volume_24h", required=True, is_optional=True)
 
 
 class QuotesSchema(RecordSchema):
@@ -54,9 +56,9 @@ class TickerSchema(RecordSchema):
     symbol = StrippedString(required=True, validate=MAYBE_EMPTY)
     name = StrippedString(required=True, validate=NOT_EMPTY)
     observed_at = Instant(data_key="last_updated", required=True)
-    circulating_supply = Amount(zero_is_unknown=True)
-    total_supply = Amount(required=True, zero_is_unknown=True)
-    max_supply = Amount(required=True, zero_is_unknown=True)
+    circulating_supply = Amount(zero_is_unknown=True, is_optional=True)
+    total_supply = Amount(required=True, zero_is_unknown=True, is_optional=True)
+    max_supply = Amount(required=True, zero_is_unknown=True, is_optional=True)
     quotes = fields.Nested(QuotesSchema, required=True)
 
     @post_load

@@ -57,8 +57,11 @@ class NumberCell(Amount):
         zero_is_unknown: bool = False,
         unknown: frozenset[str] = frozenset(),
         counts_coins: bool = False,
+        is_optional: bool = False,
     ) -> None:
-        super().__init__(zero_is_unknown=zero_is_unknown, load_default=None)
+        super().__init__(
+            zero_is_unknown=zero_is_unknown, is_optional=is_optional, load_default=None
+        )
         self.comma = comma
         self.unknown = unknown
         self.counts_coins = counts_coins

@@ -1,8 +1,4 @@
-"""What a row must be: a schema for each set of headers and what is declared of it.
-
-The price, the time and the names must be readable, or the row is refused. Another value that is not
-readable is null, with a note, and the row stays: its price is good without it.
-"""
+"""What a row must be: a schema for each set of headers and what is declared of it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +17,7 @@ from worker.sources.base import (
     RecordSchema,
     StrippedString,
     brief,
+    observation_of,
 )
 from worker.sources.csv.columns import find_columns
 from worker.sources.csv.names import SUPPLIES, is_dollars
@@ -86,42 +83,29 @@ class RowReading:
             required["symbol"] = symbol
         if "currency" in columns.headers:
             required["currency"] = CurrencyCell(as_usd, may_be_empty="currency" in declared)
-        values: dict[str, fields.Field[Any]] = {
+        values = {
             field: _number_cell(field, declared) for field in VALUES if field in columns.headers
         }
-        if "price_usd" in values:
-            required["price_usd"] = values.pop("price_usd")
-        self._optional = [(field, columns.headers[field], cell) for field, cell in values.items()]
         self._cells = [
             ("external_id" if field == "id" else field, header)
             for field, header in columns.headers.items()
-            if field not in values
         ]
-        self._required: Schema = RecordSchema.from_dict(required, name="RowSchema")()
         self.schema: Schema = RecordSchema.from_dict(required | values, name="RowSchema")()
 
     def observe(self, row: Mapping[str, str]) -> Observation:
-        loaded = self._required.load(
+        loaded = self.schema.load(
             {**{key: row[header] for key, header in self._cells}, **self._constants}
         )
         loaded.pop("currency", None)
-        notes: dict[str, list[str]] = {}
-        for field, header, cell in self._optional:
-            try:
-                loaded[field] = cell.deserialize(row[header])
-            except ValidationError as exc:
-                notes[field] = list(map(str, exc.messages))
         if all(loaded.get(field) is None for field in VALUES):
-            raise ValidationError(notes or "no value is known")
+            raise ValidationError("no value is known")
         external_id = loaded.get("external_id") or slug(f"{loaded['symbol']}-{loaded['name']}")
         if not external_id:
             raise ValidationError("symbol and name have no letter or digit", "external_id")
         if len(external_id) + len(self._namespace) > LONGEST_NAME:
             raise ValidationError(f"longer than {LONGEST_NAME} characters", "external_id")
         loaded["external_id"] = self._namespace + external_id
-        return Observation(
-            **loaded, notes=tuple((field, "; ".join(told)) for field, told in notes.items())
-        )
+        return observation_of(loaded)
 
 
 def _number_cell(field: str, declared: Mapping[str, Any]) -> NumberCell:
@@ -130,6 +114,7 @@ def _number_cell(field: str, declared: Mapping[str, Any]) -> NumberCell:
         zero_is_unknown=field in NEVER_ZERO or field in declared.get("zero_is_unknown", ()),
         unknown=unknown_words(declared.get("unknown", ())),
         counts_coins=field in SUPPLIES,
+        is_optional=field != "price_usd",
     )
 
 
