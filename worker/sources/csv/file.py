@@ -11,13 +11,13 @@ from shared.errors import SourceError
 from shared.records import RawRecord
 from worker.sources.csv.columns import Columns, Question, find_columns
 from worker.sources.csv.contradictions import (
-    find_guards,
     require_dollars,
     require_one_value,
     require_quotes_in_dollars,
 )
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding
+from worker.sources.csv.guards import find_guards
 from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
 from worker.sources.csv.meaning import find_changes, row_meaning
 from worker.sources.csv.padding import shortest_row

@@ -7,8 +7,8 @@ import msgspec
 
 from shared.records import VALUES, RawRecord
 from worker.sources.csv.columns import Columns
-from worker.sources.csv.contradictions import Guard
 from worker.sources.csv.declaration import for_the_row
+from worker.sources.csv.guards import Guard
 from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
 from worker.sources.csv.pairs import read_pair
