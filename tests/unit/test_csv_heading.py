@@ -15,6 +15,7 @@ def test_a_file_without_a_header_is_told_apart_and_loses_no_row(tmp_path):
     assert "this file has no header" in str(file.refusal())
     assert file.asked() == {
         "header": ["column 1", "column 2", "column 3", "column 4", "column 5"],
+        "currency": "",
         "columns": {"price_usd": "", "observed_at": "column 1"},
         "values": {"symbol": "", "name": ""},
     }

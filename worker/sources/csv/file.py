@@ -17,6 +17,7 @@ from worker.sources.csv.contradictions import (
 )
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding
+from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.guards import find_guards
 from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
 from worker.sources.csv.meaning import find_changes, row_meaning
@@ -71,12 +72,13 @@ class CsvFile:
         self.columns = columns.headers
         first = self._first_rows(declared)
         rows = [row for _, row in first]
-        sample = read_sample(self.headers, columns, declared, rows)
+        name = os.fsencode(path.name).decode(errors="backslashreplace")
+        known = FirstRows(name, heading.delimiter, self.headers, columns, declared, rows)
+        sample = read_sample(known)
         self.settled = sample.settled
         self.read_as = row_meaning(sample)
         self._declared = declared
         self._declaration = declaration
-        name = os.fsencode(path.name).decode(errors="backslashreplace")
         self._records = RowRecords(name, self.headers, columns, declared, sample)
         if self.headers:
             asked = [*([encoding.question] if encoding.question else []), *heading.questions]
