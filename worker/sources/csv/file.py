@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import SourceError
-from shared.records import RawRecord
-from worker.sources.csv.columns import Columns, Question, find_columns
+from shared.records import VALUES, RawRecord
+from shared.runs import EMPTY_ANSWER
+from worker.sources.csv.columns import Columns, Question, find_columns, listed
 from worker.sources.csv.contradictions import (
     require_dollars,
     require_one_value,
@@ -161,6 +162,21 @@ class CsvFile:
                 "newline, or take it out",
                 code="unfinished_row",
             )
+
+    def refuse_empty(self) -> None:
+        """Refuse, after the last row, a file of which no row was a record.
+
+        Raises:
+            SourceError: `empty_answer`.
+        """
+        values = [self.columns[field] for field in VALUES if field in self.columns]
+        has_rows = self.reader.offset > self._start.offset
+        held = f"no row has a value under {listed(values)}" if has_rows else "has no row"
+        raise SourceError(
+            f"{held}, so there is nothing to read; complete the file, or declare under [columns] "
+            "which columns hold values",
+            code=EMPTY_ANSWER,
+        )
 
     def _read_headers(
         self, heading: Heading, declared: Mapping[str, Any], *, has_text: bool

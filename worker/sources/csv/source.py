@@ -15,7 +15,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -187,14 +187,18 @@ class CsvFiles(Source):
                     return
                 ending = Ending.SETTLED if seen else Ending.GROWING
                 file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
-                is_anew = True
+                is_anew = is_empty = True
                 if entry and entry["declared"] == version["declared"]:
                     position = Position(entry["offset"], entry["line"], entry["sha256"])
                     is_resumed = file.resume(position, entry.get("read_as", {}))
                     is_anew = not is_resumed or entry.get("is_anew", False)
+                    is_empty = not is_resumed or entry.get("is_empty", False)
                 reading = self._reading(path, file, version["declared"])
-                yield from self._stretches(file, version, entry, reading, is_anew=is_anew)
+                under_way = {"is_anew": is_anew, "is_empty": is_empty}
+                is_empty = yield from self._stretches(file, version, entry, reading, under_way)
                 file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
+                if is_empty and (imported or seen):
+                    file.refuse_empty()
         except SourceError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
         except OSError as exc:
@@ -218,18 +222,19 @@ class CsvFiles(Source):
         version: Mapping[str, Any],
         entry: Mapping[str, Any] | None,
         reading: FileReading,
-        *,
-        is_anew: bool,
-    ) -> Iterator[Stretch]:
-        """Yield the rows from where the file stands.
+        under_way: Mapping[str, bool],
+    ) -> Generator[Stretch, None, bool]:
+        """Yield the rows from where the file stands; return whether it held none so far.
 
-        What is read anew stays so in the cursor until the file was read to its end.
+        What is read anew, or has no row yet, stays so in the cursor until the file was read to its
+        end: one without any is looked at again.
         """
         read_as = {"read_as": file.read_as} if file.read_as else {}
-        under_way = {"done": False, **({"is_anew": True} if is_anew else {})}
+        is_anew, is_empty = under_way["is_anew"], under_way["is_empty"]
 
         def next_entry(*, is_done: bool) -> dict[str, Any]:
-            state = {"done": True} if is_done else under_way
+            states = {"is_anew": is_anew, "is_empty": is_empty}
+            state = {"done": is_done, **({} if is_done else {k: v for k, v in states.items() if v})}
             return {**version, **file.reader.position()._asdict(), **read_as, **state}
 
         def stretch(*, is_end: bool) -> Stretch:
@@ -247,11 +252,13 @@ class CsvFiles(Source):
                 yield stretch(is_end=False)
                 records = []
             records.append(record)
+            is_empty = False
             if len(records) == self.rows_per_page:
                 following = next_entry(is_done=False)
-        following = next_entry(is_done=file.is_done(version["size"]))
+        following = next_entry(is_done=file.is_done(version["size"]) and not is_empty)
         if records or following != entry:
             yield stretch(is_end=following["done"] and is_anew)
+        return is_empty
 
 
 def _matches(path: Path) -> list[Path]:
