@@ -216,6 +216,23 @@ def test_what_is_refused_again_under_the_new_declaration_stays_open(desk: Desk):
     assert desk.count_rejects() == 3
 
 
+def test_a_wrong_declaration_leaves_neither_drift_nor_rejects_once_it_is_corrected(desk: Desk):
+    def declare(*names: str) -> str:
+        header = ", ".join(f'"{name}"' for name in names)
+        return f'header = [{header}]\ncurrency = "USD"\n[values]\nsymbol = "X"\nname = "Y"\n'
+
+    rows = [f"2024-05-{day:02},{day}.5,1.{day},{'1' if day == 1 else 'n.n.'}" for day in DAYS]
+    desk.write(*rows, declared=declare("date", "opne", "high", "close"))
+    assert desk.load().ending.reason == "too_many_rejects"
+    desk.write(*rows, declared=declare("date", "open", "close", "volume_24h"))
+
+    (desk.folder / "sub").mkdir()
+    assert desk.load("sub/../prices.csv").succeeded
+
+    assert desk.open_rejects() == []
+    assert desk.drifted() == []
+
+
 def test_the_same_declaration_resolves_nothing_and_another_file_of_the_name_neither(desk: Desk):
     bad = "2024-07-01,BTC,Bitcoin,bad,7,calm"
     desk.write(HEADER, *days(), bad, file="a/prices.csv")

@@ -27,7 +27,7 @@ from shared.errors import SourceError
 from shared.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
 from shared.settings import SAMPLE_CSV, Settings
 from worker.sources.base import Fetch, Source
-from worker.sources.csv.declaration import read_declaration
+from worker.sources.csv.declaration import HEADING, read_declaration
 from worker.sources.csv.file import CsvFile
 from worker.sources.csv.kept import kept_row
 from worker.sources.csv.rows import Ending, Position
@@ -193,7 +193,7 @@ class CsvFiles(Source):
                     is_resumed = file.resume(position, entry.get("read_as", {}))
                     is_anew = not is_resumed or entry.get("is_anew", False)
                     is_empty = not is_resumed or entry.get("is_empty", False)
-                reading = self._reading(path, file, version["declared"])
+                reading = _reading(path, file, declared, version["declared"])
                 under_way = {"is_anew": is_anew, "is_empty": is_empty}
                 is_empty = yield from self._stretches(file, version, entry, reading, under_way)
                 file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
@@ -203,18 +203,6 @@ class CsvFiles(Source):
             raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
         except OSError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc.strerror}", code="unreadable") from exc
-
-    def _reading(self, path: Path, file: CsvFile, declared: str | None) -> FileReading:
-        name = os.fsencode(path.name).decode(errors="backslashreplace")
-        return FileReading(
-            path=_shown(path.absolute()),
-            name=name,
-            declaration=declared or "",
-            family=_DIGITS.sub("#", _shown(Path(path.absolute().parent.name, path.name))),
-            columns=file.columns,
-            left_out=file.left_out(),
-            settled=file.settled,
-        )
 
     def _stretches(
         self,
@@ -273,6 +261,36 @@ def _matches(path: Path) -> list[Path]:
     return [each for each in found if each.is_file()]
 
 
+def _reading(
+    path: Path, file: CsvFile, declared: Mapping[str, Any], digest: str | None
+) -> FileReading:
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 -- takes out `..`, and follows no link
+    return FileReading(
+        path=_shown(whole),
+        name=os.fsencode(path.name).decode(errors="backslashreplace"),
+        declaration=digest or "",
+        family=_family(whole, declared),
+        columns=file.columns,
+        left_out=file.left_out(),
+        settled=file.settled,
+    )
+
+
+def _family(path: Path, declared: Mapping[str, Any]) -> str:
+    """Name the files whose rows should have one shape: those of a folder and name, digits apart.
+
+    What is declared of the header makes the headers: rows under another one are no drift of these.
+    """
+    name = _DIGITS.sub("#", _shown(Path(path.parent.name, path.name)))
+    heading = {key: declared[key] for key in HEADING if key in declared}
+    return f"{name} ({_digest(heading)[:8]})" if heading else name
+
+
+def _digest(declared: Mapping[str, Any]) -> str:
+    told = msgspec.json.encode(declared, order="deterministic")
+    return hashlib.sha256(told).hexdigest()[:16]
+
+
 def _shown(path: Path) -> str:
     """Write a path as text that can be stored, also where its name is not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
@@ -280,13 +298,12 @@ def _shown(path: Path) -> str:
 
 def _version(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Say by what a file is known to be the one that was read, without reading it."""
-    told = msgspec.json.encode(declared, order="deterministic")
     return {
         "size": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
         "ctime_ns": stat.st_ctime_ns,  # who sets the other back cannot set this one
         "inode": stat.st_ino,
-        "declared": hashlib.sha256(told).hexdigest()[:16] if declared else None,
+        "declared": _digest(declared) if declared else None,
     }
 
 
