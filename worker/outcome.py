@@ -53,8 +53,9 @@ class Found:
     `prices_jumped` of the `prices_compared` are more than twice, or less than half, what they were;
     `ids_replaced` are new ids under the symbol and name of a known listing.
     `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
-    None where the source sends none. `differing` says which of the records contradict each other;
-    `unreadable` counts those with an optional value that is not readable, and null for that.
+    None where the source sends none. `differing` says which of the records contradict each other,
+    `common_reason` why most of the refused ones were; `unreadable` counts those with an optional
+    value that is not readable, and null for that.
     """
 
     seen: int
@@ -67,6 +68,7 @@ class Found:
     revised: int = 0
     differing: str | None = None
     unreadable: int = 0
+    common_reason: str | None = None
 
     def after(self, seen: int, new: int, rejected: int) -> "Found":
         """Add what runs brought that broke off, and that this one went on from."""
@@ -129,11 +131,12 @@ def has_too_many_rejects(expects: Expectations, seen: int, rejected: int) -> boo
 def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Ending | None:
     if not has_too_many_rejects(expects, found.seen, found.rejected):
         return None
+    why = f": {found.common_reason}" if found.common_reason else ""
     return _ending(
         TOO_MANY_REJECTS,
         f"{source}: {found.rejected} of {found.seen} records were rejected, more "
-        f"than {expects.max_reject_share:.0%}; see `worker rejects list`, and `worker drift list` "
-        "for what changed at the source",
+        f"than {expects.max_reject_share:.0%}{why}; see `worker rejects list`, and `worker drift "
+        "list` for what changed at the source",
     )
 
 

@@ -65,7 +65,7 @@ class PageCutter:
         clean = True
         for part, (start, end) in enumerate(pairwise(cuts) if page.records else [(0, 0)]):
             unread_before = self.readings.unread_records
-            observed, rejects = self._check(page.records[start:end], now, counter)
+            observed, rejects = self._check(page.records[start:end], now, counter, page.file)
             periods = periods_of([said.observed_at for _, said in observed])
             self.periods |= set(periods)
             clean = clean and not rejects and self.readings.unread_records == unread_before
@@ -114,7 +114,11 @@ class PageCutter:
         return PagePart(name, part, is_last, refused | {said.external_id for _, said in observed})
 
     def _check(
-        self, records: Sequence[RawRecord], now: datetime, counter: ShapeCounter
+        self,
+        records: Sequence[RawRecord],
+        now: datetime,
+        counter: ShapeCounter,
+        file: FileReading | None,
     ) -> tuple[list[tuple[RawRecord, Observation | Claim]], list[Reject]]:
         observed: list[tuple[RawRecord, Observation | Claim]] = []
         rejects: list[Reject] = []
@@ -125,10 +129,14 @@ class PageCutter:
                 counter.add(received, record, checked)
             if isinstance(checked, Reject):
                 rejects.append(checked)
+                self.readings.add_reject(checked)
                 continue
             observed.append((record, checked))
-            if isinstance(checked, Observation) and checked.notes:
-                self.readings.add_notes(record, checked)
+            if isinstance(checked, Observation):
+                if checked.notes:
+                    self.readings.add_notes(record, checked)
+                if file is not None:
+                    self.readings.add_price(file, record, checked)
         self.read += len(records)
         return observed, rejects
 

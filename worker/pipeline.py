@@ -36,6 +36,7 @@ from worker import (
 from worker.contradictions import find_differing
 from worker.delisting import Delisted
 from worker.faults import Faults
+from worker.identity import renames
 from worker.loader import Loader
 from worker.locks import locked
 from worker.outcome import (
@@ -88,7 +89,7 @@ class Result:
     ending: Ending
     counts: Counts
     notes: Sequence[str] = ()
-    """How its files were read, and what of their rows was not: a sentence each."""
+    """How its files were read, what of their rows was not, what they renamed: a sentence each."""
 
     @property
     def succeeded(self) -> bool:
@@ -195,7 +196,16 @@ class _Run:
                         raise
                     self.is_read = self.is_whole = False
                     ending = self._finish(conn, self._refused(exc))
-        return Result(name, self.run_id, ending, self.counts, list(self.cut.readings.lines()))
+            notes = [*self.cut.readings.lines(), *self._say_renamed(conn)]
+        return Result(name, self.run_id, ending, self.counts, notes)
+
+    def _say_renamed(self, conn: Connection) -> list[str]:
+        """Say what an import renamed; what a source's own runs rename is in the log alone."""
+        if not self.is_import:
+            return []
+        with conn.begin():
+            said = renames.say_renamed(conn, self.run_id)
+        return [said] if said else []
 
     def _read_checkpoint(self, conn: Connection) -> Checkpoint:
         """Read where the source stands, and begin a snapshot where none is under way."""
@@ -344,6 +354,7 @@ class _Run:
             rejected=counts.rejected,
             snapshot=brought if source.is_snapshot else None,
             unreadable=self.cut.readings.unread_records,
+            common_reason=self.cut.readings.common_reason(),
         )
         with conn.begin():
             if not source.is_snapshot and counts.new:

@@ -1,11 +1,17 @@
 """How the files of a run were read, and what of their rows was not: for people, and for the log."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
 
-from shared.records import FileReading, Observation, RawRecord
+from shared.records import FileReading, Observation, RawRecord, Reject
+
+_VALUE = re.compile(r"^([^:]*: [^:]*):.*\Z", re.DOTALL)
+_QUOTED = re.compile(r"'[^']*'")
+_MOST_REASONS = 1000
+"""Kinds of reasons that are counted; a kind that comes later is rare."""
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +32,9 @@ class Readings:
         self._without_value: dict[str, _Counted] = {}
         self._unread: dict[str, _Counted] = {}
         self.unread_records = 0
+        self._prices: dict[str, _Counted] = {}
+        self._zeros: dict[str, _Counted] = {}
+        self._reasons: dict[str, _Counted] = {}
 
     def add_file(self, file: FileReading) -> None:
         """Note how the file of a page is read; the log says it once for each file."""
@@ -48,6 +57,28 @@ class Readings:
         for field, why in said.notes:
             _count(self._unread, field, f"{record.position}: {why}")
 
+    def add_price(self, file: FileReading, record: RawRecord, said: Observation) -> None:
+        """Count the prices of a file, and those that are 0."""
+        if said.price_usd is None:
+            return
+        _count(self._prices, file.path, record.position)
+        if not said.price_usd:
+            _count(self._zeros, file.path, record.position)
+
+    def add_reject(self, reject: Reject) -> None:
+        """Count a refused record by each reason, without the value that the reason tells."""
+        for reason in reject.reasons:
+            kind = _VALUE.sub(r"\1", _QUOTED.sub("''", reason))
+            if kind in self._reasons or len(self._reasons) < _MOST_REASONS:
+                _count(self._reasons, kind, f"{reject.record.position}: {reason}")
+
+    def common_reason(self) -> str | None:
+        """Say the most common reason of the refused records by the first of them."""
+        if not self._reasons:
+            return None
+        most = max(self._reasons.values(), key=lambda each: each.count)
+        return f"{most.count} of them as {most.first}"
+
     def tell(self) -> None:
         """Log what was not read; how the files are read is in the log already."""
         for field, unread in self._unread.items():
@@ -69,6 +100,11 @@ class Readings:
                 yield (
                     f"{file.name}: {rows.count} rows without any value are no observations, the "
                     f"first is {rows.first}"
+                )
+            if path in self._zeros and self._zeros[path].count == self._prices[path].count:
+                yield (
+                    f"{file.name}: all {self._prices[path].count} prices are 0; if that stands for "
+                    'no figure, declare zero_is_unknown = ["price_usd"]'
                 )
         for field, unread in self._unread.items():
             yield f"{field}: {unread.count} values are not readable and null, first {unread.first}"

@@ -36,6 +36,19 @@ SELECT listing_id, external_id, format('%s (%s)', old_name, old_symbol) AS was,
        format('%s (%s)', name, symbol) AS now
 FROM renamed ORDER BY external_id
 
+-- name: read_renamed
+-- A listing that a run renamed, with what it was called before and after, and how many there are.
+SELECT l.external_id, e.was, e.now, count(*) OVER () AS listings
+FROM (
+  SELECT listing_id,
+         format('%s (%s)', (array_agg(evidence->'was' ORDER BY id))[1]->>'name',
+                (array_agg(evidence->'was' ORDER BY id))[1]->>'symbol') AS was,
+         format('%s (%s)', (array_agg(evidence->'now' ORDER BY id DESC))[1]->>'name',
+                (array_agg(evidence->'now' ORDER BY id DESC))[1]->>'symbol') AS now
+  FROM identity_events WHERE run_id = :run_id AND method = 'renamed' GROUP BY listing_id
+) AS e JOIN listings AS l ON l.id = e.listing_id
+ORDER BY l.external_id LIMIT 1
+
 -- name: touch_renamed
 -- Of these listings, those that share a symbol with one that is called otherwise now than it was:
 -- who was called the same at one time is evidence.

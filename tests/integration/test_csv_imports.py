@@ -98,6 +98,80 @@ def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
     assert verify(desk.engine).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([], "prices.csv has no row, so there is nothing to read"),
+        (
+            ["2024-06-01,BTC,Bitcoin,,-,calm"],
+            "no row has a value under 'price_usd', 'market_cap_usd'",
+        ),
+    ],
+)
+def test_an_import_of_an_empty_file_fails(desk: Desk, rows: list[str], why: str):
+    desk.write(HEADER, *rows)
+
+    result = desk.load()
+
+    assert (result.ending.outcome, result.ending.reason) == ("failed", "empty_answer")
+    assert why.removeprefix("prices.csv ") in str(result.ending.error)
+
+
+def test_a_run_fails_for_an_empty_file_once_that_does_not_change(desk: Desk):
+    desk.write(HEADER, file="prices/a.csv")
+    desk.write(HEADER, *days(), file="prices/b.csv")
+    source = CsvFiles(path=str(desk.folder / "prices"), rows_per_page=5)
+
+    def run() -> Result:
+        return pipeline.run(desk.engine, source, None, Options(5))
+
+    assert run().succeeded
+    for _ in range(2):
+        result = run()
+        assert (result.ending.outcome, result.ending.reason) == ("failed", "empty_answer")
+        assert "a.csv: has no row" in str(result.ending.error)
+    desk.write(HEADER, *days(), file="prices/a.csv")
+    assert run().succeeded
+    assert run().succeeded
+
+
+def test_prices_that_are_all_0_are_pointed_out(desk: Desk):
+    desk.write(HEADER, *days(price="0"))
+
+    assert (
+        "prices.csv: all 12 prices are 0; if that stands for no figure, declare "
+        'zero_is_unknown = ["price_usd"]'
+    ) in desk.load().notes
+
+
+def test_too_many_rejects_are_explained_by_the_most_common_reason(desk: Desk):
+    desk.write(HEADER, "soon,BTC,Bitcoin,1,7,calm", *days(price="n.n. {}"), *days())
+
+    result = desk.load()
+
+    assert result.ending.reason == "too_many_rejects"
+    assert (
+        "13 of 25 records were rejected, more than 10%: 12 of them as prices.csv, line 3: "
+        "price_usd: not a number: 'n.n. 1'"
+    ) in str(result.ending.error)
+
+
+def test_an_import_says_how_many_known_ids_it_renamed(desk: Desk):
+    def ranked(day: int, *coins: str) -> list[str]:
+        return [f"{100 + at},{coin},{day},2024-05-{day:02}" for at, coin in enumerate(coins)]
+
+    declared = '[columns]\nid = "rank"\n'
+    header = "rank,symbol,name,price_usd,date"
+    desk.write(header, *ranked(1, "AAA,Able", "BBB,Baker", "CCC,Charlie"), declared=declared)
+    assert not any("known ids" in note for note in desk.load().notes)
+    desk.write(header, *ranked(2, "BBB,Baker", "AAA,Able", "CCC,Charlie"), declared=declared)
+
+    assert desk.load().notes[-1] == (
+        "2 known ids have another symbol or name now, such as '100': Able (AAA) became Baker "
+        "(BBB); if they are ranks or row numbers, their column names no coin"
+    )
+
+
 def test_what_the_cells_of_a_file_prove_is_said(desk: Desk):
     desk.write("date;symbol;name;price_usd", *["2024-05-01;BTC;Bitcoin;1.234,5"])
 
@@ -140,6 +214,23 @@ def test_what_is_refused_again_under_the_new_declaration_stays_open(desk: Desk):
     # The broken line is the same reject; the row is another one, for its declaration is.
     assert desk.open_rejects() == ["prices.csv, line 14", "prices.csv, line 15"]
     assert desk.count_rejects() == 3
+
+
+def test_a_wrong_declaration_leaves_neither_drift_nor_rejects_once_it_is_corrected(desk: Desk):
+    def declare(*names: str) -> str:
+        header = ", ".join(f'"{name}"' for name in names)
+        return f'header = [{header}]\ncurrency = "USD"\n[values]\nsymbol = "X"\nname = "Y"\n'
+
+    rows = [f"2024-05-{day:02},{day}.5,1.{day},{'1' if day == 1 else 'n.n.'}" for day in DAYS]
+    desk.write(*rows, declared=declare("date", "opne", "high", "close"))
+    assert desk.load().ending.reason == "too_many_rejects"
+    desk.write(*rows, declared=declare("date", "open", "close", "volume_24h"))
+
+    (desk.folder / "sub").mkdir()
+    assert desk.load("sub/../prices.csv").succeeded
+
+    assert desk.open_rejects() == []
+    assert desk.drifted() == []
 
 
 def test_the_same_declaration_resolves_nothing_and_another_file_of_the_name_neither(desk: Desk):

@@ -154,11 +154,7 @@ def test_of_two_columns_the_one_whose_cells_fit_is_suggested_in_one_round(tmp_pa
     content = "unix,date,symbol,name,close\n1.67754E+12,2/28/2023 0:0,BTC,Bitcoin,23129.61\n"
     file = SavedFile(tmp_path, content)
 
-    assert file.asked() == {
-        "currency": "USD",
-        "date_format": "",
-        "columns": {"observed_at": "date"},
-    }
+    assert file.asked() == {"currency": "", "columns": {"observed_at": "date"}}
     assert "'unix' has '1.67754E+12', an epoch time that lost its last digits" in str(
         file.refusal()
     )

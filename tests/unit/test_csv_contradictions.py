@@ -123,8 +123,9 @@ def test_ids_that_count_are_asked_about(tmp_path, ids):
     declared = '[values]\nobserved_at = "2017-07-17"\n'
     file = SavedFile(tmp_path, ranked(*ids), declared)
 
-    assert file.asked()["columns"] == {"id": "ID"}
-    assert "it may be a rank, or count the rows" in str(file.refusal())
+    assert file.asked()["ignore"] == ["ID"]
+    assert "columns" not in file.asked()
+    assert 'lasting id, write [columns] id = "ID" instead' in str(file.refusal())
 
     file.declare(f'ignore = ["ID"]\n{declared}')
     assert file.observed()[0].external_id == f"c{ids[0]}-coin-{ids[0]}"

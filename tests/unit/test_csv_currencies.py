@@ -125,11 +125,14 @@ def test_an_empty_currency_is_dollars_only_where_that_is_declared(tmp_path):
     assert file.reasons() == [[], []]
 
 
-def test_a_column_called_currency_that_names_coins_is_asked_about(tmp_path):
+def test_a_column_called_currency_that_names_coins_is_suggested_as_their_symbol(tmp_path):
     content = "Currency,Date,Closing Price (USD)\nBTC,2013-10-01,123.65\n"
     file = SavedFile(tmp_path, content, '[values]\nname = "Bitcoin"\n')
 
-    assert file.asked()["columns"] == {"currency": "Currency"}
+    assert file.asked() == {
+        "columns": {"symbol": "Currency"},
+        "values": {"name": "Bitcoin"},
+    }
 
     file.declare('[columns]\nsymbol = "Currency"\n[values]\nname = "Bitcoin"\n')
     assert file.prices() == ["123.65"]
@@ -160,7 +163,7 @@ def test_a_declared_price_column_is_asked_for_its_currency(tmp_path):
     content = "date,symbol,name,kurs\n2025-12-08,BTC,Bitcoin,1\n"
 
     assert SavedFile(tmp_path, content, '[columns]\nprice_usd = "kurs"\n').asked() == {
-        "currency": "USD",
+        "currency": "",
         "columns": {"price_usd": "kurs"},
     }
 

@@ -6,6 +6,8 @@ import pytest
 from shared.errors import SourceError
 from worker.sources.csv.columns import find_columns
 from worker.sources.csv.declaration import for_the_row, read_declaration, toml_text
+from worker.sources.csv.first_rows import FirstRows
+from worker.sources.csv.sample import read_sample
 
 KAGGLE = ["SNo", "Name", "Symbol", "Date", "High", "Low", "Open", "Close", "Volume", "Marketcap"]
 INVESTING = ["Date", "Price", "Open", "High", "Low", "Vol.", "Change %"]
@@ -55,7 +57,12 @@ def test_a_price_in_something_else_is_not_a_price(header):
 
 
 def test_the_currency_is_asked_for_where_no_header_names_it():
-    assert asked(KAGGLE) == {"currency", "volume_24h_usd"}
+    def asked(headers, declared):
+        columns = find_columns(headers, declared)
+        first = FirstRows("prices.csv", ",", headers, columns, declared, [])
+        return {question.key for question in read_sample(first).questions}
+
+    assert asked(KAGGLE, {}) == {"currency", "volume_24h_usd"}
     assert asked(KAGGLE, {"currency": "USD", "ignore": ["Volume"]}) == set()
     declared = {"columns": {"price_usd": "Close", "volume_24h_usd": "Volume"}}
     assert asked(KAGGLE, declared) == {"currency"}
@@ -108,7 +115,6 @@ def test_the_declaration_asked_for_is_toml_and_keeps_what_was_said():
 
     assert tomllib.loads(text) == {
         "decimal": "comma",
-        "currency": "USD",
         "columns": {"price_usd": 'Close "adj"', "volume_24h_usd": "Volume"},
         "values": {"symbol": "", "name": "", "observed_at": ""},
     }

@@ -15,6 +15,7 @@ def test_a_file_without_a_header_is_told_apart_and_loses_no_row(tmp_path):
     assert "this file has no header" in str(file.refusal())
     assert file.asked() == {
         "header": ["column 1", "column 2", "column 3", "column 4", "column 5"],
+        "currency": "",
         "columns": {"price_usd": "", "observed_at": "column 1"},
         "values": {"symbol": "", "name": ""},
     }
@@ -203,3 +204,41 @@ def test_short_rows_are_padded_as_declared_but_not_where_a_needed_cell_is_missin
     )
 
     assert file.reasons() == [[], ["3 cells under 5 headers"]]
+
+
+def test_a_header_of_several_lines_is_asked_about_as_one(tmp_path):
+    content = (
+        "Price,Close,High,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD\nDate,,,\n"
+        "2024-12-30,92643.2,94903.3,56188003691\n2024-12-31,93429.2,96090.6,43625106843\n"
+    )
+    file = SavedFile(tmp_path, content)
+
+    answer = file.asked()
+
+    assert (answer["skip_lines"], answer["header"]) == (3, ["Date", "Close", "High", "Volume"])
+    assert "the header has several lines, 1 to 3" in str(file.refusal())
+    file.declare(
+        'skip_lines = 3\nheader = ["Date", "Close", "High", "Volume"]\ncurrency = "USD"\n'
+        'ignore = ["Volume"]\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
+    )
+    assert file.prices() == ["92643.2", "93429.2"]
+
+
+def test_figures_of_several_tickers_under_one_name_are_told_apart(tmp_path):
+    content = "Price,Close,Close\nTicker,BTC-USD,ETH-USD\n2024-12-30,92643.2,3356.4\n"
+
+    assert SavedFile(tmp_path, content).asked()["header"] == [
+        "Price",
+        "Close BTC-USD",
+        "Close ETH-USD",
+    ]
+
+
+@pytest.mark.parametrize("row", ["2024-12-30,-,-", "null,null,null", "2024-12-30,,"])
+def test_a_first_row_without_a_figure_is_no_header(tmp_path, row):
+    content = f"Date,Close,High\n{row}\n2024-12-31,93429.2,96090.6\n"
+    file = SavedFile(
+        tmp_path, content, 'currency = "USD"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
+    )
+
+    assert [each.position for each in file.records()] == ["prices.csv, line 3"]

@@ -32,6 +32,17 @@ def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list
     return sorted(noted)
 
 
+def say_renamed(conn: Connection, run_id: int) -> str | None:
+    """Say how many listings a run renamed, with an example; None where it renamed none."""
+    row = conn.execute(STATEMENTS["read_renamed"], {"run_id": run_id}).one_or_none()
+    if row is None:
+        return None
+    return (
+        f"{row.listings} known ids have another symbol or name now, such as {row.external_id!r}: "
+        f"{row.was} became {row.now}; if they are ranks or row numbers, their column names no coin"
+    )
+
+
 def touch_renamed(conn: Connection, listing_ids: Collection[int]) -> int:
     """Put those that are evidence of another among the `touched_keys`; return how many.
 

@@ -79,7 +79,7 @@ def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns
             questions.append(Question("columns", field, candidates[0], why))
     asked = {question.key for question in questions}
     questions += _absences(found, constants, asked, headers)
-    questions += _units(found, free, declared)
+    questions += _ask_of_volume(found, free)
     return Columns(found, questions, choices)
 
 
@@ -140,34 +140,14 @@ def _absences(
     return questions
 
 
-def _units(
-    found: Mapping[str, str],
-    free: Sequence[str],
-    declared: Mapping[str, Any],
-) -> list[Question]:
-    """Ask for what a header leaves open: the currency, and what a bare `Volume` is.
-
-    Who declares a column to be the volume in US dollars has answered both questions about it.
-    """
-    questions = []
-    named = declared.get("columns", {})
-    unclear = [
-        found[field]
-        for field in IN_SOME_CURRENCY
-        if field in found
-        and currency_of(found[field]) is None
-        and not (field == "volume_24h_usd" and field in named)
-    ]
-    if unclear and "currency" not in declared and "currency" not in found:
-        verb = "does" if len(unclear) == 1 else "do"
-        why = f"if that is what it is: {listed(unclear)} {verb} not say, and no other is read"
-        questions.append(Question(None, "currency", DOLLAR, why))
+def _ask_of_volume(found: Mapping[str, str], free: Sequence[str]) -> list[Question]:
+    """Ask what a bare `Volume` is. Who declares it has answered."""
     volumes = [header for header in free if plain(header) in VOLUMES]
     if volumes and "volume_24h_usd" not in found:
         ignore = f"ignore = {json.dumps(volumes, ensure_ascii=False)}"
         why = f"if it is the volume of 24 hours in US dollars; else {ignore}"
-        questions.append(Question("columns", "volume_24h_usd", volumes[0], why))
-    return questions
+        return [Question("columns", "volume_24h_usd", volumes[0], why)]
+    return []
 
 
 def stablecoins_of(columns: Sequence[tuple[str, str, str]]) -> list[str]:

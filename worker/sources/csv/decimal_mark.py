@@ -1,7 +1,9 @@
 """Which decimal mark a file uses, as its own cells prove it; never guessed.
 
 `0,39K`, `-2,68%`, `76.761,5` and `0,742` have a decimal comma, `8,746.6`, `$0.1680` and `1,234,567`
-a point. `1,234` proves nothing: it is 1234 in one country and 1.234 in another.
+a point. `1,234` proves nothing: it is 1234 in one country and 1.234 in another. `1.234` proves
+nothing either; where commas separate the cells it has a decimal point, since files with a decimal
+comma have another delimiter as a rule. Elsewhere it is as unclear as `1,234`.
 """
 
 import re
@@ -58,11 +60,16 @@ def find_proofs(rows: Iterable[Mapping[str, str]], headers: Sequence[str]) -> Ma
 
 
 def find_unclear(
-    rows: Iterable[Mapping[str, str]], headers: Sequence[str]
+    rows: Iterable[Mapping[str, str]], headers: Sequence[str], *, points: bool
 ) -> tuple[str, str] | None:
     """Find the first header and cell under the headers that can be read with either mark."""
     for row in rows:
         for header in headers:
-            if decimal_mark_is_unclear(row[header]):
+            if decimal_mark_is_unclear(row[header], points=points):
                 return header, row[header]
     return None
+
+
+def has_unclear_points(delimiter: str) -> bool:
+    """Tell whether `1.234` may be 1234 in a file with this delimiter."""
+    return delimiter != ","

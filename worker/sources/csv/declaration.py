@@ -10,7 +10,7 @@ currency = "USD"                       # of columns that do not name theirs; no 
 as_usd = ["USDT"]                      # stablecoins whose figures count as US dollars
 pair_symbols = true                    # BTC/USD, BTCUSD: the coin and the currency of its price
 decimal = "comma"                      # the decimal mark, or "point"; else what the file proves
-date_format = "day-first"              # or "month-first", "excel", a pattern such as "%d.%m.%y"
+date_format = "day-first"              # or "month-first", "excel", "%d.%m.%y"; else what it proves
 timezone = "Europe/Berlin"             # of times without one; UTC unless declared
 time_of_day = "23:59:59"               # of dates without a time; "00:00:00" unless declared
 namespace = "kaggle"                   # makes the external id "kaggle:btc-bitcoin"
@@ -49,6 +49,9 @@ from worker.sources.csv.times import DAY_FIRST, EXCEL, MONTH_FIRST, Clock
 CONSTANTS = ("id", "symbol", "name", "observed_at")
 READING_ALONE = ("delimiter", "encoding", "skip_lines", "header", "pad_short_rows")
 """What has done its work once a row is text; the rest is needed to say what the row means."""
+
+HEADING = ("delimiter", "encoding", "skip_lines", "header")
+"""What decides which headers the rows have."""
 
 _GIVEN = validate.Length(min=1, error="is empty")
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import SourceError
-from shared.records import RawRecord
-from worker.sources.csv.columns import Columns, Question, find_columns
+from shared.records import VALUES, RawRecord
+from shared.runs import EMPTY_ANSWER
+from worker.sources.csv.columns import Columns, Question, find_columns, listed
 from worker.sources.csv.contradictions import (
-    find_guards,
     require_dollars,
     require_one_value,
     require_quotes_in_dollars,
 )
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding
+from worker.sources.csv.first_rows import FirstRows
+from worker.sources.csv.guards import find_guards
 from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
 from worker.sources.csv.meaning import find_changes, row_meaning
 from worker.sources.csv.padding import shortest_row
@@ -71,12 +73,13 @@ class CsvFile:
         self.columns = columns.headers
         first = self._first_rows(declared)
         rows = [row for _, row in first]
-        sample = read_sample(self.headers, columns, declared, rows)
+        name = os.fsencode(path.name).decode(errors="backslashreplace")
+        known = FirstRows(name, heading.delimiter, self.headers, columns, declared, rows)
+        sample = read_sample(known)
         self.settled = sample.settled
         self.read_as = row_meaning(sample)
         self._declared = declared
         self._declaration = declaration
-        name = os.fsencode(path.name).decode(errors="backslashreplace")
         self._records = RowRecords(name, self.headers, columns, declared, sample)
         if self.headers:
             asked = [*([encoding.question] if encoding.question else []), *heading.questions]
@@ -159,6 +162,21 @@ class CsvFile:
                 "newline, or take it out",
                 code="unfinished_row",
             )
+
+    def refuse_empty(self) -> None:
+        """Refuse, after the last row, a file of which no row was a record.
+
+        Raises:
+            SourceError: `empty_answer`.
+        """
+        values = [self.columns[field] for field in VALUES if field in self.columns]
+        has_rows = self.reader.offset > self._start.offset
+        held = f"no row has a value under {listed(values)}" if has_rows else "has no row"
+        raise SourceError(
+            f"{held}, so there is nothing to read; complete the file, or declare under [columns] "
+            "which columns hold values",
+            code=EMPTY_ANSWER,
+        )
 
     def _read_headers(
         self, heading: Heading, declared: Mapping[str, Any], *, has_text: bool

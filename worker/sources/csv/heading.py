@@ -9,8 +9,8 @@ from typing import Any
 from shared.errors import SourceError
 from worker.sources.csv.columns import Question, listed
 from worker.sources.csv.dialect import DELIMITERS, find_delimiter, split_cells
-from worker.sources.csv.names import is_known
-from worker.sources.csv.numbers import can_be_number, parse_with_either_mark
+from worker.sources.csv.names import WITHOUT_CURRENCY, is_known, plain
+from worker.sources.csv.numbers import can_be_number, is_unknown, parse_with_either_mark
 from worker.sources.csv.times import Clock
 
 _LOOKED_AT = 25
@@ -60,16 +60,61 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
     delimiter, asked = _delimiter_of_values(first, declared) or find_delimiter(first, declared)
     if asked:
         questions.append(asked)
-    cells = split_cells(first, delimiter)
+    rows = [split_cells(line, delimiter) for _, line in shown]
+    cells = rows[0]
     names = declared.get("header")
     if names is not None:
         _require_fit(names, cells, shown[0][0] + 1)
-    elif _is_data(cells, [split_cells(line, delimiter) for _, line in shown[1:]]):
+    elif (depth := _header_depth(rows)) > 1:
+        start, skip = shown[0][0] + 1, shown[depth][0]
+        names = _joined_names(rows[:depth])
+        why = f"the header has several lines, {start} to {skip}: the rows begin after them"
+        questions = [each for each in questions if each.key != "skip_lines"]
+        questions.append(Question(None, "skip_lines", skip, why))
+        questions.append(Question(None, "header", names, "its names, in one line"))
+    elif _is_data(cells, rows[1:]):
         names = [f"column {number}" for number in range(1, len(cells) + 1)]
         row = first.strip()[:200]
         why = f"this file has no header; name its columns in order, the first row is {row!r}"
         questions.append(Question(None, "header", names, why))
     return Heading(skip, delimiter, names, questions)
+
+
+def _header_depth(rows: Sequence[Sequence[str]]) -> int:
+    """Count the lines of the header: below its first, those of names alone over columns of values.
+
+    An export of several tickers has one for the figures, one for the tickers, one for the dates.
+    """
+    has_value = [any(_is_value(cell) for cell in row if cell.strip()) for row in rows]
+    depth = next((at for at in range(1, len(rows)) if has_value[at]), 1)
+    width = len(rows[0])
+    if depth == 1 or has_value[0] or any(len(row) != width for row in rows):
+        return 1
+    values = [
+        at
+        for at in range(width)
+        if all(_is_value(row[at]) or is_unknown(row[at]) for row in rows[depth:])
+    ]
+    for row in rows[1:depth]:
+        named = [row[at] for at in values if row[at].strip()]
+        if not named or any(map(is_unknown, named)):
+            return 1
+    return depth if 2 * len(values) > width else 1
+
+
+def _joined_names(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Name each column by what is known of the names above each other; by all where two are alike.
+
+    That a line calls a column a date goes before what the others call it.
+    """
+    named = []
+    for column in zip(*rows, strict=True):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        times = [cell for cell in cells if plain(cell) in WITHOUT_CURRENCY["observed_at"]]
+        named.append((cells, [*times, *filter(is_known, cells), *cells, ""][0]))
+    counts = Counter(name for _, name in named)
+    names = [" ".join(cells) if counts[name] > 1 else name for cells, name in named]
+    return distinct_names([name or f"column {at}" for at, name in enumerate(names, start=1)])
 
 
 def _delimiter_of_values(line: str, declared: Mapping[str, Any]) -> tuple[str, None] | None:

@@ -10,7 +10,8 @@ from worker.sources.csv.sample import Sample
 def row_meaning(sample: Sample) -> dict[str, Any]:
     """Give what decides what a row means, as the cursor stores it; defaults are left out."""
     comma = {"decimal": "comma"} if sample.decimal == "comma" else {}
-    return {**comma, **({"pair_symbols": True} if sample.has_pairs else {})}
+    dates = {"date_format": sample.date_format} if sample.date_format else {}
+    return {**comma, **dates, **({"pair_symbols": True} if sample.has_pairs else {})}
 
 
 def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Question]:
@@ -22,6 +23,9 @@ def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Ques
     if "decimal" in before and "decimal" not in now:
         why = '"comma" or "point": a comma was proven, and rows added since prove a point'
         questions.append(Question(None, "decimal", "", why))
+    if before.get("date_format", now.get("date_format")) != now.get("date_format"):
+        why = '"day-first" or "month-first": with the rows added since, both are proven, or another'
+        questions.append(Question(None, "date_format", "", why))
     if before.get("pair_symbols") != now.get("pair_symbols"):
         were, are = ("are not", "all are") if "pair_symbols" in now else ("all were", "are not")
         why = (

@@ -1,7 +1,7 @@
 """The names that exports give their columns, and the currencies that a header can name."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from shared.records import VALUES
 
@@ -136,7 +136,7 @@ def currency_of(header: str) -> str | None:
     A coin's code names the currency at the end (`price_btc`, `Volume BTC`); elsewhere it may name
     the coin that is priced (`BTC close`).
     """
-    words = [word.lower() for word in _words(header)]
+    words = header_words(header)
     name = plain(header)
     if "usd" in words or "dollar" in words or "dollars" in words or "usd" in _joined(name):
         return DOLLAR
@@ -157,9 +157,9 @@ def is_dollars(cell: str, as_usd: frozenset[str] = frozenset()) -> bool:
     return cell.strip().lower() in DOLLARS or cell.strip().upper() in as_usd
 
 
-def _words(header: str) -> Iterator[str]:
-    for word in _WORD.findall(header):
-        yield from _HUMPS.split(word)
+def header_words(header: str) -> list[str]:
+    """Part a header into words in lower case: `marketPrice` has two."""
+    return [word.lower() for part in _WORD.findall(header) for word in _HUMPS.split(part)]
 
 
 def _joined(name: str) -> set[str]:

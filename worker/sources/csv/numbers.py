@@ -40,6 +40,7 @@ _GROUPED = {
 }
 _PLAIN_POINT = _PLAIN[r"\."].fullmatch
 _CLEARLY_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+\.[0-9]*|(?:,[0-9]{3}){2,})")
+_ONE_GROUP_BY_POINT = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}")
 _FOOTNOTE = re.compile(r"\s*(?:[*\u2020\u2021\u00a7\u00b9\u00b2\u00b3]+|\[[0-9a-z]{1,2}\])\Z")
 
 
@@ -140,14 +141,17 @@ def unknown_words(declared: Iterable[str]) -> frozenset[str]:
     return frozenset("".join(word.split()).lower() for word in declared)
 
 
-def decimal_mark_is_unclear(text: str) -> bool:
+def decimal_mark_is_unclear(text: str, *, points: bool = False) -> bool:
     """Tell whether a comma in the cell may be a decimal mark as well as one of thousands.
 
-    `1,234` may be; `1,234.5` and `1,234,567` cannot; `1234,5` is no number unless it is one.
+    `1,234` may be; `1,234.5` and `1,234,567` cannot; `1234,5` is no number unless it is one. With
+    `points` the same is asked of a single point.
     """
-    if "," not in text:
+    if "," not in text and not points:
         return False
     core, _ = split_scale(text)
+    if "," not in text:
+        return _ONE_GROUP_BY_POINT.fullmatch(core) is not None
     return not _CLEARLY_GROUPED.fullmatch(core) and bool(
         _GROUPED[r"\."].fullmatch(core)
         or _GROUPED[","].fullmatch(core)

@@ -7,8 +7,8 @@ import msgspec
 
 from shared.records import VALUES, RawRecord
 from worker.sources.csv.columns import Columns
-from worker.sources.csv.contradictions import Guard
 from worker.sources.csv.declaration import for_the_row
+from worker.sources.csv.guards import Guard
 from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
 from worker.sources.csv.pairs import read_pair
@@ -49,10 +49,12 @@ class RowRecords:
         zeros = {*NEVER_ZERO, *declared.get("zero_is_unknown", ())}
         self._never_zero = {columns.headers[each] for each in zeros if each in columns.headers}
         self._mark_is_open = sample.decimal is None and "decimal" not in declared
+        self._has_unclear_points = sample.has_unclear_points
         pairs = {"pair_symbols": True} if sample.has_pairs else {}
+        dates = {"date_format": sample.date_format} if sample.date_format else {}
         has_symbols = not sample.has_pairs and "pair_symbols" not in declared
         self._symbol = columns.headers.get("symbol") if has_symbols else None
-        self._told = for_the_row({**declared, **pairs})
+        self._told = for_the_row({**declared, **pairs, **dates})
         self._comma = (
             {**(self._told or {}), "decimal": "comma"} if sample.decimal == "comma" else None
         )
@@ -78,8 +80,7 @@ class RowRecords:
         document = self.document(cells)
         if misfit := self._misfit(cells):
             document[MISFIT] = misfit
-            return RawRecord(_encode(document), self.position(row), document, misfit)
-        return RawRecord(_encode(document), self.position(row), document, self._unclear(cells))
+        return RawRecord(_encode(document), self.position(row), document, misfit)
 
     def _has_value(self, cells: Cells) -> bool:
         return any(
@@ -111,14 +112,16 @@ class RowRecords:
                     f"{header}: {cells[header]!r} has a currency sign, and a number of coins has "
                     "none: the cells of the row may be shifted"
                 )
-        return None
+        return self._unclear(cells)
 
     def _unclear(self, cells: Cells) -> str | None:
         if self._mark_is_open:
             for header in self._values:
-                if decimal_mark_is_unclear(cells[header]):
+                cell = cells[header]
+                if decimal_mark_is_unclear(cell, points=self._has_unclear_points):
+                    mark = "comma" if "," in cell else "point"
                     return (
-                        f"{header}: the comma in {cells[header]!r} may be a decimal mark or not; "
-                        "decimal can be declared"
+                        f"{header}: the {mark} in {cell!r} may be a decimal mark or not; decimal "
+                        "can be declared"
                     )
         return None

@@ -15,7 +15,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ from shared.errors import SourceError
 from shared.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
 from shared.settings import SAMPLE_CSV, Settings
 from worker.sources.base import Fetch, Source
-from worker.sources.csv.declaration import read_declaration
+from worker.sources.csv.declaration import HEADING, read_declaration
 from worker.sources.csv.file import CsvFile
 from worker.sources.csv.kept import kept_row
 from worker.sources.csv.rows import Ending, Position
@@ -187,30 +187,22 @@ class CsvFiles(Source):
                     return
                 ending = Ending.SETTLED if seen else Ending.GROWING
                 file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
-                is_anew = True
+                is_anew = is_empty = True
                 if entry and entry["declared"] == version["declared"]:
                     position = Position(entry["offset"], entry["line"], entry["sha256"])
                     is_resumed = file.resume(position, entry.get("read_as", {}))
                     is_anew = not is_resumed or entry.get("is_anew", False)
-                reading = self._reading(path, file, version["declared"])
-                yield from self._stretches(file, version, entry, reading, is_anew=is_anew)
+                    is_empty = not is_resumed or entry.get("is_empty", False)
+                reading = _reading(path, file, declared, version["declared"])
+                under_way = {"is_anew": is_anew, "is_empty": is_empty}
+                is_empty = yield from self._stretches(file, version, entry, reading, under_way)
                 file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
+                if is_empty and (imported or seen):
+                    file.refuse_empty()
         except SourceError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
         except OSError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc.strerror}", code="unreadable") from exc
-
-    def _reading(self, path: Path, file: CsvFile, declared: str | None) -> FileReading:
-        name = os.fsencode(path.name).decode(errors="backslashreplace")
-        return FileReading(
-            path=_shown(path.absolute()),
-            name=name,
-            declaration=declared or "",
-            family=_DIGITS.sub("#", _shown(Path(path.absolute().parent.name, path.name))),
-            columns=file.columns,
-            left_out=file.left_out(),
-            settled=file.settled,
-        )
 
     def _stretches(
         self,
@@ -218,18 +210,19 @@ class CsvFiles(Source):
         version: Mapping[str, Any],
         entry: Mapping[str, Any] | None,
         reading: FileReading,
-        *,
-        is_anew: bool,
-    ) -> Iterator[Stretch]:
-        """Yield the rows from where the file stands.
+        under_way: Mapping[str, bool],
+    ) -> Generator[Stretch, None, bool]:
+        """Yield the rows from where the file stands; return whether it held none so far.
 
-        What is read anew stays so in the cursor until the file was read to its end.
+        What is read anew, or has no row yet, stays so in the cursor until the file was read to its
+        end: one without any is looked at again.
         """
         read_as = {"read_as": file.read_as} if file.read_as else {}
-        under_way = {"done": False, **({"is_anew": True} if is_anew else {})}
+        is_anew, is_empty = under_way["is_anew"], under_way["is_empty"]
 
         def next_entry(*, is_done: bool) -> dict[str, Any]:
-            state = {"done": True} if is_done else under_way
+            states = {"is_anew": is_anew, "is_empty": is_empty}
+            state = {"done": is_done, **({} if is_done else {k: v for k, v in states.items() if v})}
             return {**version, **file.reader.position()._asdict(), **read_as, **state}
 
         def stretch(*, is_end: bool) -> Stretch:
@@ -247,11 +240,13 @@ class CsvFiles(Source):
                 yield stretch(is_end=False)
                 records = []
             records.append(record)
+            is_empty = False
             if len(records) == self.rows_per_page:
                 following = next_entry(is_done=False)
-        following = next_entry(is_done=file.is_done(version["size"]))
+        following = next_entry(is_done=file.is_done(version["size"]) and not is_empty)
         if records or following != entry:
             yield stretch(is_end=following["done"] and is_anew)
+        return is_empty
 
 
 def _matches(path: Path) -> list[Path]:
@@ -266,6 +261,36 @@ def _matches(path: Path) -> list[Path]:
     return [each for each in found if each.is_file()]
 
 
+def _reading(
+    path: Path, file: CsvFile, declared: Mapping[str, Any], digest: str | None
+) -> FileReading:
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 -- takes out `..`, and follows no link
+    return FileReading(
+        path=_shown(whole),
+        name=os.fsencode(path.name).decode(errors="backslashreplace"),
+        declaration=digest or "",
+        family=_family(whole, declared),
+        columns=file.columns,
+        left_out=file.left_out(),
+        settled=file.settled,
+    )
+
+
+def _family(path: Path, declared: Mapping[str, Any]) -> str:
+    """Name the files whose rows should have one shape: those of a folder and name, digits apart.
+
+    What is declared of the header makes the headers: rows under another one are no drift of these.
+    """
+    name = _DIGITS.sub("#", _shown(Path(path.parent.name, path.name)))
+    heading = {key: declared[key] for key in HEADING if key in declared}
+    return f"{name} ({_digest(heading)[:8]})" if heading else name
+
+
+def _digest(declared: Mapping[str, Any]) -> str:
+    told = msgspec.json.encode(declared, order="deterministic")
+    return hashlib.sha256(told).hexdigest()[:16]
+
+
 def _shown(path: Path) -> str:
     """Write a path as text that can be stored, also where its name is not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
@@ -273,13 +298,12 @@ def _shown(path: Path) -> str:
 
 def _version(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Say by what a file is known to be the one that was read, without reading it."""
-    told = msgspec.json.encode(declared, order="deterministic")
     return {
         "size": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
         "ctime_ns": stat.st_ctime_ns,  # who sets the other back cannot set this one
         "inode": stat.st_ino,
-        "declared": hashlib.sha256(told).hexdigest()[:16] if declared else None,
+        "declared": _digest(declared) if declared else None,
     }
 
 

@@ -2,9 +2,9 @@
 
 Known by themselves are ISO 8601 and its kin with the year first, seconds, milliseconds,
 microseconds and nanoseconds since 1970 (10, 13, 16 and 19 digits), and dates that name their month
-(`Jan 14, 2020`). Whether `01-05-2016` has the day or the month first cannot be known, also not from
-a neighbour with a 29 in it, and is read only as declared. So are the serial numbers of Excel, days
-since 1899-12-30: `44371` is a number like any other.
+(`Jan 14, 2020`). Whether `01-05-2016` has the day or the month first is read as declared, or as
+another of the file's first cells proves: `29-05-2016` has the day first. The serial numbers of
+Excel, days since 1899-12-30, are read only as declared: `44371` is a number like any other.
 
 Two conventions hold where a cell says less than an instant. A time without a zone is UTC, as every
 exchange and index of this market publishes it; a declared `timezone` says otherwise. A date without
@@ -12,7 +12,7 @@ a time is the first instant of that day; a declared `time_of_day` says otherwise
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -66,6 +66,17 @@ _DECLARED = {
 def is_day_or_month_first(text: str) -> bool:
     """Tell whether a cell is a date of which only a declaration can say where the month is."""
     return bool(_DECLARED[DAY_FIRST].fullmatch(text.strip()))
+
+
+def find_day_orders(cells: Iterable[str]) -> dict[str, str]:
+    """Find the first cell that proves the day, and that proves the month, to come first."""
+    found: dict[str, str] = {}
+    for cell in cells:
+        if date_parts := _DECLARED[DAY_FIRST].fullmatch(cell.strip()):
+            first, second = int(date_parts["day"]), int(date_parts["month"])
+            if max(first, second) > len(MONTHS) >= min(first, second):
+                found.setdefault(DAY_FIRST if first > second else MONTH_FIRST, cell)
+    return found
 
 
 def read_serial(text: str) -> datetime | None:

@@ -1,0 +1,77 @@
+"""Constants over columns that name coins under headers that no export is known for."""
+
+import pytest
+
+from tests.fakes.csv_files import SavedFile
+
+CONSTANT = '[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
+
+
+def table(header: str, *cells: str) -> str:
+    rows = [f"2024-02-{day:02},{cell},{day}.5" for day, cell in enumerate(cells, start=1)]
+    return "\n".join([f"date,{header},price_usd", *rows]) + "\n"
+
+
+@pytest.mark.parametrize("header", ["asset", "coin", "ticker_name", "currency_pair", "Crypto", "X"])
+def test_a_constant_over_an_unknown_column_that_names_coins_is_refused(tmp_path, header):
+    error = SavedFile(tmp_path, table(header, "BTC", "ETH", "BTC"), CONSTANT).refusal()
+
+    assert error.code == "declaration"
+    assert str(error).endswith(
+        f"the column {header!r} has 'BTC' and 'ETH'; take symbol, name out of [values] and write "
+        f'[columns] symbol = "{header}"; or ignore = ["{header}"] if it does not say which coin a '
+        "row is of"
+    )
+
+
+def test_an_unknown_column_that_is_ignored_is_of_no_concern(tmp_path):
+    content = table("asset", "BTC", "ETH")
+
+    assert SavedFile(tmp_path, content, f'ignore = ["asset"]\n{CONSTANT}').prices() == [
+        "1.5",
+        "2.5",
+    ]
+
+
+def test_rows_that_name_another_coin_after_the_first_rows_are_refused_one_by_one(tmp_path):
+    file = SavedFile(tmp_path, table("coin", *["Bitcoin"] * 22, *["Ethereum"] * 3), CONSTANT)
+
+    reasons = file.reasons()
+
+    assert [bool(each) for each in reasons] == [False] * 22 + [True] * 3
+    assert "coin: 'Ethereum' contradicts [values] symbol" in reasons[-1][0]
+    assert 'or ignore = ["coin"]' in reasons[-1][0]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("exchange", ("Kraken", "Coinbase")),
+        ("state_of_day", ("open", "closed")),
+        ("opened", ("true", "false")),
+        ("notes", ("seen", "checked")),
+        ("remark_of_desk", ("checked by hand against the exchange", "as the desk has seen it")),
+        ("checked", ("", "by hand", "")),
+        ("when", ("8-Oct-15", "9-Oct-15")),
+        ("weekday_name", ("Mon", "Tue")),
+        ("amount", ("12 BTC", "13 BTC")),
+        ("change", ("1.5%", "2%")),
+        ("trades", ("12", "13")),
+    ],
+)
+def test_a_column_that_names_no_coin_is_left_alone(tmp_path, header, cells):
+    assert SavedFile(tmp_path, table(header, *cells), CONSTANT).prices()[0] == "1.5"
+
+
+def test_where_a_known_column_names_the_coin_no_other_needs_to(tmp_path):
+    content = "date,Symbol,desk,price_usd\n2024-02-01,BTC,North,1.5\n2024-02-02,BTC,South,2.5\n"
+
+    assert SavedFile(tmp_path, content, '[values]\nname = "Bitcoin"\n').prices() == ["1.5", "2.5"]
+
+
+def test_pairs_of_the_constant_in_another_currency_are_refused(tmp_path):
+    content = table("traded", "BTC/EUR", "BTC/EUR")
+
+    error = SavedFile(tmp_path, content, CONSTANT).refusal()
+
+    assert "'traded' has trading pairs such as BTC/EUR, and only US dollars are read" in str(error)

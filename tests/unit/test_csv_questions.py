@@ -1,0 +1,163 @@
+"""What a refused file is asked, in one round, and what is suggested as the answer."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.csv_files import SavedFile
+from tests.fakes.csv_reader import refusal
+
+BITCOIN = '[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
+
+
+def table(header: str, *rows: str) -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def asked(folder: Path, name: str, content: str) -> tuple[dict, str]:
+    path = folder / name
+    path.write_text(content)
+    message = str(refusal(path))
+    return tomllib.loads(message.split("\n\n", 1)[1]), message
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_point_with_three_digits_is_asked_about_where_no_comma_parts_the_cells(
+    tmp_path, delimiter
+):
+    content = table("date,symbol,name,price_usd", "2024-05-01,BTC,Bitcoin,42.000")
+    file = SavedFile(tmp_path, content.replace(",", delimiter))
+
+    assert file.asked() == {"decimal": ""}
+    assert "'42.000' under 'price_usd' can be read with either" in str(file.refusal())
+
+    file.declare('decimal = "comma"')
+    assert file.prices() == ["42000"]
+    file.declare('decimal = "point"')
+    assert file.prices() == ["42.000"]
+
+
+@pytest.mark.parametrize(
+    ("other", "price"),
+    [
+        *((other, "1.234") for other in ("0.742", "1.5", "12.34")),
+        *((other, "1234") for other in ("1.234,5", "7,5")),
+    ],
+)
+def test_another_cell_of_the_file_proves_what_the_point_is(tmp_path, other, price):
+    rows = ["2024-05-01;BTC;Bitcoin;1.234", f"2024-05-02;BTC;Bitcoin;{other}"]
+
+    file = SavedFile(tmp_path, table("date;symbol;name;price_usd", *rows))
+
+    assert file.prices()[0] == price
+
+
+def test_an_unclear_point_after_the_first_rows_refuses_its_row_and_a_retry_too(tmp_path):
+    rows = [f"2024-05-{day:02};BTC;Bitcoin;{day}" for day in range(1, 22)]
+    content = table("date;symbol;name;price_usd", *rows, "2024-05-22;BTC;Bitcoin;1.234")
+
+    last = SavedFile(tmp_path, content).records()[-1]
+
+    why = "price_usd: the point in '1.234' may be a decimal mark or not; decimal can be declared"
+    assert last.defect == why
+    assert last.document["misfit"] == why
+
+
+def test_amounts_that_look_like_epochs_are_not_suggested_as_times(tmp_path):
+    rows = ["bitcoin,BTC,Bitcoin,134.21,1500520000", "bitcoin,BTC,Bitcoin,144.54,1491160000"]
+    file = SavedFile(tmp_path, table("slug,symbol,name,price_usd,market", *rows))
+
+    assert file.asked() == {"values": {"observed_at": ""}}
+
+
+@pytest.mark.parametrize("header", ["taken_at", "moment"])
+def test_epochs_are_suggested_as_times_by_their_header_or_their_even_steps(tmp_path, header):
+    rows = ["1538092800,BTC,Bitcoin,1", "1538179200,BTC,Bitcoin,2"]
+    file = SavedFile(tmp_path, table(f"{header},symbol,name,price_usd", *rows))
+
+    assert file.asked() == {"columns": {"observed_at": header}}
+
+
+@pytest.mark.parametrize("header", ["Last", "Kurs", "marketPrice", "Último", "Reading"])
+def test_a_column_that_may_be_the_price_is_asked_about_beside_another_value(tmp_path, header):
+    content = table(f"date,symbol,name,{header},market_cap_usd", "2024-05-01,BTC,Bitcoin,1.5,9")
+    file = SavedFile(tmp_path, content)
+
+    suggested = "" if header == "Reading" else header
+    assert file.asked()["columns"] == {"price_usd": suggested}
+    assert file.asked()["currency"] == "USD"
+
+    file.declare(f'ignore = ["{header}"]')
+    assert file.prices() == ["None"]
+
+
+def test_a_file_of_market_caps_alone_is_not_asked_for_a_price(tmp_path):
+    header = "date,symbol,name,market_cap_usd,Rank,Change 24h,Dominance,Vol,total_supply,%,desk"
+    file = SavedFile(tmp_path, table(header, "2024-05-01,BTC,Bitcoin,9,1,1.5,51.2,3.5,7,0.5%,x"))
+
+    assert file.prices() == ["None"]
+
+
+def test_a_rank_is_suggested_to_be_ignored_beside_what_is_ignored_already(tmp_path):
+    rows = [f"{rank},C{rank},Coin {rank},1,2024-05-01" for rank in range(1, 5)]
+    content = table("ID,Symbol,Name,price_usd,date", *rows)
+
+    assert SavedFile(tmp_path, content, 'ignore = ["x"]').asked() == {"ignore": ["x", "ID"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row", "why"),
+    [
+        ("BTC-EUR.csv", "Date,Close", "2024-05-01,1.5", "the file's name 'BTC-EUR.csv' names EUR"),
+        ("BTCGBP_1d.csv", "Date,Close", "2024-05-01,1.5", "'BTCGBP_1d.csv' names GBP"),
+        ("p.csv", "Date,Close,fee_gbp", "2024-05-01,1.5,1", "the header 'fee_gbp' names GBP"),
+        ("p.csv", "Date,Close,unit", "2024-05-01,1.5,EUR", "'unit' has 'EUR'"),
+        ("p.csv", "Date,Close", "2024-05-01,€1.5", "'Close' has '€1.5'"),
+        ("hist_btc.csv", "Date,Close", "2024-05-01,1.5", '"USD" if that is what it is'),
+    ],
+)
+def test_dollars_are_not_suggested_where_nothing_proves_them(tmp_path, name, header, row, why):
+    answer, message = asked(tmp_path, name, table(header, row))
+
+    assert answer["currency"] == ""
+    assert why in message
+
+
+@pytest.mark.parametrize(
+    ("header", "row"), [("Date,Close", "2024-05-01,$1.5"), ("Date,Close,fee_usd", "2024-05-01,1,1")]
+)
+def test_dollars_are_suggested_where_a_cell_or_a_header_names_them(tmp_path, header, row):
+    assert asked(tmp_path, "p.csv", table(header, row))[0]["currency"] == "USD"
+
+
+@pytest.mark.parametrize(("header", "currency"), [("price_inr", "INR"), ("price_gbp", "GBP")])
+def test_a_price_in_another_currency_is_named_at_once(tmp_path, header, currency):
+    content = table(f"date,symbol,name,{header}", "2024-05-01,BTC,Bitcoin,1.5")
+
+    answer, message = asked(tmp_path, "p.csv", content)
+
+    assert answer == {"columns": {"price_usd": ""}}
+    assert f"{header!r} names {currency}, and only US dollars are read" in message
+
+
+def test_all_is_asked_in_one_round(tmp_path):
+    answer, message = asked(tmp_path, "p.csv", table("Datum;coin;Kurs", "03.04.2024;btc;1.234"))
+
+    assert answer == {
+        "date_format": "",
+        "decimal": "",
+        "currency": "",
+        "columns": {"price_usd": "Kurs", "observed_at": "Datum"},
+        "values": {"symbol": "", "name": ""},
+    }
+    assert "[columns] symbol = \"coin\", which has 'btc'" in message
+
+
+def test_a_proven_order_of_day_and_month_is_said_and_stored_with_each_row(tmp_path):
+    rows = ["03/04/2024,1.5", "29/03/2024,1.4"]
+    file = SavedFile(tmp_path, table("date,price_usd", *rows), BITCOIN)
+
+    stored = [each.document["declared"]["date_format"] for each in file.records()]
+    assert stored == ["day-first"] * 2
+    assert file.reading().settled == ["its dates are day-first, as 'date' has '29/03/2024'"]

@@ -1,0 +1,36 @@
+"""The first rows of a file, beside what is known of the file when they are looked at."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from worker.sources.csv.columns import Columns
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """What questions about a file are answered from. `name` is the file's, without its folder."""
+
+    name: str
+    delimiter: str
+    headers: Sequence[str]
+    columns: Columns
+    declared: Mapping[str, Any]
+    rows: Sequence[Mapping[str, str]]
+
+    @property
+    def as_usd(self) -> frozenset[str]:
+        return frozenset(self.declared.get("as_usd", ()))
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        return tuple(self.declared.get("ignore", ()))
+
+    def cells(self, header: str) -> list[str]:
+        """Return the cells of a column that are not empty."""
+        return [row[header] for row in self.rows if row[header].strip()]
+
+    def unread(self, also_read: Iterable[str] = ()) -> list[str]:
+        """Name the columns that hold no field, and are not ignored."""
+        taken = {*self.columns.headers.values(), *self.ignored, *also_read}
+        return [header for header in self.headers if header not in taken]
