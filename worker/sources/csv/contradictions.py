@@ -13,7 +13,8 @@ from marshmallow import ValidationError
 
 from shared.errors import SourceError
 from shared.records import VALUES, Observation
-from worker.sources.csv.columns import Columns, foreign_columns
+from worker.sources.csv.columns import foreign_columns
+from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import STABLECOINS, WITHOUT_CURRENCY, is_dollars, plain
 from worker.sources.csv.pairs import as_usd_hint, read_pair
 from worker.sources.csv.schema import observe_row
@@ -23,13 +24,13 @@ _PEGGED = {"usdt": ("tether",), "usdc": ("usd coin", "usdc", "usd-coin")}
 _ABOUT_A_DOLLAR = (Decimal("0.5"), Decimal(2))
 
 
-def require_dollars(columns: Columns, declared: Mapping[str, Any]) -> None:
+def require_dollars(first: FirstRows) -> None:
     """Refuse a column of money whose header names another currency.
 
     Raises:
         SourceError: `declaration`.
     """
-    for field, header, currency in foreign_columns(columns.headers, declared):
+    for field, header, currency in foreign_columns(first.columns.headers, first.declared):
         if currency not in STABLECOINS:
             raise SourceError(
                 f"{field}: the header {header!r} names {currency}, and only US dollars are read; "
@@ -38,28 +39,26 @@ def require_dollars(columns: Columns, declared: Mapping[str, Any]) -> None:
             )
 
 
-def require_quotes_in_dollars(
-    headers: Sequence[str], declared: Mapping[str, Any], rows: Sequence[Mapping[str, str]]
-) -> None:
+def require_quotes_in_dollars(first: FirstRows) -> None:
     """Refuse a file whose trading pairs, in a column that is not read, are priced in no dollars.
 
     Raises:
         SourceError: `declaration`.
     """
+    declared = first.declared
     if declared.get("pair_symbols") is False or "symbol" not in declared.get("values", {}):
         return
-    as_usd = frozenset(declared.get("as_usd", ()))
     said = declared["values"]["symbol"].lower()
-    for header in headers:
-        pairs = [read_pair(row[header]) for row in rows if row[header].strip()]
+    for header in first.headers:
+        pairs = [read_pair(cell) for cell in first.cells(header)]
         if not pairs or not all(pairs):
             continue
-        is_of_coin = header not in declared.get("ignore", ()) and all(
+        is_of_coin = header not in first.ignored and all(
             pair and pair.base.lower() == said for pair in pairs
         )
         if plain(header) not in WITHOUT_CURRENCY["symbol"] and not is_of_coin:
             continue
-        foreign = next((p for p in pairs if p and not is_dollars(p.quote, as_usd)), None)
+        foreign = next((p for p in pairs if p and not is_dollars(p.quote, first.as_usd)), None)
         if foreign:
             raise SourceError(
                 f"{header!r} has trading pairs such as {foreign.base}/{foreign.quote}, and only US "

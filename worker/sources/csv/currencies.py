@@ -6,8 +6,7 @@ nothing names another currency.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from worker.sources.csv.columns import Question, foreign_columns, listed, stablecoins_of
 from worker.sources.csv.first_rows import FirstRows
@@ -126,7 +125,7 @@ def ask_of_stablecoins(first: FirstRows, found: Mapping[str, str]) -> list[Quest
     return [count_as_dollars(coins, f"{listed([each[1] for each in foreign])} is in {coins[0]}")]
 
 
-def count_as_dollars(coins: Any, why: str) -> Question:
+def count_as_dollars(coins: Iterable[str], why: str) -> Question:
     """Ask whether stablecoins count as dollars."""
-    coins = list(coins)
-    return Question(None, "as_usd", coins, f"if a {coins[0]} is to count as a US dollar: {why}")
+    named = list(coins)
+    return Question(None, "as_usd", named, f"if a {named[0]} is to count as a US dollar: {why}")

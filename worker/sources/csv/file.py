@@ -1,7 +1,7 @@
 """One open CSV file: what is known and declared of it, and its rows as raw records."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from shared.errors import SourceError
 from shared.records import VALUES, RawRecord
 from shared.runs import EMPTY_ANSWER
-from worker.sources.csv.columns import Columns, Question, find_columns, listed
+from worker.sources.csv.columns import Question, find_columns, listed
 from worker.sources.csv.contradictions import (
     require_dollars,
     require_one_value,
@@ -80,13 +80,13 @@ class CsvFile:
         self.read_as = row_meaning(sample)
         self._declared = declared
         self._declaration = declaration
-        self._records = RowRecords(name, self.headers, columns, declared, sample)
+        self._records = RowRecords(known, sample)
         if self.headers:
             asked = [*([encoding.question] if encoding.question else []), *heading.questions]
             if asked or sample.questions:
-                require_dollars(columns, declared)
+                require_dollars(known)
                 raise _undeclared([*asked, *sample.questions], declared, declaration)
-            self._require_no_contradiction(columns, declared, first)
+            self._require_no_contradiction(known, [line for line, _ in first])
         self._go_to_start()
 
     def resume(self, position: Position, read_as: Mapping[str, Any]) -> bool:
@@ -197,18 +197,13 @@ class CsvFile:
         require_clear_names(row.cells, declared)
         return distinct_names(row.cells)
 
-    def _require_no_contradiction(
-        self,
-        columns: Columns,
-        declared: Mapping[str, Any],
-        first: list[tuple[int, dict[str, str]]],
-    ) -> None:
-        rows = [row for _, row in first]
-        require_dollars(columns, declared)
-        require_quotes_in_dollars(self.headers, declared, rows)
-        self._records.guards = find_guards(self.headers, columns, declared, rows)
-        self._records.compare_supplies(rows)
-        require_one_value([(line, self._records.document(row)) for line, row in first])
+    def _require_no_contradiction(self, first: FirstRows, lines: Sequence[int]) -> None:
+        require_dollars(first)
+        require_quotes_in_dollars(first)
+        self._records.guards = find_guards(first)
+        self._records.compare_supplies(first.rows)
+        documents = map(self._records.document, first.rows)
+        require_one_value([*zip(lines, documents, strict=True)])
 
     def _go_to_start(self) -> None:
         if not self.reader.go_to(self._start):

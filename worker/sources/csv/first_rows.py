@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.sources.csv.columns import Columns
+from worker.sources.csv.numbers import is_unknown, unknown_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class FirstRows:
     def cells(self, header: str) -> list[str]:
         """Return the cells of a column that are not empty."""
         return [row[header] for row in self.rows if row[header].strip()]
+
+    def known_cells(self, header: str) -> list[str]:
+        """Return the cells of a column that do not say that a value is not known."""
+        unknown = unknown_words(self.declared.get("unknown", ()))
+        return [cell for cell in self.cells(header) if not is_unknown(cell, unknown)]
 
     def unread(self, also_read: Iterable[str] = ()) -> list[str]:
         """Name the columns that hold no field, and are not ignored."""

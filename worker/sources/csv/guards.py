@@ -4,11 +4,11 @@ A constant symbol, name, id or time holds for the whole file, and so must what i
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from shared.errors import SourceError
-from worker.sources.csv.columns import Columns
+from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import WITHOUT_CURRENCY, is_dollars, plain
 from worker.sources.csv.naming import NAMING, find_naming, is_naming
 from worker.sources.csv.pairs import read_pair
@@ -41,101 +41,72 @@ class Guard(NamedTuple):
         )
 
 
-def find_guards(
-    headers: Sequence[str],
-    columns: Columns,
-    declared: Mapping[str, Any],
-    rows: Sequence[Mapping[str, str]],
-) -> list[Guard]:
+def find_guards(first: FirstRows) -> list[Guard]:
     """Find the columns that the declared constants could contradict, and compare them.
 
     Raises:
         SourceError: `declaration`, where the first rows do contradict one.
     """
     guards = []
-    as_usd = frozenset(declared.get("as_usd", ()))
-    compared = [
-        *_compared(headers, columns, declared),
-        *_suspected(headers, columns, declared, rows),
-    ]
-    for field, header in compared:
-        cells = [row[header] for row in rows if row[header].strip()]
+    for field, header in (*_compared(first), *_suspected(first)):
+        cells = first.cells(header)
         names = list(dict.fromkeys(map(_name_of, cells)))
-        advice = _advice(field, header, columns, declared)
+        advice = _advice(field, header, first)
         if len(names) > 1:
-            first, other = cells[0], next(c for c in cells if _name_of(c) == names[1])
-            raise _contradicted(field, header, f"has {first!r} and {other!r}", advice)
+            other = next(cell for cell in cells if _name_of(cell) == names[1])
+            raise _contradicted(field, header, f"has {cells[0]!r} and {other!r}", advice)
         if names:
-            guards.append(Guard(header, field, names[0], as_usd, f"; {advice}"))
-    for field, header in _hidden(headers, columns, declared):
-        said = declared["values"][field]
-        cells = [row[header] for row in rows if row[header].strip()]
+            guards.append(Guard(header, field, names[0], first.as_usd, f"; {advice}"))
+    for field, header in _hidden(first):
+        said = first.declared["values"][field]
+        cells = first.cells(header)
         for cell in cells:
-            if not _agree(field, cell, said, declared):
+            if not _agree(field, cell, said, first.declared):
                 advice = f"take {field} out of [values], or {_ignoring(header)}"
                 why = f"has {cell!r}, and {said!r} is declared"
                 raise _contradicted(field, header, why, advice)
         if cells:
-            guards.append(Guard(header, field, _name_of(cells[0]), as_usd))
+            guards.append(Guard(header, field, _name_of(cells[0]), first.as_usd))
     return guards
 
 
-def _compared(
-    headers: Sequence[str], columns: Columns, declared: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _compared(first: FirstRows) -> Iterator[tuple[str, str]]:
     """Pair constants with the columns that must say one thing while they hold.
 
     A constant name also stands against the column of symbols, and the other way round. What an
     ignored column of ids or times says is not compared: it may count rows.
     """
-    constants = declared.get("values", {})
+    read = first.columns.headers
     for field in NAMING:
-        if field not in constants:
+        if field not in first.declared.get("values", {}):
             continue
         for other in NAMING:
-            if other != field and other in columns.headers:
-                yield field, columns.headers[other]
-        for header in headers:
-            if plain(header) in WITHOUT_CURRENCY[field] and _may_contradict(
-                field, header, columns, declared
-            ):
+            if other != field and other in read:
+                yield field, read[other]
+        unread = {*first.headers} - {*read.values(), *(first.ignored if field == "id" else ())}
+        for header in first.headers:
+            if header in unread and plain(header) in WITHOUT_CURRENCY[field]:
                 yield field, header
 
 
-def _suspected(
-    headers: Sequence[str],
-    columns: Columns,
-    declared: Mapping[str, Any],
-    rows: Sequence[Mapping[str, str]],
-) -> Iterator[tuple[str, str]]:
+def _suspected(first: FirstRows) -> Iterator[tuple[str, str]]:
     """Pair a constant with the columns whose cells look as if they named coins.
 
     Where a known column names the coin, no other needs to. An ignored one is of no concern.
     """
-    constants = declared.get("values", {})
+    constants = first.declared.get("values", {})
     field = next((each for each in NAMING if each in constants), None)
-    named = (header for header in headers if is_naming(header))
-    if field is None or any(row[header].strip() for header in named for row in rows):
+    if field is None or any(first.cells(each) for each in first.headers if is_naming(each)):
         return
-    taken = {*columns.headers.values(), *declared.get("ignore", ())}
-    yield from ((field, header) for header in find_naming(headers, taken, rows))
+    yield from ((field, header) for header in find_naming(first))
 
 
-def _may_contradict(field: str, header: str, columns: Columns, declared: Mapping[str, Any]) -> bool:
-    if header in columns.headers.values():
-        return False
-    return field != "id" or header not in declared.get("ignore", ())
-
-
-def _hidden(
-    headers: Sequence[str], columns: Columns, declared: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _hidden(first: FirstRows) -> Iterator[tuple[str, str]]:
     """Pair constants with the columns of their own kind that they hide, and that say one thing."""
-    used = {*columns.headers.values(), *declared.get("ignore", ())}
     for field in (*NAMING, "observed_at"):
-        if field in declared.get("values", {}):
-            for header in headers:
-                if plain(header) in WITHOUT_CURRENCY[field] and header not in used:
+        if field in first.declared.get("values", {}):
+            for header in first.unread():
+                if plain(header) in WITHOUT_CURRENCY[field]:
                     yield field, header
 
 
@@ -157,11 +128,11 @@ def _name_of(cell: str) -> str:
     return (pair.base if pair else cell.strip()).lower()
 
 
-def _advice(field: str, header: str, columns: Columns, declared: Mapping[str, Any]) -> str:
+def _advice(field: str, header: str, first: FirstRows) -> str:
     """Say what to declare of a column that a constant hides, or stands against."""
-    if header in columns.headers.values():
+    if header in first.columns.headers.values():
         return f"take {field} out of [values]"
-    told = ", ".join(each for each in NAMING if each in declared["values"])
+    told = ", ".join(each for each in NAMING if each in first.declared["values"])
     column = f"[columns] {field} = {json.dumps(header, ensure_ascii=False)}"
     advice = f"take {told} out of [values] and write {column}"
     if is_naming(header):

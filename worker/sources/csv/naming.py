@@ -4,8 +4,9 @@ A constant symbol, name or id says that a file is about one coin. Such a column 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import WITHOUT_CURRENCY, is_known, plain
 from worker.sources.csv.numbers import can_be_number
 from worker.sources.csv.times import MONTHS, Clock, is_day_or_month_first
@@ -39,17 +40,14 @@ _SHORTEST_OF_CALENDAR = 3
 _MEASURE = re.compile(r"[+-]?[\d.,]+\s")
 
 
-def find_naming(
-    headers: Sequence[str], taken: set[str], rows: Sequence[Mapping[str, str]]
-) -> list[str]:
-    """Find the columns, none of those `taken`, whose cells look like names or symbols of coins."""
+def find_naming(first: FirstRows) -> list[str]:
+    """Find the unread columns whose cells look like names or symbols of coins."""
     return [
         header
-        for header in headers
-        if header not in taken
-        and not is_known(header)
+        for header in first.unread()
+        if not is_known(header)
         and plain(header) not in _NOT_NAMING
-        and _may_name_coins([row[header] for row in rows])
+        and _may_name_coins([row[header] for row in first.rows])
     ]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from shared.records import VALUES, RawRecord
-from worker.sources.csv.columns import Columns
 from worker.sources.csv.declaration import for_the_row
+from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.guards import Guard
+from worker.sources.csv.meaning import row_meaning
 from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
 from worker.sources.csv.pairs import read_pair
@@ -31,33 +32,25 @@ class RowRecords:
     one of the `guards` knows, its decimal mark is unclear, or its cells are shifted.
     """
 
-    def __init__(
-        self,
-        file: str,
-        headers: Sequence[str],
-        columns: Columns,
-        declared: Mapping[str, Any],
-        sample: Sample,
-    ) -> None:
+    def __init__(self, first: FirstRows, sample: Sample) -> None:
+        columns, declared = first.columns.headers, first.declared
         self.guards: Sequence[Guard] = ()
-        self._file = file
-        self._headers = headers
-        self._values = [columns.headers[each] for each in VALUES if each in columns.headers]
-        self._supplies = [columns.headers[each] for each in SUPPLIES if each in columns.headers]
+        self._file = first.name
+        self._headers = first.headers
+        self._values = [columns[each] for each in VALUES if each in columns]
+        self._supplies = [columns[each] for each in SUPPLIES if each in columns]
         self._unsigned: Sequence[str] = ()
         self._unknown = unknown_words(declared.get("unknown", ()))
         zeros = {*NEVER_ZERO, *declared.get("zero_is_unknown", ())}
-        self._never_zero = {columns.headers[each] for each in zeros if each in columns.headers}
+        self._never_zero = {columns[each] for each in zeros if each in columns}
         self._mark_is_open = sample.decimal is None and "decimal" not in declared
         self._has_unclear_points = sample.has_unclear_points
-        pairs = {"pair_symbols": True} if sample.has_pairs else {}
-        dates = {"date_format": sample.date_format} if sample.date_format else {}
         has_symbols = not sample.has_pairs and "pair_symbols" not in declared
-        self._symbol = columns.headers.get("symbol") if has_symbols else None
-        self._told = for_the_row({**declared, **pairs, **dates})
-        self._comma = (
-            {**(self._told or {}), "decimal": "comma"} if sample.decimal == "comma" else None
-        )
+        self._symbol = columns.get("symbol") if has_symbols else None
+        proven = row_meaning(sample)
+        has_comma = proven.pop("decimal", None) is not None
+        self._told = for_the_row({**declared, **proven})
+        self._comma = {**(self._told or {}), "decimal": "comma"} if has_comma else None
 
     def compare_supplies(self, rows: Sequence[Cells]) -> None:
         """Learn from the first rows under which supplies a currency sign is out of place."""

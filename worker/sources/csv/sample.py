@@ -19,7 +19,7 @@ from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear, has
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.ids import ask_of_id
 from worker.sources.csv.names import CURRENCY_SIGN, STABLECOINS, is_dollars
-from worker.sources.csv.numbers import can_be_number, is_unknown, unknown_words
+from worker.sources.csv.numbers import can_be_number
 from worker.sources.csv.pairs import are_pairs, read_pair
 from worker.sources.csv.suggestions import (
     may_have_price,
@@ -118,8 +118,7 @@ def _price(header: str | None, first: FirstRows) -> list[Question]:
     """Ask for another column where no cell of the price's can be read."""
     if header is None:
         return []
-    unknown = unknown_words(first.declared.get("unknown", ()))
-    cells = [cell for cell in first.cells(header) if not is_unknown(cell, unknown)]
+    cells = first.known_cells(header)
     if not cells or any(can_be_number(cell) for cell in cells):
         return []
     if (sign := CURRENCY_SIGN.search(cells[0])) and sign[0] != "$":

@@ -21,7 +21,7 @@ from worker.sources.csv.names import (
     plain,
 )
 from worker.sources.csv.naming import find_naming
-from worker.sources.csv.numbers import can_be_number, is_unknown, unknown_words
+from worker.sources.csv.numbers import can_be_number
 from worker.sources.csv.times import Clock, has_lost_digits, is_day_or_month_first
 
 _TIME_WORDS = frozenset({"time", "timestamp", "date", "datetime", "epoch", "unix", "ts", "at"})
@@ -112,7 +112,7 @@ def suggest_naming(question: Question, first: FirstRows) -> Question:
     """Where no header is known to name the coin, name the columns that may."""
     if question.table != "values" or question.key not in {"symbol", "name"}:
         return question
-    may = find_naming(first.unread(), set(), first.rows)
+    may = find_naming(first)
     if not may:
         return question
     cell = first.cells(may[0])[0]
@@ -180,7 +180,6 @@ def _price_columns(
 def _can_be_price(header: str, words: set[str], first: FirstRows) -> bool:
     if is_known(header) or words & _NOT_PRICE_WORDS or _NOT_PRICE.search(header):
         return False
-    unknown = unknown_words(first.declared.get("unknown", ()))
-    cells = [cell for cell in first.cells(header) if not is_unknown(cell, unknown)]
+    cells = first.known_cells(header)
     numbers = [cell for cell in cells if can_be_number(cell)]
     return bool(numbers) and 2 * len(numbers) > len(cells) and not _are_times(header, cells)
