@@ -148,11 +148,7 @@ FROM fresh AS f JOIN newest AS n USING (external_id) WHERE NOT f.is_returned
 
 -- name: revise_observations
 UPDATE observations AS o
-SET superseded_at = CASE WHEN o.payload_hash = f.payload_hash THEN NULL ELSE now() END,
-    superseded_before = CASE WHEN o.payload_hash = f.payload_hash
-        THEN coalesce(o.superseded_before, '{{}}')
-             + tstzmultirange(tstzrange(o.superseded_at, greatest(o.superseded_at, now())))
-        ELSE o.superseded_before END
+SET {observations_received}
 FROM fresh AS f JOIN newest AS n USING (external_id)
 WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
   AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)

@@ -30,11 +30,7 @@ WITH received AS MATERIALIZED (
   WHERE k.run_id IS NULL OR f.is_last AND NOT k.prevails
 ), revised AS (
   UPDATE {raw} AS r
-  SET superseded_at = CASE WHEN r.payload_hash = w.payload_hash THEN NULL ELSE now() END,
-      superseded_before = CASE WHEN r.payload_hash = w.payload_hash
-          THEN coalesce(r.superseded_before, '{{}}')
-               + tstzmultirange(tstzrange(r.superseded_at, greatest(r.superseded_at, now())))
-          ELSE r.superseded_before END
+  SET {raw_received}
   FROM written AS w
   WHERE w.is_last AND w.is_instant_known
     AND r.observed_at = w.observed_at AND r.external_id = w.external_id

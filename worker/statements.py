@@ -79,6 +79,8 @@ def shared_parts() -> dict[str, str]:
         "set_unified": ", ".join(f"{column} = u.{column}" for column in unified),
         "o_is_pruned": OBSERVATION_IS_PRUNED,
         "delisted_since": DELISTED_SINCE,
+        "raw_received": _received("r", "w"),
+        "observations_received": _received("o", "f"),
         "a_columns": _columns("a", VALUES),
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
         "a_unified": _columns("a", unified),
@@ -86,6 +88,19 @@ def shared_parts() -> dict[str, str]:
         "unified_of_all": unified_of("listings AS l"),
         "unified_of_touched": unified_of(LISTINGS_OF_TOUCHED),
     }
+
+
+def _received(old: str, new: str) -> str:
+    """Write what an UPDATE sets of the records of an instant of which another was received.
+
+    The one that was received prevails, also where it was there before; see `superseded_before`.
+    """
+    is_received = f"{old}.payload_hash = {new}.payload_hash"
+    away = f"tstzrange({old}.superseded_at, greatest({old}.superseded_at, now()))"
+    return f"""superseded_at = CASE WHEN {is_received} THEN NULL ELSE now() END,
+      superseded_before = CASE
+        WHEN {is_received} THEN coalesce({old}.superseded_before, '{{}}') + tstzmultirange({away})
+        ELSE {old}.superseded_before END"""
 
 
 def _columns(table: str, names: Sequence[str]) -> str:
