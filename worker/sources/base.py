@@ -292,9 +292,9 @@ def observation_of(loaded: Mapping[str, Any]) -> Observation:
     Raises:
         marshmallow.ValidationError: no value is left beside those that were not readable.
     """
-    unreadable = {name: said.why for name, said in loaded.items() if type(said) is Unreadable}
-    if not unreadable:
+    if Unreadable not in map(type, loaded.values()):
         return Observation(**loaded)
+    unreadable = {name: said.why for name, said in loaded.items() if isinstance(said, Unreadable)}
     values = {**loaded, **dict.fromkeys(unreadable)}
     if all(values.get(name) is None for name in VALUES):
         raise ValidationError({name: [why] for name, why in unreadable.items()})
