@@ -238,5 +238,5 @@ def _with_distance(
     """Add how much older a value is than what was last observed of its asset."""
     if said is None or newest_at is None:
         return said
-    age = max(newest_at - said["observed_at"], timedelta(0))
-    return {**said, "behind_seconds": Decimal(age // timedelta(microseconds=1)) / 10**6}
+    behind = max(newest_at - said["observed_at"], timedelta(0))
+    return {**said, "behind_seconds": Decimal(behind // timedelta(microseconds=1)) / 10**6}

@@ -8,7 +8,7 @@ from hypothesis import settings
 
 
 def sparse(cases: Iterable[Any], every: int) -> list[Any]:
-    """Parametrize with all cases, of which each but every so many-th, from the first, is slow.
+    """Parametrize with all cases: the first of each `every` is in `make test`, the others are slow.
 
     A tuple has the values of several parameters.
     """
@@ -23,7 +23,7 @@ def _values(case: Any) -> tuple[Any, ...]:
 
 
 def some_of(cases: Iterable[Any], every: int) -> list[Any]:
-    """Choose every so many-th case, or all under the profiles of `make test-slow`.
+    """Choose the first of each `every` cases, or all under the profiles of `make test-slow`.
 
     For a test that goes through them by itself; it is marked `property`.
     """
