@@ -13,6 +13,9 @@ from sqlalchemy.exc import ProgrammingError
 from shared.db import reachable, writer_engine
 from shared.errors import ConfigurationError, SchemaVersionError
 from shared.tables import READER_ROLE, SCHEMA_REVISION
+from worker.identity.apply import decide_anew
+from worker.identity.pairs import is_unfounded
+from worker.locks import lock_identity
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -39,8 +42,20 @@ def alembic_config() -> Config:
 
 
 def upgrade(url: URL, revision: str = "head") -> None:
-    """Migrate up to the revision. Safe to repeat, and to start twice at once."""
-    _run(command.upgrade, url, revision)
+    """Migrate up to the revision. Safe to repeat, and to start twice at once.
+
+    At the newest one identity decides for all listings where no pair of them was compared yet.
+    """
+    _run(_upgrade, url, revision)
+
+
+def _upgrade(config: Config, revision: str) -> None:
+    command.upgrade(config, revision)
+    conn: Connection = config.attributes["connection"]
+    if revision == "head" and is_unfounded(conn):
+        conn.execute(SET_WAIT)  # a batch may hold the lock until it is committed
+        lock_identity(conn)
+        decide_anew(conn, [])
 
 
 def require_schema(url: URL) -> str:

@@ -1,6 +1,6 @@
 """The pairs of listings that identity compared, and what their prices said over time.
 
-Empty at first: the next batch compares every pair from its observations.
+Empty at first: `worker migrate` compares every pair from its observations afterwards.
 """
 
 import sqlalchemy as sa

@@ -14,7 +14,6 @@ from shared.partitions import periods_of
 from shared.tables import RAW
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from worker.identity import decide
 from worker.partitions import create_partitions
 from worker.verify import Report, verify
 
@@ -68,13 +67,6 @@ def engine_on(url: URL) -> Iterator[Engine]:
     engine = create_engine(url, poolclass=NullPool)
     yield engine
     engine.dispose()
-
-
-def compare_pairs(engine: Engine) -> None:
-    """Compare the pairs that a migration leaves out, as the first batch after it does."""
-    with engine.begin() as conn:
-        decide.create_touched_keys(conn)
-        decide.resolve(conn, None)
 
 
 def empty(engine: Engine) -> None:
