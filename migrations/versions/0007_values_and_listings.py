@@ -26,6 +26,10 @@ VALUE_TIMES = {
     "max_supply": "max_supply_observed_at",
 }
 
+ORIGINS = tuple(f"{value}_listing_id" for value in VALUE_TIMES)
+
+SPREAD = ("price_spread_percent", "divergent")
+
 COLUMNS_BEFORE = (
     *("slug", "symbol", "name", *VALUE_TIMES),
     *("observed_at", "source_count", "sources", "price_spread_percent"),
@@ -73,34 +77,61 @@ END
 $$
 """
 
-# In which order the records of one instant came is not known: the greatest hash, which prevailed
-# until this migration, still does, so that no listing changes.
-SUPERSEDE_OBSERVATIONS = """
-UPDATE observations AS o SET superseded_at = greatest(o.ingested_at, n.ingested_at)
-FROM (
-  SELECT DISTINCT ON (listing_id, observed_at) listing_id, observed_at, payload_hash, ingested_at
+# Every observation is read here, and none is locked against readers yet. Writers wait: what they
+# add would be missed. In which order the records of one instant came is not known: the greatest
+# hash, which prevailed until this migration, still does, so that no listing changes.
+FIND_SUPERSEDED = """
+LOCK TABLE raw_coinpaprika, raw_coingecko, raw_csv, observations IN SHARE MODE;
+SET LOCAL enable_partitionwise_aggregate = on;
+CREATE TEMPORARY TABLE superseded ON COMMIT DROP AS
+SELECT * FROM (
+  SELECT o.listing_id, o.observed_at, o.payload_hash, row_number() OVER of_instant AS place,
+         greatest(o.ingested_at, first_value(o.ingested_at) OVER of_instant) AS superseded_at
   FROM (
-    SELECT *, count(*) OVER (PARTITION BY listing_id, observed_at) AS size FROM observations
-  ) AS counted
-  WHERE size > 1 ORDER BY listing_id, observed_at, payload_hash DESC
-) AS n
-WHERE o.listing_id = n.listing_id AND o.observed_at = n.observed_at
-  AND o.payload_hash <> n.payload_hash
+    SELECT listing_id, observed_at FROM observations
+    GROUP BY listing_id, observed_at HAVING count(*) > 1
+  ) AS doubled
+  JOIN observations AS o USING (listing_id, observed_at)
+  WINDOW of_instant AS (PARTITION BY o.listing_id, o.observed_at ORDER BY o.payload_hash DESC)
+) AS placed
+WHERE place > 1;
+ANALYZE superseded
+"""
+
+SUPERSEDE_OBSERVATIONS = """
+UPDATE observations AS o SET superseded_at = s.superseded_at
+FROM superseded AS s
+WHERE o.listing_id = s.listing_id AND o.observed_at = s.observed_at
+  AND o.payload_hash = s.payload_hash
 """
 
 SUPERSEDE_RAW = """
-UPDATE {raw} AS r SET superseded_at = o.superseded_at
-FROM observations AS o JOIN listings AS l ON l.id = o.listing_id
-WHERE o.superseded_at IS NOT NULL AND l.source = '{source}' AND r.external_id = l.external_id
-  AND r.observed_at = o.observed_at AND r.payload_hash = o.payload_hash
+UPDATE {raw} AS r SET superseded_at = s.superseded_at
+FROM superseded AS s JOIN listings AS l ON l.id = s.listing_id
+WHERE l.source = '{source}' AND r.external_id = l.external_id
+  AND r.observed_at = s.observed_at AND r.payload_hash = s.payload_hash
 """
 
-# Values follow a stricter rule since: `0007_unified.sql` is what it is at this revision. An asset
-# that reads otherwise gets a new version, so that readers notice; the others keep theirs.
+# As it was before this revision: of one instant the greatest hash counts. What the coin is called
+# may be of the other record; `worker reprocess` reads that anew.
+RESTORE_LISTINGS = """
+LOCK TABLE listings, assets IN SHARE ROW EXCLUSIVE MODE;
+UPDATE listings AS l
+SET payload_hash = o.payload_hash, run_id = o.run_id, {set_values}, updated_at = now()
+FROM (
+  SELECT DISTINCT ON (o.listing_id) o.*
+  FROM listings AS l JOIN observations AS o ON o.listing_id = l.id AND o.observed_at = l.observed_at
+  ORDER BY o.listing_id, o.payload_hash DESC
+) AS o
+WHERE o.listing_id = l.id AND o.payload_hash > l.payload_hash
+"""
+
+# Values follow a stricter rule since: `0007_unified.sql` is what it is at this revision, and
+# `0006_unified.sql` what it was. An asset that reads otherwise gets a new version, so that readers
+# notice; the others keep theirs.
 UNIFY = """
 UPDATE assets AS a
-SET {set_columns}, active = u.active, delisted_at = u.delisted_at,
-    price_spread_percent = u.price_spread_percent, divergent = u.divergent,
+SET {set_columns},
     version = CASE WHEN ({a_values}) IS DISTINCT FROM ({u_values})
                    THEN nextval('asset_version') ELSE a.version END,
     updated_at = CASE WHEN ({a_values}) IS DISTINCT FROM ({u_values})
@@ -112,6 +143,7 @@ FROM ({unified}) AS u WHERE u.asset_id = a.id
 def upgrade() -> None:
     # Every observation is read, which takes as long as there are rows.
     op.execute("SET LOCAL statement_timeout = 0")
+    op.execute(FIND_SUPERSEDED)
     for table in RECEIVED:
         op.add_column(table, _time("superseded_at", nullable=True))
         op.add_column(table, sa.Column("superseded_before", TSTZMULTIRANGE()))
@@ -132,7 +164,8 @@ def upgrade() -> None:
         op.add_column(table, _time("delisted_at", nullable=True))
     op.alter_column("asset_history", "active", server_default=None)
     _record(COLUMNS)
-    _unify()
+    columns = (*VALUE_TIMES, *ORIGINS, *VALUE_TIMES.values(), "active", "delisted_at", *SPREAD)
+    _unify("0007_unified.sql", columns, (*VALUE_TIMES, *SPREAD))
 
 
 def _create_tables() -> None:
@@ -187,24 +220,24 @@ def _record(columns: tuple[str, ...]) -> None:
     op.execute(HISTORY_RECORDER.format(**names))
 
 
-def _unify() -> None:
-    unified = Path(__file__).with_name("0007_unified.sql").read_text(encoding="utf-8")
-    columns = [
-        column for value, at in VALUE_TIMES.items() for column in (value, f"{value}_listing_id", at)
-    ]
-    compared = [*VALUE_TIMES, "price_spread_percent", "divergent"]
+def _unify(file: str, columns: tuple[str, ...], compared: tuple[str, ...]) -> None:
+    """Set these columns of all assets by a rule; `compared` are those that a reader sees."""
     op.execute(
         UNIFY.format(
             set_columns=", ".join(f"{column} = u.{column}" for column in columns),
             a_values=", ".join(f"a.{column}" for column in compared),
             u_values=", ".join(f"u.{column}" for column in compared),
-            unified=unified,
+            unified=Path(__file__).with_name(file).read_text(encoding="utf-8"),
         )
     )
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL statement_timeout = 0")
+    set_values = ", ".join(f"{value} = o.{value}" for value in VALUE_TIMES)
+    op.execute(RESTORE_LISTINGS.format(set_values=set_values))
+    read = ("symbol", "name", *VALUE_TIMES, "observed_at", "source_count", "sources", *SPREAD)
+    _unify("0006_unified.sql", (*read, *ORIGINS), read)
     _record(COLUMNS_BEFORE)
     for table in ("assets", "asset_history"):
         for column in (*VALUE_TIMES.values(), "active", "delisted_at"):

@@ -2,42 +2,48 @@
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 
 from shared.tables import RAW, assets, observations
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
+from worker.identity.recording import Signed
+from worker.identity.retirements import retire
 from worker.migrate import downgrade, upgrade
 from worker.verify import verify
 
 NOON = "2026-01-02T12:00:00.000Z"
 STALE = "2026-01-02T10:59:59.000Z"
 
+SHOWN = text("""
+SELECT a.slug, a.price_usd, a.market_cap_usd, l.payload_hash
+FROM assets AS a JOIN listings AS l ON l.asset_id = a.id ORDER BY l.source DESC
+""")
+GREATEST_HASH = text("SELECT payload_hash FROM raw_coingecko ORDER BY payload_hash DESC LIMIT 1")
+
 
 def gecko(price: object, **fields: object) -> bytes:
     return market("bitcoin", "btc", "Bitcoin", price, **fields)
 
 
-def greatest_hash_last(engine: Engine, *records: bytes) -> None:
-    """Load records of one instant so that the one of the greatest hash counts, as it did before."""
-    load(engine, COINGECKO, *records)
+def receive(engine: Engine, one: bytes, other: bytes, *, greatest_last: bool) -> None:
+    """Load two records of one instant; the one of the greatest hash counted before the revision."""
+    load(engine, COINGECKO, one, other)
     raw = RAW["coingecko"].c
     with engine.connect() as conn:
         greatest = conn.scalar(select(raw.payload_hash).order_by(raw.payload_hash.desc()))
         last = conn.scalar(select(raw.payload_hash).where(raw.superseded_at.is_(None)))
-    if greatest != last:
-        load(engine, COINGECKO, records[0])
+    if (greatest == last) != greatest_last:
+        load(engine, COINGECKO, one)
 
 
 @pytest.fixture
 def before(engine: Engine, database_url: URL) -> Engine:
     """A database of the revision before, where a stale price stands beside newer records."""
-    greatest_hash_last(engine, gecko("null"), gecko("null", market_cap=7))
+    receive(engine, gecko("null"), gecko("null", market_cap=7), greatest_last=True)
     load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 5, STALE))
     load(engine, CSV, row("old", "OLD", "Old Coin"))
     downgrade(database_url, "0006")
-    with engine.begin() as conn:
-        conn.execute(update(assets).where(assets.c.slug == "bitcoin").values(price_usd=5))
     return engine
 
 
@@ -73,3 +79,21 @@ def test_the_migration_can_be_taken_back_and_repeated(before: Engine, database_u
 
     report = verify(before, [COINGECKO, COINPAPRIKA, CSV])
     assert (report.findings, report.fingerprint) == ((), fingerprint)
+
+
+def test_taken_back_it_leaves_the_values_of_the_revision_before(engine: Engine, database_url: URL):
+    receive(engine, gecko("null", market_cap=7), gecko("null", market_cap=8), greatest_last=False)
+    load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 5, STALE))
+    load(engine, CSV, row("old", "OLD", "Old Coin"))
+    with engine.begin() as conn:
+        retire(conn, [("csv", "old")], Signed("ann", "the file is of 2021"))
+        before = conn.scalar(select(assets.c.market_cap_usd).where(assets.c.slug == "bitcoin"))
+
+    downgrade(database_url, "0006")
+
+    with engine.connect() as conn:
+        found = {row.slug: row for row in conn.execute(SHOWN)}
+        greatest = conn.scalar(GREATEST_HASH)
+    assert (found["bitcoin"].price_usd, found["old-coin"].price_usd) == (5, 1)
+    assert {found["bitcoin"].market_cap_usd, before} == {7, 8}
+    assert found["bitcoin"].payload_hash == greatest
