@@ -37,6 +37,9 @@ DRIFT = "drift"
 WEIGHED = (*REASONS, DRIFT)
 """The reasons of runs that came to their end, and were weighed; any other one broke off."""
 
+CUT_OFF = ("interrupted", "stopped", "injected_failure")
+"""The reasons of runs that were cut off wherever they were; the next run goes on with them."""
+
 REJECT_STATES = ("open", "resolved", "dismissed")
 """What a refused record can be: refused still, passed after all, or closed by a person."""
 

@@ -1,10 +1,10 @@
 -- name: find_differing
--- Records of one run that are of one listing and instant, and do not say the same. With the span of
--- what the run observed, Postgres reads no other partition.
+-- Records of some runs that are of one listing and instant, and do not say the same. With the span of
+-- what the runs observed, Postgres reads no other partition.
 WITH differing AS MATERIALIZED (
   SELECT listing_id, observed_at, count(*) AS records
   FROM observations
-  WHERE run_id = :run_id
+  WHERE run_id = ANY(CAST(:run_ids AS integer[]))
     AND observed_at >= CAST(:start AS timestamptz) AND observed_at < CAST(:end AS timestamptz)
   GROUP BY listing_id, observed_at HAVING count(DISTINCT ROW({values})) > 1
 )

@@ -1,5 +1,6 @@
 """What a source's earlier runs gave: beside it a run is judged (`outcome`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,7 @@ from sqlalchemy import (
 )
 
 from shared.expectations import EXPECTATIONS
-from shared.runs import IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
+from shared.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.tables import checkpoints, rejects, runs
 from worker.outcome import RECENT_RUNS, Normal
 from worker.runs import Checkpoint, is_weighed
@@ -32,6 +33,15 @@ def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
     sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
     stmt = select(*sums).where(*own, runs.c.id > func.coalesce(last, 0), runs.c.id < run_id)
     return Counts(*map(int, conn.execute(stmt.where(_is_since_cleared(source))).one()))
+
+
+def read_cut_off(conn: Connection, source: str, command: str, run_id: int) -> Mapping[int, int]:
+    """Count what was new in each of the runs just before this one that were cut off."""
+    own = (runs.c.source == source, runs.c.command == command, runs.c.id < run_id)
+    ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
+    last = select(func.max(runs.c.id)).where(*own, ended).scalar_subquery()
+    stmt = select(runs.c.id, runs.c.records_new).where(*own, runs.c.id > func.coalesce(last, 0))
+    return {row.id: row.records_new for row in conn.execute(stmt)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,10 +357,8 @@ class _Run:
             common_reason=self.cut.readings.common_reason(),
         )
         with conn.begin():
-            if not source.is_snapshot and counts.new:
-                found = replace(
-                    found, differing=find_differing(conn, self.run_id, self.cut.periods)
-                )
+            if not source.is_snapshot:
+                found = replace(found, differing=self._find_differing(conn))
             if self.is_import:
                 return weigh_import(source.name, source.expects, found)
             if checkpoint.cursor is not None:
@@ -381,6 +379,19 @@ class _Run:
             share = source.expects.min_new_share
             usual = normal.read_normal(conn, source.name, checkpoint, share)
         return weigh(source.name, source.expects, found, usual)
+
+    def _find_differing(self, conn: Connection) -> str | None:
+        """Say which records contradict each other, of this run and of those cut off before it.
+
+        An import begins anew: one that did not receive again all that they stored is of other
+        files, or of corrected ones.
+        """
+        cut_off = normal.read_cut_off(conn, self.source.name, self.command, self.run_id)
+        if self.is_import and self.counts.unchanged < sum(cut_off.values()):
+            cut_off = {}
+        if cut_off:
+            return find_differing(conn, [self.run_id, *cut_off])
+        return find_differing(conn, [self.run_id], self.cut.periods) if self.counts.new else None
 
     def _load(self, conn: Connection, batch: Batch, read: int) -> Counts:
         """Load one batch, unless it is to fail on purpose."""

@@ -188,3 +188,44 @@ def test_the_database_cut_off_in_the_middle_of_a_statement_fails_the_run_and_say
         assert "Traceback" not in err
         assert run_worker("run --once", env, tmp_path).returncode == 0
     assert_same(engine, unbroken)
+
+
+SHEET = ["id,symbol,name,price_usd,last_updated"]
+SHEET += [f"coin-{n},C{n},Coin {n},1.5,2026-01-02T12:00:00Z" for n in range(40)]
+
+
+@pytest.mark.parametrize("arguments", ["import csv prices.csv", "run --once --source csv"])
+def test_rows_that_differ_are_found_on_both_sides_of_a_kill(
+    engine: Engine, database_url: URL, tmp_path: Path, arguments: str
+):
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([*SHEET, SHEET[1].replace("1.5", "99"), ""]))
+    env = environ(database_url, BATCH_SIZE=10, CSV_PATH=path)
+    killed = run_worker(arguments, {**env, "FAULT": "after_commit:2"}, tmp_path)
+    assert killed.returncode == -signal.SIGKILL
+
+    ran = run_worker(arguments, env, tmp_path)
+
+    assert ran.returncode == 1
+    assert "run 2 partial (differing_rows: csv: 2 records differ from another one of" in ran.stdout
+    assert "as of 'coin-0' at 2026-01-02 12:00:00Z" in ran.stdout
+    assert verify(engine).findings == ()
+
+
+def test_a_row_that_was_corrected_after_a_kill_is_no_contradiction(
+    engine: Engine, database_url: URL, tmp_path: Path
+):
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([*SHEET, ""]))
+    env = environ(database_url, BATCH_SIZE=10)
+    run_worker("import csv prices.csv", {**env, "FAULT": "after_commit:2"}, tmp_path)
+    path.write_text("\n".join([SHEET[0], SHEET[1].replace("1.5", "99"), *SHEET[2:], ""]))
+
+    ran = run_worker("import csv prices.csv", env, tmp_path)
+
+    assert ran.returncode == 0, ran.stderr
+    with engine.connect() as conn:
+        assert list(conn.scalars(select(runs.c.outcome).order_by(runs.c.id))) == [
+            "failed",
+            "succeeded",
+        ]
