@@ -17,6 +17,8 @@ from marshmallow import (
     pre_load,
     validate,
 )
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -182,6 +184,12 @@ class DatabaseUrl(fields.Field[URL]):
             raise ValidationError(expected) from exc
         if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
             raise ValidationError(f"{expected}, not {url.drivername!r}")
+        try:
+            make_dsn(**dict.fromkeys(url.query, ""))
+        except ProgrammingError as exc:  # quotes the option, which can be a part of a password
+            raise ValidationError(
+                f"{expected}; what follows its '?' is no option of libpq, such as sslmode=require"
+            ) from exc
         return url.set(drivername="postgresql+psycopg2")
 
 

@@ -36,6 +36,7 @@ def test_a_database_url_is_taken_as_people_write_it(scheme):
     [
         ("DATABASE_URL", "mysql://me:secret@db/market", "expected postgresql://"),
         ("DATABASE_URL", "secret", "expected postgresql://"),
+        ("DATABASE_URL", "postgresql://me:pw@db/market?secret=1", "no option of libpq"),
         ("SOURCES", "coingecko,kraken", "expected some of csv,coinpaprika,coingecko"),
         ("BATCH_SIZE", "0", "BATCH_SIZE: "),
         ("BATCH_SIZE", "many", "BATCH_SIZE: "),
