@@ -112,7 +112,7 @@ class Http:
                     limits.first_pause, limits.longest_own_pause, failures.said or str(exc)
                 )
             raise RetryableError(
-                f"{exc} ({made} attempts){failures.advice(exc, pause)}",
+                f"{exc} (the last of {made} attempts){failures.advice(exc, pause)}",
                 code=exc.code,
                 retry_after=exc.retry_after,
             ) from exc

@@ -124,7 +124,7 @@ def test_all_attempts_of_one_request_share_one_time(upstream, stop, markets):
 
     with (
         http(stop, answer=0.3, request=0.7, attempts=100) as asks,
-        pytest.raises(RetryableError, match=r"\([2-4] attempts\)"),
+        pytest.raises(RetryableError, match=r"\(the last of [2-4] attempts\)"),
     ):
         asks(markets)
 

@@ -90,7 +90,9 @@ def test_a_rate_limit_inside_a_200_is_one(upstream, http, markets):
 def test_what_does_not_heal_within_the_attempts_is_raised_with_its_code(upstream, http, markets):
     upstream.always(says.status(503, {"error": "maintenance"}))
 
-    with pytest.raises(RetryableError, match=r"HTTP 503: 'maintenance' \(5 attempts\)") as no:
+    with pytest.raises(
+        RetryableError, match=r"HTTP 503: 'maintenance' \(the last of 5 attempts\)"
+    ) as no:
         http(markets)
 
     assert no.value.code == "http_503"
@@ -155,7 +157,7 @@ def test_a_host_that_does_not_answer_is_unreachable(http):
     assert no.value.code == "unreachable"
     assert str(no.value) == (
         f"GET {url}: host '127.0.0.1' cannot be reached (Connection refused); check the network"
-        " and COINGECKO_BASE_URL (5 attempts)"
+        " and COINGECKO_BASE_URL (the last of 5 attempts)"
     )
 
 
@@ -167,7 +169,7 @@ def test_a_silent_source_times_out(upstream, stop, clock, markets):
         Http(
             "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
         ) as http,
-        pytest.raises(RetryableError, match=r"timed out \(2 attempts\)") as no,
+        pytest.raises(RetryableError, match=r"timed out \(the last of 2 attempts\)") as no,
     ):
         http(markets)
 
