@@ -193,6 +193,10 @@ class DatabaseUrl(fields.Field[URL]):
         return url.set(drivername="postgresql+psycopg2")
 
 
+def _one_of(*choices: str) -> validate.OneOf:
+    return validate.OneOf(choices, error="{input!r} is not one of {choices}")
+
+
 class _Environment(Schema):
     """The variables of the README's table, by their names in the environment."""
 
@@ -216,7 +220,7 @@ class _Environment(Schema):
     )
     coingecko_api_key = fields.String(data_key="COINGECKO_API_KEY", load_default=None)
     coingecko_plan = fields.String(
-        data_key="COINGECKO_PLAN", load_default=None, validate=validate.OneOf(["demo", "pro"])
+        data_key="COINGECKO_PLAN", load_default=None, validate=_one_of("demo", "pro")
     )
     coingecko_requests_per_minute = fields.Integer(
         data_key="COINGECKO_REQUESTS_PER_MINUTE", load_default=5, validate=validate.Range(1)
@@ -244,15 +248,15 @@ class _Environment(Schema):
     )
     fault = fields.Method(data_key="FAULT", deserialize="read_fault", load_default=None)
     environment = fields.String(
-        data_key="ENVIRONMENT", load_default=None, validate=validate.OneOf(ENVIRONMENTS)
+        data_key="ENVIRONMENT", load_default=None, validate=_one_of(*ENVIRONMENTS)
     )
     log_level = fields.String(
         data_key="LOG_LEVEL",
         load_default="INFO",
-        validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]),
+        validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     )
     log_format = fields.String(
-        data_key="LOG_FORMAT", load_default=None, validate=validate.OneOf(["json", "console"])
+        data_key="LOG_FORMAT", load_default=None, validate=_one_of("json", "console")
     )
     api_host = fields.String(data_key="API_HOST", load_default="127.0.0.1")
     api_port = fields.Integer(

@@ -39,7 +39,8 @@ def main(ctx: click.Context) -> None:
     """Load crypto market data from CoinPaprika, CoinGecko and CSV files into Postgres.
 
     Configured by the environment (see the README). While DATABASE_URL is not set, an embedded
-    PostgreSQL below .local/ is used, and started where it does not run yet.
+    PostgreSQL below .local/ is used, and started where it does not run yet. LOG_LEVEL is DEBUG,
+    INFO, WARNING or ERROR.
     """
     ctx.obj = settings = Settings.from_env(os.environ, Path(".env"))
     configure_logs(settings.log_level, settings.log_format)
