@@ -59,6 +59,40 @@ def row(day: int, price: str, symbol: str = "BTC") -> str:
     return f"{symbol};Bitcoin;2024-05-{day:02}T00:00:00Z;{price}"
 
 
+def test_a_comma_that_is_proven_after_whole_numbers_has_the_file_read_again(folder: Folder):
+    folder.append(HEADER, row(1, "46"), row(2, "47"))
+    assert folder.run().ending.outcome == "succeeded"
+
+    folder.append(row(3, "46.423,5"))
+
+    assert folder.run().counts.fetched == 3
+    assert folder.prices() == ["46", "47", "46423.5"]
+    folder.sound()
+
+
+@pytest.mark.parametrize(
+    ("added", "why"),
+    [
+        ("03/30/2024", "'date' has '29/03/2024' and '03/30/2024'"),
+        ("2024-03-30", "'day-first' was proven and read so far"),
+    ],
+)
+def test_an_order_of_dates_that_added_rows_contradict_must_be_declared(
+    folder: Folder, added: str, why: str
+):
+    def dated(date: str) -> str:
+        return row(1, "46.5").replace("2024-05-01T00:00:00Z", date)
+
+    folder.append(HEADER, dated("03/04/2024"), dated("29/03/2024"))
+    assert folder.run().ending.outcome == "succeeded"
+
+    folder.append(dated(added))
+
+    result = folder.run()
+    assert (result.ending.reason, result.counts.fetched) == ("undeclared", 0)
+    assert why in str(result.ending.error)
+
+
 def test_a_decimal_comma_that_is_proven_later_holds_for_the_rows_before_it(folder: Folder):
     folder.append(HEADER, row(1, "46.123"), row(2, "46.200"))
     assert folder.run().ending.reason == "undeclared"

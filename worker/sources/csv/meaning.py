@@ -23,8 +23,9 @@ def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Ques
     if "decimal" in before and "decimal" not in now:
         why = '"comma" or "point": a comma was proven, and rows added since prove a point'
         questions.append(Question(None, "decimal", "", why))
-    if before.get("date_format", now.get("date_format")) != now.get("date_format"):
-        why = '"day-first" or "month-first": with the rows added since, both are proven, or another'
+    order = before.get("date_format")
+    if order is not None and order != now.get("date_format"):
+        why = f"{order!r} was proven and read so far; with the rows added since it is not"
         questions.append(Question(None, "date_format", "", why))
     if before.get("pair_symbols") != now.get("pair_symbols"):
         were, are = ("are not", "all are") if "pair_symbols" in now else ("all were", "are not")
