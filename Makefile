@@ -24,6 +24,9 @@ down: ## Stop the containers; their data stays
 logs: ## Follow what the containers say
 	@docker compose logs --follow --tail=100
 
+# The many processes of the tests read compiled files, whatever the caller's environment says.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
 	@.venv/bin/python -m pytest $(or $(T),$(PARALLEL))
 

@@ -1,5 +1,6 @@
 """What all tests share: one embedded PostgreSQL and one database a process, markers by folder."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -47,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in FOLDERS_WITH_A_MARKER:
             item.add_marker(folder)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector not look through what was imported again and again."""
+    gc.freeze()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.fakes.api import add_asset
+from tests.fakes.cases import sparse
 from tests.fakes.gunicorn import GIVE_UP, serving, until
 
 WAITING = text(
@@ -36,7 +37,7 @@ def ask(gunicorn, path="/data"):
     return client
 
 
-@pytest.mark.parametrize("leaves", ["closes", "resets", "ends its sending"])
+@pytest.mark.parametrize("leaves", sparse(["closes", "resets", "ends its sending"], 3))
 def test_the_query_of_a_client_that_leaves_is_cancelled(engine, gunicorn, waiting, leaves):
     with engine.begin() as conn:
         add_asset(conn, "bitcoin")

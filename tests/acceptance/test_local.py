@@ -179,11 +179,15 @@ def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_
     assert [asset["symbol"] for asset in second.get("/data?symbol=BTC")["data"]] == ["BTC"]
 
 
-def test_ctrl_c_stops_everything_in_order_however_often_it_is_pressed(
+def test_a_second_start_is_refused_and_ctrl_c_stops_the_first_in_order_however_often_it_is_pressed(
     start: "Starter", project: Path
 ):
     started = start()
     started.until("Ctrl-C stops all of it")
+
+    second = start(API_PORT=str(started.port + 1))
+    assert second.end() == 2
+    assert f"in this folder already, as process {started.process.pid}" in second.said
 
     os.write(started.terminal, b"\x03")  # each press makes the terminal forget unread output
     started.until("stopping the worker after the batch in flight, the API, and the database")
@@ -229,9 +233,10 @@ def test_killed_it_takes_its_children_along_and_the_next_start_works(
     ("words", "name"),
     [
         pytest.param("worker\0run", "worker", id="worker"),
-        pytest.param("gunicorn", "API", id="api", marks=pytest.mark.slow),
+        pytest.param("gunicorn", "API", id="api"),
     ],
 )
+@pytest.mark.slow  # as where the database ends by itself
 def test_a_part_that_ends_by_itself_ends_all_with_its_last_words(
     start: "Starter", project: Path, words: str, name: str
 ):
@@ -293,13 +298,3 @@ def test_the_api_alone_on_another_database_is_refused(start: "Starter"):
     assert refused.end() == 2
     assert "API_DATABASE_URL is set and DATABASE_URL is not" in refused.said
     assert "secret" not in refused.said
-
-
-def test_a_second_start_in_one_folder_is_refused_and_told_of_the_first(start: "Starter"):
-    first = start()
-    first.until("try ")
-
-    second = start(API_PORT=str(first.port + 1))
-
-    assert second.end() == 2
-    assert f"in this folder already, as process {first.process.pid}" in second.said

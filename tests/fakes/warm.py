@@ -5,6 +5,7 @@ any other. It starts in a few milliseconds instead of a second.
 """
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -24,6 +25,9 @@ _numbers = itertools.count(1)
 
 # The pattern for an URL takes longer to compile than all the rest of a short run.
 Settings.from_env({"COINGECKO_BASE_URL": "http://127.0.0.1"})
+
+# What was imported is there to stay: a forked worker need not look through it for garbage.
+gc.freeze()
 
 
 class WarmWorker:

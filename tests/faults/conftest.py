@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from shared.settings import Settings
+from tests.fakes.cases import sparse
 from tests.fakes.market import Market
 from tests.fakes.processes import environ
 from tests.fakes.scene import SIZE, Scene
@@ -15,7 +16,7 @@ from tests.fakes.upstream import Upstream
 from worker.service import Worker
 
 
-@pytest.fixture(params=["coinpaprika", "coingecko"])
+@pytest.fixture(params=sparse(["coinpaprika", "coingecko"], 2))
 def scene(request, engine: Engine, database_url: URL, reader_url: URL) -> Iterator[Scene]:
     with Upstream(assets=0) as upstream:
         upstream.market = Market(SIZE, at=datetime.now(UTC))

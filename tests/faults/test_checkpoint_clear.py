@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL
 
 from shared.settings import SOURCES
 from shared.tables import checkpoints, runs
+from tests.fakes.cases import sparse
 from tests.fakes.databases import engine_on
 from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
@@ -23,7 +24,7 @@ def clear(world: World, url: URL, source: str) -> None:
         assert conn.scalar(stmt) is None
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", sparse(SOURCES, 3))
 def test_a_checkpoint_can_be_cleared_at_any_time_and_nothing_is_written_twice(
     server, maintenance_engine, template_database, tmp_path: Path, source: str
 ):

@@ -90,7 +90,7 @@ def test_as_many_snapshots_in_a_shorter_time_delist_nothing(desk: Desk):
     desk.pass_by()
     desk.take_off()
 
-    desk.pass_by(5 * RULE.snapshots, hours=RULE.within / timedelta(hours=1) / 30)
+    desk.pass_by(2 * RULE.snapshots, hours=RULE.within / timedelta(hours=1) / 15)
     assert desk.delisted() == {}
     desk.pass_by(hours=RULE.within / timedelta(hours=1))
 

@@ -18,7 +18,7 @@ from worker.identity.looking import read_reviews
 from worker.reprocess import reprocess
 from worker.verify import verify
 
-SIZE = 150
+SIZE = 100
 
 
 @pytest.fixture

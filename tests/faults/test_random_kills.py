@@ -12,7 +12,7 @@ from worker.verify import Report
 SEEDS = [(0, 3), *(pytest.param(seed, 17, marks=pytest.mark.slow) for seed in range(4))]
 """Seeds and the kills in a round: 9 kills in `make test`, 204 in `make test-slow`."""
 
-COINS = 240
+COINS = 120
 
 STATES = 3
 """States of the market that each database is to hold, one after the other."""

@@ -9,6 +9,7 @@ from shared.records import RawRecord, Reject
 from shared.settings import CRASH_POINTS
 from shared.tables import rejects
 from tests.fakes.batches import COINGECKO, market, open_run
+from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker
 from worker import store
 from worker.store import Batch
@@ -17,7 +18,7 @@ from worker.verify import verify
 SIZE = 9
 
 
-@pytest.mark.parametrize("point", CRASH_POINTS)
+@pytest.mark.parametrize("point", sparse(CRASH_POINTS, 3))
 def test_a_retry_killed_at_a_point_of_a_batch_loses_and_doubles_nothing(
     engine: Engine, database_url: URL, tmp_path: Path, point: str
 ):

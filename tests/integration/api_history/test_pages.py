@@ -13,11 +13,12 @@ from shared.tables import assets, observations
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, api_on
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.batches import COINGECKO, load
+from tests.fakes.cases import sparse
 from tests.fakes.histories import PATH, ask, bitcoin, walk
 from tests.fakes.plans import read_by
 
 
-@pytest.mark.parametrize("interval", [None, "1h"])
+@pytest.mark.parametrize("interval", sparse([None, "1h"], 2))
 def test_a_walk_shows_what_there_was_when_it_began(engine, client, interval):
     times = [f"2026-01-02T{hour:02}:00:00Z" for hour in range(10)]
     load(engine, COINGECKO, *(bitcoin(number + 1, time) for number, time in enumerate(times)))
