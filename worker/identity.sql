@@ -149,8 +149,10 @@ FROM unnest(CAST(:listing_ids AS integer[]), CAST(:clusters AS text[]), CAST(:me
 INSERT INTO broken
 SELECT l.id, l.source, l.external_id, o.id, o.source, o.external_id,
        m.method, coalesce(t.evidence ->> 'why', 'nothing links them any more') AS why
-FROM matches AS m
-JOIN resolved AS r ON r.listing_id = m.listing_id
+FROM resolved AS r
+CROSS JOIN LATERAL (
+  SELECT * FROM matches WHERE listing_id = r.listing_id OFFSET 0  -- looked up by their key
+) AS m
 JOIN resolved AS s ON s.listing_id = m.other_listing_id
 JOIN listings AS l ON l.id = m.listing_id
 JOIN listings AS o ON o.id = m.other_listing_id

@@ -15,9 +15,14 @@ STATEMENT = """(
   FROM (
     SELECT min({in_one_line} COLLATE "C") AS label
     FROM listings AS l
-    JOIN listing_names AS k ON k.listing_id = l.id
+    CROSS JOIN LATERAL (
+      -- `OFFSET 0` has them looked up by their key, however many listings Postgres expects
+      SELECT name, symbol FROM listing_names WHERE listing_id = l.id OFFSET 0
+    ) AS k
     CROSS JOIN LATERAL (VALUES (k.name), (k.symbol)) AS said (label)
-    WHERE l.asset_id = a.id AND said.label <> ''
+    -- Nearly all are called the same: that is seen at once, before white space is looked for.
+    WHERE l.asset_id = a.id AND said.label <> '' AND said.label <> a.name
+      AND upper(said.label) <> a.symbol
       AND {compared} NOT IN ({name}, {symbol})
     GROUP BY {compared}
   ) AS labels
