@@ -74,7 +74,9 @@ LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
-ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC
+ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC;
+-- So that Postgres knows how many there are, and does not read all of one for each of the other.
+ANALYZE fresh (external_id), newest (external_id, listing_id)
 
 -- name: find_pending_ids
 -- New ids under the symbol and name of a listing that was there before this run, where they are most
@@ -85,9 +87,9 @@ FROM (
   SELECT n.external_id, count(*) OVER () AS replaced
   FROM newest AS n
   WHERE n.is_new AND EXISTS (
-    SELECT FROM listings AS l JOIN runs AS r ON r.id = :run_id
+    SELECT FROM listings AS l
     WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
-      AND l.created_at < r.started_at)
+      AND l.created_at < (SELECT started_at FROM runs WHERE id = :run_id))
 ) AS n
 JOIN runs AS r ON r.id = :run_id AND r.command = 'run'
 WHERE r.ids_replaced + n.replaced >= :fewest
@@ -234,9 +236,9 @@ FROM (
                   ORDER BY o.observed_at DESC, o.superseded_at DESC NULLS FIRST LIMIT 1
                 ), n.old_price_usd) END AS was,
            n.is_new AND EXISTS (
-             SELECT FROM listings AS l JOIN runs AS r ON r.id = :run_id
+             SELECT FROM listings AS l
              WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
-               AND l.created_at < r.started_at
+               AND l.created_at < (SELECT started_at FROM runs WHERE id = :run_id)
            ) AND NOT EXISTS (
              SELECT FROM pending_ids WHERE source = :source AND external_id = n.external_id
            ) AS is_replaced

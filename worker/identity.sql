@@ -27,7 +27,7 @@ TRUNCATE decisions
 CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer PRIMARY KEY) ON COMMIT DELETE ROWS;
 TRUNCATE block;
 CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
-  listing_id integer NOT NULL,
+  listing_id integer PRIMARY KEY,
   cluster text NOT NULL,
   method text NOT NULL,
   score numeric NOT NULL,
@@ -42,7 +42,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS thought (
   score numeric NOT NULL,
   verdict text NOT NULL,
   prices text NOT NULL,
-  evidence jsonb NOT NULL
+  evidence jsonb NOT NULL,
+  PRIMARY KEY (listing_id, other_listing_id)
 ) ON COMMIT DELETE ROWS;
 TRUNCATE thought;
 CREATE TEMPORARY TABLE IF NOT EXISTS broken (
