@@ -161,3 +161,12 @@ def test_a_proven_order_of_day_and_month_is_said_and_stored_with_each_row(tmp_pa
     stored = [each.document["declared"]["date_format"] for each in file.records()]
     assert stored == ["day-first"] * 2
     assert file.reading().settled == ["its dates are day-first, as 'date' has '29/03/2024'"]
+
+
+@pytest.mark.parametrize("impossible", ["45/02/2024", "02/30/2023", "30/02/2023"])
+def test_a_day_that_never_was_proves_no_order_of_day_and_month(tmp_path, impossible):
+    rows = ["03/04/2024,1.5", f"{impossible},1.4"]
+    file = SavedFile(tmp_path, table("date,price_usd", *rows), BITCOIN)
+
+    assert file.asked()["date_format"] == ""
+    assert "'date' has '03/04/2024'" in str(file.refusal())

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.csv.times import Clock, TimeCell
+from worker.sources.csv.times import Clock, TimeCell, find_day_orders
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,22 @@ def test_day_first_and_month_first_are_read_as_declared():
     assert Clock("month-first").read("01-05-2016") == datetime(2016, 1, 5, tzinfo=UTC)
     with pytest.raises(ValueError, match="month must be in"):
         Clock("month-first").read("29-04-2016")
+
+
+@pytest.mark.parametrize(
+    ("cell", "orders"),
+    [
+        ("29-04-2016 23:59", ["day-first"]),
+        ("29.02.2024", ["day-first"]),
+        ("04/29/2016 23:59", ["month-first"]),
+        ("03/04/2024", []),
+        *((cell, []) for cell in ("45/02/2024", "30/02/2023", "02/30/2023", "31.04.2024")),
+        *((cell, []) for cell in ("00/13/2024", "13/00/2024", "13/13/2024", "13/01/0000")),
+        ("13/01/2024 25:00", []),
+    ],
+)
+def test_only_a_date_in_one_order_alone_proves_that_order(cell, orders):
+    assert find_day_orders(["05/05/2024", cell]) == dict.fromkeys(orders, cell)
 
 
 def test_a_declared_pattern_is_the_only_form():

@@ -69,13 +69,16 @@ def is_day_or_month_first(text: str) -> bool:
 
 
 def find_day_orders(cells: Iterable[str]) -> dict[str, str]:
-    """Find the first cell that proves the day, and that proves the month, to come first."""
+    """Find the first cell that proves the day, and that proves the month, to come first.
+
+    Proof is a date in one order alone: `30/02/2023` is a date in neither.
+    """
+    clocks = {order: Clock(order) for order in _DECLARED}
     found: dict[str, str] = {}
-    for cell in cells:
-        if date_parts := _DECLARED[DAY_FIRST].fullmatch(cell.strip()):
-            first, second = int(date_parts["day"]), int(date_parts["month"])
-            if max(first, second) > len(MONTHS) >= min(first, second):
-                found.setdefault(DAY_FIRST if first > second else MONTH_FIRST, cell)
+    for cell in filter(is_day_or_month_first, cells):
+        orders = [order for order, clock in clocks.items() if clock.can_read(cell)]
+        if len(orders) == 1:
+            found.setdefault(orders[0], cell)
     return found
 
 
