@@ -73,6 +73,43 @@ def test_cells_that_prove_both_marks_prove_none(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("header", "cell"),
+    [
+        *(("Uhrzeit", cell) for cell in ("12.30", "0.30", "12,30")),
+        *(("Tag", cell) for cell in ("01.05", "1.5", "24,12")),
+        *(("rank", cell) for cell in ("1.0", "1,0")),
+        *(("version", cell) for cell in ("1.2", "0.742", "1.23456", "2024.05")),
+        ("minutes", "12.5m"),
+    ],
+)
+def test_what_may_be_no_amount_proves_nothing_in_a_column_that_is_no_value(tmp_path, header, cell):
+    content = f"date;{header};symbol;name;price_usd\n2024-05-01;{cell};BTC;Bitcoin;42.000\n"
+
+    assert SavedFile(tmp_path, content).asked() == {"decimal": ""}
+
+
+@pytest.mark.parametrize(
+    ("cell", "price"),
+    [
+        *((cell, "42.000") for cell in ("1.25%", "$12.30", "9.68M", "1,234.5", "1,234,567")),
+        *((cell, "42.000") for cell in ("2.84909E+11", "12 345.67", "9.68K*")),
+        *((cell, "42000") for cell in ("-0,34%", "9,68M", "1.234,5", "1.234.567", "2,84909E+11")),
+    ],
+)
+def test_a_clear_amount_proves_the_mark_in_whatever_column(tmp_path, cell, price):
+    content = f"date;other;symbol;name;price_usd\n2024-05-01;{cell};BTC;Bitcoin;42.000\n"
+
+    assert SavedFile(tmp_path, content).prices() == [price]
+
+
+def test_a_value_proves_the_mark_whatever_a_time_looks_like(tmp_path):
+    rows = ["2024-05-01;12.30;BTC;Bitcoin;42.000", "2024-05-02;12.30;BTC;Bitcoin;42.000,5"]
+    content = "\n".join(["date;Uhrzeit;symbol;name;price_usd", *rows]) + "\n"
+
+    assert SavedFile(tmp_path, content).prices() == ["42000", "42000.5"]
+
+
 def test_a_comma_that_comes_after_the_first_rows_refuses_its_row_alone(tmp_path):
     rows = [f"2025-05-{day:02},BTC,Bitcoin,{day},1,1" for day in range(1, 29)]
     file = SavedFile(tmp_path, exported(*rows, '2025-06-01,BTC,Bitcoin,"1,234",1,1'), DECLARED)

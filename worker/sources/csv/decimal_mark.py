@@ -4,10 +4,13 @@
 a point. `1,234` proves nothing: it is 1234 in one country and 1.234 in another. `1.234` proves
 nothing either; where commas separate the cells it has a decimal point, since files with a decimal
 comma have another delimiter as a rule. Elsewhere it is as unclear as `1,234`.
+
+`12.30` proves a point where it is a value. In another column it may be a time, a day and a month,
+or a version; there only a percentage or an amount that is clear by itself proves anything.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from worker.sources.csv.numbers import SPACES, decimal_mark_is_unclear, split_scale
@@ -35,6 +38,9 @@ def _proves(mark: str, other: str) -> re.Pattern[str]:
     )
 
 
+_GROUPED = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}(?:[.,{SPACES}][0-9]{{3}})+(?:[.,][0-9]*)?")
+_EXPONENT = re.compile(r"[+-]?[0-9.,]+[eE][+-]?[0-9]+")
+
 _PROOFS: Mapping[Mark, re.Pattern[str]] = {
     "point": _proves(r"\.", ","),
     "comma": _proves(",", r"\."),
@@ -47,16 +53,30 @@ def mark_of(cell: str) -> Mark | None:
     return next((mark for mark, proves in _PROOFS.items() if proves.fullmatch(core)), None)
 
 
-def find_proofs(rows: Iterable[Mapping[str, str]], headers: Sequence[str]) -> Mapping[Mark, Proof]:
-    """Find the first cell under the headers that proves each mark."""
+def find_proofs(
+    rows: Iterable[Mapping[str, str]], values: Collection[str], others: Collection[str]
+) -> Mapping[Mark, Proof]:
+    """Find the first cell that proves each mark: a value, or a clear amount in another column."""
     found: dict[Mark, Proof] = {}
     for row in rows:
-        for header in headers:
+        for header in (*values, *others):
             cell = row[header]
             mark = mark_of(cell) if "," in cell or "." in cell else None
-            if mark and mark not in found:
+            if mark and mark not in found and (header in values or _is_clear_amount(cell)):
                 found[mark] = Proof(mark, header, cell)
     return found
+
+
+def _is_clear_amount(cell: str) -> bool:
+    """Tell an amount or a percentage from other texts of digits, whatever its header is.
+
+    A small letter of scale may be a unit: `12.5m` may be minutes.
+    """
+    text = cell.strip()
+    core, scale = split_scale(text)
+    if text.endswith("%") or "$" in text or (scale and text != text.lower()):
+        return True
+    return bool(_GROUPED.fullmatch(core) or _EXPONENT.fullmatch(core))
 
 
 def find_unclear(

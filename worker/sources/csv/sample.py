@@ -170,8 +170,8 @@ def _decimal(
     if "decimal" in first.declared:
         return None, []
     values = [found[field] for field in VALUES if field in found]
-    texts = {header for field, header in found.items() if field not in VALUES}
-    proofs = find_proofs(first.rows, [each for each in first.headers if each not in texts])
+    others = [header for header in first.headers if header not in found.values()]
+    proofs = find_proofs(first.rows, values, others)
     unclear = find_unclear(first.rows, values, points=has_unclear_points(first.delimiter))
     if len(proofs) == 1:
         ((mark, proof),) = proofs.items()
@@ -182,10 +182,10 @@ def _decimal(
         return None, []
     why = f'"comma" or "point": {unclear[1][:80]!r} under {unclear[0]!r} can be read with either'
     if proofs:
-        others = " and ".join(
+        both = " and ".join(
             f"a {mark} in {each.cell!r} under {each.header!r}" for mark, each in proofs.items()
         )
-        why = f"{why}, and the file has both marks: {others}"
+        why = f"{why}, and the file has both marks: {both}"
     return None, [Question(None, "decimal", "", why)]
 
 
