@@ -4,31 +4,35 @@ A constant symbol, name, id or time holds for the whole file, and so must what i
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shared.errors import SourceError
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import WITHOUT_CURRENCY, is_dollars, plain
-from worker.sources.csv.naming import NAMING, find_naming, is_naming
+from worker.sources.csv.naming import NAMING, find_naming, is_naming, name_of
 from worker.sources.csv.pairs import read_pair
 from worker.sources.csv.times import Clock
 
 
 class Guard(NamedTuple):
-    """A column whose cells must all say the same, for a constant says it of the whole file."""
+    """A column whose cells must all say the same, for a constant says it of the whole file.
+
+    A row that has a cell under one of the columns of `unless` need not say it here.
+    """
 
     header: str
     field: str
     expected: str
     as_usd: frozenset[str]
     advice: str = ""
+    unless: Sequence[str] = ()
 
     def defect(self, cells: Mapping[str, str]) -> str | None:
         cell = cells[self.header]
-        if not cell.strip():
+        if not cell.strip() or any(cells[each].strip() for each in self.unless):
             return None
-        if _name_of(cell) == self.expected:
+        if name_of(cell) == self.expected:
             pair = read_pair(cell) if self.field == "symbol" else None
             if pair is None or is_dollars(pair.quote, self.as_usd):
                 return None
@@ -47,16 +51,19 @@ def find_guards(first: FirstRows) -> list[Guard]:
     Raises:
         SourceError: `declaration`, where the first rows do contradict one.
     """
+    compared = [(*each, ()) for each in _compared(first)]
+    named_by = _named_by(first)
+    suspected = [(*each, named_by) for each in _suspected(first, named_by)]
     guards = []
-    for field, header in (*_compared(first), *_suspected(first)):
+    for field, header, unless in (*compared, *suspected):
         cells = first.cells(header)
-        names = list(dict.fromkeys(map(_name_of, cells)))
+        names = list(dict.fromkeys(map(name_of, cells)))
         advice = _advice(field, header, first)
         if len(names) > 1:
-            other = next(cell for cell in cells if _name_of(cell) == names[1])
+            other = next(cell for cell in cells if name_of(cell) == names[1])
             raise _contradicted(field, header, f"has {cells[0]!r} and {other!r}", advice)
         if names:
-            guards.append(Guard(header, field, names[0], first.as_usd, f"; {advice}"))
+            guards.append(Guard(header, field, names[0], first.as_usd, f"; {advice}", unless))
     for field, header in _hidden(first):
         said = first.declared["values"][field]
         cells = first.cells(header)
@@ -66,7 +73,7 @@ def find_guards(first: FirstRows) -> list[Guard]:
                 why = f"has {cell!r}, and {said!r} is declared"
                 raise _contradicted(field, header, why, advice)
         if cells:
-            guards.append(Guard(header, field, _name_of(cells[0]), first.as_usd))
+            guards.append(Guard(header, field, name_of(cells[0]), first.as_usd))
     return guards
 
 
@@ -89,16 +96,27 @@ def _compared(first: FirstRows) -> Iterator[tuple[str, str]]:
                 yield field, header
 
 
-def _suspected(first: FirstRows) -> Iterator[tuple[str, str]]:
-    """Pair a constant with the columns whose cells look as if they named coins.
+def _named_by(first: FirstRows) -> tuple[str, ...]:
+    """Name the columns of symbols and names: read ones, and those that a constant hides."""
+    read = {first.columns.headers.get(field) for field in ("symbol", "name")}
+    known = {each for each in first.unread() if is_naming(each)}
+    return tuple(each for each in first.headers if each in read | known)
 
-    Where a known column names the coin, no other needs to. An ignored one is of no concern.
+
+def _suspected(first: FirstRows, named_by: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pair a constant with the columns whose cells name coins, or look as if they did.
+
+    A row whose coin a known column names needs no other to name it: what varies among such rows
+    names no coin, for the known column does not vary. An ignored column is of no concern.
     """
     constants = first.declared.get("values", {})
     field = next((each for each in NAMING if each in constants), None)
-    if field is None or any(first.cells(each) for each in first.headers if is_naming(each)):
+    if field is None:
         return
-    yield from ((field, header) for header in find_naming(first))
+    named = [row for row in first.rows if any(row[each].strip() for each in named_by)]
+    for header in find_naming(first):
+        if len({name_of(row[header]) for row in named if row[header].strip()}) <= 1:
+            yield field, header
 
 
 def _hidden(first: FirstRows) -> Iterator[tuple[str, str]]:
@@ -119,13 +137,7 @@ def _agree(field: str, cell: str, said: str, declared: Mapping[str, Any]) -> boo
             return False
     if cell.strip().isdecimal():  # another provider's number of it
         return True
-    return _name_of(cell) == _name_of(said)
-
-
-def _name_of(cell: str) -> str:
-    """Reduce a name to what is compared: of a trading pair that is its coin."""
-    pair = read_pair(cell)
-    return (pair.base if pair else cell.strip()).lower()
+    return name_of(cell) == name_of(said)
 
 
 def _advice(field: str, header: str, first: FirstRows) -> str:

@@ -4,11 +4,12 @@ A constant symbol, name or id says that a file is about one coin. Such a column 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import WITHOUT_CURRENCY, is_known, plain
 from worker.sources.csv.numbers import can_be_number
+from worker.sources.csv.pairs import is_clear_pair, read_pair
 from worker.sources.csv.times import MONTHS, Clock, is_day_or_month_first
 
 NAMING = ("symbol", "name", "id")
@@ -25,7 +26,7 @@ _NOT_NAMING = frozenset(
         *("interval", "timeframe", "period", "resolution", "frequency", "unit", "units"),
     }
 )
-"""Headers of texts that name no coin."""
+"""Headers of texts that name no coin, unless a cell shows that they do."""
 
 _FLAGS = frozenset(
     {
@@ -41,14 +42,34 @@ _MEASURE = re.compile(r"[+-]?[\d.,]+\s")
 
 
 def find_naming(first: FirstRows) -> list[str]:
-    """Find the unread columns whose cells look like names or symbols of coins."""
+    """Find the unread columns whose cells name coins, or look as if they did."""
+    constants = first.declared.get("values", {})
+    declared = {name_of(constants[field]) for field in NAMING if field in constants}
     return [
         header
         for header in first.unread()
         if not is_known(header)
-        and plain(header) not in _NOT_NAMING
-        and _may_name_coins([row[header] for row in first.rows])
+        and (
+            any(_names_a_coin(cell, declared) for cell in first.cells(header))
+            or (
+                plain(header) not in _NOT_NAMING
+                and _may_name_coins([row[header] for row in first.rows])
+            )
+        )
     ]
+
+
+def name_of(cell: str) -> str:
+    """Reduce a name to what is compared: of a trading pair that is its coin."""
+    pair = read_pair(cell)
+    return (pair.base if pair else cell.strip()).lower()
+
+
+def _names_a_coin(cell: str, declared: Collection[str]) -> bool:
+    """Tell it for certain: a cell has what is declared of the coin, or a trading pair."""
+    if can_be_number(cell):  # a rank, say, where the declared id is a number
+        return False
+    return name_of(cell) in declared or is_clear_pair(cell)
 
 
 def is_naming(header: str) -> bool:

@@ -46,6 +46,16 @@ def read_pair(symbol: str) -> Pair | None:
     return None
 
 
+def is_clear_pair(text: str) -> bool:
+    """Tell a trading pair from a word that merely ends like one, as `ENTRY` does in TRY."""
+    pair = read_pair(text)
+    return pair is not None and (
+        _PARTED.fullmatch(text.strip()) is not None
+        or pair.base.upper() in _MAJORS
+        or pair.quote in {DOLLAR, *STABLECOINS}
+    )
+
+
 def are_pairs(symbols: Sequence[str]) -> bool:
     """Tell whether a column of symbols holds trading pairs: each is one."""
     filled = [symbol for symbol in symbols if symbol.strip()]
