@@ -82,6 +82,7 @@ class FileReading:
     the file's own cells proved. `without_value` rows of this page have no value and are no records;
     the first of them is at `first_without_value`. `is_end` marks the page after which the whole
     file, from its first row on, was read under this declaration; not the end of rows added since.
+    `is_reread` is there where an earlier run had read rows of it, and this one begins anew.
     """
 
     path: str
@@ -94,6 +95,7 @@ class FileReading:
     without_value: int = 0
     first_without_value: str | None = None
     is_end: bool = False
+    is_reread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ class Page:
     the page is a stretch of one.
 
     A page that `restarts` has no records: the snapshot begins anew after it. `notice` is what the
-    log should say of how the source pages.
+    log should say of how the source pages. One that `reads_anew` says that a file is gone, or read
+    from its start again, of which earlier runs had read rows: those hold no more.
     """
 
     records: Sequence[RawRecord]
@@ -122,6 +125,7 @@ class Page:
     restarts: bool = False
     notice: str | None = None
     file: FileReading | None = None
+    reads_anew: bool = False
 
 
 VALUES = (

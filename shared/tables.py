@@ -337,6 +337,8 @@ runs = Table(
     Column("records_unchanged", BigInteger, nullable=False, server_default="0"),
     Column("records_rejected", BigInteger, nullable=False, server_default="0"),
     Column("records_revised", BigInteger, nullable=False, server_default="0"),
+    Column("records_unreadable", BigInteger, nullable=False, server_default="0"),
+    Column("reads_anew", Boolean, nullable=False, server_default="false"),
     Column("records_known", BigInteger, nullable=False, server_default="0"),
     Column("phase_seconds", JSONB, nullable=False, server_default="{}"),
     Column("prices_compared", BigInteger, nullable=False, server_default="0"),

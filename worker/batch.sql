@@ -220,7 +220,9 @@ SET batches = batches + 1,
     records_new = records_new + :new,
     records_unchanged = records_unchanged + :unchanged,
     records_rejected = records_rejected + :rejected,
-    records_revised = records_revised + :revised
+    records_revised = records_revised + :revised,
+    records_unreadable = records_unreadable + :unreadable,
+    reads_anew = reads_anew OR :reads_anew
 FROM (
   SELECT count(*) FILTER (WHERE was > 0 AND is_now > 0) AS compared,
          count(*) FILTER (WHERE was > 0 AND is_now > 0 AND (is_now > 2 * was OR 2 * is_now < was))

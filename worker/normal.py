@@ -1,6 +1,6 @@
 """What a source's earlier runs gave: beside it a run is judged (`outcome`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Numeric,
     ScalarSelect,
+    and_,
     cast,
     func,
     select,
@@ -20,28 +21,42 @@ from sqlalchemy import (
 from shared.expectations import EXPECTATIONS
 from shared.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.tables import checkpoints, rejects, runs
-from worker.outcome import RECENT_RUNS, Normal
+from worker.outcome import RECENT_RUNS, Found, Normal
 from worker.runs import Checkpoint, is_weighed
-from worker.store import Counts
 
 
-def read_unweighed(conn: Connection, source: str, run_id: int) -> Counts:
+def read_unweighed(conn: Connection, source: str, run_id: int) -> Found:
     """Count what the runs before this one brought that broke off before it could be weighed."""
     own = (runs.c.source == source, runs.c.command == "run")
-    last = select(func.max(runs.c.id)).where(*own, is_weighed()).scalar_subquery()
-    names = ("fetched", "new", "unchanged", "rejected")
+    names = ("fetched", "new", "rejected", "revised", "unreadable")
     sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
-    stmt = select(*sums).where(*own, runs.c.id > func.coalesce(last, 0), runs.c.id < run_id)
-    return Counts(*map(int, conn.execute(stmt.where(_is_since_cleared(source))).one()))
+    stmt = select(*sums).where(*own, _goes_on_after(own, is_weighed(), run_id))
+    seen, new, rejected, revised, unreadable = map(
+        int, conn.execute(stmt.where(_is_since_cleared(source))).one()
+    )
+    return Found(seen, new, rejected, None, revised=revised, unreadable=unreadable)
 
 
 def read_cut_off(conn: Connection, source: str, command: str, run_id: int) -> Mapping[int, int]:
     """Count what was new in each of the runs just before this one that were cut off."""
-    own = (runs.c.source == source, runs.c.command == command, runs.c.id < run_id)
+    own = (runs.c.source == source, runs.c.command == command)
     ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
-    last = select(func.max(runs.c.id)).where(*own, ended).scalar_subquery()
-    stmt = select(runs.c.id, runs.c.records_new).where(*own, runs.c.id > func.coalesce(last, 0))
+    stmt = select(runs.c.id, runs.c.records_new).where(*own, _goes_on_after(own, ended, run_id))
     return {row.id: row.records_new for row in conn.execute(stmt)}
+
+
+def _goes_on_after(
+    own: Sequence[ColumnElement[bool]], has_ended: ColumnElement[bool], run_id: int
+) -> ColumnElement[bool]:
+    """Whether a run is one of those before `run_id` that it goes on from.
+
+    They begin after the last that `has_ended`, and no earlier than one that read files anew.
+    """
+    earlier = (*own, runs.c.id < run_id)
+    last = select(func.coalesce(func.max(runs.c.id), 0)).where(*earlier, has_ended)
+    is_after = runs.c.id > last.scalar_subquery()
+    anew = select(func.max(runs.c.id)).where(*own, is_after, runs.c.id <= run_id, runs.c.reads_anew)
+    return and_(is_after, runs.c.id < run_id, runs.c.id >= func.coalesce(anew.scalar_subquery(), 0))
 
 
 @dataclass(frozen=True, slots=True)

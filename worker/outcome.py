@@ -70,10 +70,18 @@ class Found:
     unreadable: int = 0
     common_reason: str | None = None
 
-    def after(self, seen: int, new: int, rejected: int) -> "Found":
-        """Add what runs brought that broke off, and that this one went on from."""
+    def after(self, before: "Found") -> "Found":
+        """Add what runs brought that broke off, and that this one went on from.
+
+        Their pages that were answered 304 are in the snapshot alone.
+        """
         return replace(
-            self, seen=self.seen + seen, new=self.new + new, rejected=self.rejected + rejected
+            self,
+            seen=max(self.seen + before.seen, self.snapshot or 0),
+            new=self.new + before.new,
+            rejected=self.rejected + before.rejected,
+            revised=self.revised + before.revised,
+            unreadable=self.unreadable + before.unreadable,
         )
 
 

@@ -68,7 +68,8 @@ class PageCutter:
             observed, rejects = self._check(page.records[start:end], now, counter, page.file)
             periods = periods_of([said.observed_at for _, said in observed])
             self.periods |= set(periods)
-            clean = clean and not rejects and self.readings.unread_records == unread_before
+            unreadable = self.readings.unread_records - unread_before
+            clean = clean and not rejects and not unreadable
             last = end == len(page.records)
             if last:
                 self.snapshot_progress += len(page.records) + page.known_count
@@ -85,6 +86,8 @@ class PageCutter:
                 file=_file_of(page, is_last=last),
                 begins_snapshot=page.restarts and self.tells_listed,
                 page_part=self._part(page, part, last, observed, rejects),
+                unreadable=unreadable,
+                reads_anew=page.reads_anew,
             )
 
     def _validators(self, page: Page, *, is_whole: bool) -> Mapping[str, str | None]:

@@ -353,6 +353,7 @@ class _Run:
             new=counts.new,
             rejected=counts.rejected,
             snapshot=brought if source.is_snapshot else None,
+            revised=counts.revised,
             unreadable=self.cut.readings.unread_records,
             common_reason=self.cut.readings.common_reason(),
         )
@@ -362,8 +363,7 @@ class _Run:
             if self.is_import:
                 return weigh_import(source.name, source.expects, found)
             if checkpoint.cursor is not None:
-                before = normal.read_unweighed(conn, source.name, self.run_id)
-                found = found.after(before.fetched, before.new, before.rejected)
+                found = found.after(normal.read_unweighed(conn, source.name, self.run_id))
             changes = normal.read_changes(
                 conn, source.name, self.run_id, resumed=checkpoint.cursor is not None
             )
@@ -372,7 +372,6 @@ class _Run:
                 prices_compared=changes.prices_compared,
                 prices_jumped=changes.prices_jumped,
                 ids_replaced=changes.ids_replaced,
-                revised=self.counts.revised,
             )
             if has_changed_ids(found):
                 self.changed_ids_since = changes.began_at
@@ -383,8 +382,9 @@ class _Run:
     def _find_differing(self, conn: Connection) -> str | None:
         """Say which records contradict each other, of this run and of those cut off before it.
 
-        An import begins anew: one that did not receive again all that they stored is of other
-        files, or of corrected ones.
+        Those before a file was read anew do not count: it may have been corrected. An import always
+        begins anew: one that did not receive again all that they stored is of other files, or of
+        corrected ones.
         """
         cut_off = normal.read_cut_off(conn, self.source.name, self.command, self.run_id)
         if self.is_import and self.counts.unchanged < sum(cut_off.values()):

@@ -36,6 +36,8 @@ class Batch:
     else against what the listings say. `file` is the one that the records come from, if any.
     `page_part` says which listings the batch shows to be listed, of a snapshot; one that
     `begins_snapshot` has none. Of `validators`, None is for a page that is to be asked for in full.
+    `unreadable` counts the records with a value that is null for not being readable; `reads_anew`
+    is the page's.
     """
 
     rows: bytes
@@ -52,6 +54,8 @@ class Batch:
     file: FileReading | None = None
     begins_snapshot: bool = False
     page_part: PagePart | None = None
+    unreadable: int = 0
+    reads_anew: bool = False
 
     @property
     def fetched(self) -> int:
@@ -258,6 +262,8 @@ def _move_checkpoint(
     counted = {
         "source": source,
         "revised": counts.revised,
+        "unreadable": batch.unreadable,
+        "reads_anew": batch.reads_anew,
         "phase_seconds": json.dumps(phases.taken()),
         "reference_run": batch.reference_run,
     }

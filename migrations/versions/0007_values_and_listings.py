@@ -30,6 +30,8 @@ ORIGINS = tuple(f"{value}_listing_id" for value in VALUE_TIMES)
 
 SPREAD = ("price_spread_percent", "divergent")
 
+RUN_COUNTS = ("records_revised", "records_unreadable")
+
 COLUMNS_BEFORE = (
     *("slug", "symbol", "name", *VALUE_TIMES),
     *("observed_at", "source_count", "sources", "price_spread_percent"),
@@ -150,7 +152,11 @@ def upgrade() -> None:
     op.execute(SUPERSEDE_OBSERVATIONS)
     for source in RAW:
         op.execute(SUPERSEDE_RAW.format(raw=f"raw_{source}", source=source))
-    op.add_column("runs", _count("records_revised"))
+    for count in RUN_COUNTS:
+        op.add_column("runs", _count(count))
+    op.add_column(
+        "runs", sa.Column("reads_anew", sa.Boolean(), nullable=False, server_default="false")
+    )
     op.add_column("checkpoints", _count("snapshots"))
     op.add_column("checkpoints", _time("snapshot_at", nullable=True))
     _create_tables()
@@ -247,7 +253,8 @@ def downgrade() -> None:
         op.drop_table(table)
     for column in ("snapshot_at", "snapshots"):
         op.drop_column("checkpoints", column)
-    op.drop_column("runs", "records_revised")
+    for column in ("reads_anew", *RUN_COUNTS):
+        op.drop_column("runs", column)
     for table in RECEIVED:
         op.drop_column(table, "superseded_before")
         op.drop_column(table, "superseded_at")

@@ -124,3 +124,19 @@ def test_a_run_with_many_values_that_are_not_readable_is_partial_until_they_are(
         assert runner.run().succeeded
         assert runner.last_run().records_rejected == 0
     runner.sound()
+
+
+def test_a_run_that_goes_on_counts_the_values_of_the_runs_before_it(engine: Engine):
+    with Upstream(assets=750) as upstream:
+        runner = Runner(engine, upstream, "coingecko")
+        upstream.always(says.edited(spoil(6, market_cap="abc")))
+        upstream.answers(says.status(404), page=3)
+        assert runner.run().ending.outcome == "failed"
+        assert runner.last_run().records_unreadable == 84
+
+        resumed = runner.run().ending
+
+        assert (resumed.outcome, resumed.reason) == ("partial", "unreadable_values")
+        assert "126 of 750 records" in str(resumed.error)
+        assert runner.last_run().records_unreadable == 42
+    runner.sound()

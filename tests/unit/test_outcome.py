@@ -55,6 +55,18 @@ def test_a_run_is_weighed_by_what_is_normal_for_its_source(found, expected):
     assert reason(**found) == expected
 
 
+def test_a_run_that_goes_on_is_weighed_with_all_that_was_read_before_it():
+    rest = Found(seen=250, new=0, rejected=0, snapshot=1000, revised=200, unreadable=40)
+    before = Found(seen=500, new=0, rejected=50, snapshot=None, revised=400, unreadable=60)
+
+    found = rest.after(before)
+
+    # 250 of the whole snapshot were answered 304 before.
+    assert found == Found(1000, 0, 50, 1000, revised=600, unreadable=100)
+    mistaken = replace(NORMAL, mistake="prices_shifted")
+    assert weigh("feed", EXPECTS, rest.after(replace(before, rejected=0)), mistaken).reason is None
+
+
 @pytest.mark.parametrize(
     ("new", "minutes", "expected"),
     [

@@ -103,6 +103,7 @@ class CsvFiles(Source):
         paths = self._paths()
         before = cursor or {}
         entries: dict[str, Any] = before.get("files", {})
+        is_any_gone = not entries.keys() <= paths.keys()
         entries = {key: entries[key] for key in paths if key in entries}
         if cursor and before.get("sample", False) != self.is_sample:
             yield Page([], before, self._cursor(entries))
@@ -112,7 +113,11 @@ class CsvFiles(Source):
                 for records, entry, reading in self._rows(path, entries.get(key)):
                     following = {**entries, key: entry}
                     yield Page(
-                        records, self._cursor(entries), self._cursor(following), file=reading
+                        records,
+                        self._cursor(entries),
+                        self._cursor(following),
+                        file=reading,
+                        reads_anew=is_any_gone or reading.is_reread,
                     )
                     entries = following
             except SourceError as exc:
@@ -188,12 +193,16 @@ class CsvFiles(Source):
                 ending = Ending.SETTLED if seen else Ending.GROWING
                 file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
                 is_anew = is_empty = True
+                is_resumed = False
                 if entry and entry["declared"] == version["declared"]:
                     position = Position(entry["offset"], entry["line"], entry["sha256"])
                     is_resumed = file.resume(position, entry.get("read_as", {}))
                     is_anew = not is_resumed or entry.get("is_anew", False)
                     is_empty = not is_resumed or entry.get("is_empty", False)
-                reading = _reading(path, file, declared, version["declared"])
+                reading = replace(
+                    _reading(path, file, declared, version["declared"]),
+                    is_reread=_is_reread(entry, is_resumed=is_resumed),
+                )
                 under_way = {"is_anew": is_anew, "is_empty": is_empty}
                 is_empty = yield from self._stretches(file, version, entry, reading, under_way)
                 file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
@@ -274,6 +283,10 @@ def _reading(
         left_out=file.left_out(),
         settled=file.settled,
     )
+
+
+def _is_reread(entry: Mapping[str, Any] | None, *, is_resumed: bool) -> bool:
+    return entry is not None and not is_resumed and not entry.get("is_empty", False)
 
 
 def _family(path: Path, declared: Mapping[str, Any]) -> str:
