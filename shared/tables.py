@@ -117,7 +117,9 @@ def _received() -> list[Column[object]]:
     """Which of the records of one listing and instant prevails: the one that was received last.
 
     `superseded_at` is when another was received after it, null of the one that prevails. One that
-    was received again prevails again: the times in between are added to `superseded_before`.
+    was received again prevails again: the times in between are added to `superseded_before`, of
+    which the newest 200 are kept (`worker.statements.MOST_TIMES`). Longer ago records that took
+    turns so often all count.
     """
     return [_time("superseded_at", nullable=True), Column("superseded_before", TSTZMULTIRANGE)]
 

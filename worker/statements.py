@@ -48,6 +48,14 @@ COMPARED_BESIDE_BATCH = ", ".join(
 )
 
 
+MOST_TIMES = 200
+"""How many of the times in which a record was superseded are kept: the newest, in some 2 KB.
+
+A source that alternates between two values of one instant adds one with each pass, and all of them
+are read and written with the next: without a bound each pass would cost more than the one before.
+"""
+
+
 def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     """Read the statements of a `.sql` file beside this one, by their `-- name:` lines.
 
@@ -97,10 +105,14 @@ def _received(old: str, new: str) -> str:
     """
     is_received = f"{old}.payload_hash = {new}.payload_hash"
     away = f"tstzrange({old}.superseded_at, greatest({old}.superseded_at, now()))"
+    before = f"coalesce({old}.superseded_before, '{{}}') + tstzmultirange({away})"
+    older = f"(SELECT count(*) FROM unnest({before})) - {MOST_TIMES}"  # noqa: S608  ours alone
+    # `unnest` gives them in their order; to sort them would cost ten times as much.
+    newest = f"SELECT away FROM unnest({before}) AS away OFFSET greatest({older}, 0)"  # noqa: S608
+    bounded = f"SELECT coalesce(range_agg(away), '{{}}') FROM ({newest}) AS newest"  # noqa: S608
     return f"""superseded_at = CASE WHEN {is_received} THEN NULL ELSE now() END,
-      superseded_before = CASE
-        WHEN {is_received} THEN coalesce({old}.superseded_before, '{{}}') + tstzmultirange({away})
-        ELSE {old}.superseded_before END"""
+      superseded_before = CASE WHEN {is_received} THEN ({bounded})
+                               ELSE {old}.superseded_before END"""
 
 
 def _columns(table: str, names: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ PREVAILS = """(
 _NEWEST = f"""
 SELECT {{observed}} FROM observations AS o
 WHERE o.listing_id = l.id AND {{window}} AND {PREVAILS}
-ORDER BY o.observed_at DESC LIMIT 1
+ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
 """  # noqa: S608  nothing in it is from outside
 
 # A listing is called what it was called last, by its source's clock; as it is now where what is

@@ -1,19 +1,41 @@
 """Several records of one listing and instant: the one that its source sent last prevails."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
-from sqlalchemy import Engine, select, update
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, select, text, update
 
 from shared.errors import InjectedFailureError
 from shared.tables import RAW, assets, listings, observations, runs
-from tests.fakes.batches import COINGECKO, LATER, batch, load, market, open_run
+from tests.fakes.batches import COINGECKO, LATER, NOON, batch, load, market, open_run
 from tests.fakes.databases import empty
 from worker import store
 from worker.reprocess import reprocess
+from worker.statements import MOST_TIMES
 from worker.verify import verify
 
 RAW_COINGECKO = RAW["coingecko"]
+
+BEGIN = datetime(2026, 1, 3, tzinfo=UTC)
+
+# From `begin` on two records took turns, a minute each; that of price 1 came first.
+ALTERNATE = """
+UPDATE {table} AS t SET
+  ingested_at = CAST(:begin AS timestamptz) + (1 - is_first::int) * interval '1 min',
+  superseded_before = (
+    SELECT range_agg(tstzrange(at, at + interval '1 min'))
+    FROM generate_series(1, :times) AS n,
+         LATERAL (SELECT (2 * n - is_first::int) * interval '1 min' AS later) AS place,
+         LATERAL (SELECT CAST(:begin AS timestamptz) + later AS at) AS started)
+FROM (SELECT payload_hash, price_usd = 1 AS is_first FROM observations) AS o
+WHERE o.payload_hash = t.payload_hash
+"""
+
+KEPT_TIMES = text("""
+SELECT price_usd, (SELECT count(*) FROM unnest(superseded_before)) FROM observations
+""")
 
 
 def one(price: object, **fields: object) -> bytes:
@@ -132,6 +154,38 @@ def test_a_revision_that_breaks_off_leaves_nothing(engine: Engine, point: str):
 
     assert shown(engine) == 1
     sound(engine)
+
+
+def test_the_times_that_are_kept_are_bounded_and_right_within_the_bound(
+    engine: Engine, client: FlaskClient
+):
+    for price in (1, 2, 1, 2, 1):
+        load(engine, COINGECKO, one(price))
+    with engine.begin() as conn:
+        for table in ("observations", "raw_coingecko"):
+            began = {"begin": BEGIN, "times": MOST_TIMES}
+            conn.execute(text(ALTERNATE.format(table=table)), began)
+    flips = [load(engine, COINGECKO, one(price)) for price in (2, 1, 2, 1)]
+
+    assert [each.revised for each in flips] == [1, 1, 1, 1]
+    with engine.connect() as conn:
+        kept = dict(conn.execute(KEPT_TIMES).all())
+    assert kept == {1: MOST_TIMES, 2: MOST_TIMES}
+    before = sound(engine)
+    reprocess(engine, COINGECKO)
+    assert sound(engine) == before
+
+    def known(minutes: float) -> float | None:
+        at = BEGIN + timedelta(minutes=minutes)
+        asked = {"known_at": at.isoformat(), "as_of": NOON, "fields": "price_usd"}
+        [asset] = client.get("/data", query_string=asked).json["data"]
+        return asset["price_usd"]
+
+    end = 2 * MOST_TIMES
+    assert [known(end - back) for back in (0.5, 1.5, 2.5, 3.5)] == [2, 1, 2, 1]
+    assert [known(minutes) for minutes in (0.5, 5.5, 6.5, 7.5, 8.5)] == [1, 2, 1, 2, 1]
+    # Two times of each are not kept any more: both count then, and one is shown.
+    assert len({known(minutes) for minutes in (1.5, 2.5, 3.5, 4.5)}) == 1
 
 
 def test_verify_finds_an_instant_of_which_two_records_prevail(engine: Engine):
