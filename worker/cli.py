@@ -51,6 +51,8 @@ def main(ctx: click.Context) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date; safe to repeat.
 
+    Stop all workers before: while one is at a source, this is refused where anything is to change.
+
     With API_DATABASE_URL set, also create that login, with the right to read alone.
     """
     with database(settings) as url:

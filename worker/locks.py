@@ -64,14 +64,15 @@ def locked(engine: Engine, source: str) -> Iterator[Connection]:
         LockedError: another session has it; the message names that worker.
     """
     with engine.connect() as conn:
-        _lock_source(conn, source)
+        lock_source(conn, source)
         yield conn
         # Closing would free it too, but only once the server has noticed.
         with conn.begin():
             conn.execute(UNLOCK_SOURCE, {"namespace": LOCK_NAMESPACE, "source": source})
 
 
-def _lock_source(conn: Connection, source: str) -> None:
+def lock_source(conn: Connection, source: str) -> None:
+    """Take the source until the session ends; see `locked`."""
     key = {"namespace": LOCK_NAMESPACE, "source": source}
     give_up = time.monotonic() + FREED_WITHIN
     while True:

@@ -6,16 +6,17 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
 from shared.db import reachable, writer_engine
-from shared.errors import ConfigurationError, SchemaVersionError
-from shared.tables import READER_ROLE, SCHEMA_REVISION
+from shared.errors import ConfigurationError, LockedError, SchemaVersionError
+from shared.tables import EVERY_RAW, READER_ROLE, SCHEMA_REVISION
 from worker.identity.apply import decide_anew
 from worker.identity.pairs import is_unfounded
-from worker.locks import lock_identity
+from worker.locks import lock_identity, lock_source
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -45,6 +46,9 @@ def upgrade(url: URL, revision: str = "head") -> None:
     """Migrate up to the revision. Safe to repeat, and to start twice at once.
 
     At the newest one identity decides for all listings where no pair of them was compared yet.
+
+    Raises:
+        LockedError: a worker is at a source, and there is something to migrate; nothing was done.
     """
     _run(_upgrade, url, revision)
 
@@ -89,9 +93,32 @@ def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
         conn.commit()
         config = alembic_config()
         config.attributes["connection"] = conn
+        if not _is_at(conn, config, revision):
+            _lock_sources(conn)
         step(config, revision)
         conn.commit()
     engine.dispose()
+
+
+def _is_at(conn: Connection, config: Config, revision: str) -> bool:
+    asked = ScriptDirectory.from_config(config).get_revision(revision)
+    with conn.begin():
+        found = MigrationContext.configure(conn).get_current_revision()
+    return found == (asked.revision if asked else None)
+
+
+def _lock_sources(conn: Connection) -> None:
+    """Keep workers from their sources until this session ends.
+
+    A run that began before would go on to write what the new schema has other rules for.
+    """
+    for source in EVERY_RAW:
+        try:
+            lock_source(conn, source)
+        except LockedError as exc:
+            raise LockedError(
+                f"{exc}. Nothing was migrated: stop all workers, and run `worker migrate` again"
+            ) from exc
 
 
 def ensure_reader_login(url: URL, login: URL) -> bool:

@@ -4,10 +4,14 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
+from migrations.locking import lock_exclusively
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+
+CHANGED = ("request_budgets", "rejects", "runs")
 
 # What 0.1.0 believed was up to 400 days; a pause of now is believed for 6 hours.
 CARRY_PAUSES_OVER = """
@@ -20,6 +24,7 @@ WHERE next_request_at > now() + interval '1 minute'
 
 
 def upgrade() -> None:
+    lock_exclusively(*CHANGED)
     op.add_column("request_budgets", sa.Column("paused_at", sa.DateTime(timezone=True)))
     op.add_column("request_budgets", sa.Column("paused_until", sa.DateTime(timezone=True)))
     op.add_column("request_budgets", sa.Column("pause_reason", sa.Text()))
@@ -52,6 +57,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    lock_exclusively(*CHANGED, "pruned_rejects")
     op.drop_table("pruned_rejects")
     for name in ("rejects_dropped_reasons", "rejects_dropped"):
         op.drop_column("runs", name)

@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, TSTZMULTIRANGE
 
+from migrations.locking import lock_exclusively
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -16,6 +18,10 @@ KEY = sa.Text(collation="C")
 RAW = ("coinpaprika", "coingecko", "csv")
 
 RECEIVED = (*(f"raw_{source}" for source in RAW), "observations")
+
+CHANGED = ("assets", "asset_history", "listings", *RECEIVED, "runs", "checkpoints")
+
+ADDED = ("snapshot_pages", "absences", "retirements")
 
 VALUE_TIMES = {
     "price_usd": "price_observed_at",
@@ -146,6 +152,7 @@ def upgrade() -> None:
     # Every observation is read, which takes as long as there are rows.
     op.execute("SET LOCAL statement_timeout = 0")
     op.execute(FIND_SUPERSEDED)
+    lock_exclusively(*CHANGED)
     for table in RECEIVED:
         op.add_column(table, _time("superseded_at", nullable=True))
         op.add_column(table, sa.Column("superseded_before", TSTZMULTIRANGE()))
@@ -208,7 +215,7 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_retirements"),
     )
     op.create_index("ix_retirements_source_external_id", "retirements", ["source", "external_id"])
-    for table in ("snapshot_pages", "absences", "retirements"):
+    for table in ADDED:
         op.execute(f"GRANT SELECT ON {table} TO kasparro_reader")
 
 
@@ -244,12 +251,13 @@ def downgrade() -> None:
     op.execute(RESTORE_LISTINGS.format(set_values=set_values))
     read = ("symbol", "name", *VALUE_TIMES, "observed_at", "source_count", "sources", *SPREAD)
     _unify("0006_unified.sql", (*read, *ORIGINS), read)
+    lock_exclusively(*CHANGED, *ADDED)
     _record(COLUMNS_BEFORE)
     for table in ("assets", "asset_history"):
         for column in (*VALUE_TIMES.values(), "active", "delisted_at"):
             op.drop_column(table, column)
     op.drop_column("listings", "delisted_at")
-    for table in ("retirements", "absences", "snapshot_pages"):
+    for table in ADDED:
         op.drop_table(table)
     for column in ("snapshot_at", "snapshots"):
         op.drop_column("checkpoints", column)

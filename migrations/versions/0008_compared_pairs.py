@@ -6,6 +6,8 @@ Empty at first: `worker migrate` compares every pair from its observations after
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.locking import lock_exclusively
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -17,6 +19,7 @@ PRICES_BEFORE = "ck_matches_ck_matches_prices_are_known"
 
 
 def upgrade() -> None:
+    lock_exclusively("matches", "runs")
     op.create_table(
         "compared_pairs",
         sa.Column("listing_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -59,6 +62,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    lock_exclusively("matches", "runs", "pending_ids", "compared_pairs")
     # Revision 0005 has no word for a contradiction that does not last yet; it looks at the newest.
     op.execute("UPDATE matches SET prices = 'differ' WHERE prices = 'disputed'")
     op.drop_constraint(op.f(PRICES), "matches", type_="check")

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.locking import lock_exclusively
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -10,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lock_exclusively("rejects", "shapes")
     op.add_column("rejects", sa.Column("file", sa.Text()))
     op.add_column("rejects", sa.Column("declaration", sa.Text()))
     op.add_column("shapes", sa.Column("family", sa.Text(), server_default="", nullable=False))
@@ -18,6 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    lock_exclusively("rejects", "shapes")
     # The shapes of families of files are of no use to the older program, which takes them for one.
     op.execute("DELETE FROM shapes WHERE family <> ''")
     op.drop_constraint("pk_shapes", "shapes", type_="primary")
