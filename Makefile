@@ -15,7 +15,9 @@ run: .venv/.runs ## Start the database, the worker and the API here; Ctrl-C stop
 install: .venv/.runs ## Only make .venv; .venv/bin/worker works then
 
 up: .env ## Build and start the containers (needs Docker with Compose)
-	@docker compose up --build --detach
+	@docker compose build
+	@docker compose stop worker  # nothing may be loaded while the schema changes
+	@docker compose up --detach
 	@echo "http://127.0.0.1:$${API_PORT:-8000} answers in a moment; make logs shows how it goes, make down stops it"
 
 down: ## Stop the containers; their data stays
