@@ -26,6 +26,7 @@ from worker.locks import locked
 from worker.outcome import Ending
 from worker.phases import Phases
 from worker.pipeline import Options, Result
+from worker.readings import Readings
 from worker.rejects import OpenRejects
 from worker.sources.base import Source
 from worker.store import Batch, Counts
@@ -52,6 +53,12 @@ class Checked:
             retried=self.ids,
         )
 
+    def note(self, readings: Readings) -> None:
+        """Note the values that are not readable, and null in what passed."""
+        for record, said in self.observed:
+            if isinstance(said, Observation) and said.notes:
+                readings.add_notes(record, said)
+
 
 def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options) -> Result:
     """Read a source's open rejects again, and load those that pass.
@@ -70,7 +77,7 @@ def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options)
             cursor = runs.read_checkpoint(conn, name).cursor
             run_id = runs.start_run(conn, name, "retry", cursor)
             store.create_staging(conn, name)
-        counts, phases = Counts(), Phases()
+        counts, phases, readings = Counts(), Phases(), Readings()
         ending = Ending("succeeded")
         try:
             for stretch in phases.each("check", _stretches(conn, source, wanted, options)):
@@ -79,6 +86,7 @@ def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options)
                     break
                 at = options.faults.of_batch(name, counts.fetched + len(stretch.ids))
                 counts += store.load_batch(conn, name, run_id, stretch.batch(), at, phases)
+                stretch.note(readings)
                 options.progress(counts.fetched)
         except InjectedFailureError as exc:
             ending = Ending("failed", "injected_failure", str(exc))
@@ -93,15 +101,15 @@ def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options)
         with conn.begin():
             numbers = {"phase_seconds": phases.taken()}
             runs.finish_run(conn, name, run_id, ending, numbers, snapshot_ends=False)
-        log.info(
-            "rejects read again",
-            source=name,
-            run_id=run_id,
-            outcome=ending.outcome,
-            resolved=counts.fetched - counts.rejected,
-            rejected=counts.rejected,
-        )
-    return Result(name, run_id, ending, counts)
+        with structlog.contextvars.bound_contextvars(source=name, run_id=run_id):
+            readings.tell()
+            log.info(
+                "rejects read again",
+                outcome=ending.outcome,
+                resolved=counts.fetched - counts.rejected,
+                rejected=counts.rejected,
+            )
+    return Result(name, run_id, ending, counts, [*readings.lines()])
 
 
 def rehearse(

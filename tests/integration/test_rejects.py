@@ -3,6 +3,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, Row, select, text
 from sqlalchemy.engine import URL
@@ -151,6 +152,33 @@ def test_a_dry_run_counts_and_changes_nothing(engine: Engine, database_url: URL)
 
     assert ran.stdout == "coingecko: 4 rejects to read again, 3 of them would pass\n"
     assert (verify(engine).fingerprint, stored(engine)) == before
+
+
+def test_a_retry_says_which_values_are_not_readable_of_what_it_loaded(
+    engine: Engine, database_url: URL
+):
+    for n in range(3):
+        refuse(engine, COINGECKO, market(f"coin-{n}", "c", f"Coin {n}", market_cap="abc"))
+    nothing = dict.fromkeys(("total_volume", "circulating_supply"))
+    refuse(engine, COINGECKO, market("none", "x", "X", "null", market_cap="abc", **nothing))
+    told = "market_cap_usd: 3 values are not readable and null, first page 1, record 1: "
+
+    ran = worker(database_url, "retry")
+
+    assert ran.exit_code == 0
+    assert f"{told}not a number: 'abc'\n" in ran.stdout
+
+
+def test_a_retry_logs_which_values_are_not_readable(engine: Engine):
+    refuse(engine, COINGECKO, market("sol", "sol", "Solana", max_supply=-1))
+
+    with structlog.testing.capture_logs() as lines:
+        result = retry(engine, COINGECKO, OpenRejects(), NOW)
+
+    where = "page 1, record 1: negative: -1"
+    assert result.notes == [f"max_supply: 1 values are not readable and null, first {where}"]
+    unread = {"log_level": "warning", "event": "values were not readable"}
+    assert {**unread, "field": "max_supply", "count": 1, "first": where} in lines
 
 
 def test_retry_names_an_id_that_there_is_not_and_reads_nothing(engine: Engine, database_url: URL):

@@ -111,7 +111,7 @@ def rejects_retry(
     """Read open rejects again: all of them, or those with an ID.
 
     What passes by the schema of today is loaded as any record, and resolved; the others say why
-    not. The source's checkpoint keeps its cursor.
+    not. Values that are not readable are null, and named. The source's checkpoint keeps its cursor.
     """
     wanted = OpenRejects(ids, reason=reason)
     succeeded = True
@@ -132,6 +132,8 @@ def rejects_retry(
             with show_progress() as progress:
                 result = worker.retry(name, wanted, progress(name))
             show_result(result)
+            for note in result.notes:
+                click.echo(note)
             succeeded = succeeded and result.succeeded
             _show_refused(worker, name, result.run_id)
     ctx.exit(0 if succeeded else 1)
