@@ -80,12 +80,12 @@ class Budget:
         self._execute("defer", seconds=seconds, said=said)
 
     def back_off(self, first: float, longest: float, said: str) -> float:
-        """Have no process ask for a while, which doubles until the source answers."""
+        """Have no process ask for a while, which doubles until an answer is no 429."""
         values: dict[str, float | str] = {"first": first, "longest": longest, "said": said}
         return float(self._execute("back_off", **values).scalar() or 0)
 
     def answered(self) -> None:
-        """Take note that the source answers again."""
+        """Take note of an answer that is no 429."""
         if self._was_paused:
             self._execute("forget_pause")
             self._was_paused = False

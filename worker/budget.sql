@@ -50,7 +50,7 @@ WHERE source = :source
 
 -- name: back_off
 -- Let no process ask a source that asked for a pause without saying how long: for `first` seconds,
--- or twice as long as the last time where no answer came since, and for `longest` at most. A pause
+-- or twice as long as the last time where no answer but 429 came since, and for `longest` at most. A pause
 -- that has begun stands. Returns the seconds.
 UPDATE request_budgets AS b
 SET next_request_at = now() + p.pause, paused_at = now(), paused_until = now() + p.pause,
@@ -66,7 +66,7 @@ WHERE b.source = :source
 RETURNING extract(epoch FROM p.pause) AS seconds
 
 -- name: forget_pause
--- The source answered: a pause that is over no longer makes the next one longer.
+-- The source answered, and not with 429: a pause that is over no longer makes the next one longer.
 UPDATE request_budgets
 SET paused_at = NULL, paused_until = NULL, pause_reason = NULL, pause_said = NULL
 WHERE source = :source AND paused_until <= now()

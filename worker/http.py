@@ -21,7 +21,7 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from shared.errors import RetryableError, SourceError
-from worker.http_failures import BUDGET_SPENT, Failures, seconds_to_wait
+from worker.http_failures import BUDGET_SPENT, TOO_MANY, Failures, seconds_to_wait
 from worker.http_limits import DEFAULT_LIMITS, Attempts, Limits, Turns
 from worker.http_session import DeadlineExceededError, Session, StoppedError
 from worker.sources.base import Request, Response
@@ -100,7 +100,7 @@ class Http:
             reraise=True,
         )
         try:
-            answer: Response = retrying(self._get, request, validator, failures, attempts)
+            return retrying(self._get, request, validator, failures, attempts)
         except RetryableError as exc:
             made = retrying.statistics.get("attempt_number", 1)
             if made == 1 or exc.code == "stopped":
@@ -116,8 +116,6 @@ class Http:
                 code=exc.code,
                 retry_after=exc.retry_after,
             ) from exc
-        self._turns.answered()
-        return answer
 
     def _get(
         self, request: Request, validator: str | None, failures: Failures, attempts: Attempts
@@ -129,22 +127,24 @@ class Http:
         seconds = min(self._limits.answer, attempts.begin(asked_at, self._clock()))
         statuses: list[int] = []
         try:
-            return self._exchange(request, headers, seconds, failures, statuses)
-        except RetryableError as exc:
-            if exc.retry_after:
-                pause = min(exc.retry_after, self._limits.longest_pause)
-                self._turns.defer(pause, failures.said or str(exc))
+            answer = self._exchange(request, headers, seconds, failures, statuses)
+        except (RetryableError, SourceError) as exc:
+            if statuses and statuses[0] != TOO_MANY and exc.code != "rate_limited":
+                self._turns.answered()
+            self._put_off(exc, failures.said or str(exc))
             raise
-        except SourceError as exc:
-            if exc.code == BUDGET_SPENT:
-                self._turns.spend(failures.said or str(exc))
-            raise
-        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
-            failure = failures.raised(exc)
-            # What requests raises for a bad header quotes the header.
-            raise failure from (exc if isinstance(failure, RetryableError) else None)
         finally:
             self.told(statuses[0] if statuses else None)
+        self._turns.answered()
+        return answer
+
+    def _put_off(self, failure: RetryableError | SourceError, said: str) -> None:
+        """Give no turn for as long as the source asks for, or before the next month."""
+        if isinstance(failure, SourceError):
+            if failure.code == BUDGET_SPENT:
+                self._turns.spend(said)
+        elif failure.retry_after:
+            self._turns.defer(min(failure.retry_after, self._limits.longest_pause), said)
 
     def _exchange(
         self,
@@ -154,7 +154,11 @@ class Http:
         failures: Failures,
         statuses: list[int],
     ) -> Response:
-        """Send the request, and read the answer, within the time; note the answer's status."""
+        """Send the request, and read the answer, within the time; note the answer's status.
+
+        Raises:
+            RetryableError, SourceError: whatever went wrong, in words.
+        """
         session = self._session
 
         def work() -> Response:
@@ -177,6 +181,10 @@ class Http:
         except DeadlineExceededError as exc:
             self._session = _open_session()
             raise failures.too_slow(seconds) from exc
+        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
+            failure = failures.raised(exc)
+            # What requests raises for a bad header quotes the header.
+            raise failure from (exc if isinstance(failure, RetryableError) else None)
 
     def _wait_for_turn(self, failures: Failures) -> None:
         """Return once a turn is taken; where it is further off than a run waits, raise.

@@ -15,8 +15,9 @@ class Limits:
     The pause before attempt n+1 is a random part of `backoff * 2**n`, at most `longest_backoff`; or
     what the source asked for with `Retry-After`, where that is no more than `longest_wait`. A
     longer one ends the run. It is believed up to `longest_pause`; after that, one request probes.
-    A source that says 429 to every attempt, and not for how long, is not asked for `first_pause`,
-    then twice as long each time, up to `longest_own_pause`, until it answers.
+    A source that says 429 to the last attempt, and not for how long, is not asked for
+    `first_pause`, then twice as long each time, up to `longest_own_pause`. Any answer that is no
+    429 ends that: the next such pause is `first_pause` again.
     """
 
     connect: float = 5
@@ -57,7 +58,7 @@ class Turns(Protocol):
         """Give no turn for `first` seconds, or for twice the last pause; 0 where one stands."""
 
     def answered(self) -> None:
-        """Take note of an answer: the next `back_off` begins with its first pause."""
+        """Take note of an answer that is no 429: the next `back_off` is for `first` again."""
 
     def spend(self, said: str) -> None:
         """Give no turn until the next month: the source said that the requests of this are used."""

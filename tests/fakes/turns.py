@@ -12,7 +12,6 @@ class MemoryTurns:
         self.said: str | None = None
         self.spent: list[str] = []
         self.backed_off: list[float] = []
-        self.answers = 0
         self._gap = 60 / per_minute
         self._clock = clock
         self._next = clock()
@@ -36,7 +35,6 @@ class MemoryTurns:
         return seconds
 
     def answered(self) -> None:
-        self.answers += 1
         self.backed_off = []
 
     def spend(self, said: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert, select, text, update
 from shared.errors import RetryableError, SourceError
 from shared.settings import Settings
 from shared.tables import request_budgets
-from tests.fakes.answers import rate_limited, status
+from tests.fakes.answers import rate_limited, real, status
 from tests.fakes.runner import QUICK
 from tests.fakes.upstream import Upstream
 from worker.budget import Budget, read_usage
@@ -26,6 +26,12 @@ NONE = Settings.from_env({})
 GECKO = replace(Coingecko.from_settings(NONE), requests_per_minute=1_000_000_000)
 COINS = replace(CoingeckoCoins.from_settings(NONE), requests_per_minute=1_000_000_000)
 PAPRIKA = replace(Coinpaprika.from_settings(NONE), requests_per_minute=1_000_000_000)
+OVER = {
+    "paused_at": "now() - (paused_until - paused_at)",
+    "paused_until": "now()",
+    "next_request_at": "now()",
+}
+"""A pause of its length that has just ended."""
 SPENT = {
     "error": "This plan has 20000 monthly requests limit, your requests rate is: 20004.152610."
 }
@@ -72,14 +78,13 @@ def test_after_the_pause_a_turn_is_given_again(engine):
 
 
 def test_a_pause_of_our_own_doubles_until_the_source_answers(engine):
-    over = {"paused_at": "now() - (paused_until - paused_at)", "paused_until": "now()"}
     with Budget(engine, GECKO) as budget:
         pauses = []
         for _ in range(4):
             budget.take()
             pauses.append(budget.back_off(60, 300, "HTTP 429"))
             assert pauses[-1] - 1 < budget.take() <= pauses[-1]
-            change(engine, next_request_at="now()", **over)
+            change(engine, **OVER)
         assert budget.take() == 0
         budget.answered()
 
@@ -104,6 +109,25 @@ def test_a_429_that_does_not_say_for_how_long_leaves_a_pause(database_url, engin
     assert (pause.paused_until - pause.paused_at).total_seconds() == 60
     shown = worker(database_url, None, "budget show coingecko")
     assert f"paused until {pause.paused_until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" in shown.output
+
+
+def test_an_answer_after_a_pause_lets_the_next_be_the_first_again(engine):
+    lengths = []
+    with Upstream(assets=3) as upstream, Budget(engine, GECKO) as budget:
+        request = replace(GECKO, base_url=upstream.coingecko_url).request(None)
+        upstream.always(rate_limited())
+        with Http("coingecko", budget, threading.Event(), QUICK) as fetch:
+            for is_answered in (False, False, True):
+                if is_answered:
+                    upstream.answers(real())
+                    fetch(request)
+                with pytest.raises(RetryableError):
+                    fetch(request)
+                pause = row(engine)
+                lengths.append((pause.paused_until - pause.paused_at).total_seconds())
+                change(engine, **OVER)
+
+    assert lengths == [60, 120, 60]
 
 
 @pytest.mark.parametrize("column", ["paused_at", "next_request_at"])

@@ -4,11 +4,13 @@ import threading
 
 import pytest
 
-from shared.errors import RetryableError
+from shared.errors import RetryableError, SourceError
 from tests.fakes import answers as says
+from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST
 from tests.fakes.turns import MemoryTurns
 from worker.http import Http
+from worker.sources.base import Request
 
 
 def test_requests_keep_an_even_distance(stop, clock, markets):
@@ -103,3 +105,66 @@ def test_once_told_to_stop_no_turn_is_taken_for_what_is_not_sent(upstream, stop,
     assert no.value.code == "stopped"
     assert not upstream.asked
     assert turns.take() == 0
+
+
+def code_of(http: Http, request: Request) -> str | None:
+    """Say with which code a request fails, if it does."""
+    try:
+        http(request)
+    except (RetryableError, SourceError) as exc:
+        return exc.code
+    return None
+
+
+@pytest.mark.parametrize(
+    ("answers", "pauses"),
+    [
+        ([says.rate_limited()] * 5, [60]),
+        ([says.status(503)] * 4 + [says.rate_limited()], [60]),
+        ([says.rate_limited_with_200()] * 5, [60]),
+        ([says.rate_limited()] * 4 + [says.status(503)], []),
+        ([says.rate_limited()] * 4 + [says.reset()], []),
+        ([says.rate_limited(seconds=7)] * 5, []),
+    ],
+    ids=["all 429", "then 429", "429 in 200", "then 503", "then reset", "says how long"],
+)
+def test_a_429_to_the_last_attempt_without_a_time_leaves_a_pause(
+    answers, pauses, upstream, stop, clock, markets
+):
+    upstream.answers(*answers)
+    turns = MemoryTurns(FAST, clock)
+
+    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+        assert code_of(http, markets)
+
+    assert turns.backed_off == pauses
+
+
+@pytest.mark.parametrize(
+    ("answer", "pauses"),
+    [
+        (says.real(), [60]),
+        (Answer(status=304, body=b""), [60]),
+        (says.status(401), [60]),
+        (says.status(402), [60]),
+        (says.status(404), [60]),
+        (says.html(), [60]),
+        (says.redirect("http://127.0.0.1:9/"), [60]),
+        (says.status(503, Retry_After="3600"), [60]),
+        (says.reset(), [60, 120]),
+        (says.rate_limited(), [60, 120, 240]),
+        (says.rate_limited_with_200(), [60, 120, 240]),
+    ],
+    ids=[*("200", "304", "401", "402", "404", "html", "302", "503"), "reset", "429", "429 in 200"],
+)
+def test_any_answer_but_a_429_after_a_pause_lets_the_next_be_the_first_again(
+    answer, pauses, upstream, stop, clock, markets
+):
+    turns = MemoryTurns(FAST, clock)
+    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+        for said in (says.rate_limited(), answer, says.rate_limited()):
+            upstream.always(said)
+            code_of(http, markets)
+            clock.now += 3600
+
+    assert turns.backed_off == pauses
