@@ -113,6 +113,19 @@ def test_where_pages_changed_their_size_since_the_cursor_the_walk_begins_anew(
     assert ids(pages[restart:]) == sorted(coin.slug for coin in upstream.market.coins)
 
 
+def test_a_walk_that_begins_anew_asks_for_every_page_in_full(upstream, coingecko, http):
+    known = validators(list(coingecko.pages(http, None, {})))
+    upstream.asked.clear()
+
+    pages = list(coingecko.pages(http, {"page": 2, "held": 50}, known))
+
+    first, *anew = upstream.asked
+    assert "if-none-match" in first.headers
+    assert [asked.params["page"] for asked in anew] == ["1", "2", "3"]
+    assert not any("if-none-match" in asked.headers for asked in anew)
+    assert ids(pages) == sorted(coin.slug for coin in upstream.market.coins)
+
+
 def test_the_last_page_may_be_shorter_than_the_pages_before_the_cursor(upstream, coingecko, http):
     pages = list(coingecko.pages(http, {"page": 2}, {}))
 
