@@ -53,6 +53,8 @@ def migrate(settings: Settings) -> None:
 
     Stop all workers before: while one is at a source, this is refused where anything is to change.
 
+    Where a release changed how listings become assets, decide on all listings again.
+
     With API_DATABASE_URL set, also create that login, with the right to read alone.
     """
     with database(settings) as url:
@@ -111,9 +113,9 @@ def run(
             worker.settle_sample()
     for result in done.results:
         show_result(result)
-    done.raise_unowned()
     for error in [*done.locked, *done.refused]:
         click.echo(f"Error: {error}", err=True)
+    done.raise_unowned()
     ctx.exit(done.exit_code)
 
 

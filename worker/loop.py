@@ -52,8 +52,9 @@ class Pass:
 
     @property
     def exit_code(self) -> int:
-        """0 done; 1 a source failed; 3 a source is locked by another worker, and none failed."""
-        if self.refused or self.crashed or not all(result.succeeded for result in self.results):
+        """0 done; 1 something failed; 3 nothing did, but another worker has a source locked."""
+        has_failed = self.refused or self.crashed or self.unowned
+        if has_failed or not all(result.succeeded for result in self.results):
             return 1
         return 3 if self.locked else 0
 

@@ -63,7 +63,7 @@ def test_a_value_is_current_while_it_is_at_most_an_hour_older_than_the_newest_re
     assert asset["market_cap_usd"] == "1000"
 
 
-def test_an_asset_shows_the_last_known_value_with_its_age(engine: Engine, client: FlaskClient):
+def test_an_asset_shows_the_last_known_value_with_its_own_time(engine: Engine, client: FlaskClient):
     load(engine, CSV, from_file("1.07", STALE))
     load(engine, COINGECKO, gecko(None, market_cap=500))
 

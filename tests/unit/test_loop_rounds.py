@@ -126,6 +126,7 @@ def test_what_ended_well_is_told_beside_a_database_that_went_away(world):
 
     assert names(done.results) == ["slow"]
     assert [str(exc) for exc in done.unowned] == ["the database went away"]
+    assert done.exit_code == 1
     assert "last" not in world.began
 
 

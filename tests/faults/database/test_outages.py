@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from click.testing import CliRunner
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
@@ -12,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from shared.embedded import EmbeddedPostgres
 from shared.server_home import ServerHome, find_home
 from shared.tables import SCHEMA_REVISION
-from tests.fakes.answers import held
+from tests.fakes.answers import edited, held
 from tests.fakes.database_faults import (
     BATCH_SIZE,
     COINGECKO_FIRST,
@@ -31,11 +32,18 @@ from tests.fakes.database_faults import (
 from tests.fakes.processes import run_worker, start_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import Loop
+from worker.cli import main
+from worker.locks import locked
 from worker.migrate import upgrade
 from worker.verify import Report, verify
 
 KEEPS_ITS_WORD = {"fsync": "off", "full_page_writes": "off"}
 """A server that has committed only what a crash of it (not of the machine) leaves in place."""
+
+TERMINATE_WORKERS = text("""
+SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'worker %'
+""")
 
 
 def test_a_connection_terminated_in_the_middle_of_a_statement_does_not_end_the_loop(
@@ -58,6 +66,25 @@ def test_a_connection_terminated_in_the_middle_of_a_statement_does_not_end_the_l
     assert (first.reason, first.records_fetched) == ("interrupted", 0)
     assert {row.outcome for row in others} == {"succeeded"}
     assert_same(engine, unbroken)
+
+
+def test_one_pass_tells_what_was_locked_beside_a_database_that_went_away(
+    engine: Engine, database_url: URL
+):
+    def go_away(body: bytes) -> bytes:
+        with engine.connect() as conn:
+            assert conn.scalar(TERMINATE_WORKERS)
+        return body
+
+    with Upstream(SIZE) as upstream, locked(engine, "csv"):
+        upstream.answers(edited(go_away))
+        env = environ(database_url, upstream, SOURCES="csv,coingecko")
+        ran = CliRunner(env=env).invoke(main, ["run", "--once"])
+
+    assert ran.exit_code == 1
+    one, other = [line for line in ran.stderr.splitlines() if line.startswith("Error: ")]
+    assert one.startswith("Error: csv: locked by ")
+    assert other.startswith("Error: database: ")
 
 
 @contextlib.contextmanager
