@@ -18,7 +18,11 @@ WHERE datname = :name AND NOT (application_name = :pooled AND state = 'idle')
 """)
 
 FORGET = "RESET ALL; SELECT pg_advisory_unlock_all()"
-"""Set a session back before it is used again; its temporary tables stay, and are empty."""
+"""Set a session back before it is used again; its temporary tables stay, and are empty.
+
+To make them anew takes longer than most batches. That each command creates those that it needs is
+held by the tests that run it through the CLI, on a session of its own.
+"""
 
 # Everything about a database that a test may change other than its rows. Whoever adds a partition,
 # revokes a right or disables a trigger changes it.

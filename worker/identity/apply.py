@@ -34,7 +34,6 @@ def decide_anew(conn: Connection, refs: Collection[Ref], moved: Iterable[int] = 
     in the same transaction.
     """
     store.create_staging(conn, ANY_SOURCE)
-    decide.create_touched_keys(conn)
     sources, external_ids = zip(*sorted(refs), strict=True) if refs else ((), ())
     keys = {"sources": list(sources), "external_ids": list(external_ids)}
     conn.execute(TOUCH_LISTINGS, keys)
