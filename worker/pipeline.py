@@ -49,6 +49,7 @@ from worker.outcome import (
 )
 from worker.page_cutter import PageCutter
 from worker.phases import Phases
+from worker.readings import say_revised
 from worker.runs import Checkpoint
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
@@ -89,7 +90,7 @@ class Result:
     ending: Ending
     counts: Counts
     notes: Sequence[str] = ()
-    """How its files were read, what of their rows was not, what they renamed: a sentence each."""
+    """How its files were read, what of their rows was not, what they revised and renamed."""
 
     @property
     def succeeded(self) -> bool:
@@ -196,16 +197,19 @@ class _Run:
                         raise
                     self.is_read = self.is_whole = False
                     ending = self._finish(conn, self._refused(exc))
-            notes = [*self.cut.readings.lines(), *self._say_renamed(conn)]
+            notes = [*self.cut.readings.lines(), *self._say_changed(conn)]
         return Result(name, self.run_id, ending, self.counts, notes)
 
-    def _say_renamed(self, conn: Connection) -> list[str]:
-        """Say what an import renamed; what a source's own runs rename is in the log alone."""
+    def _say_changed(self, conn: Connection) -> list[str]:
+        """Say what an import revised and renamed; of a source's own runs the log says it."""
         if not self.is_import:
             return []
         with conn.begin():
-            said = renames.say_renamed(conn, self.run_id)
-        return [said] if said else []
+            said = (
+                say_revised(self.counts.revised, self.counts.revision),
+                renames.say_renamed(conn, self.run_id),
+            )
+        return [each for each in said if each]
 
     def _read_checkpoint(self, conn: Connection) -> Checkpoint:
         """Read where the source stands, and begin a snapshot where none is under way."""

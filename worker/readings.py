@@ -110,6 +110,19 @@ class Readings:
             yield f"{field}: {unread.count} values are not readable and null, first {unread.first}"
 
 
+def say_revised(count: int, example: str | None) -> str | None:
+    """Say how many records prevail over another of their instant; None where none does."""
+    if not count:
+        return None
+    those = (
+        "record prevails over another of its"
+        if count == 1
+        else "records prevail over another of their"
+    )
+    shown = f", such as {example}" if example else ""
+    return f"{count} {those} instant from now on{shown}; the others stay in the history"
+
+
 def _count(counted: dict[str, _Counted], key: str, first: str, more: int = 1) -> None:
     if key in counted:
         counted[key].count += more

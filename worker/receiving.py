@@ -2,13 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sqlalchemy import Connection, TextClause
 
 from shared.partitions import Period, span
 from shared.tables import RAW
 from worker import partitions
-from worker.statements import read_statements, source_parts
+from worker.statements import read_statements, shared_parts, source_parts
 
 # With the span of the batch, Postgres plans no look into other partitions.
 IN_SPAN = (
@@ -29,6 +30,8 @@ def _insert_raw(source: str, known: str) -> TextClause:
     return read_statements("receive.sql", known=known, **source_parts(source))["insert_raw"]
 
 
+SHOW_REVISION = read_statements("receive.sql", known="", raw="", **shared_parts())["show_revision"]
+
 INSERT_RAW = {source: _insert_raw(source, KNOWN_BY_RAW) for source in RAW}
 INSERT_RAW_PRUNED = {source: _insert_raw(source, KNOWN_BY_OBSERVATIONS) for source in RAW}
 
@@ -37,11 +40,12 @@ INSERT_RAW_PRUNED = {source: _insert_raw(source, KNOWN_BY_OBSERVATIONS) for sour
 class Received:
     """How many records were new, and how many changed what is known of their instant.
 
-    Those that did are new, or known and received again after another.
+    Those that did are new, or known and received again after another. `revision` shows one.
     """
 
     new: int = 0
     revised: int = 0
+    revision: str | None = None
 
 
 def receive(conn: Connection, source: str, run_id: int, periods: Collection[Period]) -> Received:
@@ -53,3 +57,22 @@ def receive(conn: Connection, source: str, run_id: int, periods: Collection[Peri
     stmt = (INSERT_RAW_PRUNED if is_pruned else INSERT_RAW)[source]
     row = conn.execute(stmt, {"run_id": run_id, **span(periods)}).one()
     return Received(row.new, row.revised)
+
+
+def show_revision(conn: Connection) -> str | None:
+    """Show one record in `fresh` that prevails over another now, and its price where that changed.
+
+    The observations must be stored already.
+    """
+    row = conn.execute(SHOW_REVISION).one_or_none()
+    if row is None:
+        return None
+    at = f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}"
+    if row.was == row.price_usd:
+        return at
+    was, now = (_price(each) for each in (row.was, row.price_usd))
+    return f"{at}: price_usd {was} became {now}"
+
+
+def _price(price: Decimal | None) -> str:
+    return "unknown" if price is None else f"{price:f}"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, TextClause
 
@@ -16,7 +16,7 @@ from worker.identity import decide, pairs, renames
 from worker.locks import lock_identity
 from worker.outcome import FEWEST_COMPARED
 from worker.phases import Phases
-from worker.receiving import Received, receive
+from worker.receiving import Received, receive, show_revision
 from worker.shapes import Shape
 from worker.snapshot_pages import PagePart, begin_snapshot, note_part
 from worker.statements import read_statements, source_parts
@@ -67,7 +67,7 @@ class Counts:
     """Records by what became of them; `fetched` is the sum of new, unchanged and rejected.
 
     `revised` are those that prevail over another of their instant from now on: new ones, and known
-    ones that were received again.
+    ones that were received again; of an import, `revision` shows one.
     """
 
     fetched: int = 0
@@ -75,6 +75,7 @@ class Counts:
     unchanged: int = 0
     rejected: int = 0
     revised: int = 0
+    revision: str | None = None
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -83,6 +84,7 @@ class Counts:
             self.unchanged + other.unchanged,
             self.rejected + other.rejected,
             self.revised + other.revised,
+            self.revision or other.revision,
         )
 
 
@@ -123,6 +125,7 @@ def load_batch(
             batch.observed - received.new,
             len(batch.rejects),
             received.revised,
+            received.revision,
         )
         at("before_checkpoint")
         _move_checkpoint(conn, source, run_id, batch, counts, phases)
@@ -180,6 +183,8 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
         if received.revised:
             conn.execute(statements["revise_observations"])
         conn.execute(statements["insert_observations"])
+        if received.revised and not batch.moves_cursor:
+            received = replace(received, revision=show_revision(conn))
         at("after_observations")
         moved = decide_anew(conn, run_id, updated)
         unify_assets(conn, source, moved)

@@ -172,6 +172,42 @@ def test_an_import_says_how_many_known_ids_it_renamed(desk: Desk):
     )
 
 
+def test_an_import_says_which_values_it_changed(desk: Desk):
+    header = "date,symbol,name,price_usd"
+    for folder, price in (("m1", "46000"), ("m2", "99000")):
+        desk.write(header, f"2024-01-04,BTC,Bitcoin,{price}", file=f"{folder}/a.csv")
+
+    loads = [desk.load(f"{folder}/a.csv") for folder in ("m1", "m2", "m1", "m1")]
+
+    counts = [load.counts for load in loads]
+    assert [(each.new, each.unchanged, each.revised) for each in counts] == [
+        (1, 0, 0),
+        (1, 0, 1),
+        (0, 1, 1),
+        (0, 1, 0),
+    ]
+    said = [[note for note in load.notes if "prevail" in note] for load in loads]
+    assert said[0] == said[3] == []
+    assert [note for notes in said for note in notes] == [
+        (
+            "1 record prevails over another of its instant from now on, such as 'btc-bitcoin' at "
+            f"2024-01-04 00:00:00Z: price_usd {was} became {now}; the others stay in the history"
+        )
+        for was, now in ((46000, 99000), (99000, 46000))
+    ]
+
+
+def test_a_revision_that_changes_no_price_is_said_without_one(desk: Desk):
+    desk.write(HEADER, *days(), file="m1/a.csv")
+    desk.write(HEADER, *days(cap="8"), file="m2/a.csv")
+    desk.load("m1/a.csv")
+
+    assert desk.load("m2/a.csv").notes[-1] == (
+        "12 records prevail over another of their instant from now on, such as 'btc-bitcoin' at "
+        "2024-05-01 00:00:00Z; the others stay in the history"
+    )
+
+
 def test_what_the_cells_of_a_file_prove_is_said(desk: Desk):
     desk.write("date;symbol;name;price_usd", *["2024-05-01;BTC;Bitcoin;1.234,5"])
 
