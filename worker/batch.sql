@@ -181,20 +181,31 @@ UPDATE rejects SET resolved_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
 -- reasons, the lesser ones stand, whichever came first; one that had been resolved has those of now.
 -- One that was dismissed stays so.
 -- The file is the one that was read last with it; a retry reads none, and leaves it as it is.
-INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
-                          first_run_id, last_run_id, times_seen, file, declaration)
-SELECT :source, min(external_id), min(position),
-       (array_agg(reasons ORDER BY reasons))[1], payload, substr(sha256(payload), 1, 16),
-       :run_id, :run_id, count(*), CAST(:file AS text), CAST(:declaration AS text)
-FROM staging_rejects GROUP BY payload
-ON CONFLICT (source, payload_hash) DO UPDATE
-SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.reasons)
-                   ELSE excluded.reasons END,
-    last_run_id = excluded.last_run_id, last_seen_at = now(),
-    times_seen = r.times_seen + excluded.times_seen,
-    resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END,
-    declaration = CASE WHEN excluded.file IS NULL THEN r.declaration ELSE excluded.declaration END,
-    file = coalesce(excluded.file, r.file)
+-- Returns how many of the batch's were dismissed.
+WITH refused AS MATERIALIZED (
+  SELECT min(external_id) AS external_id, min(position) AS position,
+         (array_agg(reasons ORDER BY reasons))[1] AS reasons, payload,
+         substr(sha256(payload), 1, 16) AS payload_hash, count(*) AS times_seen
+  FROM staging_rejects GROUP BY payload
+), inserted AS (
+  INSERT INTO rejects AS r (source, external_id, position, reasons, payload, payload_hash,
+                            first_run_id, last_run_id, times_seen, file, declaration)
+  SELECT :source, external_id, position, reasons, payload, payload_hash,
+         :run_id, :run_id, times_seen, CAST(:file AS text), CAST(:declaration AS text)
+  FROM refused
+  ON CONFLICT (source, payload_hash) DO UPDATE
+  SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.reasons)
+                     ELSE excluded.reasons END,
+      last_run_id = excluded.last_run_id, last_seen_at = now(),
+      times_seen = r.times_seen + excluded.times_seen,
+      resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END,
+      declaration = CASE WHEN excluded.file IS NULL THEN r.declaration
+                         ELSE excluded.declaration END,
+      file = coalesce(excluded.file, r.file)
+  RETURNING r.payload_hash, r.dismissed_reason
+)
+SELECT coalesce(sum(f.times_seen), 0)::bigint
+FROM refused AS f JOIN inserted AS i USING (payload_hash) WHERE i.dismissed_reason IS NOT NULL
 
 -- name: resolve_superseded_rejects
 -- A file was read from its first row to its end under a declaration: what was refused of it under

@@ -14,13 +14,14 @@ from sqlalchemy import (
     and_,
     cast,
     func,
+    or_,
     select,
     text,
 )
 
 from shared.expectations import EXPECTATIONS
 from shared.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
-from shared.tables import checkpoints, rejects, runs
+from shared.tables import checkpoints, has_state, rejects, runs
 from worker.outcome import RECENT_RUNS, Found, Normal
 from worker.runs import Checkpoint, is_weighed
 
@@ -141,17 +142,34 @@ def read_normal(
         .scalar_subquery()
     )
     since = func.greatest(func.coalesce(newest, first), _cleared_at(source))
-    is_open = (rejects.c.source == source, rejects.c.resolved_at.is_(None))
     is_of_rejects = checkpoint.last_reason == TOO_MANY_REJECTS
-    has_rejects = conn.scalar(select(rejects.c.id).where(*is_open).limit(1)) is not None
+    has_rejects = is_of_rejects and _has_open_rejects(conn, source)
     return Normal(
         checkpoint.snapshot_records,
         [Decimal(share) for share in conn.scalars(shares)],
         conn.scalar(select(func.now() - since)),
-        checkpoint.last_reason if has_rejects or not is_of_rejects else None,
+        None if is_of_rejects and not has_rejects else checkpoint.last_reason,
         _read_mistake(conn, source),
         _read_listed(conn, EXPECTATIONS[source].listed_by),
     )
+
+
+def _has_open_rejects(conn: Connection, source: str) -> bool:
+    """Whether a record is open that was refused since the last good run, of a file that is there.
+
+    Of what version 0.1.0 refused, the file is not known.
+    """
+    own = (runs.c.source == source, runs.c.command == "run")
+    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
+    is_there = checkpoints.c.cursor["files"].has_key(rejects.c.file)
+    stmt = (
+        select(rejects.c.id)
+        .join(checkpoints, checkpoints.c.source == rejects.c.source)
+        .where(rejects.c.source == source, has_state("open"))
+        .where(rejects.c.last_run_id > func.coalesce(good, 0))
+        .where(or_(rejects.c.file.is_(None), is_there))
+    )
+    return conn.scalar(stmt.limit(1)) is not None
 
 
 def _read_mistake(conn: Connection, source: str) -> str | None:

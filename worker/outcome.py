@@ -53,7 +53,8 @@ class Found:
     `prices_jumped` of the `prices_compared` are more than twice, or less than half, what they were;
     `ids_replaced` are new ids under the symbol and name of a known listing.
     `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
-    None where the source sends none. `differing` says which of the records contradict each other,
+    None where the source sends none. `dismissed` of the refused ones a person has dismissed before.
+    `differing` says which of the records contradict each other,
     `common_reason` why most of the refused ones were; `unreadable` counts those with an optional
     value that is not readable, and null for that.
     """
@@ -69,6 +70,7 @@ class Found:
     differing: str | None = None
     unreadable: int = 0
     common_reason: str | None = None
+    dismissed: int = 0
 
     def after(self, before: "Found") -> "Found":
         """Add what runs brought that broke off, and that this one went on from.
@@ -137,14 +139,26 @@ def has_too_many_rejects(expects: Expectations, seen: int, rejected: int) -> boo
 
 
 def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Ending | None:
-    if not has_too_many_rejects(expects, found.seen, found.rejected):
+    rejected = found.rejected - found.dismissed
+    if not has_too_many_rejects(expects, found.seen, rejected):
         return None
     why = f": {found.common_reason}" if found.common_reason else ""
+    shown = "; see `worker rejects list`"
+    if found.snapshot is None:
+        hint = f"{shown}. {_accept_rejects(source)}"
+    else:
+        hint = f"{shown}, and `worker drift list` for what changed at the source"
     return _ending(
         TOO_MANY_REJECTS,
-        f"{source}: {found.rejected} of {found.seen} records were rejected, more "
-        f"than {expects.max_reject_share:.0%}{why}; see `worker rejects list`, and `worker drift "
-        "list` for what changed at the source",
+        f"{source}: {rejected} of {found.seen} records were rejected, more "
+        f"than {expects.max_reject_share:.0%}{why}{hint}",
+    )
+
+
+def _accept_rejects(source: str) -> str:
+    return (
+        "Correct the file, or declare what it does not say; or accept that they are not read: "
+        f"`worker rejects dismiss --source {source} --reason TEXT`"
     )
 
 
@@ -155,8 +169,8 @@ def _nothing_since(source: str, found: Found, normal: Normal) -> Ending | None:
     if normal.last_reason == TOO_MANY_REJECTS:
         return _ending(
             TOO_MANY_REJECTS,
-            f"{source}: nothing new since too many records were rejected; see `worker "
-            f"rejects list`, and `worker checkpoint clear {source}` to read it again",
+            f"{source}: nothing new since too many records were rejected, and they are open; see "
+            f"`worker rejects list`. {_accept_rejects(source)}",
         )
     if normal.last_reason == DIFFERING_ROWS:
         return _ending(

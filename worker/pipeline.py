@@ -279,7 +279,8 @@ class _Run:
     def _bound_rejects(self, conn: Connection, ending: Ending) -> Ending:
         """Keep some payloads of a run with too many rejects, and say so in its ending."""
         seen = self.counts.fetched + self.cut.known
-        dropped = self._drop_excess(conn, self.run_id, seen, self.counts.rejected, ending.reason)
+        rejected = self.counts.rejected - self.counts.dismissed
+        dropped = self._drop_excess(conn, self.run_id, seen, rejected, ending.reason)
         if not dropped:
             return ending
         said = f"{ending.error or 'too many records were rejected'}. The payloads of {dropped} of"
@@ -356,6 +357,7 @@ class _Run:
             seen=counts.fetched + self.cut.known,
             new=counts.new,
             rejected=counts.rejected,
+            dismissed=counts.dismissed,
             snapshot=brought if source.is_snapshot else None,
             revised=counts.revised,
             unreadable=self.cut.readings.unread_records,

@@ -23,10 +23,12 @@ def show_result(result: Result) -> None:
     """Say in one line how a run ended, and what it counted."""
     counts, ending = result.counts, result.ending
     reason = f" ({ending.reason}: {ending.error})" if ending.reason else ""
+    dismissed = f" ({counts.dismissed} dismissed)" if counts.dismissed else ""
     revised = f"; {counts.revised} revised" if counts.revised else ""
     click.echo(
         f"{result.source}: run {result.run_id} {ending.outcome}{reason}: {counts.fetched} fetched ="
-        f" {counts.new} new + {counts.unchanged} unchanged + {counts.rejected} rejected{revised}"
+        f" {counts.new} new + {counts.unchanged} unchanged + {counts.rejected} rejected"
+        f"{dismissed}{revised}"
     )
 
 

@@ -67,7 +67,8 @@ class Counts:
     """Records by what became of them; `fetched` is the sum of new, unchanged and rejected.
 
     `revised` are those that prevail over another of their instant from now on: new ones, and known
-    ones that were received again; of an import, `revision` shows one.
+    ones that were received again; of an import, `revision` shows one. `dismissed` are those of the
+    rejected whose payload a person dismissed before.
     """
 
     fetched: int = 0
@@ -76,6 +77,7 @@ class Counts:
     rejected: int = 0
     revised: int = 0
     revision: str | None = None
+    dismissed: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -85,6 +87,7 @@ class Counts:
             self.rejected + other.rejected,
             self.revised + other.revised,
             self.revision or other.revision,
+            self.dismissed + other.dismissed,
         )
 
 
@@ -117,7 +120,7 @@ def load_batch(
     partitions.create_partitions(conn, source, batch.periods, at)
     with ExitStack() as until_committed, conn.begin():
         with phases.timing("load"):
-            received = _load(conn, source, run_id, batch, at)
+            received, dismissed = _load(conn, source, run_id, batch, at)
         until_committed.enter_context(phases.timing("commit"))
         counts = Counts(
             batch.fetched,
@@ -126,6 +129,7 @@ def load_batch(
             len(batch.rejects),
             received.revised,
             received.revision,
+            dismissed,
         )
         at("before_checkpoint")
         _move_checkpoint(conn, source, run_id, batch, counts, phases)
@@ -134,8 +138,8 @@ def load_batch(
     return counts
 
 
-def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> Received:
-    """Load all that the batch holds; return how many records were new."""
+def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> tuple[Received, int]:
+    """Load all that the batch holds; return what was new, and how many rejects were dismissed."""
     received = load_rows(conn, source, run_id, batch, at) if batch.observed else Received()
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
@@ -146,9 +150,10 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> R
         "file": file.path if file else None,
         "declaration": file.declaration if file else None,
     }
+    dismissed = 0
     if batch.rejects:
         staging.copy_rejects(conn, batch.rejects)
-        conn.execute(STATEMENTS[source]["insert_rejects"], of_file)
+        dismissed = int(conn.scalar(STATEMENTS[source]["insert_rejects"], of_file) or 0)
     if file and file.is_end:
         conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], of_file)
     if batch.begins_snapshot:
@@ -156,7 +161,7 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> R
     if batch.page_part is not None:
         note_part(conn, source, batch.page_part)
     drift.count_shapes(conn, source, run_id, batch.shapes)
-    return received
+    return received, dismissed
 
 
 def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> Received:

@@ -63,7 +63,7 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
         show_json({"counts": counts, "rejects": rows})
         return
     if not rows:
-        click.echo("no rejects")
+        click.echo("no open rejects; --all shows closed ones" if state is None else "no rejects")
         return
     show_table(counts, source="source", reason="reason", records="records")
     _show_rejects(rows)

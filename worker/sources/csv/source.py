@@ -102,11 +102,11 @@ class CsvFiles(Source):
         """
         paths = self._paths()
         before = cursor or {}
-        entries: dict[str, Any] = before.get("files", {})
-        is_any_gone = not entries.keys() <= paths.keys()
-        entries = {key: entries[key] for key in paths if key in entries}
-        if cursor and before.get("sample", False) != self.is_sample:
-            yield Page([], before, self._cursor(entries))
+        read: Mapping[str, Any] = before.get("files", {})
+        entries = {key: read[key] for key in paths if key in read}
+        is_any_gone = entries.keys() != read.keys()
+        if cursor and (is_any_gone or before.get("sample", False) != self.is_sample):
+            yield Page([], before, self._cursor(entries), reads_anew=is_any_gone)
         refused: list[SourceError] = []
         for key, path in paths.items():
             try:
@@ -117,7 +117,7 @@ class CsvFiles(Source):
                         self._cursor(entries),
                         self._cursor(following),
                         file=reading,
-                        reads_anew=is_any_gone or reading.is_reread,
+                        reads_anew=reading.is_reread,
                     )
                     entries = following
             except SourceError as exc:
@@ -167,7 +167,7 @@ class CsvFiles(Source):
         if self.path is None:
             return {}
         try:
-            found = {_shown(each.absolute()): each for each in _matches(Path(self.path))}
+            found = {_shown(_whole(each)): each for each in _matches(Path(self.path))}
         except OSError as exc:
             raise SourceError(f"csv: {self.path}: {exc.strerror}", code="unreadable") from exc
         if not found:
@@ -270,10 +270,14 @@ def _matches(path: Path) -> list[Path]:
     return [each for each in found if each.is_file()]
 
 
+def _whole(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 -- takes out `..`, and follows no link
+
+
 def _reading(
     path: Path, file: CsvFile, declared: Mapping[str, Any], digest: str | None
 ) -> FileReading:
-    whole = Path(os.path.abspath(path))  # noqa: PTH100 -- takes out `..`, and follows no link
+    whole = _whole(path)
     return FileReading(
         path=_shown(whole),
         name=os.fsencode(path.name).decode(errors="backslashreplace"),
