@@ -22,11 +22,15 @@ class RetryableError(MarketDataError):
 
 
 class SourceError(MarketDataError):
-    """A source cannot be read any further; fail its run, under a stable reason code."""
+    """A source cannot be read any further; fail its run, under a stable reason code.
 
-    def __init__(self, message: str, *, code: str) -> None:
+    `brief` is the message in one line, for the log, where it holds text to copy.
+    """
+
+    def __init__(self, message: str, *, code: str, brief: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.brief = brief or message
 
 
 class ArchiveError(MarketDataError):

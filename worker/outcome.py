@@ -38,11 +38,15 @@ FEWEST_RECENT_RUNS = 3
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended. `reason` is a stable code, `error` a sentence for a person."""
+    """How a run ended. `reason` is a stable code, `error` a sentence for a person.
+
+    `brief` is what the log has instead of an `error` that holds text to copy.
+    """
 
     outcome: str
     reason: str | None = None
     error: str | None = None
+    brief: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ class _Run:
             "run finished",
             outcome=ending.outcome,
             reason=ending.reason,
-            error=ending.error,
+            error=ending.brief or ending.error,
             fetched=self.counts.fetched,
             new=self.counts.new,
             unchanged=self.counts.unchanged,
@@ -326,7 +326,8 @@ class _Run:
                         loader.load(batch, self.cut.read)
         except (SourceError, RetryableError) as exc:
             outcome = "partial" if exc.code in {"stopped", "unfinished_row"} else "failed"
-            return Ending(outcome, exc.code, str(exc))
+            brief = exc.brief if isinstance(exc, SourceError) else None
+            return Ending(outcome, exc.code, str(exc), brief)
         except InjectedFailureError as exc:
             return Ending("failed", "injected_failure", str(exc))
         except DBAPIError as exc:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Engine, Row, select, update
 
 from shared.tables import drift, listings, observations, rejects
@@ -133,6 +134,26 @@ def test_a_run_fails_for_an_empty_file_once_that_does_not_change(desk: Desk):
     desk.write(HEADER, *days(), file="prices/a.csv")
     assert run().succeeded
     assert run().succeeded
+
+
+@pytest.mark.parametrize("files", [("a.csv",), ("a.csv", "b.csv")])
+def test_the_log_has_why_a_file_is_refused_without_what_to_write(desk: Desk, files: tuple):
+    for file in files:
+        desk.write("date,symbol,name,close", "2024-05-01,BTC,Bitcoin,1", file=f"prices/{file}")
+    source = CsvFiles(path=str(desk.folder / "prices"), rows_per_page=5)
+
+    with structlog.testing.capture_logs() as logged:
+        result = pipeline.run(desk.engine, source, None, Options(5))
+
+    error = str(result.ending.error)
+    assert error.count('currency = ""') == len(files)
+    (line,) = (each for each in logged if each["event"] == "run finished")
+    assert line["reason"] == "undeclared"
+    assert "\n" not in line["error"]
+    for file in files:
+        said = f"{file}: neither its header nor a declaration says: currency"
+        assert f"{said}. What to write" in error
+        assert f"{said}; `worker status` shows what to write" in line["error"]
 
 
 def test_prices_that_are_all_0_are_pointed_out(desk: Desk):

@@ -232,9 +232,11 @@ def _undeclared(
 ) -> SourceError:
     questions = sorted(questions, key=lambda asked: (None, "columns", "values").index(asked.table))
     keys = ", ".join(dict.fromkeys(question.key for question in questions))
+    said = f"neither its header nor a declaration says: {keys}"
     return SourceError(
-        f"neither its header nor a declaration says: {keys}. What to write to {declaration} (or to "
-        "a file for `worker import csv FILE --declare`), with a value for each that is empty:\n\n"
+        f"{said}. What to write to {declaration} (or to a file for `worker import csv FILE "
+        "--declare`), with a value for each that is empty:\n\n"
         f"{toml_text(declared, questions)}\n",
         code="undeclared",
+        brief=f"{said}; `worker status` shows what to write",
     )

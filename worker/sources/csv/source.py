@@ -209,7 +209,10 @@ class CsvFiles(Source):
                 if is_empty and (imported or seen):
                     file.refuse_empty()
         except SourceError as exc:
-            raise SourceError(f"csv: {_shown(path)}: {exc}", code=exc.code) from exc
+            where = f"csv: {_shown(path)}"
+            raise SourceError(
+                f"{where}: {exc}", code=exc.code, brief=f"{where}: {exc.brief}"
+            ) from exc
         except OSError as exc:
             raise SourceError(f"csv: {_shown(path)}: {exc.strerror}", code="unreadable") from exc
 
@@ -329,8 +332,9 @@ def _together(refused: Sequence[SourceError], count: int) -> SourceError:
         return refused[0]
     codes = [each.code for each in refused]
     graver = [code for code in codes if code != "unfinished_row"]
+    said = f"csv: {len(refused)} of {count} files refused, the others are read"
     return SourceError(
-        f"csv: {len(refused)} of {count} files refused, the others are read\n"
-        + "\n".join(map(str, refused)),
+        "\n".join([said, *map(str, refused)]),
         code=(graver or codes)[0],
+        brief="; ".join([said, *(each.brief for each in refused)]),
     )
