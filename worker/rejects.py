@@ -9,7 +9,15 @@ from shared.runs import TOO_MANY_REJECTS, WEIGHED
 from shared.tables import has_reason, has_state, rejects
 from worker.statements import read_statements
 
-STATEMENTS = read_statements("rejects.sql")
+KIND_OF_REASON = r"""left(regexp_replace(regexp_replace(regexp_replace(
+  reason, '''[^'']*''|"[^"]*"', '…', 'g'), '\m\d+\M(?!\))', '#', 'g'),
+  '^([^:]*: [^:]*):.*$', '\1'), 200)"""
+"""SQL: the kind of a `reason`, without the values in it; the column stays.
+
+What is quoted, whole numbers, and all from the second colon on are values.
+"""
+
+STATEMENTS = read_statements("rejects.sql", kind=KIND_OF_REASON)
 
 KEPT = 100
 """Open payloads that are kept for a source whose runs have too many rejects: it is read again."""

@@ -24,8 +24,7 @@ WITH own AS (
 ), dropped AS (
   DELETE FROM rejects AS r USING excess AS e WHERE r.id = e.id RETURNING r.reasons, r.times_seen
 ), by_reason AS (
-  SELECT left(regexp_replace(reason, '^([^:]*: [^:]*):.*$', '\1'), 200) AS reason,
-         sum(times_seen) AS records
+  SELECT {kind} AS reason, sum(times_seen) AS records
   FROM dropped CROSS JOIN jsonb_array_elements_text(reasons) AS reason
   GROUP BY 1
 ), ranked AS (

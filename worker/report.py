@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+)
 
 from shared.expectations import EXPECTATIONS
 from shared.settings import SOURCES
@@ -20,7 +29,7 @@ from shared.tables import (
     runs,
 )
 from worker.budget import Usage
-from worker.rejects import OpenRejects
+from worker.rejects import KIND_OF_REASON, OpenRejects
 
 Rows = Sequence[Any]
 """Rows of a result, their columns as attributes."""
@@ -174,13 +183,24 @@ def find_missing_rejects(conn: Connection, ids: Sequence[int]) -> list[int]:
 
 
 def count_rejects(conn: Connection, wanted: RejectFilter) -> Rows:
-    """How many records are refused, by source and reason; one with two reasons counts in both."""
-    reason = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("value")
+    """How many records are refused, by source and kind of reason, with one of that kind.
+
+    One that has reasons of two kinds counts in both.
+    """
+    said = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("reason")
+    said = said.render_derived(name="said")
+    kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
+    records = func.count(rejects.c.id.distinct())
     stmt = (
-        select(rejects.c.source, reason.c.value.label("reason"), func.count().label("records"))
-        .select_from(rejects.join(reason, onclause=func.now().is_not(None)))
-        .group_by(rejects.c.source, reason.c.value)
-        .order_by(func.count().desc(), rejects.c.source, reason.c.value)
+        select(
+            rejects.c.source,
+            kind.label("reason"),
+            records.label("records"),
+            func.min(said.c.reason).label("example"),
+        )
+        .select_from(rejects.join(said, onclause=true()))
+        .group_by(rejects.c.source, kind)
+        .order_by(records.desc(), rejects.c.source, kind)
     )
     return conn.execute(wanted.of(stmt)).all()
 

@@ -248,3 +248,22 @@ def test_the_list_is_filtered_and_counts_what_it_shows(
 
     assert sorted(names[reject["id"]] for reject in listed["rejects"]) == found
     assert sum(count["records"] for count in listed["counts"]) == len(found)
+
+
+def test_the_list_counts_by_column_and_kind_whatever_the_values(engine: Engine, database_url: URL):
+    reasons = [f"price_usd: not a number: '76.{n},5'; declare decimal" for n in range(3)]
+    reasons += [f"supply (2): '${n}' has a currency sign" for n in range(2)]
+    reasons += ['supply (3): "$1\'s" has a currency sign', "volume_24h_usd: negative"]
+    reasons += [f"{n} cells under 4 headers" for n in (2, 3)]
+    for n, reason in enumerate(reasons):
+        refuse(engine, CSV, b"%d" % n, reason)
+
+    listed = json.loads(worker(database_url, "list", "--json").stdout)
+
+    assert [(each["records"], each["reason"], each["example"]) for each in listed["counts"]] == [
+        (3, "price_usd: not a number", reasons[0]),
+        (2, "# cells under # headers", "2 cells under 4 headers"),
+        (2, "supply (2): … has a currency sign", reasons[3]),
+        (1, "supply (3): … has a currency sign", reasons[5]),
+        (1, "volume_24h_usd: negative", reasons[6]),
+    ]

@@ -54,7 +54,7 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show open rejects, those seen last first, and how many there are by reason."""
+    """Show open rejects, those seen last first, and how many there are by kind of reason."""
     wanted = RejectFilter(source, reason, run_id, state or "open")
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = report.read_rejects(conn, limit, wanted)
@@ -65,7 +65,9 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     if not rows:
         click.echo("no open rejects; --all shows closed ones" if state is None else "no rejects")
         return
-    show_table(counts, source="source", reason="reason", records="records")
+    show_table(
+        counts, source="source", records="records", reason="kind of reason", example="for example"
+    )
     _show_rejects(rows)
 
 
