@@ -74,7 +74,8 @@ DATA = {
     },
     "stale_sources": {
         "type": "array",
-        "description": "The sources whose newest data is older than it should be; see `/health`",
+        "description": "The sources whose newest data is older than it should be, or whose runs "
+        "were never good; see `/health`",
         "items": {"type": "string", "enum": list(LISTING_SOURCES)},
     },
 }

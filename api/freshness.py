@@ -44,12 +44,20 @@ def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[st
 
 
 def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Iterator[str]:
-    """Name the sources whose data is older than its target, or that never had a good run."""
+    """Name the sources whose data is older than its target, or whose runs were never good.
+
+    One that never ran is judged by its data alone, which imports have brought.
+    """
     turn = _turn(sources, interval)
     for source in sources:
         expects = EXPECTATIONS[source["source"]]
-        reasons = {each.reason for each in _troubles(source, expects, expects.target(turn))}
-        if source["last_success_at"] is None or reasons & {"late", "outdated"}:
+        target = expects.target(turn)
+        has_run = source["last_run"] is not None
+        is_never_good = has_run and source["last_success_at"] is None
+        troubles = (
+            _troubles(source, expects, target) if has_run else _outdated(source, expects, target)
+        )
+        if is_never_good or {each.reason for each in troubles} & {"late", "outdated"}:
             yield source["source"]
 
 
@@ -87,7 +95,8 @@ def _troubles(
     """Find what is wrong: the last run, the age of the last good one, the age of the data."""
     last, now = source["last_run"], source["now"]
     if last is None:
-        yield Trouble("warn", "no_run", "no run has finished yet", None)
+        detail = "no run of its own has finished yet; an import is none"
+        yield Trouble("warn", "no_run", detail, None)
         return
     good_at, failing_since = source["last_success_at"], source["failing_since"]
     if last["outcome"] != "succeeded":
@@ -102,7 +111,13 @@ def _troubles(
     if now - (good_at or failing_since) > target:
         said = f"no run has succeeded since {_time(good_at)}" if good_at else "no run has succeeded"
         yield _overdue("late", said, now, good_at or failing_since, target)
-    observed_at = source["observed_at"]
+    yield from _outdated(source, expects, target)
+
+
+def _outdated(
+    source: Mapping[str, Any], expects: Expectations, target: timedelta
+) -> Iterator[Trouble]:
+    observed_at, now = source["observed_at"], source["now"]
     if expects.fresh_for is not None and observed_at and now - observed_at > target:
         said = f"the source's newest data is of {_time(observed_at)}"
         yield _overdue("outdated", said, now, observed_at, target)

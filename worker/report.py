@@ -6,9 +6,12 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Select,
+    Text,
+    column,
     func,
     literal,
     literal_column,
@@ -36,7 +39,11 @@ Rows = Sequence[Any]
 
 
 def read_sources(conn: Connection) -> Rows:
-    """Each source that ever ran: its last run, its totals, its freshest observation."""
+    """Each source: its last run, its totals, its freshest observation; null where it never ran."""
+    known = func.unnest(literal(list(SOURCES), ARRAY(Text))).table_valued(
+        column("source", Text), with_ordinality="place"
+    )
+    known = known.render_derived(name="known")
     last = (
         select(runs.c.source, func.max(runs.c.id).label("id"))
         .where(runs.c.command != "retry")
@@ -54,7 +61,7 @@ def read_sources(conn: Connection) -> Rows:
     )
     stmt = (
         select(
-            runs.c.source,
+            known.c.source,
             runs.c.id.label("run_id"),
             runs.c.outcome,
             runs.c.reason,
@@ -70,10 +77,12 @@ def read_sources(conn: Connection) -> Rows:
             held.c.listings,
             held.c.observed_at,
         )
-        .join(last, last.c.id == runs.c.id)
-        .outerjoin(checkpoints, checkpoints.c.source == runs.c.source)
-        .outerjoin(held, held.c.source == runs.c.source)
-        .order_by(runs.c.source)
+        .select_from(known)
+        .outerjoin(last, last.c.source == known.c.source)
+        .outerjoin(runs, runs.c.id == last.c.id)
+        .outerjoin(checkpoints, checkpoints.c.source == known.c.source)
+        .outerjoin(held, held.c.source == known.c.source)
+        .order_by(known.c.place)
     )
     return conn.execute(stmt).all()
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.freshness import assess, assess_source
+from api.freshness import assess, assess_source, find_stale
 from shared.expectations import EXPECTATIONS
 from tests.fakes.api import NOON
 
@@ -109,3 +109,27 @@ def test_the_time_that_runs_take_lengthens_the_turn():
 
     assert assess([slow, quick], 5 * MINUTE)["status"] == "pass"
     assert assess([quick], 5 * MINUTE)["status"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("source", "parts", "is_stale"),
+    [
+        ("coingecko", {"last_run": None, "observed_at": None}, False),
+        ("coingecko", {"last_run": None, "observed_at": 10}, False),
+        ("coingecko", {"last_run": None, "observed_at": 60}, True),
+        ("csv", {"last_run": None, "observed_at": None}, False),
+        ("csv", {"last_run": None, "observed_at": 1_000_000}, False),
+        ("csv", {"last_run": FAILED, "failing_since": 1, "observed_at": None}, True),
+        ("coingecko", {"last_run": FAILED, "failing_since": 1, "observed_at": None}, True),
+        ("csv", {"last_run": GOOD, "last_success_at": 60, "observed_at": None}, True),
+        ("csv", {"last_run": GOOD, "last_success_at": 1, "observed_at": 1_000_000}, False),
+    ],
+)
+def test_a_source_that_never_ran_is_stale_by_its_data_alone(source, parts, is_stale):
+    known = {"last_success_at": None, "failing_since": None, "usually_takes": None, **parts}
+    times = ("last_success_at", "failing_since", "observed_at")
+    at = {each: known[each] and NOON - known[each] * MINUTE for each in times}
+
+    stale = list(find_stale([{"source": source, "now": NOON, **known, **at}], TURN))
+
+    assert stale == ([source] if is_stale else [])

@@ -1,0 +1,21 @@
+"""What `worker status` shows of each source."""
+
+from sqlalchemy import Engine, insert
+
+from shared.settings import SOURCES
+from shared.tables import runs
+from worker.report import read_sources
+
+
+def test_sources_that_never_ran_are_shown_with_those_that_did(engine: Engine):
+    with engine.begin() as conn:
+        before = read_sources(conn)
+        own = {"command": "run", "host": "h", "pid": 1}
+        for outcome in ("failed", "succeeded"):
+            conn.execute(insert(runs).values(source="coingecko", outcome=outcome, **own))
+        after = {row.source: row.outcome for row in read_sources(conn)}
+
+    assert [(row.source, row.outcome, row.listings) for row in before] == [
+        (source, None, None) for source in SOURCES
+    ]
+    assert after == {**dict.fromkeys(SOURCES), "coingecko": "succeeded"}
