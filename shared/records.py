@@ -83,6 +83,7 @@ class FileReading:
     the first of them is at `first_without_value`. `is_end` marks the page after which the whole
     file, from its first row on, was read under this declaration; not the end of rows added since.
     `is_reread` is there where an earlier run had read rows of it, and this one begins anew.
+    `is_unended` is a file whose last line has no line end, and was read as a row all the same.
     """
 
     path: str
@@ -96,6 +97,7 @@ class FileReading:
     first_without_value: str | None = None
     is_end: bool = False
     is_reread: bool = False
+    is_unended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How the files of a run were read, and what of their rows was not: for people, and for the log."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import structlog
 
@@ -90,24 +91,49 @@ class Readings:
 
     def lines(self) -> Iterator[str]:
         """Say it all to a person, a line for each fact."""
+        labels = _labels(self._files)
         for path, file in self._files.items():
-            columns = ", ".join(f"{field} = {name!r}" for field, name in file.columns.items())
-            yield f"{file.name}: columns read: {columns or 'none'}"
-            if file.left_out:
-                yield f"{file.name}: columns left out: {', '.join(map(repr, file.left_out))}"
-            yield from (f"{file.name}: {fact}" for fact in file.settled)
-            if rows := self._without_value.get(path):
-                yield (
-                    f"{file.name}: {rows.count} rows without any value are no observations, the "
-                    f"first is {rows.first}"
-                )
-            if path in self._zeros and self._zeros[path].count == self._prices[path].count:
-                yield (
-                    f"{file.name}: all {self._prices[path].count} prices are 0; if that stands for "
-                    'no figure, declare zero_is_unknown = ["price_usd"]'
-                )
+            yield from (f"{labels[path]}: {fact}" for fact in self._facts(file))
         for field, unread in self._unread.items():
-            yield f"{field}: {unread.count} values are not readable and null, first {unread.first}"
+            these = "value is" if unread.count == 1 else "values are"
+            yield f"{field}: {unread.count} {these} not readable and null, first {unread.first}"
+
+    def _facts(self, file: FileReading) -> Iterator[str]:
+        columns = ", ".join(f"{field} = {name!r}" for field, name in file.columns.items())
+        yield f"columns read: {columns or 'none'}"
+        if file.left_out:
+            yield f"columns left out: {', '.join(map(repr, file.left_out))}"
+        yield from file.settled
+        if rows := self._without_value.get(file.path):
+            these = "row" if rows.count == 1 else "rows"
+            yield (
+                f"{rows.count} {these} without any value left out, as no observation; the first is "
+                f"{rows.first}"
+            )
+        zeros, prices = self._zeros.get(file.path), self._prices.get(file.path)
+        if zeros and prices and zeros.count == prices.count:
+            yield (
+                f"every price is 0 ({prices.count}); if that stands for no figure, declare "
+                'zero_is_unknown = ["price_usd"]'
+            )
+        if file.is_unended:
+            yield (
+                "its last line has no line end, and was read as a whole row; if it was still being "
+                "written, import it again"
+            )
+
+
+def _labels(files: Mapping[str, FileReading]) -> Mapping[str, str]:
+    """Name each file by its path: by as much of it as no other file of its name shares."""
+    labels = {}
+    for path, file in files.items():
+        others = [each for each in files if each != path and files[each].name == file.name]
+        parts = PurePath(path).parts
+        lengths = range(2, len(parts) + 1) if others else ()
+        tails = (str(PurePath(*parts[-length:])) for length in lengths)
+        unique = (tail for tail in tails if not any(each.endswith(f"/{tail}") for each in others))
+        labels[path] = next(unique, path) if others else file.name
+    return labels
 
 
 def say_revised(count: int, example: str | None) -> str | None:

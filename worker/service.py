@@ -189,7 +189,24 @@ class Worker:
             for file in files:
                 yield from reader.saved_pages(file)
 
-        return pipeline.load_saved(self.engine, source, pages, self._options(progress))
+        result = pipeline.load_saved(self.engine, source, pages, self._options(progress))
+        if declaration is None or not isinstance(source, CsvFiles) or not result.succeeded:
+            return result
+        undeclared = self._say_undeclared(source, files, declaration)
+        return dataclasses.replace(result, notes=[*result.notes, *undeclared])
+
+    def _say_undeclared(
+        self, source: CsvFiles, files: Sequence[Path], declaration: Path
+    ) -> Iterator[str]:
+        """Say which imported files the loop reads too, without what was declared for the import."""
+        if "csv" not in self.settings.sources:
+            return
+        declared = declaration.read_bytes()
+        for file in files:
+            beside = file.with_name(f"{file.name}.toml")
+            is_beside = beside.exists() and beside.read_bytes() == declared
+            if not is_beside and source.reads(file):
+                yield f"{file}: the loop reads this file too; copy {declaration} to {beside} for it"
 
     def retry(self, name: str, wanted: OpenRejects, progress: Progress | None = None) -> Result:
         """Read a source's open rejects again; `retry.retry` says what that raises."""

@@ -217,7 +217,8 @@ def test_budget_show_and_reset(engine, database_url):
         assert (paprika["source"], paprika["paused_until"]) == ("coinpaprika", None)
 
         rehearsed = worker(database_url, upstream, "budget reset coingecko --dry-run")
-        assert "would be lifted" in rehearsed.output
+        until = shown.output.partition("paused until ")[2][: len("2026-12-01 00:00:00Z")]
+        assert f"the pause until {until} (rate_limited) would be lifted" in rehearsed.output
         assert row(engine).paused_until is not None
 
         done = worker(database_url, upstream, "budget reset coingecko")

@@ -87,8 +87,8 @@ def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
         ),
         "prices.csv: columns left out: 'mood'",
         (
-            "prices.csv: 1 rows without any value are no observations, the first is prices.csv, "
-            "line 14"
+            "prices.csv: 1 row without any value left out, as no observation; the first is "
+            "prices.csv, line 14"
         ),
         (
             "market_cap_usd: 12 values are not readable and null, first prices.csv, line 2: not a "
@@ -156,11 +156,36 @@ def test_the_log_has_why_a_file_is_refused_without_what_to_write(desk: Desk, fil
         assert f"{said}; `worker status` shows what to write" in line["error"]
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(desk: Desk):
+    (desk.folder / "x").mkdir()
+    names = ("x/m1/a.csv", "m1/a.csv", "m2/a.csv", "m2/b.csv")
+    for day, name in enumerate(names):
+        desk.write(HEADER, f"2024-05-0{day + 1},BTC,Bitcoin,1,7,calm", file=name)
+
+    notes = desk.load(*names).notes
+
+    read = [note.partition(": columns read")[0] for note in notes if "columns read" in note]
+    whole = f"{desk.folder.name}/m1/a.csv"
+    assert read == ["x/m1/a.csv", whole, "m2/a.csv", "b.csv"]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_an_import_says_that_the_last_line_has_no_end(desk: Desk, end: str):
+    path = desk.folder / "prices.csv"
+    path.write_text("\n".join([HEADER, *days()]) + end)
+
+    result = desk.load()
+
+    assert result.counts.new == 12
+    told = "prices.csv: its last line has no line end, and was read as a whole row; if it was"
+    assert any(note.startswith(told) for note in result.notes) == (not end)
+
+
 def test_prices_that_are_all_0_are_pointed_out(desk: Desk):
     desk.write(HEADER, *days(price="0"))
 
     assert (
-        "prices.csv: all 12 prices are 0; if that stands for no figure, declare "
+        "prices.csv: every price is 0 (12); if that stands for no figure, declare "
         'zero_is_unknown = ["price_usd"]'
     ) in desk.load().notes
 

@@ -103,7 +103,7 @@ def test_a_run_says_which_values_were_not_readable(engine: Engine):
         ran = runner.run()
 
     assert (ran.ending.outcome, ran.counts.rejected) == ("succeeded", 0)
-    told = "1 values are not readable and null, first page 1, record 1"
+    told = "1 value is not readable and null, first page 1, record 1"
     assert ran.notes == [
         f"market_cap_usd: {told}: not a number: 'abc'",
         f"max_supply: {told}: negative: -1",

@@ -59,7 +59,7 @@ def budget_reset(settings: Settings, source: str, dry_run: bool) -> None:
     else:
         verb = "would be lifted" if dry_run else "lifted"
         click.echo(
-            f"{usage.source}: the pause until {usage.paused_until:%Y-%m-%dT%H:%M:%S%z} "
+            f"{usage.source}: the pause until {usage.paused_until:%Y-%m-%d %H:%M:%SZ} "
             f"({usage.pause_reason}) {verb}"
         )
     if not usage.left:

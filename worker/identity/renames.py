@@ -37,8 +37,9 @@ def say_renamed(conn: Connection, run_id: int) -> str | None:
     row = conn.execute(STATEMENTS["read_renamed"], {"run_id": run_id}).one_or_none()
     if row is None:
         return None
+    these = "known id has" if row.listings == 1 else "known ids have"
     return (
-        f"{row.listings} known ids have another symbol or name now, such as {row.external_id!r}: "
+        f"{row.listings} {these} another symbol or name now, such as {row.external_id!r}: "
         f"{row.was} became {row.now}; if they are ranks or row numbers, their column names no coin"
     )
 

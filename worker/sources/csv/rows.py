@@ -53,7 +53,7 @@ class RowReader:
 
     Its position is the end of the last row returned, but for a last row without a newline: that is
     not behind us, so that it is read again when the file has grown. `unfinished` is one that is not
-    whole in a file that has settled.
+    whole in a file that has settled; `is_unended` says that one was returned as a row.
     """
 
     def __init__(self, file: BufferedReader, encoding: Encoding, delimiter: str) -> None:
@@ -61,6 +61,7 @@ class RowReader:
         self.line = 0
         self.digest = hashlib.sha256()
         self.unfinished: Row | None = None
+        self.is_unended = False
         self.shortest: int | None = None
         self._file = file
         self._pass(file.read(encoding.mark), 0)
@@ -102,6 +103,8 @@ class RowReader:
             elif ending is Ending.SETTLED and defect is not None:
                 self.unfinished = row
                 return
+            else:
+                self.is_unended = True
             if defect is not None or len(cells) == width or not _is_blank(cells):
                 yield row
 

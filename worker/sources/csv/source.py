@@ -74,6 +74,15 @@ class CsvFiles(Source):
         """Return the source without the sample, where that is what it reads."""
         return replace(self, path=None, is_sample=False) if self.is_sample else self
 
+    def reads(self, file: Path) -> bool:
+        """Whether the files that are read include this one; not where they cannot be listed."""
+        try:
+            return self.path is not None and any(
+                each.samefile(file) for each in _matches(Path(self.path))
+            )
+        except OSError:
+            return False
+
     def reads_sample_by_choice(self) -> bool:
         """Whether the files that a person chose include the sample.
 
@@ -242,7 +251,13 @@ class CsvFiles(Source):
             return (
                 records,
                 following,
-                replace(reading, without_value=count, first_without_value=first, is_end=is_end),
+                replace(
+                    reading,
+                    without_value=count,
+                    first_without_value=first,
+                    is_end=is_end,
+                    is_unended=file.reader.is_unended,
+                ),
             )
 
         records: list[RawRecord] = []
