@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.settings import SAMPLE_CSV
 from tests.fakes.answers import payment_required, real, status
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 from worker.locks import locked
 
 GIVE_UP = 60
@@ -26,7 +27,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def looping(url, upstream, folder, port, **settings):
     env = environ(url, upstream, METRICS_PORT=port, RUN_INTERVAL_SECONDS=1, **settings)
-    process = start_worker("run", env, folder)
+    process = WarmWorker("run", env, folder)
     try:
         yield process
     finally:
@@ -39,7 +40,7 @@ def read(process, port, until):
     """Scrape until something holds; return the samples by name and labels, and the families."""
     give_up = time.monotonic() + GIVE_UP
     while time.monotonic() < give_up:
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.err
         with contextlib.suppress(requests.RequestException):
             answer = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=GIVE_UP)
             families = list(text_string_to_metric_families(answer.text))

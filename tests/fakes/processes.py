@@ -44,22 +44,6 @@ def environ(url: URL, upstream: Upstream | None = None, **settings: object) -> d
     }
 
 
-def start_worker(
-    arguments: str, env: Mapping[str, str], cwd: Path, **options: object
-) -> subprocess.Popen[str]:
-    """Start `python -m worker` with the arguments, apart from the terminal's signals."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "worker", *shlex.split(arguments)],
-        env={**env, "PYTHONPATH": str(PROJECT)},
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
-
-
 def run_worker(
     arguments: str, env: Mapping[str, str], cwd: Path, seconds: float = 120
 ) -> subprocess.CompletedProcess[str]:
@@ -79,10 +63,12 @@ def run_command(
     arguments: str, env: Mapping[str, str], cwd: Path, seconds: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m worker` with the arguments to its end, as a person does."""
-    with start_worker(arguments, env, cwd) as process:
-        try:
-            out, err = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *shlex.split(arguments)],
+        env={**env, "PYTHONPATH": str(PROJECT)},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )

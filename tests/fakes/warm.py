@@ -4,33 +4,74 @@ Each is a process of its own that runs the same command as `python -m worker` an
 any other. It starts in a few milliseconds instead of a second.
 """
 
-import contextlib
 import gc
 import itertools
 import multiprocessing
 import os
 import shlex
+import signal
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from shared.settings import Settings
 
+OF_THE_API = ("apispec", "flask", "gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "limits")
+"""What the API imports of others; its own modules it imports by itself."""
+
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["worker.cli", "tests.fakes.warm"])
+_context.set_forkserver_preload(["worker.cli", *OF_THE_API, "tests.fakes.warm"])
 _numbers = itertools.count(1)
 
 # The pattern for an URL takes longer to compile than all the rest of a short run.
 Settings.from_env({"COINGECKO_BASE_URL": "http://127.0.0.1"})
 
-# What was imported is there to stay: a forked worker need not look through it for garbage.
+# What was imported is there to stay: a forked process need not look through it for garbage.
 gc.freeze()
 
 
-class WarmWorker:
+class Forked:
+    """A process forked for a function; it is dealt with like one of `subprocess`."""
+
+    def __init__(self, run: Callable[..., None], *arguments: Any) -> None:
+        self._process = _context.Process(target=run, args=arguments)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def wait(self, timeout: float = 60) -> int:
+        """Wait for its end, and return its exit code, as `subprocess` counts."""
+        self._process.join(timeout)
+        code = self.returncode
+        assert code is not None, f"process {self.pid} still runs after {timeout} s"
+        return code
+
+
+class WarmWorker(Forked):
     """One worker process; its stdout and stderr go to files, or its stderr to `pipe`."""
 
     def __init__(
@@ -38,14 +79,9 @@ class WarmWorker:
     ) -> None:
         name = f"worker-{os.getpid()}-{next(_numbers)}"
         self._out, self._err = cwd / f"{name}.out", cwd / f"{name}.err"
-        command = (shlex.split(arguments), dict(env), cwd, self._out, pipe or self._err)
-        self._process: ForkServerProcess = _context.Process(target=_work, args=command)
-        self._process.start()
-
-    @property
-    def pid(self) -> int:
-        assert self._process.pid is not None
-        return self._process.pid
+        super().__init__(
+            _work, shlex.split(arguments), dict(env), cwd, self._out, pipe or self._err
+        )
 
     @property
     def out(self) -> str:
@@ -57,29 +93,28 @@ class WarmWorker:
         """What it has written to stderr."""
         return _read(self._err)
 
-    def poll(self) -> int | None:
-        return self._process.exitcode
+    def communicate(self, timeout: float = 60) -> tuple[str, str]:
+        """Wait for its end, and return what it wrote to stdout and stderr."""
+        self.wait(timeout)
+        return self.out, self.err
 
-    def kill(self) -> None:
-        self._process.kill()
+    def __enter__(self) -> "WarmWorker":
+        return self
 
-    def terminate(self) -> None:
-        self._process.terminate()
-
-    def wait(self, seconds: float = 60) -> int:
-        """Wait for its end, and return its exit code, as `subprocess` counts."""
-        self._process.join(seconds)
-        code = self._process.exitcode
-        assert code is not None, f"worker {self.pid} still runs after {seconds} s"
-        self._process.close()
-        return code
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        self.wait()
 
     def end(self) -> None:
-        """Kill it where it still runs; what `wait` saw the end of has ended."""
-        with contextlib.suppress(ValueError):
-            self._process.kill()
-            self._process.join()
-            self._process.close()
+        """Kill it where it still runs."""
+        self.kill()
+        self.wait()
 
     def delete_output(self) -> None:
         """Delete the files of its output."""

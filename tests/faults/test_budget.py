@@ -14,8 +14,9 @@ from sqlalchemy.engine import URL
 
 from shared.tables import request_budgets, runs
 from tests.fakes.answers import Answer, rate_limited, reset, status, truncated
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 
 SIZE = 120
 PAGE = 50
@@ -60,7 +61,7 @@ def test_a_request_that_a_killed_worker_had_under_way_is_counted(
     with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(Answer(late_by=60), page=page)
-        with start_worker(ONLY_GECKO, env, tmp_path) as worker:
+        with WarmWorker(ONLY_GECKO, env, tmp_path) as worker:
             upstream.wait_until_asked(page)
             worker.kill()
             worker.communicate()
@@ -135,7 +136,7 @@ def test_the_loop_says_at_each_interval_that_the_budget_is_spent_and_asks_nothin
     with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, COINPAPRIKA_REQUESTS_PER_MONTH=1)
         run_worker(ONLY_PAPRIKA, env, tmp_path)
-        with start_worker("run --source coinpaprika --interval 1", env, tmp_path) as worker:
+        with WarmWorker("run --source coinpaprika --interval 1", env, tmp_path) as worker:
             until(lambda: failed_runs() >= 2)
             worker.send_signal(signal.SIGTERM)
             _, err = worker.communicate(timeout=30)
@@ -201,7 +202,7 @@ def test_a_short_pause_is_waited_out_by_the_worker_that_comes_after_a_killed_one
     with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(status(503, Retry_After="4"))
-        with start_worker(ONLY_PAPRIKA, env, tmp_path) as worker:
+        with WarmWorker(ONLY_PAPRIKA, env, tmp_path) as worker:
             until(is_deferred)
             worker.kill()
             worker.communicate()
@@ -226,7 +227,7 @@ def test_told_to_stop_a_worker_that_waits_for_its_turn_ends_and_takes_none(
         env = environ(database_url, upstream)
         run_worker(ONLY_PAPRIKA, env, tmp_path)
         set_back(engine, paused_at="now()", paused_until="now() + interval '150 s'")
-        with start_worker(ONLY_PAPRIKA, env, tmp_path) as worker:
+        with WarmWorker(ONLY_PAPRIKA, env, tmp_path) as worker:
             until(is_running)
             worker.send_signal(signal.SIGTERM)
             out, err = worker.communicate(timeout=60)
@@ -247,7 +248,7 @@ def test_with_the_budgets_own_connection_lost_the_run_ends_and_the_loop_goes_on(
     with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url, upstream, LOG_FORMAT="json")
         upstream.answers(Answer(late_by=2), page=2)
-        with start_worker("run --source coingecko --interval 600", env, tmp_path) as worker:
+        with WarmWorker("run --source coingecko --interval 600", env, tmp_path) as worker:
             upstream.wait_until_asked(2)
             with engine.connect() as conn:
                 assert conn.scalar(END_THE_BUDGETS_SESSION) == 1
@@ -298,7 +299,7 @@ def test_a_loop_whose_interval_the_budget_cannot_carry_says_so_once_at_its_start
         env = environ(
             database_url, upstream, COINPAPRIKA_REQUESTS_PER_MONTH=20_000, LOG_FORMAT="json"
         )
-        with start_worker("run --source coinpaprika --interval 1", env, tmp_path) as worker:
+        with WarmWorker("run --source coinpaprika --interval 1", env, tmp_path) as worker:
             upstream.wait_until_asked(3)
             worker.send_signal(signal.SIGTERM)
             _, err = worker.communicate(timeout=30)

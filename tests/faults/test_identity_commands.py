@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 
 from shared.tables import corrections, crosswalk, listings, runs
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
 from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
 from worker.verify import verify
@@ -265,7 +265,7 @@ def test_beside_a_worker_at_its_batch_a_decision_waits_and_both_land(
     file.write_bytes(b"[" + market("other", "oth", "Other") + b"]")
     with engine.connect() as blocker:
         blocker.exec_driver_sql("LOCK TABLE observations IN EXCLUSIVE MODE")
-        with start_worker(f"import coingecko {file}", env, tmp_path) as batch:
+        with WarmWorker(f"import coingecko {file}", env, tmp_path) as batch:
             wait_until_blocked(engine)
             decision = WarmWorker(LINK, env, tmp_path)
             blocker.rollback()

@@ -5,7 +5,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
 from tests.fakes.batches import COINGECKO, load, market
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
+from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
 from worker.verify import verify
 
@@ -24,7 +25,7 @@ def test_killed_at_any_table_reprocess_starts_again_and_readers_go_on(
 
     with engine.connect() as blocker:
         blocker.exec_driver_sql(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-        with start_worker("reprocess --source coingecko", env, tmp_path) as worker:
+        with WarmWorker("reprocess --source coingecko", env, tmp_path) as worker:
             wait_until_blocked(engine)
             with engine.connect() as reader:
                 reader.exec_driver_sql("SET statement_timeout = '30s'")

@@ -10,8 +10,9 @@ from sqlalchemy.engine import URL
 from shared.tables import checkpoints, runs
 from tests.fakes.answers import Answer, real
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 from worker.verify import Report, verify
 
 SIZE = 120
@@ -44,7 +45,7 @@ def test_killed_at_any_page_the_next_run_resumes_there(
         env = environ(database_url, upstream)
         hold = Answer(late_by=60)
         upstream.answers(hold, page=page)
-        with start_worker("run --once --source coingecko", env, tmp_path) as worker:
+        with WarmWorker("run --once --source coingecko", env, tmp_path) as worker:
             upstream.wait_until_asked(page)
             worker.kill()
             worker.communicate()
@@ -100,7 +101,7 @@ def test_told_to_stop_the_worker_ends_after_the_batch_in_flight(
         env = environ(database_url, upstream)
         release = threading.Event()
         upstream.answers(Answer(after=release), page=3)
-        with start_worker("run --source coingecko --interval 600", env, tmp_path) as worker:
+        with WarmWorker("run --source coingecko --interval 600", env, tmp_path) as worker:
             upstream.wait_until_asked(3)
             worker.send_signal(signal.SIGTERM)
             release.set()
@@ -122,7 +123,7 @@ def test_a_second_worker_exits_with_3_and_names_the_holder_and_a_killed_one_free
     with Upstream(assets=300) as upstream:
         env = environ(database_url, upstream)
         upstream.answers(real(), Answer(late_by=60))
-        with start_worker("run --once --source coingecko", env, tmp_path) as holder:
+        with WarmWorker("run --once --source coingecko", env, tmp_path) as holder:
             upstream.wait_until_asked(2)
 
             second = run_worker("run --once --source coingecko", env, tmp_path)
@@ -145,7 +146,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch_leaves_none_of_it(
     with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(database_url, upstream)
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
-        with start_worker("run --once --source coinpaprika", env, tmp_path) as worker:
+        with WarmWorker("run --once --source coinpaprika", env, tmp_path) as worker:
             wait_until_blocked(engine)
             worker.send_signal(signal.SIGKILL)
             worker.communicate()
@@ -176,7 +177,7 @@ def test_the_database_cut_off_in_the_middle_of_a_statement_fails_the_run_and_say
     with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(database_url, upstream)
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
-        with start_worker("run --once --source coinpaprika", env, tmp_path) as worker:
+        with WarmWorker("run --once --source coinpaprika", env, tmp_path) as worker:
             wait_until_blocked(engine)
             with engine.connect() as conn:
                 assert conn.exec_driver_sql(end).scalar() == 1

@@ -11,9 +11,10 @@ from tests.fakes.api import UNCACHED, add_asset, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
 from tests.fakes.gunicorn import until
 from tests.fakes.plans import read_by
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
 from tests.fakes.reference import follow
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 
 API_SETTINGS = UNCACHED
 
@@ -246,7 +247,7 @@ def test_a_mirror_of_workers_that_are_killed_and_started_again_is_the_data(
         }
         for _ in range(3):
             # Two at once: what they write is in the order of their commits, not of their starts.
-            workers = [start_worker("run --once", each, tmp_path) for each in settings.values()]
+            workers = [WarmWorker("run --once", each, tmp_path) for each in settings.values()]
             for worker in workers:
                 end = mirror.since + dice.randrange(10, 30)
                 while mirror.since < end and any(each.poll() is None for each in workers):

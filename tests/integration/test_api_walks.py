@@ -11,10 +11,11 @@ from shared.tables import asset_version, assets, dataset
 from tests.fakes.api import UNCACHED, add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from tests.fakes.gunicorn import until
-from tests.fakes.processes import environ, run_worker, start_worker
+from tests.fakes.processes import environ, run_worker
 from tests.fakes.reference import expected, follow, plain, read_assets, slugs
 from tests.fakes.upstream import Upstream
 from tests.fakes.walks import start
+from tests.fakes.warm import WarmWorker
 
 API_SETTINGS = UNCACHED
 
@@ -118,11 +119,11 @@ def test_walks_beside_a_worker_at_work_meet_every_asset_once_and_in_order(
         assert run_worker("run --once", settings, tmp_path).returncode == 0
         there = set(slugs(follow(client, **query)))
         upstream.market.tick()
-        worker, walks = start_worker("run --once", settings, tmp_path), []
+        worker, walks = WarmWorker("run --once", settings, tmp_path), []
         with worker:
             while worker.poll() is None:
                 walks.append(follow(client, **query))
-            assert worker.returncode == 0, worker.stderr.read()
+            assert worker.returncode == 0, worker.err
 
     for pages in walks:
         seen = slugs(pages)

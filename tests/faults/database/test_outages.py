@@ -29,8 +29,9 @@ from tests.fakes.database_faults import (
     wait_until_blocked,
     with_options,
 )
-from tests.fakes.processes import run_worker, start_worker
+from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 from tests.fakes.worker_loop import Loop
 from worker.cli import main
 from worker.locks import locked
@@ -158,7 +159,7 @@ def test_a_worker_killed_while_its_statement_waits_gives_the_source_back_before_
     with Upstream(SIZE, page_cap=PAGE) as upstream, engine.connect() as blocker:
         env = environ(with_options(database_url, "-c lock_timeout=1h"), upstream)
         blocker.exec_driver_sql("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
-        with start_worker("run --once --source coingecko", env, tmp_path) as worker:
+        with WarmWorker("run --once --source coingecko", env, tmp_path) as worker:
             wait_until_blocked(engine)
             worker.kill()
             worker.communicate()

@@ -18,8 +18,9 @@ from tests.fakes.database_faults import (
     read_runs,
     with_options,
 )
-from tests.fakes.processes import run_worker, start_worker
+from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
+from tests.fakes.warm import WarmWorker
 from tests.fakes.worker_loop import SECONDS, Loop
 from worker.verify import Report, verify
 
@@ -96,7 +97,7 @@ def test_a_run_that_cannot_be_judged_at_its_end_is_recorded_as_failed(
         env = environ(with_options(database_url, "-c lock_timeout=300ms"), upstream)
         release = threading.Event()
         upstream.answers(held(release), page=3)
-        with start_worker("run --once --source coingecko", env, tmp_path) as worker:
+        with WarmWorker("run --once --source coingecko", env, tmp_path) as worker:
             upstream.wait_until_asked(3)
             blocker.exec_driver_sql("LOCK TABLE drift IN ACCESS EXCLUSIVE MODE")
             release.set()
