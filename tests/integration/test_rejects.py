@@ -176,7 +176,7 @@ def test_a_retry_logs_which_values_are_not_readable(engine: Engine):
         result = retry(engine, COINGECKO, OpenRejects(), NOW)
 
     where = "page 1, record 1: negative: -1"
-    assert result.notes == [f"max_supply: 1 values are not readable and null, first {where}"]
+    assert result.notes == [f"max_supply: 1 value is not readable and null, first {where}"]
     unread = {"log_level": "warning", "event": "values were not readable"}
     assert {**unread, "field": "max_supply", "count": 1, "first": where} in lines
 
