@@ -112,7 +112,6 @@ def test_a_rank_is_suggested_to_be_ignored_beside_what_is_ignored_already(tmp_pa
         ("BTC-EUR.csv", "Date,Close", "2024-05-01,1.5", "the file's name 'BTC-EUR.csv' names EUR"),
         ("BTCGBP_1d.csv", "Date,Close", "2024-05-01,1.5", "'BTCGBP_1d.csv' names GBP"),
         ("p.csv", "Date,Close,fee_gbp", "2024-05-01,1.5,1", "the header 'fee_gbp' names GBP"),
-        ("p.csv", "Date,Close,unit", "2024-05-01,1.5,EUR", "'unit' has 'EUR'"),
         ("p.csv", "Date,Close", "2024-05-01,€1.5", "'Close' has '€1.5'"),
         ("hist_btc.csv", "Date,Close", "2024-05-01,1.5", '"USD" if that is what it is'),
     ],

@@ -6,7 +6,7 @@ another currency is not read. A bare `Volume` may be in the coin's own unit, and
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -153,3 +153,9 @@ def _ask_of_volume(found: Mapping[str, str], free: Sequence[str]) -> list[Questi
 def stablecoins_of(columns: Sequence[tuple[str, str, str]]) -> list[str]:
     """Name the stablecoins among the currencies of foreign columns, each once."""
     return list(dict.fromkeys(each[2] for each in columns if each[2] in STABLECOINS))
+
+
+def count_as_dollars(coins: Iterable[str], why: str) -> Question:
+    """Ask whether stablecoins count as dollars."""
+    named = list(coins)
+    return Question(None, "as_usd", named, f"if a {named[0]} is to count as a US dollar: {why}")

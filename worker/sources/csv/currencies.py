@@ -6,9 +6,16 @@ nothing names another currency.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from worker.sources.csv.columns import Question, foreign_columns, listed, stablecoins_of
+from worker.sources.csv.columns import (
+    Question,
+    count_as_dollars,
+    foreign_columns,
+    listed,
+    stablecoins_of,
+)
+from worker.sources.csv.currency_columns import suggest_currency_column
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import (
     CURRENCY_SIGN,
@@ -47,6 +54,8 @@ def ask_currency(
     ]
     if not unclear and not is_price_open:
         return []
+    if column := suggest_currency_column(first):
+        return [column]
     verb = "does" if len(unclear) == 1 else "do"
     said = f"{listed(unclear)} {verb} not say, and no other is read" if unclear else ""
     if other := next(_find_other(first), None):
@@ -123,9 +132,3 @@ def ask_of_stablecoins(first: FirstRows, found: Mapping[str, str]) -> list[Quest
     if not coins:
         return []
     return [count_as_dollars(coins, f"{listed([each[1] for each in foreign])} is in {coins[0]}")]
-
-
-def count_as_dollars(coins: Iterable[str], why: str) -> Question:
-    """Ask whether stablecoins count as dollars."""
-    named = list(coins)
-    return Question(None, "as_usd", named, f"if a {named[0]} is to count as a US dollar: {why}")

@@ -16,6 +16,7 @@ from worker.sources.csv.contradictions import (
     require_one_value,
     require_quotes_in_dollars,
 )
+from worker.sources.csv.currency_columns import find_currency_guards
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding
 from worker.sources.csv.first_rows import FirstRows
@@ -200,7 +201,7 @@ class CsvFile:
     def _require_no_contradiction(self, first: FirstRows, lines: Sequence[int]) -> None:
         require_dollars(first)
         require_quotes_in_dollars(first)
-        self._records.guards = find_guards(first)
+        self._records.guards = [*find_guards(first), *find_currency_guards(first)]
         self._records.compare_supplies(first.rows)
         documents = map(self._records.document, first.rows)
         require_one_value([*zip(lines, documents, strict=True)])

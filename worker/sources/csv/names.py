@@ -82,6 +82,15 @@ FIAT = (
 QUOTE_COINS = ("BTC", "XBT", "ETH", "BNB", "SATS", "SAT")
 """Coins that others are priced in."""
 
+_CODES = frozenset(
+    {
+        *(*FIAT, *STABLECOINS, *QUOTE_COINS),
+        *("RON", "BGN", "ISK", "HRK", "RSD", "GEL", "EGP", "MAD", "KES", "GHS", "XOF", "XAF"),
+        *("QAR", "KWD", "BHD", "OMR", "JOD", "LKR", "NPR", "PEN", "UYU", "BOB", "VES", "DOP"),
+    }
+)
+"""What a cell that is a currency's code has; the further ones end too many words for a pair."""
+
 _WORDS = {
     **{code.lower(): code for code in (*FIAT, *STABLECOINS)},
     "euro": "EUR",
@@ -155,6 +164,18 @@ def currency_of(header: str) -> str | None:
 def is_dollars(cell: str, as_usd: frozenset[str] = frozenset()) -> bool:
     """Tell whether a cell that names a currency names dollars, or one that counts as them."""
     return cell.strip().lower() in DOLLARS or cell.strip().upper() in as_usd
+
+
+def currency_in_cell(cell: str) -> str | None:
+    """Find the currency that a whole cell names, by code, sign or word; None for other texts."""
+    text = cell.strip()
+    if is_dollars(text):
+        return DOLLAR
+    if text.upper() in _CODES:
+        return text.upper()
+    if _FOREIGN_DOLLAR.fullmatch(text):
+        return text
+    return _WORDS.get(text.lower()) or _SIGNS.get(text)
 
 
 def header_words(header: str) -> list[str]:

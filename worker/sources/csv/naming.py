@@ -6,6 +6,7 @@ A constant symbol, name or id says that a file is about one coin. Such a column 
 import re
 from collections.abc import Collection, Sequence
 
+from worker.sources.csv.currency_columns import is_currency_column
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import WITHOUT_CURRENCY, is_known, plain
 from worker.sources.csv.numbers import can_be_number
@@ -53,6 +54,7 @@ def find_naming(first: FirstRows) -> list[str]:
             any(_names_a_coin(cell, declared) for cell in first.cells(header))
             or (
                 plain(header) not in _NOT_NAMING
+                and not is_currency_column(header, first.cells(header))
                 and _may_name_coins([row[header] for row in first.rows])
             )
         )

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from shared.records import VALUES, RawRecord
+from worker.sources.csv.currency_columns import CurrencyGuard
 from worker.sources.csv.declaration import for_the_row
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.guards import Guard
@@ -34,7 +35,7 @@ class RowRecords:
 
     def __init__(self, first: FirstRows, sample: Sample) -> None:
         columns, declared = first.columns.headers, first.declared
-        self.guards: Sequence[Guard] = ()
+        self.guards: Sequence[Guard | CurrencyGuard] = ()
         self._file = first.name
         self._headers = first.headers
         self._values = [columns[each] for each in VALUES if each in columns]

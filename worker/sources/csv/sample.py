@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.records import VALUES
-from worker.sources.csv.columns import Question, listed
+from worker.sources.csv.columns import Question, count_as_dollars, listed
 from worker.sources.csv.currencies import (
     ask_currency,
     ask_of_currency_column,
     ask_of_stablecoins,
-    count_as_dollars,
 )
+from worker.sources.csv.currency_columns import ask_of_hidden_currency
 from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear, has_unclear_points
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.ids import ask_of_id
@@ -65,6 +65,7 @@ def read_sample(first: FirstRows) -> Sample:
     questions = [suggest_naming(each, first) for each in questions]
     questions = suggest_price(questions, first)
     questions = _replace(questions, ask_of_currency_column(first))
+    questions = _replace(questions, ask_of_hidden_currency(first))
     found = {
         **columns.headers,
         **{each.key: str(each.value) for each in questions if each.table == "columns"},
