@@ -1,10 +1,9 @@
-"""Other currencies, trading pairs and stablecoins are refused, or asked about."""
+"""Other currencies and stablecoins are refused, or asked about."""
 
 import pytest
 
 from tests.fakes.csv_files import SavedFile
 from worker.sources.csv.names import currency_of
-from worker.sources.csv.pairs import read_pair
 
 HEADER = "date,symbol,name,price_usd"
 
@@ -27,85 +26,6 @@ HEADER = "date,symbol,name,price_usd"
 )
 def test_the_currency_that_a_header_names_is_found(header, currency):
     assert currency_of(header) == currency
-
-
-@pytest.mark.parametrize(
-    ("symbol", "pair"),
-    [
-        ("BTC/USD", ("BTC", "USD")),
-        ("btc-usdt", ("btc", "USDT")),
-        ("BTCUSDT", ("BTC", "USDT")),
-        ("XBTUSD", ("XBT", "USD")),
-        ("DOTUSD", ("DOT", "USD")),
-        ("ETHBUSD", ("ETH", "BUSD")),
-        ("ETHBTC", ("ETH", "BTC")),
-        ("USDCUSDT", ("USDC", "USDT")),
-        *((coin, None) for coin in ("BTC", "FDUSD", "TUSD", "USDT", "WBTC", "Bitcoin", "")),
-    ],
-)
-def test_a_trading_pair_is_a_coin_and_the_currency_of_its_price(symbol, pair):
-    assert read_pair(symbol) == pair
-
-
-@pytest.mark.parametrize("symbol", ["BTC/USD", "BTCUSD"])
-def test_the_coin_of_a_pair_against_the_dollar_is_read(tmp_path, symbol):
-    content = f"date,symbol,close\n2021-05-05,{symbol},67281.5\n"
-    file = SavedFile(tmp_path, content, '[values]\nname = "Bitcoin"\n')
-
-    (observed,) = file.observed()
-
-    assert (observed.symbol, observed.external_id) == ("BTC", "btc-bitcoin")
-    assert file.reading().settled == [
-        f"'symbol' holds trading pairs; the coin of '{symbol}' is read"
-    ]
-
-
-def test_a_pair_against_a_stablecoin_counts_as_dollars_only_if_declared(tmp_path):
-    content = f"{HEADER}\n2021-05-05,BTCUSDT,Bitcoin,67281.5\n"
-    file = SavedFile(tmp_path, content)
-
-    assert file.asked() == {"as_usd": ["USDT"]}
-
-    file.declare('as_usd = ["USDT"]')
-    assert [each.symbol for each in file.observed()] == ["BTC"]
-
-
-def test_a_pair_against_something_else_is_refused_unless_it_is_a_coin_s_own_symbol(tmp_path):
-    file = SavedFile(tmp_path, f"{HEADER}\n2021-05-05,STETH,Staked Ether,3500\n")
-
-    assert file.asked() == {"pair_symbols": False}
-
-    file.declare("pair_symbols = false")
-    assert [each.symbol for each in file.observed()] == ["STETH"]
-
-
-def test_a_row_whose_pair_is_in_another_currency_is_refused(tmp_path):
-    rows = ["2021-05-05,BTC/USD,Bitcoin,57000", "2021-05-05,BTC/EUR,Bitcoin,47000"]
-
-    assert SavedFile(tmp_path, "\n".join([HEADER, *rows])).reasons() == [
-        [],
-        ["symbol: 'BTC/EUR' is priced in EUR, and only US dollars are read"],
-    ]
-
-
-def test_pairs_among_other_symbols_are_asked_about_and_later_ones_refused(tmp_path):
-    rows = ["2021-05-05,BTC/USD,Bitcoin,57000", "2021-05-05,ETH,Ethereum,3400"]
-    assert SavedFile(tmp_path, "\n".join([HEADER, *rows])).asked() == {"pair_symbols": True}
-
-    coins = [f"2021-05-{day:02},ETH,Ethereum,3400" for day in range(1, 26)]
-    *others, last = SavedFile(tmp_path, "\n".join([HEADER, *coins, rows[0]])).reasons()
-    assert not any(others)
-    assert "symbol: 'BTC/USD' is a trading pair, and the first rows have none" in last[0]
-
-
-def test_a_constant_does_not_hide_that_the_pair_is_in_another_currency(tmp_path):
-    content = "date,symbol,close\n2021-05-05,BTC/EUR,47000\n"
-    declared = 'currency = "USD"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
-
-    error = SavedFile(tmp_path, content, declared).refusal()
-
-    assert error.code == "declaration"
-    assert "trading pairs such as BTC/EUR, and only US dollars are read" in str(error)
 
 
 @pytest.mark.parametrize("declared", ["", 'currency = "USD"\n'])
@@ -154,7 +74,8 @@ def test_a_declared_column_in_a_stablecoin_is_asked_about(tmp_path):
     declared = '[columns]\nprice_usd = "ETH_USDT"\n[values]\nsymbol = "ETH"\nname = "Ethereum"\n'
     file = SavedFile(tmp_path, content, declared)
 
-    assert file.asked()["as_usd"] == ["USDT"]
+    assert file.asked()["as_usd"] == []
+    assert '["USDT"] if USDT is to count as a US dollar' in str(file.refusal())
     file.declare(f'as_usd = ["USDT"]\n{declared}')
     assert file.prices() == ["4352.77"]
 

@@ -155,7 +155,9 @@ def stablecoins_of(columns: Sequence[tuple[str, str, str]]) -> list[str]:
     return list(dict.fromkeys(each[2] for each in columns if each[2] in STABLECOINS))
 
 
-def count_as_dollars(coins: Iterable[str], why: str) -> Question:
-    """Ask whether stablecoins count as dollars."""
+def count_as_dollars(coins: Iterable[str], why: str, counted: Iterable[str] = ()) -> Question:
+    """Ask whether stablecoins count as dollars, as those counted do; they may not."""
     named = list(coins)
-    return Question(None, "as_usd", named, f"if a {named[0]} is to count as a US dollar: {why}")
+    told = json.dumps([*counted, *named])
+    why = f"{told} if {named[0]} is to count as a US dollar: {why}"
+    return Question(None, "as_usd", list(counted), why)

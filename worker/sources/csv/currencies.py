@@ -115,7 +115,9 @@ def ask_of_currency_column(first: FirstRows) -> list[Question]:
     if not cells or any(is_dollars(cell, first.as_usd) for cell in cells):
         return []
     if coins := [cell.strip().upper() for cell in cells if cell.strip().upper() in STABLECOINS]:
-        return [count_as_dollars(dict.fromkeys(coins), f"{header!r} has {cells[0]!r}")]
+        return [
+            count_as_dollars(dict.fromkeys(coins), f"{header!r} has {cells[0]!r}", first.as_usd)
+        ]
     if cells[0].strip().upper() in FIAT:
         why = f"{header!r} has {cells[0]!r}, and only US dollars are read"
         return [Question("columns", "currency", "", why)]
@@ -131,4 +133,5 @@ def ask_of_stablecoins(first: FirstRows, found: Mapping[str, str]) -> list[Quest
     coins = stablecoins_of(foreign)
     if not coins:
         return []
-    return [count_as_dollars(coins, f"{listed([each[1] for each in foreign])} is in {coins[0]}")]
+    why = f"{listed([each[1] for each in foreign])} is in {coins[0]}"
+    return [count_as_dollars(coins, why, first.as_usd)]

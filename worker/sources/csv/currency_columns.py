@@ -88,10 +88,9 @@ def ask_of_hidden_currency(first: FirstRows) -> list[Question]:
             continue
         coins = {cell.strip().upper(): None for cell in others} if others == cells else {}
         asked = [coin for coin in coins if coin in STABLECOINS]
-        return [
-            _suggest(header, others[0], first),
-            *([count_as_dollars(asked, f"{header!r} has {others[0]!r}")] if asked else []),
-        ]
+        why = f"{header!r} has {others[0]!r}"
+        counted = [count_as_dollars(asked, why, first.as_usd)] if asked else []
+        return [_suggest(header, others[0], first), *counted]
     return []
 
 

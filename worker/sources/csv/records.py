@@ -13,7 +13,7 @@ from worker.sources.csv.guards import Guard
 from worker.sources.csv.meaning import row_meaning
 from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
-from worker.sources.csv.pairs import read_pair
+from worker.sources.csv.pairs import is_certain_pair, is_unclear_pair, names_future
 from worker.sources.csv.rows import Row
 from worker.sources.csv.sample import Sample
 from worker.sources.csv.schema import NEVER_ZERO
@@ -46,8 +46,8 @@ class RowRecords:
         self._never_zero = {columns[each] for each in zeros if each in columns}
         self._mark_is_open = sample.decimal is None and "decimal" not in declared
         self._has_unclear_points = sample.has_unclear_points
-        has_symbols = not sample.has_pairs and "pair_symbols" not in declared
-        self._symbol = columns.get("symbol") if has_symbols else None
+        self._symbol = columns.get("symbol") if "pair_symbols" not in declared else None
+        self._has_pairs = sample.has_pairs
         proven = row_meaning(sample)
         has_comma = proven.pop("decimal", None) is not None
         self._told = for_the_row({**declared, **proven})
@@ -95,11 +95,8 @@ class RowRecords:
         for guard in self.guards:
             if contradiction := guard.defect(cells):
                 return contradiction
-        if self._symbol and "/" in cells[self._symbol] and read_pair(cells[self._symbol]):
-            return (
-                f"{self._symbol}: {cells[self._symbol]!r} is a trading pair, and the first rows "
-                "have none; pair_symbols can be declared"
-            )
+        if self._symbol and (why := self._other_symbol(cells[self._symbol])):
+            return f"{self._symbol}: {cells[self._symbol]!r} {why}; pair_symbols can be declared"
         for header in self._unsigned:
             if CURRENCY_SIGN.search(cells[header]):
                 return (
@@ -107,6 +104,16 @@ class RowRecords:
                     "none: the cells of the row may be shifted"
                 )
         return self._unclear(cells)
+
+    def _other_symbol(self, symbol: str) -> str | None:
+        """Say why a symbol is none of the kind that the first rows have."""
+        if names_future(symbol):
+            return "names a future or a perpetual, whose price is not the coin's"
+        if self._has_pairs:
+            return "may be a pair against a stablecoin" if is_unclear_pair(symbol) else None
+        if is_certain_pair(symbol):
+            return "is a trading pair, and the first rows have none"
+        return None
 
     def _unclear(self, cells: Cells) -> str | None:
         if self._mark_is_open:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.records import VALUES
-from worker.sources.csv.columns import Question, count_as_dollars, listed
+from worker.sources.csv.columns import Question, listed
 from worker.sources.csv.currencies import (
     ask_currency,
     ask_of_currency_column,
@@ -18,9 +18,9 @@ from worker.sources.csv.currency_columns import ask_of_hidden_currency
 from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear, has_unclear_points
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.ids import ask_of_id
-from worker.sources.csv.names import CURRENCY_SIGN, STABLECOINS, is_dollars
+from worker.sources.csv.names import CURRENCY_SIGN
 from worker.sources.csv.numbers import can_be_number
-from worker.sources.csv.pairs import are_pairs, read_pair
+from worker.sources.csv.pair_questions import ask_of_pairs
 from worker.sources.csv.suggestions import (
     may_have_price,
     refine_choice,
@@ -83,7 +83,7 @@ def read_sample(first: FirstRows) -> Sample:
     questions += ask_of_id(first)
     questions += _price(columns.headers.get("price_usd"), first)
     questions += ask_of_stablecoins(first, found)
-    has_pairs, asked = _pairs(columns.headers.get("symbol"), first, settled)
+    has_pairs, asked = ask_of_pairs(columns.headers.get("symbol"), first, settled)
     if not has_pairs and not asked:  # pairs say what the price is in
         is_price_open = may_have_price(first) and any(
             each.key == "price_usd" and not each.value for each in questions
@@ -196,27 +196,3 @@ def _name(header: str, first: FirstRows) -> list[Question]:
         return []
     why = f'such as "Bitcoin": {header!r} has {cells[0]!r}, which is a number'
     return [Question("values", "name", "", why)]
-
-
-def _pairs(header: str | None, first: FirstRows, settled: list[str]) -> tuple[bool, list[Question]]:
-    """Tell trading pairs from symbols, and ask where they are priced in no dollars."""
-    symbols = first.cells(header) if header else []
-    if "pair_symbols" in first.declared:
-        return False, []
-    if not are_pairs(symbols):
-        parted = next((each for each in symbols if "/" in each and read_pair(each)), None)
-        if parted is None:
-            return False, []
-        why = f"{header!r} has {parted!r} among other symbols; with true, those are refused"
-        return False, [Question(None, "pair_symbols", True, why)]
-    quotes = dict.fromkeys(pair.quote for each in symbols if (pair := read_pair(each)))
-    if any(is_dollars(quote, first.as_usd) for quote in quotes):
-        settled.append(f"{header!r} holds trading pairs; the coin of {symbols[0]!r} is read")
-        return True, []
-    if coins := [quote for quote in quotes if quote in STABLECOINS]:
-        return False, [count_as_dollars(coins, f"{header!r} has {symbols[0]!r}")]
-    why = (
-        f"if {symbols[0]!r} is a coin's own symbol; as a trading pair it is priced in "
-        f"{listed(list(quotes))}, and only US dollars are read"
-    )
-    return False, [Question(None, "pair_symbols", False, why)]
