@@ -62,7 +62,7 @@ def test_the_currency_is_asked_for_where_no_header_names_it():
         first = FirstRows("prices.csv", ",", headers, columns, declared, [])
         return {question.key for question in read_sample(first).questions}
 
-    assert asked(KAGGLE, {}) == {"currency", "volume_24h_usd"}
+    assert asked(KAGGLE, {}) == {"currency", "ignore"}
     assert asked(KAGGLE, {"currency": "USD", "ignore": ["Volume"]}) == set()
     declared = {"columns": {"price_usd": "Close", "volume_24h_usd": "Volume"}}
     assert asked(KAGGLE, declared) == {"currency"}
@@ -109,13 +109,11 @@ def test_a_constant_goes_before_a_column():
 def test_the_declaration_asked_for_is_toml_and_keeps_what_was_said():
     declared = {"decimal": "comma", "columns": {"price_usd": 'Close "adj"'}}
 
-    text = toml_text(
-        declared, find_columns(["Volume", "Marketcap", 'Close "adj"'], declared).questions
-    )
+    text = toml_text(declared, find_columns(["Marketcap", 'Close "adj"'], declared).questions)
 
     assert tomllib.loads(text) == {
         "decimal": "comma",
-        "columns": {"price_usd": 'Close "adj"', "volume_24h_usd": "Volume"},
+        "columns": {"price_usd": 'Close "adj"'},
         "values": {"symbol": "", "name": "", "observed_at": ""},
     }
 

@@ -169,3 +169,12 @@ def test_a_day_that_never_was_proves_no_order_of_day_and_month(tmp_path, impossi
 
     assert file.asked()["date_format"] == ""
     assert "'date' has '03/04/2024'" in str(file.refusal())
+
+
+def test_of_several_columns_of_a_value_none_is_filled_in_unless_one_alone_can_be_it(tmp_path):
+    file = SavedFile(tmp_path, table("date,price,close", "2024-05-01,1.5,2.5"), BITCOIN)
+    assert file.asked()["columns"] == {"price_usd": ""}
+    assert "which one of 'price', 'close'" in str(file.refusal())
+
+    file = SavedFile(tmp_path, table("date,price,close", "2024-05-01,x,2.5"), BITCOIN)
+    assert file.asked()["columns"] == {"price_usd": "close"}

@@ -27,7 +27,7 @@ def test_a_refused_file_is_shown_all_that_it_must_declare(tmp_path):
     assert f"{path}.toml" in str(error)
     assert shown_toml(error) == {
         "currency": "",
-        "columns": {"volume_24h_usd": "Volume"},
+        "ignore": ["Volume"],
     }
 
 
@@ -81,7 +81,7 @@ def test_a_number_is_no_name(tmp_path):
     assert "'name' has '2781', which is a number" in str(error)
     assert shown_toml(error) == {
         "currency": "",
-        "columns": {"volume_24h_usd": "volume"},
+        "ignore": ["volume"],
         "values": {"symbol": "", "name": ""},
     }
 

@@ -2,7 +2,7 @@
 
 A header that names dollars (`price_usd`) is known to hold them. One that names no currency
 (`Close`, `Marketcap`) holds a known figure in a currency that must be declared. One that names
-another currency is not read. A bare `Volume` may be in the coin's own unit, and is asked about.
+another currency is not read.
 """
 
 import json
@@ -18,7 +18,6 @@ from worker.sources.csv.names import (
     IN_SOME_CURRENCY,
     STABLECOINS,
     SUPPLIES,
-    VOLUMES,
     WITHOUT_CURRENCY,
     currency_of,
     plain,
@@ -79,7 +78,6 @@ def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns
             questions.append(Question("columns", field, candidates[0], why))
     asked = {question.key for question in questions}
     questions += _absences(found, constants, asked, headers)
-    questions += _ask_of_volume(found, free)
     return Columns(found, questions, choices)
 
 
@@ -138,16 +136,6 @@ def _absences(
         if field not in told
     ]
     return questions
-
-
-def _ask_of_volume(found: Mapping[str, str], free: Sequence[str]) -> list[Question]:
-    """Ask what a bare `Volume` is. Who declares it has answered."""
-    volumes = [header for header in free if plain(header) in VOLUMES]
-    if volumes and "volume_24h_usd" not in found:
-        ignore = f"ignore = {json.dumps(volumes, ensure_ascii=False)}"
-        why = f"if it is the volume of 24 hours in US dollars; else {ignore}"
-        return [Question("columns", "volume_24h_usd", volumes[0], why)]
-    return []
 
 
 def stablecoins_of(columns: Sequence[tuple[str, str, str]]) -> list[str]:

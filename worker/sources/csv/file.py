@@ -228,11 +228,15 @@ class CsvFile:
         ]
 
 
+def _open_point(question: Question) -> str:
+    return f"what {listed(question.value)} holds" if question.key == "ignore" else question.key
+
+
 def _undeclared(
     questions: list[Question], declared: Mapping[str, Any], declaration: Path
 ) -> SourceError:
     questions = sorted(questions, key=lambda asked: (None, "columns", "values").index(asked.table))
-    keys = ", ".join(dict.fromkeys(question.key for question in questions))
+    keys = ", ".join(dict.fromkeys(map(_open_point, questions)))
     said = f"neither its header nor a declaration says: {keys}"
     return SourceError(
         f"{said}. What to write to {declaration} (or to a file for `worker import csv FILE "

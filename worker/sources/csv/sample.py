@@ -36,6 +36,7 @@ from worker.sources.csv.times import (
     is_day_or_month_first,
     read_serial,
 )
+from worker.sources.csv.volumes import ask_of_volume
 
 SAMPLE_ROWS = 20
 
@@ -76,6 +77,9 @@ def read_sample(first: FirstRows) -> Sample:
     settled: list[str] = []
     date_format, asked = _date_format(found.get("observed_at"), first, settled)
     questions += asked
+    volume = ask_of_volume(first, found, date_format)
+    found |= {each.key: str(each.value) for each in volume if each.table == "columns"}
+    questions += volume
     mark, asked = _decimal(found, first, settled)
     questions += asked
     if "name" in found.keys() - declared.get("columns", {}).keys() and "symbol" not in found:

@@ -50,7 +50,7 @@ _MOST_CANDIDATES = 3
 
 
 def refine_choice(question: Question, first: FirstRows) -> Question:
-    """Of several columns suggest one whose cells fit the field."""
+    """Of several columns suggest one whose cells fit the field; of values, the one that does."""
     choices = first.columns.choices.get(question.key, ())
     if question.table != "columns" or not choices:
         return question
@@ -58,7 +58,8 @@ def refine_choice(question: Question, first: FirstRows) -> Question:
     misfits = {each: why for each, why in found.items() if why}
     fitting = [each for each in choices if each not in misfits]
     why = "; ".join([question.why, *misfits.values()])
-    return replace(question, value=fitting[0] if fitting else "", why=why)
+    is_guess = question.key in VALUES and len(fitting) > 1
+    return replace(question, value=fitting[0] if fitting and not is_guess else "", why=why)
 
 
 def _misfit(field: str, header: str, first: FirstRows) -> str | None:
