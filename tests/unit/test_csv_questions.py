@@ -112,7 +112,6 @@ def test_a_rank_is_suggested_to_be_ignored_beside_what_is_ignored_already(tmp_pa
         ("BTC-EUR.csv", "Date,Close", "2024-05-01,1.5", "the file's name 'BTC-EUR.csv' names EUR"),
         ("BTCGBP_1d.csv", "Date,Close", "2024-05-01,1.5", "'BTCGBP_1d.csv' names GBP"),
         ("p.csv", "Date,Close,fee_gbp", "2024-05-01,1.5,1", "the header 'fee_gbp' names GBP"),
-        ("p.csv", "Date,Close", "2024-05-01,€1.5", "'Close' has '€1.5'"),
         ("hist_btc.csv", "Date,Close", "2024-05-01,1.5", '"USD" if that is what it is'),
     ],
 )
@@ -128,16 +127,6 @@ def test_dollars_are_not_suggested_where_nothing_proves_them(tmp_path, name, hea
 )
 def test_dollars_are_suggested_where_a_cell_or_a_header_names_them(tmp_path, header, row):
     assert asked(tmp_path, "p.csv", table(header, row))[0]["currency"] == "USD"
-
-
-@pytest.mark.parametrize(("header", "currency"), [("price_inr", "INR"), ("price_gbp", "GBP")])
-def test_a_price_in_another_currency_is_named_at_once(tmp_path, header, currency):
-    content = table(f"date,symbol,name,{header}", "2024-05-01,BTC,Bitcoin,1.5")
-
-    answer, message = asked(tmp_path, "p.csv", content)
-
-    assert answer == {"columns": {"price_usd": ""}}
-    assert f"{header!r} names {currency}, and only US dollars are read" in message
 
 
 def test_all_is_asked_in_one_round(tmp_path):

@@ -13,30 +13,14 @@ from marshmallow import ValidationError
 
 from shared.errors import SourceError
 from shared.records import VALUES, Observation
-from worker.sources.csv.columns import foreign_columns
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.names import STABLECOINS, WITHOUT_CURRENCY, is_dollars, plain
+from worker.sources.csv.names import WITHOUT_CURRENCY, is_dollars, plain
 from worker.sources.csv.pairs import as_usd_hint, read_pair
 from worker.sources.csv.schema import observe_row
 
 _PEGGED = {"usdt": ("tether",), "usdc": ("usd coin", "usdc", "usd-coin")}
 """Coins that have always cost about a dollar, by symbol, and how their names begin."""
 _ABOUT_A_DOLLAR = (Decimal("0.5"), Decimal(2))
-
-
-def require_dollars(first: FirstRows) -> None:
-    """Refuse a column of money whose header names another currency.
-
-    Raises:
-        SourceError: `declaration`.
-    """
-    for field, header, currency in foreign_columns(first.columns.headers, first.declared):
-        if currency not in STABLECOINS:
-            raise SourceError(
-                f"{field}: the header {header!r} names {currency}, and only US dollars are read; "
-                "declare a column in US dollars, or take it out",
-                code="declaration",
-            )
 
 
 def require_quotes_in_dollars(first: FirstRows) -> None:

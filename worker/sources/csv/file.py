@@ -11,12 +11,9 @@ from shared.errors import SourceError
 from shared.records import VALUES, RawRecord
 from shared.runs import EMPTY_ANSWER
 from worker.sources.csv.columns import Question, find_columns, listed
-from worker.sources.csv.contradictions import (
-    require_dollars,
-    require_one_value,
-    require_quotes_in_dollars,
-)
+from worker.sources.csv.contradictions import require_one_value, require_quotes_in_dollars
 from worker.sources.csv.currency_columns import find_currency_guards
+from worker.sources.csv.dead_ends import require_dollars, require_some_dollars
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding
 from worker.sources.csv.first_rows import FirstRows
@@ -86,6 +83,7 @@ class CsvFile:
             asked = [*([encoding.question] if encoding.question else []), *heading.questions]
             if asked or sample.questions:
                 require_dollars(known)
+                require_some_dollars(known, sample.questions)
                 raise _undeclared([*asked, *sample.questions], declared, declaration)
             self._require_no_contradiction(known, [line for line, _ in first])
         self._go_to_start()

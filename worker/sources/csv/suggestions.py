@@ -148,9 +148,14 @@ def suggest_price(questions: Sequence[Question], first: FirstRows) -> list[Quest
     return [*questions, Question("columns", "price_usd", value, why)]
 
 
+def find_prices(first: FirstRows) -> tuple[list[str], list[str], list[str]]:
+    """Find the unread columns that are likely the price, possibly so, and in another currency."""
+    return _price_columns(first, ())
+
+
 def may_have_price(first: FirstRows) -> bool:
     """Tell whether a column that is not read may be a price, in no other currency for certain."""
-    likely, possible, foreign = _price_columns(first, ())
+    likely, possible, foreign = find_prices(first)
     return bool(likely or possible or not foreign)
 
 
