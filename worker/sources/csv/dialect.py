@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.errors import SourceError
 from worker.sources.csv.columns import Question
 from worker.sources.csv.names import is_known
 
@@ -16,6 +17,38 @@ BYTE_ORDER_MARKS = {
     b"\xff\xfe": "utf-16-le",
     b"\xfe\xff": "utf-16-be",
 }
+
+_FORMATS = {
+    b"\x1f\x8b": "compressed with gzip; unpack it",
+    b"PK\x03\x04": "a zip archive, or a workbook such as .xlsx; unpack it, or export it as CSV",
+    b"\xfd7zXZ\x00": "compressed with xz; unpack it",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel (.xls); export it as CSV",
+    b"PAR1\x15": "a Parquet file; export it as CSV",
+    b"SQLite format 3\x00": "a database of SQLite; export a table as CSV",
+    b"%PDF-": "a PDF; export the table as CSV",
+}
+_BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
+_WEB_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)\b", re.IGNORECASE)
+_JSON = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*(?:\"|\})")
+
+
+def require_text_in_rows(start: bytes) -> None:
+    """Refuse, by its first bytes, a file of another format than CSV.
+
+    Raises:
+        SourceError: `not_csv`.
+    """
+    found = next((told for mark, told in _FORMATS.items() if start.startswith(mark)), None)
+    if _BZIP2.match(start):
+        found = "compressed with bzip2; unpack it"
+    elif _WEB_PAGE.match(start):
+        found = "a web page (HTML), as a download that failed may be"
+    elif _JSON.match(start):
+        found = "JSON; export it as CSV"
+    if found:
+        raise SourceError(f"is no CSV file but {found}", code="not_csv")
 
 
 @dataclass(frozen=True, slots=True)

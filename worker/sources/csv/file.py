@@ -15,7 +15,7 @@ from worker.sources.csv.contradictions import require_one_value, require_quotes_
 from worker.sources.csv.currency_columns import find_currency_guards
 from worker.sources.csv.dead_ends import require_dollars, require_some_dollars
 from worker.sources.csv.declaration import toml_text
-from worker.sources.csv.dialect import find_encoding
+from worker.sources.csv.dialect import find_encoding, require_text_in_rows
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.guards import find_guards
 from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
@@ -57,6 +57,7 @@ class CsvFile:
         self._first_without_value: str | None = None
         start = file.read(LONGEST_HEADER)
         file.seek(0)
+        require_text_in_rows(start)
         encoding = find_encoding(start, declared.get("encoding"))
         text = start[encoding.mark :].decode(encoding.name, errors="replace")
         lines = text.split("\r" if encoding.ends_in_cr else "\n")
@@ -170,12 +171,11 @@ class CsvFile:
         """
         values = [self.columns[field] for field in VALUES if field in self.columns]
         has_rows = self.reader.offset > self._start.offset
-        held = f"no row has a value under {listed(values)}" if has_rows else "has no row"
-        raise SourceError(
-            f"{held}, so there is nothing to read; complete the file, or declare under [columns] "
-            "which columns hold values",
-            code=EMPTY_ANSWER,
-        )
+        held, advice = "has no row", "complete the file"
+        if has_rows:
+            held = f"no row has a value under {listed(values)}"
+            advice = f"{advice}, or declare under [columns] which columns hold values"
+        raise SourceError(f"{held}, so there is nothing to read; {advice}", code=EMPTY_ANSWER)
 
     def _read_headers(
         self, heading: Heading, declared: Mapping[str, Any], *, has_text: bool

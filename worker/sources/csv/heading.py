@@ -45,7 +45,7 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
     What is likely but not declared is asked for, and taken to see what else is to ask.
 
     Raises:
-        SourceError: `declaration`, where `header` does not fit the file.
+        SourceError: `declaration`, where `header` does not fit the file; `not_csv`.
     """
     skip, questions = declared.get("skip_lines", 0), []
     shown = [(at, line) for at, line in enumerate(lines) if at >= skip and line.strip()]
@@ -62,6 +62,7 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
         questions.append(asked)
     rows = [split_cells(line, delimiter) for _, line in shown]
     cells = rows[0]
+    _require_parted(cells, first)
     names = declared.get("header")
     if names is not None:
         _require_fit(names, cells, shown[0][0] + 1)
@@ -78,6 +79,18 @@ def find_heading(lines: Sequence[str], declared: Mapping[str, Any]) -> Heading:
         why = f"this file has no header; name its columns in order, the first row is {row!r}"
         questions.append(Question(None, "header", names, why))
     return Heading(skip, delimiter, names, questions)
+
+
+def _require_parted(cells: Sequence[str], line: str) -> None:
+    """Refuse a header that is one cell of several names, as quotes around whole lines make it."""
+    if len(cells) > 1 or not line.strip().startswith('"') or not line.strip().endswith('"'):
+        return
+    if any(_count_known(cells[0], each) >= _ENOUGH for each in DELIMITERS):
+        raise SourceError(
+            f"each line is in quotes as a whole, and so is one cell: {line.strip()[:80]!r}; take "
+            "out the quotes at the beginning and the end of each line",
+            code="not_csv",
+        )
 
 
 def _header_depth(rows: Sequence[Sequence[str]]) -> int:
