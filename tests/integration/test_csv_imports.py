@@ -87,6 +87,10 @@ def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
         ),
         "prices.csv: columns left out: 'mood'",
         (
+            "prices.csv: dates without a time under 'date' count as 00:00:00 UTC; time_of_day "
+            "tells another"
+        ),
+        (
             "prices.csv: 1 row without any value left out, as no observation; the first is "
             "prices.csv, line 14"
         ),

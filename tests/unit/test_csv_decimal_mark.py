@@ -37,7 +37,7 @@ def test_another_column_proves_that_three_decimals_are_no_thousands(tmp_path):
     )
 
     assert file.prices() == ["172.458"]
-    assert file.reading().settled == ["the decimal mark is a comma, as 'volume' has '9,68M'"]
+    assert "the decimal mark is a comma, as 'volume' has '9,68M'" in file.reading().settled
 
 
 def test_a_group_after_a_leading_zero_proves_a_decimal_comma(tmp_path):

@@ -148,7 +148,10 @@ def test_a_proven_order_of_day_and_month_is_said_and_stored_with_each_row(tmp_pa
 
     stored = [each.document["declared"]["date_format"] for each in file.records()]
     assert stored == ["day-first"] * 2
-    assert file.reading().settled == ["its dates are day-first, as 'date' has '29/03/2024'"]
+    assert file.reading().settled == [
+        "its dates are day-first, as 'date' has '29/03/2024'",
+        "dates without a time under 'date' count as 00:00:00 UTC; time_of_day tells another",
+    ]
 
 
 @pytest.mark.parametrize("impossible", ["45/02/2024", "02/30/2023", "30/02/2023"])
@@ -167,3 +170,24 @@ def test_of_several_columns_of_a_value_none_is_filled_in_unless_one_alone_can_be
 
     file = SavedFile(tmp_path, table("date,price,close", "2024-05-01,x,2.5"), BITCOIN)
     assert file.asked()["columns"] == {"price_usd": "close"}
+
+
+@pytest.mark.parametrize(
+    ("time", "declared", "said"),
+    [
+        ("2024-05-01", "", "00:00:00 UTC"),
+        ("May 1, 2024", 'timezone = "Europe/Berlin"\n', "00:00:00 Europe/Berlin"),
+        ("20240501", 'date_format = "%Y%m%d"\n', "00:00:00 UTC"),
+        ("2024-05-01", 'time_of_day = "23:59:59"\n', None),
+        ("2024-05-01 12:00", "", None),
+        ("1714521600", "", None),
+    ],
+)
+def test_the_result_says_at_which_time_dates_without_one_are(tmp_path, time, declared, said):
+    content = table("day,price_usd", f'"{time}",1.5')
+    columns = '[columns]\nobserved_at = "day"\n'
+
+    settled = SavedFile(tmp_path, content, f"{declared}{columns}{BITCOIN}").reading().settled
+
+    line = f"dates without a time under 'day' count as {said}; time_of_day tells another"
+    assert settled == ([line] if said else [])

@@ -6,6 +6,7 @@ that is left open is asked at once; what is suggested for one field is taken to 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import time
 
 from shared.records import VALUES
 from worker.sources.csv.columns import Question, listed
@@ -77,6 +78,7 @@ def read_sample(first: FirstRows) -> Sample:
     settled: list[str] = []
     date_format, asked = _date_format(found.get("observed_at"), first, settled)
     questions += asked
+    settled += _time_of_days(found.get("observed_at"), first, date_format)
     volume = ask_of_volume(first, found, date_format)
     found |= {each.key: str(each.value) for each in volume if each.table == "columns"}
     questions += volume
@@ -155,6 +157,22 @@ def _date_format(
         why = f'"day-first" or "month-first": {header!r} has {cells}'
         return None, [Question(None, "date_format", "", why)]
     return None, [_odd_time(header, told[0])]
+
+
+def _time_of_days(header: str | None, first: FirstRows, date_format: str | None) -> list[str]:
+    """Say at which time dates without one are taken to be."""
+    if header is None or "time_of_day" in first.declared:
+        return []
+    clock = Clock.from_declared(first.declared)
+    clock = replace(clock, date_format=clock.date_format or date_format)
+    noon = replace(clock, time_of_day=time(12))
+    cells = [cell for cell in first.cells(header) if clock.can_read(cell) and noon.can_read(cell)]
+    if all(clock.read(cell) == noon.read(cell) for cell in cells):
+        return []
+    zone = first.declared.get("timezone", "UTC")
+    return [
+        f"dates without a time under {header!r} count as 00:00:00 {zone}; time_of_day tells another"
+    ]
 
 
 def _odd_time(header: str, cell: str) -> Question:
