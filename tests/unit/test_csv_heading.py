@@ -122,13 +122,31 @@ def test_unnamed_columns_are_no_duplicates(tmp_path):
 
 def test_a_double_name_is_settled_by_a_declaration(tmp_path):
     file = SavedFile(tmp_path, f"{HEADER},price_usd\n{ROW},3\n")
-    assert file.refusal().code == "duplicate_header"
-    assert "'price_usd (2)'" in str(file.refusal())
+    assert file.asked() == {"columns": {"price_usd": ""}}
+    why = "several columns are called 'price_usd', the second is 'price_usd (2)'; or ignore ="
+    assert why in str(file.refusal())
 
     file.declare('[columns]\nprice_usd = "price_usd"\n')
     assert file.prices() == ["49997.39"]
     file.declare('[columns]\nprice_usd = "price_usd (2)"\n')
     assert file.prices() == ["3"]
+
+
+def test_a_double_name_is_asked_about_with_all_else(tmp_path):
+    file = SavedFile(tmp_path, "Date,Price,Price,Vol.\n2021-05-14,1.5,3,9\n")
+
+    assert file.asked() == {
+        "currency": "",
+        "columns": {"price_usd": ""},
+        "values": {"symbol": "", "name": ""},
+    }
+
+
+def test_a_double_name_under_a_constant_is_suggested_to_be_ignored(tmp_path):
+    content = "Date,Name,Name,ID,price_usd\n2021-05-14,Bitcoin,BTC,x,1.5\n"
+    declared = 'ignore = ["ID"]\n[values]\nname = "Bitcoin"\nsymbol = "BTC"\n'
+
+    assert SavedFile(tmp_path, content, declared).asked()["ignore"] == ["ID", "Name"]
 
 
 def test_a_double_name_that_is_ignored_is_of_no_concern(tmp_path):

@@ -216,8 +216,8 @@ def test_an_empty_file_is_refused(tmp_path, content, code):
     assert refusal(path).code == code
 
 
-def test_a_header_that_stands_twice_is_refused(tmp_path):
+def test_a_name_that_stands_twice_in_the_header_is_asked_about(tmp_path):
     error = refusal(write(tmp_path / "p.csv", f"{HEADER},name", f"{BITCOIN},x"))
 
-    assert error.code == "duplicate_header"
+    assert error.code == "undeclared"
     assert "'name'" in str(error)

@@ -18,12 +18,12 @@ from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.dialect import find_encoding, require_text_in_rows
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.guards import find_guards
-from worker.sources.csv.heading import Heading, distinct_names, find_heading, require_clear_names
+from worker.sources.csv.heading import Heading, ask_of_doubles, distinct_names, find_heading
 from worker.sources.csv.meaning import find_changes, row_meaning
 from worker.sources.csv.padding import shortest_row
 from worker.sources.csv.records import RowRecords
 from worker.sources.csv.rows import Ending, Position, RowReader
-from worker.sources.csv.sample import SAMPLE_ROWS, read_sample
+from worker.sources.csv.sample import SAMPLE_ROWS, merge_ignored, read_sample
 
 LONGEST_HEADER = 1 << 16
 """Bytes from which encoding, delimiter and the place of the header are told."""
@@ -40,8 +40,7 @@ class CsvFile:
 
     Raises:
         SourceError: `undeclared`, with the declaration to write; `declaration` or `differing_rows`,
-            where the file contradicts its declaration or itself; `not_csv`, `no_header`,
-            `duplicate_header`.
+            where the file contradicts its declaration or itself; `not_csv`, `no_header`.
     """
 
     def __init__(
@@ -82,10 +81,11 @@ class CsvFile:
         self._records = RowRecords(known, sample)
         if self.headers:
             asked = [*([encoding.question] if encoding.question else []), *heading.questions]
-            if asked or sample.questions:
+            asked += merge_ignored([*sample.questions, *self._doubles])
+            if asked:
                 require_dollars(known)
                 require_some_dollars(known, sample.questions)
-                raise _undeclared([*asked, *sample.questions], declared, declaration)
+                raise _undeclared(asked, declared, declaration)
             self._require_no_contradiction(known, [line for line, _ in first])
         self._go_to_start()
 
@@ -181,6 +181,7 @@ class CsvFile:
         self, heading: Heading, declared: Mapping[str, Any], *, has_text: bool
     ) -> list[str]:
         self._header_is_last = False
+        self._doubles: list[Question] = []
         if heading.names is not None and has_text:
             return list(heading.names)
         before = self.reader.offset
@@ -193,7 +194,7 @@ class CsvFile:
             raise SourceError(state, code="no_header")
         if row.defect is not None:
             raise SourceError(f"line {row.line}: {row.defect}", code="not_csv")
-        require_clear_names(row.cells, declared)
+        self._doubles = ask_of_doubles(row.cells, declared)
         return distinct_names(row.cells)
 
     def _require_no_contradiction(self, first: FirstRows, lines: Sequence[int]) -> None:

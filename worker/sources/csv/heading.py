@@ -1,5 +1,6 @@
 """Where a file's header is: on its first line, below other lines, or not there at all."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 from shared.errors import SourceError
 from worker.sources.csv.columns import Question, listed
 from worker.sources.csv.dialect import DELIMITERS, find_delimiter, split_cells
-from worker.sources.csv.names import WITHOUT_CURRENCY, is_known, plain
+from worker.sources.csv.names import WITHOUT_CURRENCY, field_of, is_known, plain
 from worker.sources.csv.numbers import can_be_number, is_unknown, parse_with_either_mark
 from worker.sources.csv.times import Clock
 
@@ -157,26 +158,27 @@ def distinct_names(headers: Sequence[str]) -> list[str]:
     return names
 
 
-def require_clear_names(headers: Sequence[str], declared: Mapping[str, Any]) -> None:
-    """Refuse a known name that several columns have, unless it is declared or ignored.
+def ask_of_doubles(headers: Sequence[str], declared: Mapping[str, Any]) -> list[Question]:
+    """Ask which column is read where several have one known name, unless it is declared or ignored.
 
-    Raises:
-        SourceError: `duplicate_header`.
+    A volume is asked about by its cells.
     """
     said = {*declared.get("columns", {}).values(), *declared.get("ignore", ())}
     said = {_NUMBERED.sub("", name.strip()) for name in said}
     counts = Counter(header.strip() for header in headers)
-    twice = sorted(
-        header
-        for header, count in counts.items()
-        if count > 1 and is_known(header) and header not in said
-    )
-    if twice:
-        raise SourceError(
-            f"has several columns under one name: {listed(twice)}; declare which one is read (the "
-            f"second is called {f'{twice[0]} (2)'!r}) under [columns], or ignore the name",
-            code="duplicate_header",
-        )
+    questions = []
+    for header, count in counts.items():
+        field = field_of(header)
+        if count == 1 or field is None or header in said:
+            continue
+        why = f"several columns are called {header!r}, the second is {f'{header} (2)'!r}"
+        ignored = [*declared.get("ignore", ()), header]
+        ignore = f"ignore = {json.dumps(ignored, ensure_ascii=False)}"
+        if field in declared.get("values", {}):
+            questions.append(Question(None, "ignore", ignored, why))
+        else:
+            questions.append(Question("columns", field, "", f"{why}; or {ignore}"))
+    return questions
 
 
 def _header_below(shown: Sequence[tuple[int, str]], declared: Mapping[str, Any]) -> int | None:

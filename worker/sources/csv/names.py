@@ -134,9 +134,17 @@ def plain(header: str) -> str:
 
 def is_known(header: str) -> bool:
     """Tell whether a header is one that exports use."""
+    return plain(header) in VOLUMES or field_of(header) is not None
+
+
+def field_of(header: str) -> str | None:
+    """Find the field that a header is known for; None for others, and for a bare volume."""
     name = plain(header)
-    tables = (IN_DOLLARS, IN_SOME_CURRENCY, WITHOUT_CURRENCY)
-    return name in VOLUMES or any(name in names for table in tables for names in table.values())
+    for table in (IN_DOLLARS, IN_SOME_CURRENCY, WITHOUT_CURRENCY):
+        for field, names in table.items():
+            if name in names:
+                return field
+    return None
 
 
 def currency_of(header: str) -> str | None:

@@ -96,7 +96,7 @@ def read_sample(first: FirstRows) -> Sample:
         )
         questions += ask_currency(first, found, is_price_open=is_price_open)
     return Sample(
-        _merge_ignored([*questions, *asked]),
+        [*questions, *asked],
         mark,
         date_format,
         has_unclear_points(first.delimiter),
@@ -111,7 +111,7 @@ def _replace(questions: Sequence[Question], answers: Sequence[Question]) -> list
     return [*(each for each in questions if each.key not in keys), *answers]
 
 
-def _merge_ignored(questions: Sequence[Question]) -> list[Question]:
+def merge_ignored(questions: Sequence[Question]) -> list[Question]:
     """Make one question of those that suggest to ignore columns: there is one such key."""
     ignoring = [each for each in questions if each.key == "ignore"]
     if len(ignoring) < 2:  # noqa: PLR2004 -- nothing to merge
