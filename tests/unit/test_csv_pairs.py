@@ -209,3 +209,10 @@ def test_pairs_and_futures_among_other_symbols_are_asked_about(tmp_path, symbol,
     file = SavedFile(tmp_path, "\n".join([HEADER, *rows]))
 
     assert file.asked() == {"pair_symbols": answer}
+
+
+def test_long_texts_are_not_looked_at_for_pairs():
+    long = "a" + "-240628" * 100_000 + "\n"
+
+    assert not names_future(long)
+    assert read_pair(long) is None

@@ -55,13 +55,15 @@ _KNOWN_BY_LAST_LETTER = frozenset(
 )
 """Coins whose last letter would make a stablecoin of `USD`, beside `_MAJORS`."""
 
+_LONGEST = 60
+"""Characters of what may be a pair: longer texts are neither parted nor kept."""
+
 
 class Pair(NamedTuple):
     base: str
     quote: str
 
 
-@lru_cache(maxsize=1 << 14)
 def read_pair(symbol: str) -> Pair | None:
     """Part a trading pair; None where the symbol is not one.
 
@@ -73,6 +75,11 @@ def read_pair(symbol: str) -> Pair | None:
     (`names_future`), or write `tBTCUSD` and `XXBTZUSD`.
     """
     text = symbol.strip()
+    return _read_pair(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _read_pair(text: str) -> Pair | None:
     if text.upper() in _QUOTES:
         return None
     if (found := _BITFINEX.fullmatch(text)) and (pair := read_pair(found["pair"])):
@@ -124,10 +131,14 @@ def is_unclear_pair(symbol: str) -> bool:
     return any(other.quote in STABLECOINS for other in _joined_readings(text))
 
 
-@lru_cache(maxsize=1 << 14)
 def names_future(symbol: str) -> bool:
     """Tell a perpetual or a future, whose price is not the coin's: `BTCUSDT.P`, `BTC-PERP`."""
     text = symbol.strip()
+    return len(text) <= _LONGEST and _names_future(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _names_future(text: str) -> bool:
     if found := _AFTER_VENUE.fullmatch(text):
         return names_future(found["pair"])
     if found := _SETTLED.fullmatch(text):
