@@ -103,7 +103,10 @@ def test_a_rank_is_suggested_to_be_ignored_beside_what_is_ignored_already(tmp_pa
     rows = [f"{rank},C{rank},Coin {rank},1,2024-05-01" for rank in range(1, 5)]
     content = table("ID,Symbol,Name,price_usd,date", *rows)
 
-    assert SavedFile(tmp_path, content, 'ignore = ["x"]').asked() == {"ignore": ["x", "ID"]}
+    file = SavedFile(tmp_path, content, 'ignore = ["x"]')
+
+    assert file.asked() == {"ignore": ["x", "ID"]}
+    assert "neither its header nor a declaration says: what 'ID' holds." in str(file.refusal())
 
 
 @pytest.mark.parametrize(

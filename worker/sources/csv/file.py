@@ -227,15 +227,18 @@ class CsvFile:
         ]
 
 
-def _open_point(question: Question) -> str:
-    return f"what {listed(question.value)} holds" if question.key == "ignore" else question.key
+def _open_point(question: Question, declared: Mapping[str, Any]) -> str:
+    if question.key != "ignore":
+        return question.key
+    ignored = declared.get("ignore", ())
+    return f"what {listed([each for each in question.value if each not in ignored])} holds"
 
 
 def _undeclared(
     questions: list[Question], declared: Mapping[str, Any], declaration: Path
 ) -> SourceError:
     questions = sorted(questions, key=lambda asked: (None, "columns", "values").index(asked.table))
-    keys = ", ".join(dict.fromkeys(map(_open_point, questions)))
+    keys = ", ".join(dict.fromkeys(_open_point(each, declared) for each in questions))
     said = f"neither its header nor a declaration says: {keys}"
     return SourceError(
         f"{said}. What to write to {declaration} (or to a file for `worker import csv FILE "
