@@ -41,7 +41,7 @@ bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY
 	@.venv/bin/python -m tests.bench.api
 	@.venv/bin/python -m tests.bench.history
 
-check: lint types imports test test-slow ## Run what CI runs, except the containers; and test-slow
+check: lint types imports test test-slow ## Run what CI runs, except the containers
 
 lint: .venv/.tests ## Look for mistakes, and for lines that are not formatted
 	@.venv/bin/python -m ruff check .
