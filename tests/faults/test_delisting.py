@@ -97,6 +97,17 @@ def test_as_many_snapshots_in_a_shorter_time_delist_nothing(desk: Desk):
     assert set(desk.delisted()) == {desk.coin.slug}
 
 
+def test_fewer_snapshots_in_a_longer_time_delist_nothing(desk: Desk):
+    desk.pass_by()
+    desk.take_off()
+
+    desk.pass_by(RULE.snapshots - 1, hours=2 * RULE.within / timedelta(hours=1))
+    assert desk.delisted() == {}
+    desk.pass_by()
+
+    assert set(desk.delisted()) == {desk.coin.slug}
+
+
 def test_a_listing_that_returns_is_listed_again_and_its_time_away_stays_on_record(desk: Desk):
     desk.pass_by()
     listed = desk.asset()
