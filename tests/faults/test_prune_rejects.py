@@ -8,13 +8,12 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 
-from shared.errors import ArchiveError, LockedError
+from shared.errors import ArchiveError
 from shared.tables import pruned_rejects, rejects
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.processes import environ
 from tests.fakes.warm import WarmWorker
 from worker.archive import REJECTS, read_archive
-from worker.locks import locked
 from worker.prune_rejects import find_old_rejects, prune_rejects
 from worker.verify import verify
 
@@ -80,14 +79,6 @@ def test_what_was_pruned_is_a_new_reject_when_it_comes_again(engine, old):
 
     assert [row.times_seen for row in stored(engine)] == [1, 1]
     assert verify(engine).findings == ()
-
-
-@pytest.mark.usefixtures("old")
-def test_a_worker_at_the_source_keeps_the_rejects_from_being_pruned(engine, tmp_path):
-    with locked(engine, "coingecko"), pytest.raises(LockedError):
-        prune_rejects(engine, "coingecko", RETENTION, tmp_path)
-
-    assert len(stored(engine)) == 4
 
 
 @pytest.mark.usefixtures("old")

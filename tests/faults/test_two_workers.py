@@ -2,21 +2,41 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
+from shared.errors import LockedError
 from shared.tables import runs
 from tests.fakes.answers import Answer
+from tests.fakes.batches import COINGECKO
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 from worker.locks import locked
+from worker.pipeline import Options
+from worker.prune import prune
+from worker.prune_rejects import prune_rejects
+from worker.rejects import OpenRejects
+from worker.reprocess import reprocess
+from worker.retry import retry
+from worker.runs import clear_checkpoint
 from worker.verify import verify
 
 COINS = 30
+YEAR = timedelta(days=365)
+
+COMMANDS: dict[str, Callable[[Engine], object]] = {
+    "checkpoint clear": lambda engine: clear_checkpoint(engine, "coingecko"),
+    "prune raw records": lambda engine: list(prune(engine, "coingecko", YEAR, None)),
+    "prune rejects": lambda engine: prune_rejects(engine, "coingecko", YEAR, None),
+    "rejects retry": lambda engine: retry(engine, COINGECKO, OpenRejects(), Options()),
+    "reprocess": lambda engine: reprocess(engine, COINGECKO),
+}
 
 
 def wait_for_the_first(workers: list[WarmWorker]) -> WarmWorker:
@@ -96,3 +116,11 @@ def test_a_worker_killed_while_its_statement_waits_frees_the_source_before_that_
         with locked(engine, "coinpaprika"):
             pass  # Its statement still waits, and would for 30 s.
         blocker.rollback()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_changes_a_source_is_refused_while_a_worker_has_it(
+    engine: Engine, command: str
+):
+    with locked(engine, "coingecko"), pytest.raises(LockedError, match="coingecko: locked by"):
+        COMMANDS[command](engine)
