@@ -180,6 +180,16 @@ def test_a_price_that_turns_null_fails_the_run_until_it_is_acknowledged(engine: 
     assert run(engine, markets(5, current_price=None)).ending.reason == "drift"
 
 
+def test_a_price_of_coinpaprika_that_turns_null_fails_the_run(engine: Engine):
+    quote = {"market_cap": 2, "volume_24h": 3}
+    run(engine, tickers(quotes={"USD": {"price": 1, **quote}}), paprika=True)
+
+    failed = run(engine, tickers(1, quotes={"USD": {"price": None, **quote}}), paprika=True)
+
+    assert (failed.ending.outcome, failed.ending.reason) == ("failed", "drift")
+    assert "'quotes.USD.price' became null in 100% of the records" in (failed.ending.error or "")
+
+
 def test_a_run_that_failed_of_something_else_keeps_its_reason(engine: Engine):
     run(engine, markets())
 

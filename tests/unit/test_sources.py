@@ -23,7 +23,7 @@ from shared.settings import LISTING_SOURCES, SOURCES, Settings
 from shared.tables import EVERY_RAW, RAW, RAW_LISTS
 from worker.check import check
 from worker.sources import REGISTRY
-from worker.sources.base import Request, Response, Source
+from worker.sources.base import Policy, Request, Response, Source
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAYLOADS = Path(__file__).parent.parent / "payloads"
@@ -98,6 +98,24 @@ def test_a_source_declares_what_is_normal_for_it(source):
     assert (source.expects.min_snapshot_share is not None) == source.is_snapshot
     assert source.max_clock_ahead > timedelta(0)
     assert isinstance(source.is_snapshot, bool)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "policy"),
+    [
+        ("coingecko", "current_price", Policy.FAIL),
+        ("coinpaprika", "quotes.USD.price", Policy.FAIL),
+        ("coinpaprika", "circulating_supply", Policy.ACCEPT),
+        ("coingecko_coins", "platforms", Policy.FAIL),
+        ("coingecko_coins", "platforms.solana", Policy.FAIL),
+        ("coinpaprika_contracts", "id", Policy.FAIL),
+        ("coinpaprika_contracts", "address", Policy.FAIL),
+        ("coinpaprika_contracts", "active", Policy.ACCEPT),
+        ("coinpaprika", "rank", Policy.WARN),
+    ],
+)
+def test_drift_of_a_field_has_its_declared_policy(source, path, policy):
+    assert source.policy(path) is policy
 
 
 def test_a_source_says_where_it_is_documented_or_what_it_reads(name):
