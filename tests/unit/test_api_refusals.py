@@ -31,6 +31,25 @@ def parameter_refused(client, path):
     return response.json["errors"][0]["parameter"]
 
 
+@pytest.mark.parametrize(
+    ("path", "parameter", "most"),
+    [
+        ("/data?", "page_size", 1000),
+        ("/changes?", "page_size", 1000),
+        ("/data/bitcoin/history?", "page_size", 1000),
+        ("/runs?", "page_size", 200),
+        ("/rejects?", "page_size", 200),
+        ("/drift?", "page_size", 200),
+        ("/runs/anomalies?", "limit", 1000),
+        ("/runs/compare?a=1&b=2&", "limit", 100),
+    ],
+)
+def test_a_list_has_a_largest_size(client, path, parameter, most):
+    assert parameter_refused(client, f"{path}{parameter}={most + 1}") == parameter
+    without_database = client.get(f"{path}{parameter}={most}")
+    assert without_database.status_code == 503
+
+
 def test_has_of_what_is_always_known_is_refused_with_a_suggestion(client):
     assert "did you mean 'price_usd'" in reason_of(client, has="price_us")
     assert "slug" in reason_of(client, has="slug")
