@@ -221,6 +221,15 @@ def test_a_cursor_that_was_cut_or_changed_is_malformed():
         assert reasons(f"cursor={damaged}") == {"cursor": "malformed; start again without it"}
 
 
+def test_a_cursor_that_still_reads_after_a_digit_changed_is_malformed():
+    cursor = cursors.pack([DIGEST, 0, ["1"], 1234, 1, 1])
+    packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    changed = base64.urlsafe_b64encode(packed.replace(b"1234", b"1235")).decode()
+
+    with pytest.raises(cursors.CursorError, match="malformed"):
+        cursors.unpack(changed.rstrip("="))
+
+
 @pytest.mark.parametrize(
     "parts",
     [
