@@ -22,7 +22,13 @@ from worker.verify import verify
 
 OLD = "2019-07-01T12:00:00Z"
 OLDER = "2018-07-01T12:00:00Z"
+SINCE_2020 = datetime(2020, 1, 1, tzinfo=UTC)
 AWKWARD = "1.2300000000000000000000000000000000000000000000000012345E-7"
+
+
+def retention_from(at: datetime) -> timedelta:
+    """Return the retention that keeps what was observed at a time or later, whatever today is."""
+    return datetime.now(UTC) - at
 
 
 def bitcoin(at: str, price: Any = 1) -> bytes:
@@ -63,7 +69,8 @@ class Prune:
         self.url, self.folder = url, folder
 
     def __call__(self, options: str, code: int = 0, **env: str) -> Any:
-        env = environ(self.url, **{"RAW_RETENTION_DAYS": "365", **env})
+        days = retention_from(SINCE_2020).days
+        env = environ(self.url, **{"RAW_RETENTION_DAYS": str(days), **env})
         ran = run_worker(f"prune {options}", env, self.folder)
         assert ran.returncode == code, ran.stderr
         return ran
@@ -94,6 +101,17 @@ def test_without_yes_it_only_says_what_would_go(engine: Engine, loaded: Any, pru
     assert "coingecko: raw_coingecko_2019, 4 raw records in " in said[1]
     assert said[-1] == "nothing was changed; --yes with --archive FOLDER or --drop does it"
     assert stored(engine) == loaded
+
+
+def test_a_partition_that_is_old_only_in_part_is_kept(
+    engine: Engine, loaded: list[tuple[Any, ...]]
+):
+    retention = retention_from(datetime(2019, 9, 1, tzinfo=UTC))
+
+    pruned = list(prune_source(engine, "coingecko", retention, None))
+
+    assert [each.old.name for each in pruned] == ["raw_coingecko_2018"]
+    assert stored(engine) == loaded[1:]
 
 
 def test_what_becomes_of_them_has_to_be_said(prune: Prune):
@@ -245,7 +263,7 @@ def test_beside_a_long_reader_nobody_waits_and_the_partition_goes_once_it_ends(
 
     def work() -> None:
         own = create_engine(database_url)
-        gone = prune_source(own, "coingecko", timedelta(days=365), None)
+        gone = prune_source(own, "coingecko", retention_from(SINCE_2020), None)
         pruned.extend(each.old.name for each in gone)
         own.dispose()
 
@@ -278,7 +296,7 @@ def test_verify_finds_no_damage_where_a_partition_is_pruned_beside_it(
 
     def work() -> None:
         own = create_engine(database_url)
-        gone = prune_source(own, "coingecko", timedelta(days=365), None)
+        gone = prune_source(own, "coingecko", retention_from(SINCE_2020), None)
         pruned.extend(each.old.name for each in gone)
         own.dispose()
 
