@@ -17,6 +17,7 @@ from worker.identity.corroboration import (
     compare_supplies,
 )
 from worker.identity.evidence import Candidate
+from worker.identity.looking import read_reviews
 from worker.verify import verify
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -112,6 +113,19 @@ def test_prices_that_come_apart_or_together_are_decided_anew_by_the_batch(engine
         assert len(clusters(engine)) == size
         assert prices(engine) == {agree}
         assert verify(engine).findings == ()
+
+
+def test_a_disputed_pair_is_in_review_though_its_newest_prices_are_hours_apart(engine: Engine):
+    for hour, price in [(12, 100), (15, 1000)]:
+        at = f"2026-01-02T{hour}:00:00Z"
+        load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 100, at))
+        load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", price, at))
+
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1000, "2026-01-02T18:00:00Z"))
+
+    with engine.connect() as conn:
+        reviews = read_reviews(conn, 10)
+    assert [(each["verdict"], each["prices"]) for each in reviews] == [("linked", "disputed")]
 
 
 def test_files_of_two_providers_that_come_apart_in_one_batch_are_decided_anew(engine: Engine):
