@@ -1,6 +1,7 @@
 """The connection breaks at a COMMIT: the worker learns whether it landed, and goes on."""
 
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ partitions and makes those missing in each of two tables, and opens its run's ro
 """
 
 LANDED = {Cut.BEFORE_THE_ANSWER: 1, Cut.BEFORE_IT_ARRIVES: 0}
+NEXT_PAGE = [1, 1, 2, 2, 3, 4]
+"""CoinGecko's page that a run begins at after so many committed batches."""
+
+
+def resumed_at(upstream: Upstream) -> int:
+    """Return the page of CoinGecko that the second run asked for first."""
+    asked = [int(each.params["page"]) for each in upstream.asked if "page" in each.params]
+    return next(page for before, page in pairwise(asked) if page <= before)
 
 
 # With the fourth the cursor moves to the next page.
@@ -62,6 +71,7 @@ def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_o
     told = loop.said("an earlier run was interrupted")
     assert relay.cut.is_set()
     assert away["seconds"] == 1
+    assert resumed_at(upstream) == NEXT_PAGE[committed]
     assert [line["committed_before"] for line in lost] == [BATCH_SIZE * (batch - 1)]
     assert [(line["batches"], line["records"]) for line in told] == [(committed, records)]
     assert (first.outcome, first.reason, first.batches) == ("failed", "interrupted", committed)
