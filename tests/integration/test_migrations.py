@@ -67,3 +67,14 @@ def test_the_reader_role_may_select_from_every_table_and_nothing_else(engine: En
 
     assert {row.table_name for row in granted} >= set(metadata.tables)
     assert {row.rights for row in granted} == {"SELECT"}
+
+
+def test_the_reader_role_may_use_no_sequence_not_even_one_created_later(engine: Engine):
+    usable = text(
+        "SELECT seqrelid::regclass::text FROM pg_sequence "
+        "WHERE has_sequence_privilege(:role, seqrelid, 'USAGE, UPDATE')"
+    )
+    with engine.connect() as conn:
+        conn.execute(text("CREATE SEQUENCE later"))
+        assert conn.scalars(usable, {"role": READER_ROLE}).all() == []
+        conn.rollback()
