@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from shared.tables import RAW, dataset
 from tests.fakes.api import add_asset, add_run, api_on
 from tests.fakes.api_cache import change
+from tests.fakes.databases import make_room
 from tests.fakes.gunicorn import until
 
 PATHS = ("/data?page_size=2", "/data?format=csv", "/data/asset-1", "/changes", "/data/export")
@@ -149,9 +150,10 @@ def stale(reader_url):
     return names, answers[0].headers["ETag"]
 
 
-def test_meta_names_the_sources_that_are_stale(conn, reader_url):
+def test_meta_names_the_sources_that_are_stale(engine, conn, reader_url):
     now = datetime.now(UTC)
     raw = RAW["coingecko"]
+    make_room(engine.url, now - timedelta(days=2))
     record = {"external_id": "x", "payload_hash": b"x", "payload": {}, "run_id": 1}
     assert stale(reader_url)[0] == []  # it never ran, and has nothing that could be old
 

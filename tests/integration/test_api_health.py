@@ -8,6 +8,7 @@ from sqlalchemy import func, insert, select, text
 from shared.settings import SOURCES
 from shared.tables import RAW, SCHEMA_REVISION
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on
+from tests.fakes.databases import make_room
 from tests.fakes.gunicorn import until
 from worker.migrate import alembic_config
 
@@ -100,8 +101,10 @@ def test_a_source_that_answers_with_old_data_is_outdated(engine, reader_url):
         now = conn.scalar(select(func.now()))
         run = add_run(conn, started_at=now, finished_at=now)
         values = {"run_id": run, "external_id": "a", "payload_hash": b"h", "payload": {}}
-        for age in (timedelta(days=9), timedelta(days=7)):
-            conn.execute(insert(raw).values(observed_at=now - age, **values))
+        times = [now - timedelta(days=9), now - timedelta(days=7)]
+        make_room(engine.url, *times)
+        for at in times:
+            conn.execute(insert(raw).values(observed_at=at, **values))
 
     with api_on(reader_url, SOURCES="coingecko") as client:
         [coingecko] = client.get("/health").json["data"]["sources"]
