@@ -1,6 +1,6 @@
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from threading import Thread
@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from shared.tables import RAW, listings, observations, pruned_partitions, pruned_runs
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.processes import environ, run_worker
+from tests.fakes.retention import SINCE_2020, retention_from
 from worker.archive import read_archive
 from worker.prune import prune as prune_source
 from worker.reprocess import reprocess
@@ -22,13 +23,7 @@ from worker.verify import verify
 
 OLD = "2019-07-01T12:00:00Z"
 OLDER = "2018-07-01T12:00:00Z"
-SINCE_2020 = datetime(2020, 1, 1, tzinfo=UTC)
 AWKWARD = "1.2300000000000000000000000000000000000000000000000012345E-7"
-
-
-def retention_from(at: datetime) -> timedelta:
-    """Return the retention that keeps what was observed at a time or later, whatever today is."""
-    return datetime.now(UTC) - at
 
 
 def bitcoin(at: str, price: Any = 1) -> bytes:

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +12,7 @@ from tests.fakes.api_cache import change, kept_from_now_on, statements, watch_of
 from tests.fakes.batches import COINGECKO, LATER, load, market
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import until
+from tests.fakes.retention import SINCE_2020, retention_from
 from worker.migrate import upgrade
 from worker.prune import prune
 
@@ -118,7 +118,7 @@ def test_a_kept_payload_goes_when_its_raw_record_is_pruned(client, engine):
     kept_from_now_on(client)
     assert client.get("/data/bitcoin/raw").status_code == 200
 
-    assert len(list(prune(engine, "coingecko", timedelta(days=365), None))) == 1
+    assert len(list(prune(engine, "coingecko", retention_from(SINCE_2020), None))) == 1
 
     until(lambda: client.get("/data/bitcoin/raw").status_code == 404)
 

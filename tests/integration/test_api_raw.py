@@ -13,6 +13,7 @@ from tests.fakes.api import add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, NOON, load, market, ticker
 from tests.fakes.plans import read_by
 from tests.fakes.processes import PROJECT
+from tests.fakes.retention import SINCE_2020, retention_from
 from worker.prune import prune
 
 PRICE = "1.066896094313454e-06"
@@ -217,7 +218,7 @@ def test_what_was_pruned_names_its_archive_and_its_observation_is_there(
     gone = [
         pruned.archive
         for source in ("coingecko", "coinpaprika")
-        for pruned in prune(engine, source, timedelta(days=366), folder)
+        for pruned in prune(engine, source, retention_from(SINCE_2020), folder)
         if pruned.old.records
     ]
 
