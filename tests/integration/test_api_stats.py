@@ -1,12 +1,13 @@
 """`/stats`: lag, rates, usual durations and phases, by source and in total."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, insert
 
 from shared.tables import RAW
 from tests.fakes.api import NOON, add_checkpoint, add_run
+from tests.fakes.databases import make_room
 
 
 def stats(client):
@@ -19,9 +20,10 @@ def after(seconds):
 
 
 def test_the_lag_is_since_the_newest_observation_and_the_last_success(client, engine):
-    hour, day = timedelta(hours=1), timedelta(days=1)
+    ages = {"coingecko": timedelta(hours=1), "csv": timedelta(days=400)}
+    make_room(engine.url, *(datetime.now(UTC) - age for age in ages.values()))
     with engine.begin() as conn:
-        for source, age in (("coingecko", hour), ("csv", 400 * day)):
+        for source, age in ages.items():
             conn.execute(
                 insert(RAW[source]).values(
                     observed_at=func.now() - age,
