@@ -33,6 +33,7 @@ _FUTURE = re.compile(
     r"|[-_](?:\d{6}|\d{8}|\d{1,2}[A-Z]{3}\d{2})(?:[-_].+)?)",
     re.IGNORECASE,
 )
+_TWO_SIDES = re.compile(r"\w\s?[/:]\s?\w")
 _COIN_AND_MARK = re.compile(r"[A-Z0-9]{2,10}[-_. ]", re.IGNORECASE)
 
 _LONG_STABLECOINS = tuple(
@@ -158,8 +159,8 @@ def is_certain_pair(symbol: str) -> bool:
     text = symbol.strip()
     pair = read_pair(text)
     if pair is None:
-        has_mark = ("/" in text or ":" in text) and not is_unknown(text)
-        return has_mark or names_future(text)
+        has_two_sides = _TWO_SIDES.search(text) is not None and not is_unknown(text)
+        return has_two_sides or names_future(text)
     if _JOINED.fullmatch(text) is None:
         return True
     if pair.quote in _LONG_STABLECOINS:
