@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from shared.tables import request_budgets, runs
 from tests.fakes.answers import Answer, rate_limited, reset, status, truncated
+from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
@@ -54,7 +55,7 @@ def until(reached: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("page", [1, 3])
+@pytest.mark.parametrize("page", sparse([3, 1], 2))
 def test_a_request_that_a_killed_worker_had_under_way_is_counted(
     engine: Engine, database_url: URL, tmp_path: Path, page: int
 ):

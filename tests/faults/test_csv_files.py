@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
 from shared.tables import listings, observations, rejects
+from tests.fakes.cases import sparse
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
 from worker import pipeline
@@ -250,7 +251,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", sparse(ENDS, 3))
 def test_a_file_that_ends_in_half_waits_says_so_and_is_read_on_once_it_is_whole(
     folder: Folder, at_once: Folder, end: str
 ):

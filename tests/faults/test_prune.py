@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from shared.tables import RAW, listings, observations, pruned_partitions, pruned_runs
 from tests.fakes.batches import COINGECKO, load, market
+from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.retention import SINCE_2020, retention_from
 from worker.archive import read_archive
@@ -143,7 +144,7 @@ def test_the_archive_holds_every_byte_of_what_is_gone(
     assert sorted(row.records for row in by_run) == [1, 1, 3]
 
 
-@pytest.mark.parametrize("how", ["--drop", "--archive archive"])
+@pytest.mark.parametrize("how", sparse(["--archive archive", "--drop"], 2))
 def test_after_pruning_nothing_is_new_again_and_nothing_is_lost(
     engine: Engine, loaded: Any, prune: Prune, how: str, now: str
 ):
@@ -211,7 +212,9 @@ def test_what_cannot_be_archived_whole_is_kept(engine: Engine, prune: Prune, arc
     assert [file.name for file in archive.iterdir()] == ["raw_coingecko_2018.parquet"]
 
 
-@pytest.mark.parametrize("held", ["", "nothing of ours", "PAR1 broken off PAR1", "another table"])
+@pytest.mark.parametrize(
+    "held", sparse(["another table", "", "nothing of ours", "PAR1 broken off PAR1"], 4)
+)
 def test_a_file_that_is_no_archive_is_left_as_it_is(
     engine: Engine, loaded: Any, prune: Prune, archive: Path, held: str
 ):

@@ -140,7 +140,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", sparse(REFUSED, 2))
+@pytest.mark.parametrize("case", sparse(REFUSED, 4))
 def test_what_is_no_record_is_kept_byte_for_byte_with_its_reason_and_costs_no_other(
     engine: Engine, case: str
 ):

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from tests.fakes.answers import held
+from tests.fakes.cases import sparse
 from tests.fakes.database_faults import (
     BATCH_SIZE,
     PAGE,
@@ -38,7 +39,7 @@ TIMEOUTS = {
 }
 
 
-@pytest.mark.parametrize("reason", TIMEOUTS)
+@pytest.mark.parametrize("reason", sparse(TIMEOUTS, 2))
 def test_a_timeout_fails_the_run_with_its_reason_and_not_the_other_sources(
     engine: Engine,
     database_url: URL,

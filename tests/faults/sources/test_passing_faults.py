@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.fakes.answers import edited, html, rate_limited, reset, short_by, status, truncated
+from tests.fakes.cases import sparse
 from tests.fakes.runner import Runner
 from tests.fakes.source_faults import PLACES, SOURCES, Place
 from tests.fakes.upstream import Upstream
@@ -21,7 +22,7 @@ PASSING = {
 }
 
 
-@pytest.mark.parametrize("answer", PASSING)
+@pytest.mark.parametrize("answer", sparse(PASSING, 2))
 @pytest.mark.parametrize(
     "place", [PLACES[0], pytest.param(PLACES[2], marks=pytest.mark.slow)], ids=str
 )
@@ -39,7 +40,7 @@ def test_a_fault_that_passes_within_the_attempts_is_not_seen_in_the_content(
 
 
 @pytest.mark.parametrize("as_date", [False, True])
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", sparse(SOURCES, 2))
 def test_a_pause_that_a_run_can_wait_for_is_kept_to_the_second(
     copy: Engine, upstream: Upstream, unbroken: Report, source: str, as_date: bool
 ):
