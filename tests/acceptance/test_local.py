@@ -105,6 +105,10 @@ def project(project: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
+    return free_port()
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -185,7 +189,7 @@ def test_a_second_start_is_refused_and_ctrl_c_stops_the_first_in_order_however_o
     started = start()
     started.until("Ctrl-C stops all of it")
 
-    second = start(API_PORT=str(started.port + 1))
+    second = start(API_PORT=str(free_port()))
     assert second.end() == 2
     assert f"in this folder already, as process {started.process.pid}" in second.said
 
