@@ -5,15 +5,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import requests
-from gunicorn.app.wsgiapp import run
-
-from tests.fakes.warm import Forked
 
 PROJECT = Path(__file__).resolve().parents[2]
 GIVE_UP = 60
@@ -27,13 +25,20 @@ class Gunicorn:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "api.log"
-        environ = {
-            "PATH": os.environ["PATH"],
-            "API_DATABASE_URL": database_url,
-            "API_PORT": str(self.port),
-            **environ,
-        }
-        self.process = Forked(_serve, environ, folder, self.log)
+        command = [sys.executable, "-m", "gunicorn", "--config", f"{PROJECT}/api/gunicorn.conf.py"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "api.wsgi:app"],
+                cwd=folder,
+                stderr=log,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(PROJECT),
+                    "API_DATABASE_URL": database_url,
+                    "API_PORT": str(self.port),
+                    **environ,
+                },
+            )
 
     def get(self, path: str, **options) -> requests.Response:
         return requests.get(self.url + path, timeout=GIVE_UP, **options)
@@ -49,20 +54,6 @@ class Gunicorn:
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
-
-
-def _serve(environ: dict[str, str], folder: Path, log: Path) -> None:
-    """Be `python -m gunicorn` as the image starts it."""
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environ)
-    with log.open("wb") as stderr:
-        os.dup2(stderr.fileno(), sys.stderr.fileno())
-    # It decides on being imported whether the processes count together.
-    for name in [each for each in sys.modules if each.split(".")[0] == "prometheus_client"]:
-        del sys.modules[name]
-    sys.argv = ["gunicorn", "--config", f"{PROJECT}/api/gunicorn.conf.py", "api.wsgi:app"]
-    run()
 
 
 def until(condition):

@@ -12,19 +12,15 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from shared.settings import Settings
 
-OF_THE_API = ("apispec", "flask", "gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "limits")
-"""What the API imports of others; its own modules it imports by itself."""
-
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["worker.cli", *OF_THE_API, "tests.fakes.warm"])
+_context.set_forkserver_preload(["worker.cli", "tests.fakes.warm"])
 _numbers = itertools.count(1)
 
 # The pattern for an URL takes longer to compile than all the rest of a short run.
@@ -34,11 +30,19 @@ Settings.from_env({"COINGECKO_BASE_URL": "http://127.0.0.1"})
 gc.freeze()
 
 
-class Forked:
-    """A process forked for a function; it is dealt with like one of `subprocess`."""
+class WarmWorker:
+    """One worker process, dealt with like one of `subprocess`.
 
-    def __init__(self, run: Callable[..., None], *arguments: Any) -> None:
-        self._process = _context.Process(target=run, args=arguments)
+    Its stdout and stderr go to files, or its stderr to `pipe`.
+    """
+
+    def __init__(
+        self, arguments: str, env: Mapping[str, str], cwd: Path, pipe: Connection | None = None
+    ) -> None:
+        name = f"worker-{os.getpid()}-{next(_numbers)}"
+        self._out, self._err = cwd / f"{name}.out", cwd / f"{name}.err"
+        command = (shlex.split(arguments), dict(env), cwd, self._out, pipe or self._err)
+        self._process = _context.Process(target=_work, args=command)
         self._process.start()
 
     @property
@@ -69,19 +73,6 @@ class Forked:
         code = self.returncode
         assert code is not None, f"process {self.pid} still runs after {timeout} s"
         return code
-
-
-class WarmWorker(Forked):
-    """One worker process; its stdout and stderr go to files, or its stderr to `pipe`."""
-
-    def __init__(
-        self, arguments: str, env: Mapping[str, str], cwd: Path, pipe: Connection | None = None
-    ) -> None:
-        name = f"worker-{os.getpid()}-{next(_numbers)}"
-        self._out, self._err = cwd / f"{name}.out", cwd / f"{name}.err"
-        super().__init__(
-            _work, shlex.split(arguments), dict(env), cwd, self._out, pipe or self._err
-        )
 
     @property
     def out(self) -> str:
