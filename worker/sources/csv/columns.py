@@ -37,6 +37,12 @@ class Question:
     why: str
 
 
+def toml_line(key: str, value: Any, table: str | None = None) -> str:
+    """Write one key of a declaration, in a message behind the name of its table."""
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    return f"[{table}] {line}" if table else line
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The header under which each field stands, and what is left to declare.

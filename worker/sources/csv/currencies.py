@@ -4,7 +4,6 @@ Only US dollars are read. They are suggested where the file's own cells or heade
 nothing names another currency.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from worker.sources.csv.columns import (
     foreign_columns,
     listed,
     stablecoins_of,
+    toml_line,
 )
 from worker.sources.csv.currency_columns import suggest_currency_column
 from worker.sources.csv.first_rows import FirstRows
@@ -123,7 +123,7 @@ def ask_of_currency_column(first: FirstRows) -> list[Question]:
         return [Question("columns", "currency", "", why)]
     if not {"symbol", "id"} & {*first.columns.headers, *first.declared.get("values", {})}:
         return [Question("columns", "symbol", header, f"if it names the coin: it has {cells[0]!r}")]
-    column = f"[columns] currency = {json.dumps(header, ensure_ascii=False)}"
+    column = toml_line("currency", header, "columns")
     why = f"{header!r} has {cells[0]!r}; only if it is the currency of the row, write {column}"
     return [Question(None, "ignore", [*first.ignored, header], why)]
 

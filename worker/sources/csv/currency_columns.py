@@ -4,11 +4,10 @@ Such a column says in which currency the figures of a row are. A declared `curre
 that names dollars, must not hide that it says another one.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from worker.sources.csv.columns import Question, count_as_dollars
+from worker.sources.csv.columns import Question, count_as_dollars, toml_line
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import (
     DOLLAR,
@@ -47,10 +46,9 @@ class CurrencyGuard(NamedTuple):
             return None
         if self.was_empty and currency_in_cell(cell) is None:
             return None
-        column = json.dumps(self.header, ensure_ascii=False)
         return (
             f"{self.header}: {cell[:80]!r} is another currency, and only US dollars are read; "
-            f"ignore = [{column}] if it does not say what the prices are in"
+            f"{toml_line('ignore', [self.header])} if it does not say what the prices are in"
         )
 
 
@@ -115,7 +113,7 @@ def find_currency_guards(first: FirstRows) -> list[CurrencyGuard]:
 
 
 def _suggest(header: str, cell: str, first: FirstRows) -> Question:
-    ignore = f"ignore = {json.dumps([*first.ignored, header], ensure_ascii=False)}"
+    ignore = toml_line("ignore", [*first.ignored, header])
     why = (
         f"{header!r} has {cell[:80]!r}: rows in another currency than {DOLLAR} are refused; "
         f"{ignore} instead, if it does not say what the prices are in"

@@ -3,12 +3,11 @@
 To ask for a column of them would be to ask for ever.
 """
 
-import json
 from collections.abc import Sequence
 
 from shared.errors import SourceError
 from shared.records import VALUES
-from worker.sources.csv.columns import Question, foreign_columns, listed
+from worker.sources.csv.columns import Question, foreign_columns, listed, toml_line
 from worker.sources.csv.currency_columns import find_currency_columns
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import (
@@ -98,11 +97,10 @@ def _foreign_rows(first: FirstRows) -> str | None:
         named = [currency_in_cell(cell) for cell in cells]
         if not cells or any(each in {None, DOLLAR, *STABLECOINS} for each in named):
             continue
-        column = json.dumps(header, ensure_ascii=False)
         return (
             f"{header!r} has {cells[0][:80]!r}, and none of its first {len(cells)} rows is in US "
-            f"dollars; if later ones are, write [columns] currency = {column}, and "
-            f"{_ignoring(header)} if it does not say what the prices are in"
+            f"dollars; if later ones are, write {toml_line('currency', header, 'columns')}, and "
+            f"{toml_line('ignore', [header])} if it does not say what the prices are in"
         )
     return None
 
@@ -125,7 +123,3 @@ def _foreign_pairs(first: FirstRows) -> str | None:
 
 def _is_in_dollars(header: str) -> bool:
     return currency_of(header) == DOLLAR
-
-
-def _ignoring(header: str) -> str:
-    return f"ignore = {json.dumps([header], ensure_ascii=False)}"

@@ -27,7 +27,6 @@ name = "Bitcoin"
 ```
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -41,7 +40,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from shared.errors import SourceError
 from shared.records import VALUES
 from worker.reasons import flatten
-from worker.sources.csv.columns import Question
+from worker.sources.csv.columns import Question, toml_line
 from worker.sources.csv.dialect import DELIMITERS, ENCODINGS
 from worker.sources.csv.names import FIELDS, STABLECOINS
 from worker.sources.csv.times import DAY_FIRST, EXCEL, MONTH_FIRST, Clock
@@ -200,7 +199,7 @@ def toml_text(declared: Mapping[str, Any], questions: Sequence[Question]) -> str
         if table and told:
             lines += ["", f"[{table}]"]
         for key, text in told.items():
-            line = f"{key} = {json.dumps(text, ensure_ascii=False)}"
+            line = toml_line(key, text)
             question = asked.get((table, key))
             lines.append(f"{line}  # {question.why}" if question else line)
     return "\n".join(lines).strip()

@@ -3,11 +3,11 @@
 A constant symbol, name, id or time holds for the whole file, and so must what its columns say.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shared.errors import SourceError
+from worker.sources.csv.columns import toml_line
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import WITHOUT_CURRENCY, is_dollars, plain
 from worker.sources.csv.naming import NAMING, find_naming, is_naming, name_of
@@ -69,7 +69,7 @@ def find_guards(first: FirstRows) -> list[Guard]:
         cells = first.cells(header)
         for cell in cells:
             if not _agree(field, cell, said, first.declared):
-                advice = f"take {field} out of [values], or {_ignoring(header)}"
+                advice = f"take {field} out of [values], or {toml_line('ignore', [header])}"
                 why = f"has {cell!r}, and {said!r} is declared"
                 raise _contradicted(field, header, why, advice)
         if cells:
@@ -145,15 +145,11 @@ def _advice(field: str, header: str, first: FirstRows) -> str:
     if header in first.columns.headers.values():
         return f"take {field} out of [values]"
     told = ", ".join(each for each in NAMING if each in first.declared["values"])
-    column = f"[columns] {field} = {json.dumps(header, ensure_ascii=False)}"
+    column = toml_line(field, header, "columns")
     advice = f"take {told} out of [values] and write {column}"
     if is_naming(header):
         return advice
-    return f"{advice}; or {_ignoring(header)} if it does not say which coin a row is of"
-
-
-def _ignoring(header: str) -> str:
-    return f"ignore = {json.dumps([header], ensure_ascii=False)}"
+    return f"{advice}; or {toml_line('ignore', [header])} if it does not say which coin a row is of"
 
 
 def _contradicted(field: str, header: str, why: str, advice: str) -> SourceError:

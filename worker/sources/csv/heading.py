@@ -1,6 +1,5 @@
 """Where a file's header is: on its first line, below other lines, or not there at all."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import SourceError
-from worker.sources.csv.columns import Question, listed
+from worker.sources.csv.columns import Question, listed, toml_line
 from worker.sources.csv.dialect import DELIMITERS, find_delimiter, split_cells
 from worker.sources.csv.names import WITHOUT_CURRENCY, field_of, is_known, plain
 from worker.sources.csv.numbers import can_be_number, is_unknown, parse_with_either_mark
@@ -173,7 +172,7 @@ def ask_of_doubles(headers: Sequence[str], declared: Mapping[str, Any]) -> list[
             continue
         why = f"several columns are called {header!r}, the second is {f'{header} (2)'!r}"
         ignored = [*declared.get("ignore", ()), header]
-        ignore = f"ignore = {json.dumps(ignored, ensure_ascii=False)}"
+        ignore = toml_line("ignore", ignored)
         if field in declared.get("values", {}):
             questions.append(Question(None, "ignore", ignored, why))
         else:

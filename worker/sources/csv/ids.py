@@ -1,10 +1,9 @@
 """Ids that only count: a rank, or a row's number, names another coin in the next file."""
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 
-from worker.sources.csv.columns import Question
+from worker.sources.csv.columns import Question, toml_line
 from worker.sources.csv.first_rows import FirstRows
 
 _COUNTED = 3
@@ -26,10 +25,10 @@ def ask_of_id(first: FirstRows) -> list[Question]:
     is_range = len(numbers) >= _COUNTED and max(numbers) - min(numbers) == len(numbers) - 1
     if not is_range and _longest_count(numbers) < _COUNTED:
         return []
-    column = f"id = {json.dumps(header, ensure_ascii=False)}"
+    column = toml_line("id", header, "columns")
     why = (
         f"{header!r} counts, as a rank or a row's number does, and names another coin in the next "
-        f"file; only if it is the provider's own lasting id, write [columns] {column} instead"
+        f"file; only if it is the provider's own lasting id, write {column} instead"
     )
     return [Question(None, "ignore", [*first.ignored, header], why)]
 

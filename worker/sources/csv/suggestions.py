@@ -3,14 +3,13 @@
 A suggestion is written into a question; only a declaration makes a column hold a field.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from shared.records import VALUES
-from worker.sources.csv.columns import Question, listed
+from worker.sources.csv.columns import Question, listed, toml_line
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import (
     DOLLAR,
@@ -117,7 +116,7 @@ def suggest_naming(question: Question, first: FirstRows) -> Question:
     if not may:
         return question
     cell = first.cells(may[0])[0]
-    column = f"[columns] {question.key} = {json.dumps(may[0], ensure_ascii=False)}"
+    column = toml_line(question.key, may[0], "columns")
     other = question.why.rpartition("; ")[0]
     return replace(question, why=f"{other}; or {column}, which has {cell[:80]!r}")
 
@@ -143,7 +142,7 @@ def suggest_price(questions: Sequence[Question], first: FirstRows) -> list[Quest
     candidates = likely or possible
     if not candidates:
         return list(questions)
-    ignore = f"ignore = {json.dumps([*first.ignored, *candidates], ensure_ascii=False)}"
+    ignore = toml_line("ignore", [*first.ignored, *candidates])
     why = f"no column is known to be the price; it may be {listed(candidates)}; else {ignore}"
     return [*questions, Question("columns", "price_usd", value, why)]
 

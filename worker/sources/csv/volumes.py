@@ -3,7 +3,6 @@
 A bare `Volume` may be counted in coins. That of a candle is the volume of the candle's own time.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median_low
 
-from worker.sources.csv.columns import Question, listed
+from worker.sources.csv.columns import Question, listed, toml_line
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import DOLLAR, VOLUMES, currency_of, plain
 from worker.sources.csv.times import DAY_FIRST, MONTH_FIRST, Clock
@@ -42,13 +41,13 @@ def ask_of_volume(
         return []
     if not in_dollars or gap is not None or (len(first.rows) > 1 and not times):
         return [_ignore(volumes, gap, first)]
-    why = f"if it is the volume of 24 hours; else {_ignoring(volumes, first)}"
+    why = f"if it is the volume of 24 hours; else {toml_line('ignore', [*first.ignored, *volumes])}"
     return [Question("columns", _FIELD, in_dollars[0], why)]
 
 
 def _ignore(headers: Sequence[str], gap: timedelta | None, first: FirstRows) -> Question:
     """Suggest to leave a volume out: nothing shows that it is that of 24 hours in dollars."""
-    column = f"[columns] {_FIELD} = {json.dumps(headers[0], ensure_ascii=False)}"
+    column = toml_line(_FIELD, headers[0], "columns")
     if gap is None:
         why = f"{listed(headers)} may count coins; if it is the volume of 24 hours in US dollars"
     else:
@@ -57,10 +56,6 @@ def _ignore(headers: Sequence[str], gap: timedelta | None, first: FirstRows) -> 
             "hours; if it is, in US dollars"
         )
     return Question(None, "ignore", [*first.ignored, *headers], f"{why}, {column} instead")
-
-
-def _ignoring(headers: Sequence[str], first: FirstRows) -> str:
-    return f"ignore = {json.dumps([*first.ignored, *headers], ensure_ascii=False)}"
 
 
 def _times_by_coin(
