@@ -155,6 +155,21 @@ FROM fresh AS f JOIN newest AS n USING (external_id)
 WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
   AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)
 
+-- name: find_revision
+-- A record of the batch, and the one of its instant that counted until now; one of another price, if
+-- there is any. Each is looked up by its key.
+SELECT f.external_id, f.observed_at, f.price_usd, o.price_usd AS was
+FROM fresh AS f JOIN newest AS n USING (external_id)
+CROSS JOIN LATERAL (
+  SELECT price_usd FROM observations
+  WHERE listing_id = n.listing_id AND observed_at = f.observed_at
+    AND payload_hash <> f.payload_hash AND superseded_at = now() AND ingested_at < now()
+  OFFSET 0
+) AS o
+WHERE f.prevails
+ORDER BY o.price_usd IS NOT DISTINCT FROM f.price_usd, f.observed_at, f.external_id
+LIMIT 1
+
 -- name: unify_assets
 -- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
 -- 1 and 1.0 are equal, and do not read the same: so those are compared as text too.

@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, TextClause
+from sqlalchemy import Connection, Row, TextClause
 
 from shared.partitions import Period, span
 from shared.tables import RAW
 from worker import partitions
-from worker.statements import read_statements, shared_parts, source_parts
+from worker.statements import read_statements, source_parts
 
 # With the span of the batch, Postgres plans no look into other partitions.
 IN_SPAN = (
@@ -29,8 +30,6 @@ def _insert_raw(source: str, known: str) -> TextClause:
     known = known.format(raw=RAW[source].name, source=source, in_span=IN_SPAN)
     return read_statements("receive.sql", known=known, **source_parts(source))["insert_raw"]
 
-
-SHOW_REVISION = read_statements("receive.sql", known="", raw="", **shared_parts())["show_revision"]
 
 INSERT_RAW = {source: _insert_raw(source, KNOWN_BY_RAW) for source in RAW}
 INSERT_RAW_PRUNED = {source: _insert_raw(source, KNOWN_BY_OBSERVATIONS) for source in RAW}
@@ -59,12 +58,8 @@ def receive(conn: Connection, source: str, run_id: int, periods: Collection[Peri
     return Received(row.new, row.revised)
 
 
-def show_revision(conn: Connection) -> str | None:
-    """Show one record in `fresh` that prevails over another now, and its price where that changed.
-
-    The observations must be stored already.
-    """
-    row = conn.execute(SHOW_REVISION).one_or_none()
+def describe_revision(row: Row[Any] | None) -> str | None:
+    """Name a record that prevails over another, with its price where that changed."""
     if row is None:
         return None
     at = f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}"

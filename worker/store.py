@@ -16,7 +16,7 @@ from worker.identity import decide, pairs, renames
 from worker.locks import lock_identity
 from worker.outcome import FEWEST_COMPARED
 from worker.phases import Phases
-from worker.receiving import Received, receive, show_revision
+from worker.receiving import Received, describe_revision, receive
 from worker.shapes import Shape
 from worker.snapshot_pages import PagePart, begin_snapshot, note_part
 from worker.statements import read_statements, source_parts
@@ -189,7 +189,8 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
             conn.execute(statements["revise_observations"])
         conn.execute(statements["insert_observations"])
         if received.revised and not batch.moves_cursor:
-            received = replace(received, revision=show_revision(conn))
+            row = conn.execute(statements["find_revision"]).one_or_none()
+            received = replace(received, revision=describe_revision(row))
         at("after_observations")
         moved = decide_anew(conn, run_id, updated)
         unify_assets(conn, source, moved)
