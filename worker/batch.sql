@@ -86,10 +86,7 @@ SELECT :source, n.external_id
 FROM (
   SELECT n.external_id, count(*) OVER () AS replaced
   FROM newest AS n
-  WHERE n.is_new AND EXISTS (
-    SELECT FROM listings AS l
-    WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
-      AND l.created_at < (SELECT started_at FROM runs WHERE id = :run_id))
+  WHERE {replaces_known}
 ) AS n
 JOIN runs AS r ON r.id = :run_id AND r.command = 'run'
 WHERE r.ids_replaced + n.replaced >= :fewest
@@ -263,11 +260,7 @@ FROM (
                     AND o.observed_at <= n.observed_at
                   ORDER BY o.observed_at DESC, o.superseded_at DESC NULLS FIRST LIMIT 1
                 ), n.old_price_usd) END AS was,
-           n.is_new AND EXISTS (
-             SELECT FROM listings AS l
-             WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
-               AND l.created_at < (SELECT started_at FROM runs WHERE id = :run_id)
-           ) AND NOT EXISTS (
+           {replaces_known} AND NOT EXISTS (
              SELECT FROM pending_ids WHERE source = :source AND external_id = n.external_id
            ) AS is_replaced
     FROM newest AS n

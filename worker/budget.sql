@@ -50,8 +50,8 @@ WHERE source = :source
 
 -- name: back_off
 -- Let no process ask a source that asked for a pause without saying how long: for `first` seconds,
--- or twice as long as the last time where no answer but 429 came since, and for `longest` at most. A pause
--- that has begun stands. Returns the seconds.
+-- or twice as long as the last time where no answer but 429 came since, and for `longest` at most.
+-- A pause that has begun stands. Returns the seconds.
 UPDATE request_budgets AS b
 SET next_request_at = now() + p.pause, paused_at = now(), paused_until = now() + p.pause,
     pause_reason = 'rate_limited', pause_said = :said, updated_at = now()

@@ -48,6 +48,15 @@ COMPARED_BESIDE_BATCH = ", ".join(
 )
 
 
+# Whether a record of `newest` is a new id under the symbol and name of a listing of its source that
+# was there before this run. The start of the run is looked up once, not for each record.
+REPLACES_KNOWN = """n.is_new AND EXISTS (
+    SELECT FROM listings AS l
+    WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
+      AND l.created_at < (SELECT started_at FROM runs WHERE id = :run_id)
+  )"""
+
+
 MOST_TIMES = 200
 """How many of the times in which a record was superseded are kept: the newest, in some 2 KB.
 
@@ -86,6 +95,7 @@ def shared_parts() -> dict[str, str]:
         "set_values": ", ".join(f"{value} = n.{value}" for value in VALUES),
         "set_unified": ", ".join(f"{column} = u.{column}" for column in unified),
         "o_is_pruned": OBSERVATION_IS_PRUNED,
+        "replaces_known": REPLACES_KNOWN,
         "delisted_since": DELISTED_SINCE,
         "raw_received": _received("r", "w"),
         "observations_received": _received("o", "f"),
