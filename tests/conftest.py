@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,17 +68,40 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def project() -> Iterator[Path]:
-    """An empty project folder, for a test that starts an embedded PostgreSQL of its own."""
+def empty_project() -> Iterator[Path]:
+    """An empty project folder: a first start of an embedded PostgreSQL makes its data there."""
     with open_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[RunningServer]:
+def stopped_server() -> Iterator[Path]:
+    """What an embedded PostgreSQL that was started once leaves in a project, to be copied."""
+    with open_folder() as folder:
+        with EmbeddedPostgres(folder, options=CARELESS).running():
+            pass
+        yield folder / ".local"
+
+
+@pytest.fixture
+def project(empty_project: Path, stopped_server: Path) -> Path:
+    """A project folder for a test that starts an embedded PostgreSQL of its own, not its first."""
+    copy_folder(stopped_server, empty_project)
+    return empty_project
+
+
+def copy_folder(folder: Path, into: Path) -> None:
+    """Copy a folder with the owners and modes of its files."""
+    subprocess.run(["cp", "-a", str(folder), str(into)], check=True)
+
+
+@pytest.fixture(scope="session")
+def server(stopped_server: Path) -> Iterator[RunningServer]:
     """One server for all tests of a process."""
-    with open_folder() as folder, EmbeddedPostgres(folder, options=CARELESS).running() as running:
-        yield running
+    with open_folder() as folder:
+        copy_folder(stopped_server, folder)
+        with EmbeddedPostgres(folder, options=CARELESS).running() as running:
+            yield running
 
 
 @pytest.fixture(scope="session")

