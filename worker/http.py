@@ -166,7 +166,8 @@ class Http:
                 request.url,
                 params=request.params,
                 headers=headers,
-                timeout=(min(self._limits.connect, seconds), min(self._limits.read, seconds)),
+                # A pause for as long as the whole answer may take ends with it, not before.
+                timeout=(min(self._limits.connect, seconds), self._limits.read),
                 stream=True,
                 allow_redirects=False,
             ) as answer:
