@@ -3,7 +3,6 @@
 import gc
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.embedded import READER, EmbeddedPostgres, RunningServer
-from tests.fakes.databases import database_copy, make_room
+from tests.fakes.databases import copy_folder, database_copy, make_room
 from tests.fakes.shared_database import SharedDatabase
 from worker.migrate import upgrade
 
@@ -88,11 +87,6 @@ def project(empty_project: Path, stopped_server: Path) -> Path:
     """A project folder for a test that starts an embedded PostgreSQL of its own, not its first."""
     copy_folder(stopped_server, empty_project)
     return empty_project
-
-
-def copy_folder(folder: Path, into: Path) -> None:
-    """Copy a folder with the owners and modes of its files."""
-    subprocess.run(["cp", "-a", str(folder), str(into)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from sqlalchemy.engine import URL
 
+from tests.fakes.databases import copy_folder
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 60
 
@@ -94,13 +96,20 @@ class Start:
 
 
 @pytest.fixture
-def project(empty_project: Path) -> Iterator[Path]:
-    """A copy of this project, which is left without processes."""
+def new_project(empty_project: Path) -> Iterator[Path]:
+    """A copy of this project in which nothing was started yet; it is left without processes."""
     for name in ("api", "data", "migrations", "shared", "worker"):
         shutil.copytree(PROJECT / name, empty_project / name)
     shutil.copy(PROJECT / "pyproject.toml", empty_project)
     yield empty_project
     assert ends_with_nobody_in(empty_project)
+
+
+@pytest.fixture
+def project(new_project: Path, stopped_server: Path) -> Path:
+    """One in which a database server was started before, which saves its first start."""
+    copy_folder(stopped_server, new_project)
+    return new_project
 
 
 @pytest.fixture
@@ -115,6 +124,15 @@ def free_port() -> int:
 
 @pytest.fixture
 def start(project: Path, port: int) -> Iterator["Starter"]:
+    yield from starts_in(project, port)
+
+
+@pytest.fixture
+def first_start(new_project: Path, port: int) -> Iterator["Starter"]:
+    yield from starts_in(new_project, port)
+
+
+def starts_in(project: Path, port: int) -> Iterator["Starter"]:
     starter = Starter(project, port)
     yield starter
     for started in starter.started:
@@ -153,14 +171,14 @@ def ends_with_nobody_in(folder: Path) -> bool:
 
 
 def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_data(
-    start: "Starter", project: Path, httpserver: HTTPServer
+    first_start: "Starter", new_project: Path, httpserver: HTTPServer
 ):
     httpserver.expect_request("/tickers").respond_with_data("no", status=403)
     settings = {"SOURCES": "csv,coinpaprika", "COINPAPRIKA_BASE_URL": httpserver.url_for("")}
-    first = start(**settings)
+    first = first_start(**settings)
     said = first.until("Ctrl-C stops all of it")
 
-    assert f"in {project}/.local/postgres/data" in said
+    assert f"in {new_project}/.local/postgres/data" in said
     assert "0 assets so far" in said
     assert "          csv is sample data of 2021, until a provider has been read; CSV_PATH " in said
     assert f"API       http://127.0.0.1:{first.port}, log in .local/logs/api.log" in said
@@ -176,9 +194,9 @@ def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_
     first.process.terminate()
     assert first.end() == 0
     assert first.said.endswith("stopped\n")
-    assert ends_with_nobody_in(project)
+    assert ends_with_nobody_in(new_project)
 
-    second = start(**settings)
+    second = first_start(**settings)
     assert "100 assets so far" in second.until("API ")
     assert [asset["symbol"] for asset in second.get("/data?symbol=BTC")["data"]] == ["BTC"]
 
@@ -269,29 +287,31 @@ def test_a_database_that_ends_by_itself_ends_all_and_recovers_at_the_next_start(
     assert "100 assets so far" in start().until("API ")
 
 
-def test_a_taken_port_is_refused_before_anything_starts(start: "Starter", project: Path, port: int):
+def test_a_taken_port_is_refused_before_anything_starts(
+    first_start: "Starter", new_project: Path, port: int
+):
     with socket.create_server(("127.0.0.1", port)):
-        refused = start()
+        refused = first_start()
 
         assert refused.end() == 2
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in refused.said
     assert f"API_PORT={port + 1} make run" in refused.said
-    assert not (project / ".local").exists()
+    assert not (new_project / ".local").exists()
 
 
 def test_with_database_url_set_everything_uses_that_database(
-    start: "Starter", project: Path, database_url: URL
+    first_start: "Starter", new_project: Path, database_url: URL
 ):
     url = database_url.render_as_string(hide_password=False)
     for _ in range(2):
-        started = start(DATABASE_URL=url)
+        started = first_start(DATABASE_URL=url)
         started.until("Ctrl-C stops all of it")
         assert [asset["symbol"] for asset in started.get("/data?symbol=BTC")["data"]] == ["BTC"]
         started.process.terminate()
         assert started.end() == 0
 
-    assert not (project / ".local" / "postgres").exists()
-    logins = project / ".local" / "api-logins.json"
+    assert not (new_project / ".local" / "postgres").exists()
+    logins = new_project / ".local" / "api-logins.json"
     assert stat.S_IMODE(logins.stat().st_mode) == 0o600
     assert len(json.loads(logins.read_text())) == 1
 

@@ -1,6 +1,7 @@
 """Databases of one's own on the tests' server, and engines on them."""
 
 import itertools
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -52,6 +53,11 @@ def drop_database(maintenance: Engine, name: str) -> None:
     """Drop a database, whatever is connected to it."""
     with maintenance.connect() as conn:
         conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def copy_folder(folder: Path, into: Path) -> None:
+    """Copy a folder with the owners and modes of its files."""
+    subprocess.run(["cp", "-a", str(folder), str(into)], check=True)
 
 
 def make_room(url: URL, *instants: datetime) -> None:
