@@ -175,7 +175,7 @@ def test_verify_finds_a_claim_that_its_raw_record_does_not_make(engine, market):
 
 
 @pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("point", sparse(reversed(CRASH_POINTS), 4))
+@pytest.mark.parametrize("point", sparse(reversed(CRASH_POINTS), 8))
 def test_a_worker_killed_anywhere_loses_nothing(
     engine, database_url, market, tmp_path, name, point
 ):

@@ -214,14 +214,14 @@ def assert_found(engine: Engine, case: str) -> None:
     assert any(ROWS[case] in row for row in findings[check].rows), findings[check].rows
 
 
-@pytest.mark.parametrize("case", sparse(NAMED, 2))
+@pytest.mark.parametrize("case", sparse(NAMED, 4))
 def test_verify_finds_planted_damage_and_names_the_row(loaded: Engine, case: str):
     damage(loaded, NAMED[case][0])
 
     assert_found(loaded, case)
 
 
-@pytest.mark.parametrize("case", sparse(MENDED, 2))
+@pytest.mark.parametrize("case", sparse(MENDED, 4))
 def test_verify_finds_what_does_not_follow_from_raw_and_reprocess_mends_it(
     loaded: Engine, case: str
 ):
