@@ -10,7 +10,10 @@ from pathlib import Path
 
 from flask import Flask, Response
 
+from api.keys import Keys
+
 app = Flask(__name__, static_folder=None)
+app.extensions["keys"] = Keys()  # by which the API's worker class tells clients apart
 BODY = Path(os.environ["BENCH_BODY"]).read_bytes()
 
 
