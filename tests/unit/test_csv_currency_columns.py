@@ -45,6 +45,15 @@ def test_later_rows_in_another_currency_are_refused_one_by_one(tmp_path, price, 
     assert 'ignore = ["quote"] if it does not' in reasons[22][0]
 
 
+def test_a_declaration_in_a_reason_keeps_the_columns_that_are_ignored_already(tmp_path):
+    content = table("volume,quote", *["9,USD"] * 22, "9,EUR")
+    declared = 'currency = "USD"\nignore = ["volume"]\n'
+
+    reasons = SavedFile(tmp_path, content, declared).reasons()
+
+    assert 'ignore = ["volume", "quote"] if it does not' in reasons[-1][0]
+
+
 def test_a_column_of_currencies_that_is_ignored_is_of_no_concern(tmp_path):
     declared = 'currency = "USD"\nignore = ["fee_ccy"]\n'
 

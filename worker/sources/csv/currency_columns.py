@@ -7,7 +7,7 @@ that names dollars, must not hide that it says another one.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from worker.sources.csv.columns import Question, count_as_dollars, toml_line
+from worker.sources.csv.columns import Question, count_as_dollars
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.names import (
     DOLLAR,
@@ -39,6 +39,8 @@ class CurrencyGuard(NamedTuple):
     header: str
     as_usd: frozenset[str]
     was_empty: bool
+    ignore: str
+    """The declaration by which it is not read."""
 
     def defect(self, cells: Mapping[str, str]) -> str | None:
         cell = cells[self.header]
@@ -48,7 +50,7 @@ class CurrencyGuard(NamedTuple):
             return None
         return (
             f"{self.header}: {cell[:80]!r} is another currency, and only US dollars are read; "
-            f"{toml_line('ignore', [self.header])} if it does not say what the prices are in"
+            f"{self.ignore} if it does not say what the prices are in"
         )
 
 
@@ -107,15 +109,15 @@ def find_currency_guards(first: FirstRows) -> list[CurrencyGuard]:
         return []
     empty = [header for header in first.unread() if not first.cells(header)]
     return [
-        *(CurrencyGuard(header, first.as_usd, False) for header in find_currency_columns(first)),
-        *(CurrencyGuard(header, first.as_usd, True) for header in empty),
+        CurrencyGuard(header, first.as_usd, was_empty, first.ignore_line(header))
+        for was_empty, headers in ((False, find_currency_columns(first)), (True, empty))
+        for header in headers
     ]
 
 
 def _suggest(header: str, cell: str, first: FirstRows) -> Question:
-    ignore = toml_line("ignore", [*first.ignored, header])
     why = (
         f"{header!r} has {cell[:80]!r}: rows in another currency than {DOLLAR} are refused; "
-        f"{ignore} instead, if it does not say what the prices are in"
+        f"{first.ignore_line(header)} instead, if it does not say what the prices are in"
     )
     return Question("columns", "currency", header, why)

@@ -100,7 +100,7 @@ def _foreign_rows(first: FirstRows) -> str | None:
         return (
             f"{header!r} has {cells[0][:80]!r}, and none of its first {len(cells)} rows is in US "
             f"dollars; if later ones are, write {toml_line('currency', header, 'columns')}, and "
-            f"{toml_line('ignore', [header])} if it does not say what the prices are in"
+            f"{first.ignore_line(header)} if it does not say what the prices are in"
         )
     return None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.sources.csv.columns import Columns
+from worker.sources.csv.columns import Columns, toml_line
 from worker.sources.csv.numbers import is_unknown, unknown_words
 
 
@@ -26,6 +26,10 @@ class FirstRows:
     @property
     def ignored(self) -> Sequence[str]:
         return tuple(self.declared.get("ignore", ()))
+
+    def ignore_line(self, *headers: str) -> str:
+        """Write the declaration that leaves these columns out too; it may replace the one there."""
+        return toml_line("ignore", list(dict.fromkeys([*self.ignored, *headers])))
 
     def cells(self, header: str) -> list[str]:
         """Return the cells of a column that are not empty."""

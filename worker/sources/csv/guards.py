@@ -69,7 +69,7 @@ def find_guards(first: FirstRows) -> list[Guard]:
         cells = first.cells(header)
         for cell in cells:
             if not _agree(field, cell, said, first.declared):
-                advice = f"take {field} out of [values], or {toml_line('ignore', [header])}"
+                advice = f"take {field} out of [values], or {first.ignore_line(header)}"
                 why = f"has {cell!r}, and {said!r} is declared"
                 raise _contradicted(field, header, why, advice)
         if cells:
@@ -149,7 +149,7 @@ def _advice(field: str, header: str, first: FirstRows) -> str:
     advice = f"take {told} out of [values] and write {column}"
     if is_naming(header):
         return advice
-    return f"{advice}; or {toml_line('ignore', [header])} if it does not say which coin a row is of"
+    return f"{advice}; or {first.ignore_line(header)} if it does not say which coin a row is of"
 
 
 def _contradicted(field: str, header: str, why: str, advice: str) -> SourceError:

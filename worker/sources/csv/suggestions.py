@@ -142,7 +142,7 @@ def suggest_price(questions: Sequence[Question], first: FirstRows) -> list[Quest
     candidates = likely or possible
     if not candidates:
         return list(questions)
-    ignore = toml_line("ignore", [*first.ignored, *candidates])
+    ignore = first.ignore_line(*candidates)
     why = f"no column is known to be the price; it may be {listed(candidates)}; else {ignore}"
     return [*questions, Question("columns", "price_usd", value, why)]
 

@@ -41,7 +41,7 @@ def ask_of_volume(
         return []
     if not in_dollars or gap is not None or (len(first.rows) > 1 and not times):
         return [_ignore(volumes, gap, first)]
-    why = f"if it is the volume of 24 hours; else {toml_line('ignore', [*first.ignored, *volumes])}"
+    why = f"if it is the volume of 24 hours; else {first.ignore_line(*volumes)}"
     return [Question("columns", _FIELD, in_dollars[0], why)]
 
 
