@@ -10,6 +10,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 # Other queries queue behind a lock that is waited for. Autovacuum gives way after a second.
 SET_LONGEST_WAIT = text("SET LOCAL lock_timeout = '2s'")
+SHOW_WAIT = text("SHOW lock_timeout")
+SET_WAIT = text("SELECT set_config('lock_timeout', :wait, true)")
 
 PAUSE = 1.0
 """Seconds for which the queries that queued are let through."""
@@ -26,6 +28,7 @@ def lock_exclusively(*tables: str) -> None:
     that waits for it never has what it waits for.
     """
     conn = op.get_bind()
+    wait_after = conn.scalar(SHOW_WAIT)
     give_up = time.monotonic() + TRY_FOR
     waits_for = table = tables[0]
     while True:
@@ -35,6 +38,7 @@ def lock_exclusively(*tables: str) -> None:
                 conn.execute(text(f"LOCK TABLE {waits_for} IN ACCESS EXCLUSIVE MODE"))
                 for table in tables:
                     conn.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT"))
+                conn.execute(SET_WAIT, {"wait": wait_after})
         except OperationalError as exc:
             is_in_use = getattr(exc.orig, "pgcode", None) == LOCK_NOT_AVAILABLE
             if not is_in_use or time.monotonic() > give_up:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from migrations.locking import lock_exclusively
 from shared.errors import LockedError, MarketDataError
 from shared.tables import SCHEMA_REVISION
 from tests.fakes.batches import COINGECKO, load, market
@@ -118,3 +121,11 @@ def test_no_worker_gets_at_a_source_while_a_migration_goes_on(before: Engine, da
             finally:
                 reader.rollback()
     assert failed == []
+
+
+def test_the_locks_of_a_migration_leave_its_own_timeout(engine: Engine):
+    with engine.begin() as conn, Operations.context(MigrationContext.configure(conn)):
+        conn.execute(text("SET LOCAL lock_timeout = '10s'"))
+        lock_exclusively("assets", "listings")
+
+        assert conn.scalar(text("SHOW lock_timeout")) == "10s"
