@@ -1,6 +1,5 @@
 """What `make run` starts, as the person at the terminal meets it."""
 
-import fcntl
 import json
 import os
 import select
@@ -8,11 +7,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import termios
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,78 +15,9 @@ from pytest_httpserver import HTTPServer
 from sqlalchemy.engine import URL
 
 from tests.fakes.databases import copy_folder
+from tests.fakes.local_start import SECONDS, Starter, ends_with_nobody_in, free_port, starts_in
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-SECONDS = 60
-
-
-class Start:
-    """One start in a project folder: what it says, line by line, and the processes it has."""
-
-    def __init__(self, project: Path, port: int, **settings: str) -> None:
-        self.port = port
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.terminal, inner = os.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "local"],
-            cwd=project,
-            env={**kept, "API_PORT": str(port), "SOURCES": "csv", **settings},
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-        )
-        os.close(inner)
-        self.said = ""
-
-    def until(self, words: str) -> str:
-        """Read on until these words are said; return everything that was said so far."""
-        give_up = time.monotonic() + SECONDS
-        while words not in self.said:
-            assert time.monotonic() < give_up, self.said
-            if not self._read():
-                break
-        assert words in self.said, self.said
-        return self.said
-
-    def end(self) -> int:
-        """Read what is said until it ends, and return its exit status."""
-        give_up = time.monotonic() + SECONDS
-        while self._read():
-            assert time.monotonic() < give_up, self.said
-        return self.process.wait(SECONDS)
-
-    def _read(self) -> bool:
-        if not select.select([self.terminal], [], [], SECONDS)[0]:
-            return False
-        try:
-            some = os.read(self.terminal, 4096)
-        except OSError:  # how a terminal says that nobody is at its other end
-            return False
-        self.said += some.decode().replace("\r\n", "\n")
-        return bool(some)
-
-    def get(self, path: str) -> dict[str, object]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return json.load(answer)
-
-    def child(self, words: str) -> int:
-        """Return the process that it started with these words in its command line."""
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == self.process.pid and words in (folder / "cmdline").read_text():
-                    return int(folder.name)
-            except OSError:  # it ended meanwhile
-                continue
-        raise AssertionError(f"no child runs {words!r}")
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.end()
-        os.close(self.terminal)
 
 
 @pytest.fixture
@@ -117,61 +42,18 @@ def port() -> int:
     return free_port()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
-def start(project: Path, port: int) -> Iterator["Starter"]:
+def start(project: Path, port: int) -> Iterator[Starter]:
     yield from starts_in(project, port)
 
 
 @pytest.fixture
-def first_start(new_project: Path, port: int) -> Iterator["Starter"]:
+def first_start(new_project: Path, port: int) -> Iterator[Starter]:
     yield from starts_in(new_project, port)
 
 
-def starts_in(project: Path, port: int) -> Iterator["Starter"]:
-    starter = Starter(project, port)
-    yield starter
-    for started in starter.started:
-        started.close()
-
-
-class Starter:
-    def __init__(self, project: Path, port: int) -> None:
-        self._project = project
-        self._port = port
-        self.started: list[Start] = []
-
-    def __call__(self, **settings: str) -> Start:
-        self.started.append(Start(self._project, self._port, **settings))
-        return self.started[-1]
-
-
-def ends_with_nobody_in(folder: Path) -> bool:
-    """Whether every process that stands in a folder, or below it, ends within seconds."""
-    give_up = time.monotonic() + SECONDS
-    while True:
-        standing = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "cwd").readlink().is_relative_to(folder):
-                    standing.append(os.pidfd_open(int(process.name)))
-            except OSError:
-                continue
-        if not standing:
-            return True
-        for handle in standing:
-            select.select([handle], [], [], max(0, give_up - time.monotonic()))
-            os.close(handle)
-        if time.monotonic() > give_up:
-            return False
-
-
 def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_data(
-    first_start: "Starter", new_project: Path, httpserver: HTTPServer
+    first_start: Starter, new_project: Path, httpserver: HTTPServer
 ):
     httpserver.expect_request("/tickers").respond_with_data("no", status=403)
     settings = {"SOURCES": "csv,coinpaprika", "COINPAPRIKA_BASE_URL": httpserver.url_for("")}
@@ -202,7 +84,7 @@ def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_
 
 
 def test_a_second_start_is_refused_and_ctrl_c_stops_the_first_in_order_however_often_it_is_pressed(
-    start: "Starter", project: Path
+    start: Starter, project: Path
 ):
     started = start()
     started.until("Ctrl-C stops all of it")
@@ -222,7 +104,7 @@ def test_a_second_start_is_refused_and_ctrl_c_stops_the_first_in_order_however_o
     assert "Traceback" not in (project / ".local/logs/api.log").read_text()
 
 
-def test_a_signal_during_the_start_is_not_lost(start: "Starter"):
+def test_a_signal_during_the_start_is_not_lost(start: Starter):
     started = start()
     started.until("starting")
 
@@ -232,9 +114,7 @@ def test_a_signal_during_the_start_is_not_lost(start: "Starter"):
     assert started.said.endswith("stopped\n")
 
 
-def test_killed_it_takes_its_children_along_and_the_next_start_works(
-    start: "Starter", project: Path
-):
+def test_killed_it_takes_its_children_along_and_the_next_start_works(start: Starter, project: Path):
     first = start()
     first.until("Ctrl-C stops all of it")
     children = [os.pidfd_open(first.child(words)) for words in ("gunicorn", "worker")]
@@ -260,7 +140,7 @@ def test_killed_it_takes_its_children_along_and_the_next_start_works(
 )
 @pytest.mark.slow  # as where the database ends by itself
 def test_a_part_that_ends_by_itself_ends_all_with_its_last_words(
-    start: "Starter", project: Path, words: str, name: str
+    start: Starter, project: Path, words: str, name: str
 ):
     started = start()
     started.until("Ctrl-C stops all of it")
@@ -274,7 +154,7 @@ def test_a_part_that_ends_by_itself_ends_all_with_its_last_words(
 
 
 def test_a_database_that_ends_by_itself_ends_all_and_recovers_at_the_next_start(
-    start: "Starter", project: Path
+    start: Starter, project: Path
 ):
     first = start()
     first.until("Ctrl-C stops all of it")
@@ -288,7 +168,7 @@ def test_a_database_that_ends_by_itself_ends_all_and_recovers_at_the_next_start(
 
 
 def test_a_taken_port_is_refused_before_anything_starts(
-    first_start: "Starter", new_project: Path, port: int
+    first_start: Starter, new_project: Path, port: int
 ):
     with socket.create_server(("127.0.0.1", port)):
         refused = first_start()
@@ -300,7 +180,7 @@ def test_a_taken_port_is_refused_before_anything_starts(
 
 
 def test_with_database_url_set_everything_uses_that_database(
-    first_start: "Starter", new_project: Path, database_url: URL
+    first_start: Starter, new_project: Path, database_url: URL
 ):
     url = database_url.render_as_string(hide_password=False)
     for _ in range(2):
@@ -316,7 +196,7 @@ def test_with_database_url_set_everything_uses_that_database(
     assert len(json.loads(logins.read_text())) == 1
 
 
-def test_the_api_alone_on_another_database_is_refused(start: "Starter"):
+def test_the_api_alone_on_another_database_is_refused(start: Starter):
     refused = start(API_DATABASE_URL="postgresql://reader:secret@127.0.0.1:9/elsewhere")
 
     assert refused.end() == 2
