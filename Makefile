@@ -5,6 +5,7 @@
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PARALLEL := --numprocesses=4 --dist=worksteal
 PINS := pyproject.toml constraints.txt
+BENCHES := identity ingest api history glitches
 
 help: ## Say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -35,11 +36,8 @@ test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (
 test-slow: .venv/.tests ## Run what proves by volume: random kills, a soak, more generated input; T= narrows
 	@HYPOTHESIS_PROFILE=thorough .venv/bin/python -m pytest -m "slow or property" --timeout=900 $(or $(T),$(PARALLEL))
 
-bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, identity beside joining by symbol, the API beside Flask and FastAPI, the past with much of it
-	@.venv/bin/python -m tests.bench.identity
-	@.venv/bin/python -m tests.bench.ingest
-	@.venv/bin/python -m tests.bench.api
-	@.venv/bin/python -m tests.bench.history
+bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, identity, the API beside Flask and FastAPI, the past, wrong passes; B= narrows (B=ingest)
+	@set -e; for bench in $(or $(B),$(BENCHES)); do .venv/bin/python -m tests.bench.$$bench; done
 
 check: lint types imports test test-slow ## Run what CI runs, except the containers
 

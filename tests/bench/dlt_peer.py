@@ -1,9 +1,10 @@
 """The peer: dlt merges the same records into the same server (upsert by id and time).
 
-    python -m tests.bench.dlt_peer URL FOLDER FILE...
+    python -m tests.bench.dlt_peer URL PLAN FOLDER
 
-It runs in an environment of its own, and keeps its files in the folder. It flattens each record
-into a table's columns, which is what it is for, and keeps no payload.
+It runs in an environment of its own, and keeps its files in the folder. A pass is one run of its
+pipeline. It flattens each record into a table's columns, which is what it is for, and keeps no
+payload.
 """
 
 import json
@@ -16,24 +17,14 @@ import dlt
 from dlt.common.runtime import run_context
 
 from tests.bench.measure import report
+from tests.bench.plans import Pass, read_plan
+
+KEY = ("id", "last_updated")
+UPSERT = {"disposition": "merge", "strategy": "upsert"}
 
 
-def main(url: str, folder: Path, files: Sequence[Path]) -> None:
+def main(url: str, plan: Path, folder: Path) -> None:
     run_context.global_dir = lambda: str(folder)  # or it leaves a file in /var/dlt, as root
-    records = 0
-
-    @dlt.resource(
-        name="markets",
-        primary_key=("id", "last_updated"),
-        write_disposition={"disposition": "merge", "strategy": "upsert"},
-    )
-    def markets() -> Iterator[list[object]]:
-        nonlocal records
-        for file in files:
-            page = json.loads(file.read_bytes())
-            records += len(page)
-            yield page
-
     # It insists on a password and a host; this server asks for neither.
     credentials = url.replace("@/", ":unused@localhost/")
     pipeline = dlt.pipeline(
@@ -42,10 +33,42 @@ def main(url: str, folder: Path, files: Sequence[Path]) -> None:
         destination=dlt.destinations.postgres(credentials=credentials),
         dataset_name="dlt_bench",
     )
-    started = time.perf_counter()
-    pipeline.run(markets(), loader_file_format="csv")  # its fastest way into Postgres
-    report(records, time.perf_counter() - started)
+    new = 0
+    for each in read_plan(plan):
+        started = time.perf_counter()
+        pipeline.run(resources(each), loader_file_format="csv")  # its fastest way into Postgres
+        seconds = time.perf_counter() - started
+        new += each.new
+        if (found := count(pipeline, each)) != new:
+            raise SystemExit(f"dlt: {each.name}: {found} rows, not {new}")
+        report(each.name, each.records, seconds)
+
+
+def resources(each: Pass) -> list[object]:
+    """Make a resource of each source's snapshots."""
+    files: dict[str, list[str]] = {}
+    for source, file in each.snapshots:
+        files.setdefault(source, []).append(file)
+    return [
+        dlt.resource(pages, name=source, primary_key=KEY, write_disposition=UPSERT)(found)
+        for source, found in files.items()
+    ]
+
+
+def pages(files: Sequence[str]) -> Iterator[list[object]]:
+    for file in files:
+        yield json.loads(Path(file).read_bytes())
+
+
+def count(pipeline: dlt.Pipeline, each: Pass) -> int:
+    """Count the rows of all sources."""
+    total = 0
+    with pipeline.sql_client() as client:
+        for source in {source for source, _ in each.snapshots}:
+            [(rows,)] = client.execute_sql(f"SELECT count(*) FROM {source}") or [(0,)]
+            total += rows
+    return total
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -2,215 +2,87 @@
 
     python -m tests.bench.ingest
 
-Everything runs on one embedded Postgres with its usual, durable options, in a folder that is
-removed afterwards; each contestant is a process of its own. The limit and the worker take turns,
-and the median counts, since a machine has other things to do as well. From the environment:
+A made-up market of two sources whose coins agree, with symbols shared as on CoinGecko in 2025:
+records that are new, a pass in which 30 % moved, and the same pass again. Everything runs on one
+server with its usual, durable options, in a folder that is removed afterwards; each contestant is a
+process of its own with a database of its own. They take turns, and the median counts, since a
+machine has other things to do as well. No figure fails it. From the environment:
 
-    ONLY=limit,ours,dlt,csv   which parts to run (all)
-    RECORDS=200000            how many records in CoinGecko's shape
-    DLT_RECORDS=200000        how many of them dlt gets
-    ROUNDS=3                  how often the limit and the worker take their turn
-    ROWS=200000               the larger CSV file that is loaded (2000000 takes minutes)
-    BENCH_PYTHON              the Python that has dlt (.local/bench-venv/bin/python)
+    ONLY=limit,dlt,ours,stale,crowd,csv   which parts to run (these)
+        limit, dlt, ours   plain COPY of what is new; dlt, which upserts; the worker
+        stale              the worker, without autovacuum and with statistics of an empty database
+        crowd              the worker, with 1 000 and with 4 000 coins of one symbol
+        csv                a short and a longer CSV file, read and loaded
+        observations       the worker beside 50 million observations (ONLY this, as it takes long)
+    POSTGRES=18,15         on which versions; 18 is the embedded one, 15 must be installed
+    RECORDS=80000          how many records are new
+    ROUNDS=3               how often each takes its turn
+    CROWDS=1000,4000       how many coins share a symbol
+    OBSERVATIONS=50000000  how many there are before loading
+    ROWS=200000            of the longer CSV file
+    MINUTES=10             after which nothing more begins (60 with observations)
+    BENCH_PYTHON           the Python that has dlt (.local/bench-venv/bin/python)
 """
 
 import os
-import shutil
+import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
-
-from shared.embedded import EmbeddedPostgres, RunningServer
-from shared.settings import Settings
-from tests.bench.measure import MACHINE, ROOT, Outcome, run, tell, write
-from tests.bench.payloads import write_csv, write_snapshots
-from worker.migrate import upgrade
-
-BATCH_SIZE = Settings.from_env({}).batch_size
-PARTS = ("limit", "ours", "dlt", "csv")
-FEW_ROWS, MANY_ROWS = 20_000, 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the environment asks for."""
-
-    parts: Sequence[str]
-    records: int
-    dlt_records: int
-    rounds: int
-    rows: int
-    dlt_python: Path
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Options":
-        parts = environ.get("ONLY") or ",".join(PARTS)
-        if unknown := set(parts.split(",")) - set(PARTS):
-            raise SystemExit(f"ONLY={parts!r}: {sorted(unknown)} is none of {','.join(PARTS)}")
-        records = int(environ.get("RECORDS") or 200_000)
-        return cls(
-            parts.split(","),
-            records,
-            min(int(environ.get("DLT_RECORDS") or records), records),
-            int(environ.get("ROUNDS") or 3),
-            int(environ.get("ROWS") or 200_000),
-            Path(environ.get("BENCH_PYTHON") or ROOT / ".local/bench-venv/bin/python"),
-        )
-
-
-class Bench:
-    """One run of the benchmark, on one server, with files in one folder."""
-
-    def __init__(self, options: Options, server: RunningServer, folder: Path) -> None:
-        self.options = options
-        self.server = server
-        self.folder = folder
-        self.ratios: list[float] = []
-        self.table: list[tuple[str, ...]] = []
-
-    def run(self) -> None:
-        """Run the parts that were asked for, and fill the table."""
-        parts = set(self.options.parts)
-        if parts & {"limit", "ours", "dlt"}:
-            tell(f"writing {self.options.records:,} records")
-            files = write_snapshots(self.folder, self.options.records)
-            ours = self.take_turns(files) if parts & {"limit", "ours"} else None
-            if "dlt" in parts:
-                self.run_dlt(files, ours)
-        if "csv" in parts:
-            self.read_csv()
-            self.load_csv()
-
-    def take_turns(self, files: Sequence[Path]) -> float | None:
-        """Run the limit and the worker in turn; return the worker's median records a second."""
-        limits: list[Outcome] = []
-        ours: list[Outcome] = []
-        again: list[Outcome] = []
-        for number in range(1, self.options.rounds + 1):
-            with self.database() as url:
-                if "limit" in self.options.parts:
-                    limits.append(self.measure(f"limit {number}", "limit", url, BATCH_SIZE, *files))
-                if "ours" in self.options.parts:
-                    ours.append(self.measure(f"ours {number}", "ours", url, "coingecko", *files))
-                    if number == self.options.rounds:
-                        again.append(self.measure("again", "ours", url, "coingecko", *files))
-        self.ratios = [o.rate / limit.rate for o, limit in zip(ours, limits, strict=False)]
-        self.note("limit: plain COPY", limits)
-        self.note("ours", ours, f"{median(self.ratios):.2f} of the limit" if self.ratios else "")
-        self.note("ours, again: nothing new", again)
-        return median(o.rate for o in ours) if ours else None
-
-    def run_dlt(self, files: Sequence[Path], ours: float | None) -> None:
-        """Let dlt merge the records, or the first snapshots of them."""
-        if not self.options.dlt_python.exists():
-            raise SystemExit(f"{self.options.dlt_python}: no such Python; `make bench` makes it")
-        share = files[: max(1, self.options.dlt_records * len(files) // self.options.records)]
-        environ = {
-            "HOME": str(self.folder),
-            "DLT_DATA_DIR": str(self.folder),
-            "RUNTIME__DLTHUB_TELEMETRY": "false",
-            "RUNTIME__LOG_LEVEL": "ERROR",
-        }
-        with self.database() as url:
-            self.execute("CHECKPOINT")
-            outcome = run(
-                self.options.dlt_python, "dlt_peer", url, self.folder, *share, environ=environ
-            )
-        tell(f"dlt: {outcome.records:,} records in {outcome.seconds:.1f} s")
-        words = f"ours is {ours / outcome.rate:.1f} times as fast" if ours else ""
-        self.note("dlt: merge, upsert", [outcome], words)
-
-    def read_csv(self) -> None:
-        """Read a small and a large CSV file, and compare the memory that takes."""
-        few, many = (
-            self.measure(f"reading {rows:,} rows", "reading", write_csv(self.csv(rows), rows))
-            for rows in (FEW_ROWS, MANY_ROWS)
-        )
-        self.note("CSV, read and checked", [few])
-        self.note("CSV, read and checked", [many], f"{many.peak / few.peak:.2f} of the memory")
-
-    def load_csv(self) -> None:
-        """Load a small and a larger CSV file, and compare the memory that takes."""
-        outcomes = []
-        for rows in (FEW_ROWS, self.options.rows):
-            file = write_csv(self.csv(rows), rows)
-            with self.database() as url:
-                outcomes.append(self.measure(f"loading {rows:,} rows", "ours", url, "csv", file))
-        few, many = outcomes
-        self.note("CSV, loaded", [few])
-        self.note("CSV, loaded", [many], f"{many.peak / few.peak:.2f} of the memory")
-
-    def csv(self, rows: int) -> Path:
-        return self.folder / f"{rows}.csv"
-
-    @contextmanager
-    def database(self) -> Iterator[str]:
-        """Make a fresh, migrated database, and drop it afterwards."""
-        url = self.server.url.set(database="bench")
-        self.execute("CREATE DATABASE bench")
-        try:
-            upgrade(url)
-            yield url.set(drivername="postgresql").render_as_string(hide_password=False)
-        finally:
-            self.execute("DROP DATABASE bench WITH (FORCE)")
-
-    def measure(self, title: str, module: str, *arguments: object) -> Outcome:
-        """Run a contestant, with nothing left for the server to write from the one before."""
-        self.execute("CHECKPOINT")
-        outcome = run(sys.executable, module, *arguments)
-        tell(f"{title}: {outcome.records:,} records in {outcome.seconds:.1f} s")
-        return outcome
-
-    def execute(self, statement: str) -> None:
-        """Execute a statement beside the database that is measured."""
-        engine = create_engine(
-            self.server.url.set(database="postgres"),
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",
-        )
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-
-    def note(self, title: str, outcomes: Sequence[Outcome], words: str = "") -> None:
-        """Add a line to the table: the medians of a contestant's outcomes."""
-        if not outcomes:
-            return
-        rate = median(outcome.rate for outcome in outcomes)
-        peak = max(outcome.peak for outcome in outcomes)
-        self.table.append(
-            (title, f"{outcomes[0].records:,}", f"{rate:,.0f}", f"{peak / 2**20:,.0f}", words)
-        )
-
-    def print(self) -> None:
-        """Print the table, and what it was measured on."""
-        write(f"PostgreSQL {self.server.version}, {os.cpu_count()} CPUs, {MACHINE}")
-        if self.ratios:
-            ratios = ", ".join(f"{ratio:.2f}" for ratio in self.ratios)
-            write(f"ours to the limit, turn by turn: {ratios}; median {median(self.ratios):.2f}")
-        write()
-        head = ("", "records", "records/s", "peak MiB", "")
-        for title, records, rate, peak, words in (head, *self.table):
-            write(f"{title:<26}{records:>11}{rate:>11}{peak:>10}  {words}".rstrip())
+from tests.bench.contest import Contest
+from tests.bench.ingest_csv import load_files
+from tests.bench.ingest_options import ROUNDS, Options
+from tests.bench.ingest_parts import (
+    load_crowds,
+    load_stale,
+    take_turns,
+    write_crowds,
+    write_market,
+)
+from tests.bench.ingest_past import load_beside_past
+from tests.bench.ingest_table import lines
+from tests.bench.measure import MACHINE, tell, write
+from tests.bench.postgres import absence, open_folder, running
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end every server on the way
     options = Options.from_env(os.environ)
-    folder = Path(tempfile.mkdtemp(prefix="kasparro-bench-"))
-    folder.chmod(0o755)  # the server runs as another user where this one is root
-    try:
-        with EmbeddedPostgres(folder).running() as server:
-            bench = Bench(options, server, folder)
-            bench.run()
-            bench.print()
-    finally:
-        shutil.rmtree(folder)
+    if "dlt" in options.parts and not options.dlt_python.exists():
+        raise SystemExit(f"{options.dlt_python}: no such Python; `make bench` makes it")
+    with open_folder() as folder:
+        contests = measure(options, folder)
+    load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
+    write(f"{os.cpu_count()} CPUs, {MACHINE}, load {load} at the end")
+    for line in contests:
+        write(line)
+
+
+def measure(options: Options, folder: Path) -> list[str]:
+    """Run the parts on each server; return the lines of the result."""
+    tell("writing the records")
+    parts = set(options.parts)
+    market = write_market(folder, options) if parts & {*ROUNDS, "stale"} else None
+    crowds = write_crowds(folder, options) if "crowd" in parts else {}
+    result: list[str] = []
+    for major in options.servers:
+        if reason := absence(major):
+            result += ["", f"PostgreSQL {major}: skipped, {reason}"]
+            continue
+        with running(major, folder) as server:
+            tell(f"PostgreSQL {server.version}")
+            contest = Contest(options, server, folder)
+            if market:
+                take_turns(contest, market)
+            if market and "stale" in parts:
+                load_stale(contest, market)
+            load_crowds(contest, crowds)
+            if major == options.servers[0] and "csv" in parts:
+                load_files(contest)
+            if major == options.servers[0] and "observations" in parts:
+                load_beside_past(contest)
+            result += ["", f"PostgreSQL {server.version}", *lines(contest)]
+    return result
 
 
 if __name__ == "__main__":

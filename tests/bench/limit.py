@@ -1,32 +1,36 @@
 """The limit: plain COPY of the same payloads into a table with the raw table's columns and key.
 
-    python -m tests.bench.limit URL BATCH_SIZE FILE...
+    python -m tests.bench.limit URL PLAN
 
-Each batch is a transaction, as with the worker. The lines are written beforehand, so that nothing
-but COPY and COMMIT is timed.
+The new records of the plan's first pass alone. Each batch is a transaction, as with the worker. The
+lines are written beforehand, so that nothing but COPY and COMMIT is timed.
 """
 
 import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
 import psycopg2
 
+from shared.settings import Settings
 from tests.bench.measure import report
 from tests.bench.payloads import read_lines
+from tests.bench.plans import read_plan
 
+BATCH_SIZE = Settings.from_env({}).batch_size
 COLUMNS = "observed_at, external_id, payload_hash, run_id, payload"
 
 
-def main(url: str, batch_size: int, files: Sequence[Path]) -> None:
-    lines = [line for file in files for line in _copy_lines(file)]
-    starts = range(0, len(lines), batch_size)
-    batches = [b"".join(lines[start : start + batch_size]) for start in starts]
+def main(url: str, plan: Path) -> None:
+    first = read_plan(plan)[0]
+    lines = [line for _, file in first.snapshots for line in _copy_lines(Path(file))]
+    starts = range(0, len(lines), BATCH_SIZE)
+    batches = [b"".join(lines[start : start + BATCH_SIZE]) for start in starts]
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE raw_limit (LIKE raw_coingecko INCLUDING ALL)")
         connection.commit()
@@ -34,7 +38,7 @@ def main(url: str, batch_size: int, files: Sequence[Path]) -> None:
         for batch in batches:
             cursor.copy_expert(f"COPY raw_limit ({COLUMNS}) FROM STDIN", BytesIO(batch), len(batch))
             connection.commit()
-        report(len(lines), time.perf_counter() - started)
+        report(first.name, len(lines), time.perf_counter() - started)
 
 
 def _copy_lines(file: Path) -> Iterator[bytes]:
@@ -46,4 +50,4 @@ def _copy_lines(file: Path) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), [Path(name) for name in sys.argv[3:]])
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -13,11 +13,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MACHINE = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
+MARK = "outcome: "
+"""Before what a contestant reports, so that it may write other lines too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One contestant's one run; `peak` is its process's largest memory, in bytes."""
+    """One contestant's one pass; `peak` is its process's largest memory until then, in bytes."""
 
+    name: str
     records: int
     seconds: float
     peak: int
@@ -27,14 +31,15 @@ class Outcome:
         return self.records / self.seconds
 
 
-def report(records: int, seconds: float) -> None:
-    """Hand this process's outcome to the process that started it."""
-    sys.stdout.write(json.dumps(asdict(Outcome(records, seconds, _peak()))) + "\n")
+def report(name: str, records: int, seconds: float) -> None:
+    """Hand the outcome of a pass to the process that started this one."""
+    outcome = json.dumps(asdict(Outcome(name, records, seconds, _peak())))
+    sys.stdout.write(f"{MARK}{outcome}\n")
 
 
 def run(
     python: Path | str, module: str, *arguments: object, environ: Mapping[str, str] | None = None
-) -> Outcome:
+) -> list[Outcome]:
     """Run a module of this package and return what it reports; its log goes to ours.
 
     Raises:
@@ -49,7 +54,8 @@ def run(
         text=True,
         env={**os.environ, **(environ or {})},
     )
-    return Outcome(**json.loads(ended.stdout.splitlines()[-1]))
+    found = (line.removeprefix(MARK) for line in ended.stdout.splitlines() if line.startswith(MARK))
+    return [Outcome(**json.loads(line)) for line in found]
 
 
 def _peak() -> int:

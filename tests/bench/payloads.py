@@ -1,39 +1,68 @@
-"""What is loaded: a made-up market in CoinGecko's shape, and CSV files of any length."""
+"""What is loaded: snapshots of a made-up market in two sources' shapes, and CSV files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
 
-from tests.fakes.market import NOON, Market
+from tests.bench.crowded_market import CrowdedMarket
+from tests.bench.plans import MOVED, NEW, UNCHANGED, Pass
+from tests.fakes.market import NOON
 
-IDS = 10_000
+COINS = 10_000
+SOURCES = {"coingecko": CrowdedMarket.market, "coinpaprika": CrowdedMarket.ticker}
+MOVED_SHARE = 0.3
 CSV_HEADER = (
     "id,symbol,name,price_usd,market_cap_usd,volume_24h_usd,circulating_supply,last_updated"
 )
 
 
-def write_snapshots(folder: Path, records: int, at: datetime = NOON) -> list[Path]:
-    """Write snapshots of 10 000 coins (or fewer), each a saved response, until they hold so many.
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Where a market's snapshots go; `name` tells them from another market's."""
 
-    The same records each time. One stands on each line, which JSON does not mind.
-    """
-    ids = min(IDS, records)
-    with ProcessPoolExecutor() as processes:
-        return list(processes.map(partial(_write_snapshot, folder, ids, at), range(records // ids)))
+    folder: Path
+    name: str
+    coins: int
+    crowds: Sequence[int] | None = None
+    at: datetime = NOON
 
+    def write_passes(self, times: int) -> list[Pass]:
+        """Write both sources' snapshots of so many times five minutes in which every coin moves.
 
-def _write_snapshot(folder: Path, ids: int, at: datetime, number: int) -> Path:
-    market = Market(ids, at=at)
-    for _ in range(number):
-        market.tick()
-    file = folder / f"markets-{number:03}.json"
-    records = map(market.market, market.markets("id_asc"))
-    file.write_bytes(b"[\n" + b",\n".join(records) + b"\n]")
-    return file
+        After them, 30 % of the coins move; then none does, and the same files come again.
+        """
+        with ProcessPoolExecutor() as processes:
+            *whole, moved = processes.map(self.write, range(times + 1), [times] * (times + 1))
+        files = [file for snapshot, _ in whole for file in snapshot]
+        again, number = moved
+        records = len(SOURCES) * self.coins
+        return [
+            Pass(NEW, files, times * records, times * records),
+            Pass(MOVED, again, records, number),
+            Pass(UNCHANGED, again, records, 0),
+        ]
+
+    def write(self, number: int, last: int) -> tuple[list[tuple[str, str]], int]:
+        """Write the sources' snapshots after so many moves, the `last` one of 30 % of the coins.
+
+        Return them, and how many of their records the snapshots before do not have. A record stands
+        on each line, which JSON does not mind.
+        """
+        market = CrowdedMarket(self.coins, self.crowds, self.at)
+        for move in range(1, number + 1):
+            market.tick(share=1.0 if move < last else MOVED_SHARE)
+        coins = market.markets("id_asc")
+        files = []
+        for source, render in SOURCES.items():
+            file = self.folder / f"{self.name}-{source}-{number:03}.json"
+            records = (render(market, coin) for coin in coins)
+            file.write_bytes(b"[\n" + b",\n".join(records) + b"\n]")
+            files.append((source, str(file)))
+        return files, len(SOURCES) * sum(coin.at == market.at for coin in coins)
 
 
 def read_lines(file: Path) -> Iterator[bytes]:
@@ -42,12 +71,12 @@ def read_lines(file: Path) -> Iterator[bytes]:
         yield line.removesuffix(b",")
 
 
-def write_csv(file: Path, rows: int) -> Path:
+def write_csv(file: Path, rows: int) -> Pass:
     """Write a CSV file of so many rows: 10 000 coins, again and again five minutes later."""
     with file.open("w", encoding="utf-8") as out:
         out.write(CSV_HEADER + "\n")
         out.writelines(islice(_rows(Random(1)), rows))
-    return file
+    return Pass(NEW, [("csv", str(file))], rows, rows)
 
 
 def _rows(dice: Random) -> Iterator[str]:
@@ -59,7 +88,7 @@ def _rows(dice: Random) -> Iterator[str]:
 
 def _snapshot_rows(dice: Random, at: datetime) -> Iterator[str]:
     moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
-    for number in range(IDS):
+    for number in range(COINS):
         price = dice.random() * 10
         yield (
             f"coin-{number},C{number},Coin {number},{price},{price * 1e9:.2f},{price * 1e7:.2f},"

@@ -11,6 +11,7 @@ from pathlib import Path
 from shared.records import Reject
 from shared.settings import Settings
 from tests.bench.measure import report
+from tests.bench.plans import NEW
 from worker.check import check
 from worker.sources import REGISTRY
 
@@ -25,7 +26,7 @@ def main(file: Path) -> None:
             if isinstance(checked := check(source, record, now), Reject):
                 raise SystemExit(f"{record.position}: {checked.reasons}")
             read += 1
-    report(read, time.perf_counter() - started)
+    report(NEW, read, time.perf_counter() - started)
 
 
 if __name__ == "__main__":
