@@ -20,7 +20,10 @@ EMPTY, FULL = "ours, without a past", "ours, with a past"
 def load_beside_past(contest: Contest) -> None:
     """Load the same snapshots into both databases in turn, and compare round by round."""
     first, *rounds = _rounds(contest)
-    with contest.server.database("empty") as empty, contest.server.database("full") as full:
+    with (
+        contest.server.database("bench_empty") as empty,
+        contest.server.database("bench_full") as full,
+    ):
         for url in (empty, full):
             contest.run("ours, listings", OURS, url, write_plan(contest.folder / "first", [first]))
         total = _fill(contest, full, _noon())
