@@ -9,14 +9,13 @@ payload.
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dlt
 from dlt.common.runtime import run_context
 
-from tests.bench.measure import report
+from tests.bench.clock import Clock
 from tests.bench.plans import Pass, read_plan
 
 KEY = ("id", "last_updated")
@@ -33,15 +32,14 @@ def main(url: str, plan: Path, folder: Path) -> None:
         destination=dlt.destinations.postgres(credentials=credentials),
         dataset_name="dlt_bench",
     )
-    new = 0
+    clock, new = Clock(url), 0
     for each in read_plan(plan):
-        started = time.perf_counter()
-        pipeline.run(resources(each), loader_file_format="csv")  # its fastest way into Postgres
-        seconds = time.perf_counter() - started
+        with clock:
+            pipeline.run(resources(each), loader_file_format="csv")  # its fastest way into Postgres
         new += each.new
         if (found := count(pipeline, each)) != new:
             raise SystemExit(f"dlt: {each.name}: {found} rows, not {new}")
-        report(each.name, each.records, seconds)
+        clock.report(each.name, each.records)
 
 
 def resources(each: Pass) -> list[object]:

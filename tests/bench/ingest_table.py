@@ -9,7 +9,8 @@ from tests.bench.ingest_parts import STALE, crowd
 from tests.bench.plans import MOVED, NEW, UNCHANGED
 
 WIDTH = 42
-HEAD = ("records", "median/s", "smallest", "largest", "of COPY", "of dlt", "peak MiB")
+HEAD = ("records", "median/s", "smallest", "largest", "of COPY", "of dlt", "CPU us", "peak MiB")
+"""The microseconds of CPU are a record's, of the contestant and the server."""
 AIMS = {NEW: (0.2, 2.5), MOVED: (None, 4), UNCHANGED: (None, 10)}
 """Of COPY and of dlt that the worker is to reach with each pass."""
 
@@ -22,8 +23,9 @@ def lines(contest: Contest) -> Iterator[str]:
         numbers = (
             f"{outcomes[0].records:,}",
             *(f"{rate:,.0f}" for rate in (median(rates), min(rates), max(rates))),
-            _ratio(rates, contest.rates(LIMIT, NEW), title != LIMIT),
+            _ratio(rates, contest.rates(LIMIT, NEW), title != LIMIT and name in AIMS),
             _ratio(rates, contest.rates(DLT, name), title != DLT),
+            f"{median(outcome.cpu / outcome.records for outcome in outcomes) * 1e6:,.0f}",
             f"{max(outcome.peak for outcome in outcomes) / 2**20:,.0f}",
         )
         yield _line(f"{title}: {name}", numbers)
@@ -57,6 +59,6 @@ def _ratio(rates: Sequence[float], others: Sequence[float], is_compared: bool = 
 
 
 def _line(title: str, numbers: Sequence[str]) -> str:
-    widths = (12, 11, 11, 11, 9, 9, 10)
+    widths = (12, 11, 11, 11, 9, 9, 9, 10)
     columns = "".join(f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
     return f"{title:<{WIDTH}}{columns}".rstrip()

@@ -9,7 +9,6 @@ lines are written beforehand, so that nothing but COPY and COMMIT is timed.
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
@@ -18,7 +17,7 @@ from pathlib import Path
 import psycopg2
 
 from shared.settings import Settings
-from tests.bench.measure import report
+from tests.bench.clock import Clock
 from tests.bench.payloads import read_lines
 from tests.bench.plans import read_plan
 
@@ -34,11 +33,13 @@ def main(url: str, plan: Path) -> None:
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE raw_limit (LIKE raw_coingecko INCLUDING ALL)")
         connection.commit()
-        started = time.perf_counter()
-        for batch in batches:
-            cursor.copy_expert(f"COPY raw_limit ({COLUMNS}) FROM STDIN", BytesIO(batch), len(batch))
-            connection.commit()
-        report(first.name, len(lines), time.perf_counter() - started)
+        clock = Clock(url)
+        with clock:
+            for batch in batches:
+                copy = f"COPY raw_limit ({COLUMNS}) FROM STDIN"
+                cursor.copy_expert(copy, BytesIO(batch), len(batch))
+                connection.commit()
+        clock.report(first.name, len(lines))
 
 
 def _copy_lines(file: Path) -> Iterator[bytes]:

@@ -19,11 +19,15 @@ MARK = "outcome: "
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One contestant's one pass; `peak` is its process's largest memory until then, in bytes."""
+    """One contestant's one pass: seconds of CPU are its own and the server's.
+
+    `peak` is its process's largest memory until then, in bytes.
+    """
 
     name: str
     records: int
     seconds: float
+    cpu: float
     peak: int
 
     @property
@@ -31,9 +35,9 @@ class Outcome:
         return self.records / self.seconds
 
 
-def report(name: str, records: int, seconds: float) -> None:
+def report(name: str, records: int, seconds: float, cpu: float) -> None:
     """Hand the outcome of a pass to the process that started this one."""
-    outcome = json.dumps(asdict(Outcome(name, records, seconds, _peak())))
+    outcome = json.dumps(asdict(Outcome(name, records, seconds, cpu, _peak())))
     sys.stdout.write(f"{MARK}{outcome}\n")
 
 

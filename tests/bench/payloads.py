@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from tests.bench.crowded_market import CrowdedMarket
-from tests.bench.plans import MOVED, NEW, UNCHANGED, Pass
+from tests.bench.plans import LOADED, MOVED, NEW, UNCHANGED, Pass
 from tests.fakes.market import NOON
 
 COINS = 10_000
@@ -76,7 +76,7 @@ def write_csv(file: Path, rows: int) -> Pass:
     with file.open("w", encoding="utf-8") as out:
         out.write(CSV_HEADER + "\n")
         out.writelines(islice(_rows(Random(1)), rows))
-    return Pass(NEW, [("csv", str(file))], rows, rows)
+    return Pass(LOADED, [("csv", str(file))], rows, rows)
 
 
 def _rows(dice: Random) -> Iterator[str]:

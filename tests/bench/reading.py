@@ -4,13 +4,12 @@ python -m tests.bench.reading FILE
 """
 
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.records import Reject
 from shared.settings import Settings
-from tests.bench.measure import report
+from tests.bench.clock import Clock
 from tests.bench.plans import NEW
 from worker.check import check
 from worker.sources import REGISTRY
@@ -20,13 +19,14 @@ def main(file: Path) -> None:
     source = REGISTRY["csv"].from_settings(Settings.from_env({}))
     now = datetime.now(UTC)
     read = 0
-    started = time.perf_counter()
-    for page in source.saved_pages(file):
-        for record in page.records:
-            if isinstance(checked := check(source, record, now), Reject):
-                raise SystemExit(f"{record.position}: {checked.reasons}")
-            read += 1
-    report(NEW, read, time.perf_counter() - started)
+    clock = Clock()
+    with clock:
+        for page in source.saved_pages(file):
+            for record in page.records:
+                if isinstance(checked := check(source, record, now), Reject):
+                    raise SystemExit(f"{record.position}: {checked.reasons}")
+                read += 1
+    clock.report(NEW, read)
 
 
 if __name__ == "__main__":
