@@ -19,6 +19,8 @@ def shared_symbols(coins: int) -> Iterator[int]:
     left = round(coins * SHARED)
     for place in count(1):
         size = min(left, max(2, round(MOST / place**0.8)))
+        if left - size == 1:
+            size += 1
         if size < 2:
             return
         yield size
