@@ -22,6 +22,8 @@ def take_turns(contest: Contest, plan: Path) -> None:
     """Let the limit, dlt and the worker take their turns, round by round."""
     for _ in range(contest.options.rounds):
         for part, name in WAYS.items():
+            if part == "dlt" and not contest.options.dlt_python.exists():
+                continue
             if part in contest.options.parts:
                 contest.measure(name, name, plan)
 
