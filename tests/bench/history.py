@@ -81,7 +81,7 @@ class Bench:
         with ours("history", self.folder, reader, API_CACHE_MB="0") as port:
             for path in paths:
                 load = put_load(Target(port, [path], {}), self.folder, self.seconds, 1)
-                if load.refused or load.broken:
+                if load.refused or load.broken or not load.requests:
                     raise SystemExit(f"{path}: {load}")
                 times.append(load.p50)
         return times
