@@ -72,11 +72,12 @@ def measure(options: Options, folder: Path) -> list[str]:
         with running(major, folder) as server:
             tell(f"PostgreSQL {server.version}")
             contest = Contest(options, server, folder)
-            if market:
-                take_turns(contest, market)
-            if market and "stale" in parts:
-                load_stale(contest, market)
-            load_crowds(contest, crowds)
+            for number in range(options.rounds):
+                if market:
+                    take_turns(contest, market)
+                if market and "stale" in parts and number == 0:
+                    load_stale(contest, market)
+                load_crowds(contest, crowds)
             if major == options.servers[0] and "csv" in parts:
                 load_files(contest)
             if major == options.servers[0] and "observations" in parts:

@@ -19,13 +19,12 @@ def write_market(folder: Path, options: Options) -> Path:
 
 
 def take_turns(contest: Contest, plan: Path) -> None:
-    """Let the limit, dlt and the worker take their turns, round by round."""
-    for _ in range(contest.options.rounds):
-        for part, name in WAYS.items():
-            if part == "dlt" and not contest.options.dlt_python.exists():
-                continue
-            if part in contest.options.parts:
-                contest.measure(name, name, plan)
+    """Let the limit, dlt and the worker take their turn."""
+    for part, name in WAYS.items():
+        if part == "dlt" and not contest.options.dlt_python.exists():
+            continue
+        if part in contest.options.parts:
+            contest.measure(name, name, plan)
 
 
 def load_stale(contest: Contest, plan: Path) -> None:
@@ -49,7 +48,6 @@ def crowd(size: int) -> str:
 
 
 def load_crowds(contest: Contest, plans: dict[str, Path]) -> None:
-    """Let the worker load crowds of each size in turn, round by round."""
-    for _ in range(contest.options.rounds):
-        for title, plan in plans.items():
-            contest.measure(title, OURS, plan)
+    """Let the worker load crowds of each size in turn."""
+    for title, plan in plans.items():
+        contest.measure(title, OURS, plan)
