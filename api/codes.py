@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kind of problem, as the README and `/openapi.json` list it."""
+    """One kind of problem, as `api/README.md` and `/openapi.json` list it."""
 
     status: int
     meaning: str

@@ -1,3 +1,5 @@
+"""The guides say what the code does: reason codes, extras, links, settings, commands, problems."""
+
 import ast
 import re
 import tomllib
@@ -10,11 +12,17 @@ from worker.http_failures import CODES
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ENDING_REASON = 1
+PROGRAM = ("api", "data", "migrations", "shared", "worker")
 
 
-def section(heading: str) -> str:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+GUIDES = [
+    *sorted(PROJECT.glob("*.md")),
+    *(path for folder in PROGRAM for path in sorted((PROJECT / folder).rglob("*.md"))),
+]
+
+
+def read(guide: str) -> str:
+    return (PROJECT / guide).read_text(encoding="utf-8")
 
 
 def literals(node: ast.expr | None) -> Iterator[str]:
@@ -45,8 +53,8 @@ def ends_a_run(call: ast.Call) -> bool:
     return named in {"Ending", "values"}
 
 
-def test_every_reason_code_stands_in_the_page_on_what_breaks():
-    said = set(re.findall(r"`([a-z0-9_]+)`", section("When something breaks")))
+def test_every_reason_code_stands_in_the_guide_to_troubleshooting():
+    said = set(re.findall(r"`([a-z0-9_]+)`", read("worker/troubleshooting.md")))
     codes = reason_codes()
 
     assert {"paging_loop", "stopped", "interrupted", "disk_full", "unauthorized"} <= codes
@@ -54,7 +62,7 @@ def test_every_reason_code_stands_in_the_page_on_what_breaks():
 
 
 def test_every_extra_is_installed_the_same_way_and_is_one_that_there_is():
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in GUIDES)
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     commands = re.findall(r"`([^`]*pip install[^`]*)`", text)
     extras = [re.search(r"\[(\w+)\]", command)[1] for command in commands]

@@ -1,4 +1,4 @@
-"""The README's `curl` examples, run as they stand there."""
+"""The `curl` examples of `api/README.md`, run as they stand there."""
 
 import json
 import re
@@ -19,10 +19,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def examples():
-    """Give each command of the section on the API, and what the README shows of its answer."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    section = text.split("\n## The API\n")[1].split("\n## ")[0]
-    for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
+    """Give each command of the guide to the API, and what the guide shows of its answer."""
+    text = (PROJECT / "api" / "README.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command = re.match(r"(?:.*\\\n)*.*\n", example)[0]
             if command.startswith("curl"):
@@ -52,7 +51,7 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize(("command", "shown"), list(examples()))
-def test_an_example_works_and_has_the_members_that_the_readme_shows(
+def test_an_example_works_and_has_the_members_that_the_guide_shows(
     market, tmp_path, command, shown
 ):
     ran = subprocess.run(
