@@ -1,4 +1,4 @@
-"""The `curl` examples of `api/README.md`, run as they stand there."""
+"""The `curl` examples of the guides, run as they stand there."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from tests.fakes.gunicorn import PROJECT
 HERE = "http://127.0.0.1:8000"
 MISSING = [program for program in ("bash", "curl", "jq") if shutil.which(program) is None]
 GIVE_UP = 60
+GUIDES = ("README.md", "api/README.md", "api/monitoring/README.md")
 
 pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"not installed: {', '.join(MISSING)}; on Debian: apt install curl jq"
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def examples():
-    """Give each command of the guide to the API, and what the guide shows of its answer."""
-    text = (PROJECT / "api" / "README.md").read_text(encoding="utf-8")
+    """Give each command of the guides, and what the guide shows of its answer."""
+    text = "\n".join((PROJECT / guide).read_text(encoding="utf-8") for guide in GUIDES)
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command = re.match(r"(?:.*\\\n)*.*\n", example)[0]
