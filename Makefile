@@ -7,13 +7,13 @@ PARALLEL := --numprocesses=4 --dist=worksteal
 PINS := pyproject.toml constraints.txt
 BENCHES := identity ingest api history glitches
 
-help: ## Say what there is (the default)
+help: ## Show this help (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runs ## Start the database, the worker and the API here; Ctrl-C stops them (API_PORT=8001 for another port)
 	@exec .venv/bin/python -m worker local
 
-install: .venv/.runs ## Only make .venv; .venv/bin/worker works then
+install: .venv/.runs ## Create .venv; .venv/bin/worker works then
 
 up: .env ## Build and start the containers (needs Docker with Compose)
 	@docker compose build
@@ -24,7 +24,7 @@ up: .env ## Build and start the containers (needs Docker with Compose)
 down: ## Stop the containers; their data stays
 	@docker compose down
 
-logs: ## Follow what the containers say
+logs: ## Follow the logs of the containers
 	@docker compose logs --follow --tail=100
 
 # The many processes of the tests read compiled files, whatever the caller's environment says.
@@ -33,29 +33,29 @@ test test-slow: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
 	@.venv/bin/python -m pytest $(or $(T),$(PARALLEL))
 
-test-slow: .venv/.tests ## Run what proves by volume: random kills, a soak, more generated input; T= narrows
+test-slow: .venv/.tests ## Run the tests that prove by volume: random kills, a soak, more generated input; T= narrows
 	@HYPOTHESIS_PROFILE=thorough .venv/bin/python -m pytest -m "slow or property" --timeout=900 $(or $(T),$(PARALLEL))
 
-bench: .venv/.tests .local/bench-venv/.runs ## Measure loading beside plain COPY and dlt, identity, the API beside Flask and FastAPI, the past, wrong passes; B= narrows (B=ingest)
+bench: .venv/.tests .local/bench-venv/.runs ## Run the benchmarks: identity, loading, the API, the past, wrong passes; B= selects (B=ingest)
 	@set -e; for bench in $(or $(B),$(BENCHES)); do .venv/bin/python -m tests.bench.$$bench; done
 
 check: lint types imports test test-slow ## Run what CI runs, except the containers
 
-lint: .venv/.tests ## Look for mistakes, and for lines that are not formatted
+lint: .venv/.tests ## Check the code and its format
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
 
 types: .venv/.tests ## Check the types
 	@.venv/bin/python -m mypy
 
-imports: .venv/.tests ## Check who imports whom
+imports: .venv/.tests ## Check the import contracts
 	@.venv/bin/lint-imports
 
-fmt: .venv/.tests ## Format, and mend what can be mended
+fmt: .venv/.tests ## Format, and fix what can be fixed
 	@.venv/bin/python -m ruff check --fix .
 	@.venv/bin/python -m ruff format .
 
-clean: ## Remove what was installed and built; the data in .local stays
+clean: ## Delete what was installed and built; the data in .local stays
 	@rm -rf .venv .local/bench-venv build dist *.egg-info
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find api migrations shared tests worker -name __pycache__ -prune -exec rm -rf {} +

@@ -6,6 +6,9 @@ a goodbye (two seconds) in its only loop. A few such clients would keep everybod
 the loop itself collects each request's head, sends what a client is slow to take of its answer, and
 says goodbye; it waits for nobody. TLS would need a handshake too: that is for a proxy in front.
 
+The alternatives were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be
+mandatory.
+
 Clients take turns in the threads (`api.turns`), and one further thread is reserved for
 `/health/live` and `/health/ready`.
 """

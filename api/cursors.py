@@ -1,4 +1,9 @@
-"""Cursors: where a page ended, opaque to clients, bound to the query and the walk it came from."""
+"""Cursors: where a page ended, opaque to clients, bound to the query and the walk it came from.
+
+A cursor holds the version of its walk, and replaced rows are kept for an hour. Keyset paging over a
+table that changes would miss some assets and show others twice; a transaction that stays open
+between requests would hold a connection for each walk.
+"""
 
 import binascii
 import hashlib

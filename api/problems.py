@@ -1,4 +1,8 @@
-"""Exception to `application/problem+json` (RFC 9457), in one place."""
+"""Exception to `application/problem+json` (RFC 9457), in one place.
+
+`type` is always `about:blank` and `code` identifies the problem: one stable name is enough, and it
+needs no URL that could move.
+"""
 
 from collections.abc import Mapping
 from typing import Any

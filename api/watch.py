@@ -1,4 +1,9 @@
-"""Whether anything changed in the database since a moment: what lets a process keep its answers."""
+"""Whether anything changed in the database since a moment: what lets a process keep its answers.
+
+Triggers notify of every commit that readers can see, so changes by hand invalidate the cache too,
+and nothing is spent while nothing changes. Asking for the version with each request would cost a
+query, and a time to live would show old data.
+"""
 
 import contextlib
 import logging

@@ -1,4 +1,8 @@
-"""The start of the embedded PostgreSQL: its data folder, its process, its database and logins."""
+"""The start of the embedded PostgreSQL: its data folder, its process, its database and logins.
+
+The package's own `get_server()` is not used: started as root it adds a user to the system, and
+opens every folder above the data to everyone.
+"""
 
 import contextlib
 import os

@@ -198,7 +198,7 @@ def _one_of(*choices: str) -> validate.OneOf:
 
 
 class _Environment(Schema):
-    """The variables of the README's table, by their names in the environment."""
+    """The variables of `worker/README.md` and `api/deployment.md`, by their names there."""
 
     class Meta:
         unknown = EXCLUDE

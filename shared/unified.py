@@ -1,4 +1,9 @@
-"""The rule by which an asset's values follow from its listings', as SQL for whoever reads it."""
+"""The rule by which an asset's values follow from its listings', as SQL for whoever reads it.
+
+A value is the median of three or more sources, else the most trusted one's: always a number that a
+source sent, and no single source can move the median. Averages would be nobody's number, and with
+the latest value two sources would take turns.
+"""
 
 import re
 from collections.abc import Mapping

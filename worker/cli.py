@@ -38,7 +38,7 @@ from worker.verify import verify
 def main(ctx: click.Context) -> None:
     """Load crypto market data from CoinPaprika, CoinGecko and CSV files into Postgres.
 
-    Configured by the environment (see the README). While DATABASE_URL is not set, an embedded
+    Configured by the environment (see worker/README.md). While DATABASE_URL is not set, an embedded
     PostgreSQL below .local/ is used, and started where it does not run yet. LOG_LEVEL is DEBUG,
     INFO, WARNING or ERROR.
     """

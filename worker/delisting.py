@@ -5,6 +5,9 @@ and listed again with the first whole snapshot that holds it. Whole are the sour
 succeeded; a run that is partial or failed says nothing, nor does an import. Which ids a snapshot
 holds is recorded page by page with the batches, so that a run that goes on with another's snapshot
 knows them, and a page that was not modified is known to hold what it held.
+
+The alternative, a time of the last sighting in each listing, would be written with every pass, and
+one bad pass of a provider would delist.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""Who may write: one worker for a source, one batch at a time for identity."""
+"""Who may write: one worker for a source, one batch at a time for identity.
+
+The lock of a source is a session-level advisory lock on the connection that writes. It cannot
+outlive the ability to write, and the lock of a killed worker is released at once; a lock row with a
+timeout would do neither. A pooler in transaction mode would break it, so connect directly.
+"""
 
 import os
 import re

@@ -2,7 +2,7 @@
 
 Pure functions. What each source is expected to give is declared in `shared/expectations.py`, what
 its recent runs gave is in the database (`normal.read_normal`). A run that broke off is judged by
-what it broke off with; those reasons are in the README's "When something breaks".
+what it broke off with; those reasons are in `worker/troubleshooting.md`.
 """
 
 from collections.abc import Sequence

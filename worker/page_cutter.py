@@ -1,4 +1,8 @@
-"""Pages cut into batches: each record checked, and what the pages showed noted for the run."""
+"""Pages cut into batches: each record checked, and what the pages showed noted for the run.
+
+A batch never spans pages. A request costs more than a transaction, so what was fetched is committed
+before the next page is requested.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +97,8 @@ class PageCutter:
     def _validators(self, page: Page, *, is_whole: bool) -> Mapping[str, str | None]:
         """Say which answer a page is known by once a batch of it is loaded, if by any.
 
-        Until the last batch, and where records were refused, what is stored is of two answers.
+        Until the last batch, and where records were refused, what is stored is of two answers. A
+        page with rejects keeps no `ETag`: a 304 would hide that it was refused.
         """
         if page.validator_key is None or page.not_modified or self.is_import:
             return {}

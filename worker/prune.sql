@@ -12,6 +12,8 @@ FROM {partition} ORDER BY observed_at, external_id, payload_hash
 
 -- name: set_timeout
 -- To drop a partition, its table is locked for a moment; who reads waits no longer than this for it.
+-- The drop is tried again instead of using DETACH ... CONCURRENTLY, which cannot run in a transaction:
+-- one transaction has to hold both the drop and its row in pruned_partitions.
 SET LOCAL lock_timeout = '200ms'
 
 -- name: note_partition

@@ -80,7 +80,11 @@ def _several(names: Iterable[str]) -> dict[str, Any]:
 def examples_of_a_field(
     _converter: OpenAPIConverter, field: fields.Field[Any], *, ret: dict[str, Any], **_: Any
 ) -> dict[str, Any]:
-    """Write the example in the list that JSON Schema has for it, and each type once."""
+    """Write the example in the list that JSON Schema has for it, and each type once.
+
+    Beside the schema, as a parameter's own `example`, Swagger UI would fill the form with it and
+    send all filters at once.
+    """
     ret.pop("example", None)
     if isinstance(ret.get("type"), list):
         ret["type"] = list(dict.fromkeys(ret["type"]))

@@ -1,4 +1,8 @@
-"""The question how an asset's price moved: candles, of what was observed of its listings."""
+"""The question how an asset's price moved: candles, of what was observed of its listings.
+
+Candles show what was observed and nothing else: every source counts, and an empty interval stays
+empty instead of repeating the last price. Charts expect one entry for each interval.
+"""
 
 from datetime import datetime
 from decimal import Decimal

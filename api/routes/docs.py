@@ -15,6 +15,9 @@ bp = Blueprint("docs", __name__)
 
 OURS = Path(str(files("api"))) / "static"
 SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
+"""Swagger UI, from a package of 2.5 MB that follows it every week. The package's own page has an
+inline script, which `POLICY` forbids, so the page is ours. swagger-ui-py has 25 MB and is a year
+old; a copy in this repository would have to be updated by hand."""
 
 FILES = {
     "docs.js": (OURS, "text/javascript; charset=utf-8"),

@@ -1,4 +1,4 @@
-"""A server with the README's loads, for programs that others wrote."""
+"""A server with the loads of `worker/README.md`, for programs that others wrote."""
 
 from collections.abc import Iterator
 

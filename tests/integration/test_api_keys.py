@@ -58,8 +58,8 @@ def test_every_route_is_open_or_has_a_scope(client):
     assert scope_of("/nobody/thought/of/it") == "operations"
 
 
-def test_the_readme_says_of_every_route_which_scope_opens_it(client):
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_guide_says_of_every_route_which_scope_opens_it(client):
+    text = (PROJECT / "api" / "deployment.md").read_text(encoding="utf-8")
     table = text.split("\n| scope | opens |\n")[1].split("\n\n")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
 

@@ -68,9 +68,9 @@ def test_a_payload_keeps_every_digit_and_is_what_its_hash_is_of(client):
         assert record["payload_hash"] == hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def test_the_readmes_recipe_cuts_the_payload_out_whatever_is_in_it(client, engine):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    recipe = re.search(r"\| (sed '.*\"payload\".*\| cut -c1-32)\n", readme)[1]
+def test_the_guides_recipe_cuts_the_payload_out_whatever_is_in_it(client, engine):
+    guide = (PROJECT / "api" / "README.md").read_text(encoding="utf-8")
+    recipe = re.search(r"\| (sed '.*\"payload\".*\| cut -c1-32)\n", guide)[1]
     like_the_answer = '"payload":{"a":1},"pruned":null}],"meta":{}'
     more = {"payload": {"a": like_the_answer}, "pruned": {"b": "é\n\u2028"}, "z": {"pruned": {}}}
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", PRICE, **more))

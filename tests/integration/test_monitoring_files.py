@@ -63,7 +63,8 @@ def scraped(engine, reader_url):
         add_run(conn)
         raw = {"observed_at": NOON, "run_id": 1, "external_id": "x", "payload_hash": b"x"}
         conn.execute(insert(RAW["coingecko"]).values(**raw, payload={}))
-        add_checkpoint(conn, add_run(conn, outcome="failed", reason="unreachable"))
+        failed = add_run(conn, outcome="failed", reason="unreachable")
+        add_checkpoint(conn, failed, last_failure_at=NOON)
     worker = Metrics()
     with worker.running("csv"):
         worker.loaded("csv", Counts(1, 1, 0, 0), 0.1)
@@ -104,6 +105,19 @@ def test_every_metric_of_the_loading_is_shown_or_watched(scraped):
     of_sources = {name for name in scraped if name.startswith("kasparro_source_")}
 
     assert of_sources - named <= NOT_DRAWN
+
+
+def test_the_guide_lists_every_metric_with_its_labels(scraped):
+    listed = re.findall(r"^\| `(kasparro_\w+)` \|(.*?)\|", read("README.md"), re.MULTILINE)
+    shown = {}
+    for name, labels in scraped.items():
+        if name.startswith("kasparro_"):
+            family = re.sub("_(bucket|count|sum)$", "", name)
+            shown[family] = shown.get(family, set()) | labels - {"le"}
+
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in listed}
+    assert len(documented) == len(listed)
+    assert documented == shown
 
 
 def test_the_rules_say_what_to_do():

@@ -1,30 +1,6 @@
 """What a person declares of a CSV file: a small TOML file beside it, `prices.csv.toml`.
 
-```toml
-delimiter = ";"                        # where the header does not settle it
-encoding = "latin-1"                   # where it is not UTF-8 and has no byte order mark
-skip_lines = 1                         # lines above the header
-header = ["time", "close", "volume"]   # the columns' names, in a file without a header
-pad_short_rows = true                  # rows without their last empty cells are whole
-currency = "USD"                       # of columns that do not name theirs; no other is read
-as_usd = ["USDT"]                      # stablecoins whose figures count as US dollars
-pair_symbols = true                    # BTC/USD, BTCUSD: the coin and the currency of its price
-decimal = "comma"                      # the decimal mark, or "point"; else what the file proves
-date_format = "day-first"              # or "month-first", "excel", "%d.%m.%y"; else what it proves
-timezone = "Europe/Berlin"             # of times without one; UTC unless declared
-time_of_day = "23:59:59"               # of dates without a time; "00:00:00" unless declared
-namespace = "kaggle"                   # makes the external id "kaggle:btc-bitcoin"
-zero_is_unknown = ["volume_24h_usd"]   # fields in which 0 stands for no figure
-unknown = ["Low Vol"]                  # further words for a value that is not known
-ignore = ["Volume"]                    # columns that are not to be read
-
-[columns]                              # field = "header"
-price_usd = "Close"
-
-[values]                               # what the whole file is about, where no column says it
-symbol = "BTC"
-name = "Bitcoin"
-```
+`data/README.md` lists every key with an example.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The README's `curl` examples, run as they stand there."""
+"""The `curl` examples of the guides, run as they stand there."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from tests.fakes.gunicorn import PROJECT
 HERE = "http://127.0.0.1:8000"
 MISSING = [program for program in ("bash", "curl", "jq") if shutil.which(program) is None]
 GIVE_UP = 60
+GUIDES = ("README.md", "api/README.md", "api/monitoring/README.md")
 
 pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"not installed: {', '.join(MISSING)}; on Debian: apt install curl jq"
@@ -19,10 +20,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def examples():
-    """Give each command of the section on the API, and what the README shows of its answer."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    section = text.split("\n## The API\n")[1].split("\n## ")[0]
-    for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
+    """Give each command of the guides, and what the guide shows of its answer."""
+    text = "\n".join((PROJECT / guide).read_text(encoding="utf-8") for guide in GUIDES)
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command = re.match(r"(?:.*\\\n)*.*\n", example)[0]
             if command.startswith("curl"):
@@ -52,7 +52,7 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize(("command", "shown"), list(examples()))
-def test_an_example_works_and_has_the_members_that_the_readme_shows(
+def test_an_example_works_and_has_the_members_that_the_guide_shows(
     market, tmp_path, command, shown
 ):
     ran = subprocess.run(
