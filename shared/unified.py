@@ -49,17 +49,17 @@ DIVERGENT_PERCENT: Mapping[str, int] = {
 """At which spread sources disagree. Total and maximum supply do not count: sources mean different
 things by them."""
 
+_OF_LISTING = (
+    *("id", "source", "external_id", "symbol", "name", "observed_at", "delisted_at"),
+    *VALUES,
+)
+
 _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @lru_cache(maxsize=8)
 def unified_of(among: str) -> str:
     """Write the query for a set of listings, named `l`: a table, or what stands in its place."""
-    only_values = ", ".join(
-        f"CASE WHEN {_is_told(value)} THEN {column} END AS {name}"
-        for value in VALUES
-        for column, name in zip((value, "id", "observed_at"), unified_columns(value), strict=True)
-    )
     chosen_values = ", ".join(
         f"(array_agg({column}) FILTER (WHERE value = '{value}'))[1] AS {name}"
         for value in VALUES
@@ -68,8 +68,15 @@ def unified_of(among: str) -> str:
         )
     )
     return _read()["unified"].format(
-        judged=_judged(among, "d.size > 1"),
-        only_values=only_values,
+        dated=_dated(among),
+        judged=_judged("d.size > 2"),
+        only_values=", ".join(map(_only, VALUES)),
+        paired_values=", ".join(map(_of_two, VALUES)),
+        other_columns=", ".join(f"lead({name}) OVER ranked AS o_{name}" for name in _OF_LISTING),
+        spreads=", ".join(map(_spread, DIVERGENT_PERCENT)),
+        diverges=" OR ".join(
+            f"({value}_spread > {percent}) IS TRUE" for value, percent in DIVERGENT_PERCENT.items()
+        ),
         chosen_values=chosen_values,
         c_values=", ".join(f"c.{name}" for value in VALUES for name in unified_columns(value)),
     )
@@ -82,23 +89,56 @@ def voices_of(among: str) -> str:
     `id` is the listing that says it; `by_median` says that the asset's value is the median of those
     of it, and not the most trusted one.
     """
-    return _read()["voices"].format(judged=_judged(among, "true"))
+    return _read()["voices"].format(dated=_dated(among), judged=_judged("true"))
 
 
-def _judged(among: str, heard: str) -> str:
-    amounts = ", ".join(
-        f"('{value}', {_known(f'd.{value}')}, {OUTLIER_PERCENT[value]},"
-        f" {DIVERGENT_PERCENT.get(value, 'NULL')})"
-        for value in VALUES
-    )
-    return _read()["judged"].format(
+def _dated(among: str) -> str:
+    return _read()["dated"].format(
         among=among,
-        heard=heard,
-        amounts=amounts,
+        l_values=", ".join(f"l.{value}" for value in VALUES),
+        current_values=", ".join(
+            f"CASE WHEN is_current THEN {_known(value)} END AS {value}" for value in VALUES
+        ),
         trust="ARRAY[" + ", ".join(f"'{source}'" for source in TRUST) + "]",
         sources_trusted=len(TRUST),
-        current_for=current_for("d.source"),
+        current_for=current_for("source"),
     )
+
+
+def _judged(heard: str) -> str:
+    amounts = ", ".join(
+        f"('{value}', d.{value}, {OUTLIER_PERCENT[value]}, {DIVERGENT_PERCENT.get(value, 'NULL')})"
+        for value in VALUES
+    )
+    return _read()["judged"].format(heard=heard, amounts=amounts)
+
+
+def _only(value: str) -> str:
+    """Write an asset's columns for a value of its only listing."""
+    _, listing_id, time = unified_columns(value)
+    return (
+        f"{value}, CASE WHEN {value} IS NOT NULL THEN id END AS {listing_id},"
+        f" CASE WHEN {value} IS NOT NULL THEN observed_at END AS {time}"
+    )
+
+
+def _of_two(value: str) -> str:
+    """Write an asset's columns for a value of its two listings."""
+    is_others = f"{value} IS NULL"
+    if value in ZERO_IS_KNOWN:
+        is_others += f" OR two AND {value} = 0 AND o_{value} > 0"
+    return ", ".join(
+        f"CASE WHEN o_{value} IS NOT NULL AND ({is_others}) THEN o_{column}"
+        f" WHEN {value} IS NOT NULL THEN {column} END"
+        for column in (value, "id", "observed_at")
+    )
+
+
+def _spread(value: str) -> str:
+    """Write the spread of a value, in percent, that both of two sources know."""
+    one, other = value, f"o_{value}"
+    return f"""CASE WHEN two AND {one} > 0 AND {other} > 0
+         THEN round(abs({one} - {other}) * 100 / least({one}, {other}), 6) END AS {value}_spread"""
 
 
 def current_for(source: str) -> str:
@@ -120,10 +160,6 @@ def _read() -> Mapping[str, str]:
 def unified_columns(value: str) -> tuple[str, str, str]:
     """Name an asset's columns for a value: it, the listing that it is of, when it was observed."""
     return value, f"{value}_listing_id", value_time(value)
-
-
-def _is_told(value: str) -> str:
-    return f"active AND {_known(value)} IS NOT NULL"
 
 
 def _known(column: str) -> str:
