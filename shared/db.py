@@ -12,7 +12,8 @@ from sqlalchemy.pool import NullPool
 from shared.errors import DatabaseRefusedError, DatabaseUnavailableError
 
 WORKER_OPTIONS = (
-    "-c timezone=UTC -c random_page_cost=1.1 -c lock_timeout=30s"
+    "-c timezone=UTC -c random_page_cost=1.1 -c plan_cache_mode=force_generic_plan"
+    " -c lock_timeout=30s"
     " -c idle_in_transaction_session_timeout=5min"
     " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
     " -c client_connection_check_interval=1s"
@@ -20,8 +21,9 @@ WORKER_OPTIONS = (
 """A batch that waits longer than this for a lock fails its run instead of hanging.
 
 It looks up its thousand assets by key: with a disk's cost of a random page, Postgres would rather
-read all assets for each batch. The server looks after its client, in the middle of a statement too:
-a session whose worker is gone gives its locks back within seconds, or a minute over a dead network.
+read all assets for each batch. What it prepares has one plan for all values. The server looks after
+its client, in the middle of a statement too: a session whose worker is gone gives its locks back
+within seconds, or a minute over a dead network.
 """
 
 KEPT_IN_REACH = {

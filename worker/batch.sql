@@ -60,8 +60,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
 INSERT INTO newest
 SELECT DISTINCT ON (f.external_id)
        f.*,
-       coalesce(l.id, nextval(pg_get_serial_sequence('listings', 'id'))),
-       coalesce(l.asset_id, nextval(pg_get_serial_sequence('assets', 'id'))),
+       coalesce(l.id, nextval((SELECT pg_get_serial_sequence('listings', 'id')::regclass))),
+       coalesce(l.asset_id, nextval((SELECT pg_get_serial_sequence('assets', 'id')::regclass))),
        l.id IS NULL,
        l.id IS NULL OR :rebuild
          OR l.observed_at < f.observed_at
@@ -253,7 +253,7 @@ FROM (
          count(*) FILTER (WHERE is_replaced) AS ids_replaced
   FROM (
     SELECT n.price_usd AS is_now,
-           CASE WHEN n.old_price_usd IS NULL OR :reference_run IS NULL THEN n.old_price_usd
+           CASE WHEN n.old_price_usd IS NULL OR CAST(:reference_run AS integer) IS NULL THEN n.old_price_usd
                 ELSE coalesce((
                   SELECT o.price_usd FROM observations AS o
                   WHERE o.listing_id = n.listing_id AND o.run_id <= :reference_run

@@ -33,13 +33,13 @@ from worker.outcome import Ending
 from worker.raw import decode
 from worker.shapes import Shape, ShapeCounter
 from worker.sources.base import Policy, Source
-from worker.statements import read_statements, source_parts
+from worker.statements import read_reusable, source_parts
 
 
 def _read_statements(source: str) -> dict[str, TextClause]:
     # Of one instant, a list of contracts has one answer, and a market the one that prevails.
     prevailing = "ingested_at DESC" if source in RAW_LISTS else "superseded_at DESC NULLS FIRST"
-    return read_statements(
+    return read_reusable(
         "drift.sql",
         **source_parts(source),
         received_last_first=f"{prevailing}, payload_hash",

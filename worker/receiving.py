@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, TextClause
 from shared.partitions import Period, span
 from shared.tables import RAW
 from worker import partitions
-from worker.statements import read_statements, source_parts
+from worker.statements import read_reusable, source_parts
 
 # With the span of the batch, Postgres plans no look into other partitions.
 IN_SPAN = (
@@ -33,7 +33,7 @@ KNOWN_BY_OBSERVATIONS = """listings AS l JOIN observations AS r ON r.listing_id 
 
 def _insert_raw(source: str, known: str) -> TextClause:
     known = known.format(raw=RAW[source].name, source=source, in_span=IN_SPAN)
-    return read_statements("receive.sql", known=known, **source_parts(source))["insert_raw"]
+    return read_reusable("receive.sql", known=known, **source_parts(source))["insert_raw"]
 
 
 INSERT_RAW = {source: _insert_raw(source, KNOWN_BY_RAW) for source in RAW}

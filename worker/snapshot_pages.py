@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from shared.tables import snapshot_pages
-from worker.statements import read_statements
+from worker.statements import read_reusable
 
-STATEMENTS = read_statements("snapshot_pages.sql")
+STATEMENTS = read_reusable("snapshot_pages.sql")
 
 
 @dataclass(frozen=True, slots=True)

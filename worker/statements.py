@@ -10,8 +10,11 @@ from shared.records import VALUES
 from shared.tables import EVERY_RAW
 from shared.unified import unified_columns, unified_of
 from worker.identity.former_names import FORMER_NAMES
+from worker.prepared import reusable
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_COMMENT = re.compile(r"--.*")
+_QUERY = re.compile(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b")
 
 
 # `OFFSET 0` has each asset's listings looked up by the index: Postgres, which knows nothing of how
@@ -27,6 +30,12 @@ OBSERVATION_IS_PRUNED = """EXISTS (
     WHERE p.source = l.source AND o.ingested_at <= p.pruned_at
       AND o.observed_at >= p.observed_from AND o.observed_at < p.observed_until
   )"""
+
+
+# Each is looked up by its key, however many listings Postgres takes the block to have.
+LISTINGS_OF_BLOCK = """block AS b CROSS JOIN LATERAL (
+    SELECT * FROM listings WHERE id = b.listing_id OFFSET 0
+  ) AS l"""
 
 
 # Since when each listing is delisted: by the earlier of what whole snapshots and people say.
@@ -75,6 +84,12 @@ def read_statements(file: str, **parts: str) -> dict[str, TextClause]:
     return {name: text(body.format(**parts)) for name, body in texts.items()}
 
 
+def read_reusable(file: str, **parts: str) -> dict[str, TextClause]:
+    """Read statements that a session executes often: those that are one query are prepared."""
+    read = read_statements(file, **parts)
+    return {name: reusable(stmt) if _is_query(stmt.text) else stmt for name, stmt in read.items()}
+
+
 def source_parts(source: str) -> dict[str, str]:
     """Write what the statements of one source share: its raw table, and `shared_parts`."""
     return {"raw": EVERY_RAW[source].name, **shared_parts()}
@@ -103,6 +118,7 @@ def shared_parts() -> dict[str, str]:
         "a_listing_ids": ", ".join(f"a.{value}_listing_id" for value in VALUES),
         "a_unified": _columns("a", unified),
         "u_unified": _columns("u", unified),
+        "listings_of_block": LISTINGS_OF_BLOCK,
         "unified_of_all": unified_of("listings AS l"),
         "unified_of_touched": unified_of(LISTINGS_OF_TOUCHED),
     }
@@ -123,6 +139,11 @@ def _received(old: str, new: str) -> str:
     return f"""superseded_at = CASE WHEN {is_received} THEN NULL ELSE now() END,
       superseded_before = CASE WHEN {is_received} THEN ({bounded})
                                ELSE {old}.superseded_before END"""
+
+
+def _is_query(statement: str) -> bool:
+    bare = _COMMENT.sub("", statement)
+    return ";" not in bare and _QUERY.match(bare) is not None
 
 
 def _columns(table: str, names: Sequence[str]) -> str:

@@ -19,10 +19,10 @@ from worker.phases import Phases
 from worker.receiving import Received, describe_revision, receive
 from worker.shapes import Shape
 from worker.snapshot_pages import PagePart, begin_snapshot, note_part
-from worker.statements import read_statements, source_parts
+from worker.statements import read_reusable, source_parts
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
-    source: read_statements("batch.sql", **source_parts(source)) for source in EVERY_RAW
+    source: read_reusable("batch.sql", **source_parts(source)) for source in EVERY_RAW
 }
 
 

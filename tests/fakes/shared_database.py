@@ -20,6 +20,8 @@ WHERE datname = :name AND NOT (application_name = :pooled AND state = 'idle')
 FORGET = "RESET ALL; SELECT pg_advisory_unlock_all()"
 """Set a session back before it is used again; its temporary tables stay, and are empty.
 
+So do the queries that it has prepared.
+
 To make them anew takes longer than most batches. That each command creates those that it needs is
 held by the tests that run it through the CLI, on a session of its own.
 """
@@ -117,7 +119,9 @@ class SharedDatabase:
 
 
 def _forget(session: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    prepared = record.info.get("prepared", {})
     record.info.clear()
+    record.info["prepared"] = prepared
     if session is not None:
         with session.cursor() as cursor:
             cursor.execute(FORGET)

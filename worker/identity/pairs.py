@@ -18,7 +18,7 @@ from worker.identity.corroboration import (
     Standing,
 )
 from worker.identity.evidence import Candidate
-from worker.statements import COMPARED_BESIDE_BATCH, read_statements
+from worker.statements import COMPARED_BESIDE_BATCH, read_reusable
 
 KEPT, ANEW = "compared_pairs", "pairs_anew"
 
@@ -36,7 +36,7 @@ def _first_cell(time: str) -> str:
 
 
 def _read(table: str) -> Mapping[str, TextClause]:
-    return read_statements(
+    return read_reusable(
         "pairs.sql",
         pairs=table,
         cell_of_f=_cell("f.observed_at"),
