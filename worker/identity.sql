@@ -11,29 +11,18 @@ CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
 INSERT INTO touched_keys SELECT DISTINCT symbol_key, name_key FROM listings;
 ANALYZE touched_keys
 
--- name: create_decisions
-CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
+-- name: create_block
+-- Where a session decides for the first time. From then on each COMMIT empties them, and before that
+-- `empty_block` does: a TRUNCATE would write to the catalogs and have every query planned anew, which
+-- costs more than a small batch. So would keys, which Postgres builds anew whenever it empties them.
+CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer NOT NULL) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
   listing_id integer NOT NULL,
   cluster text NOT NULL,
-  from_asset_id integer NOT NULL,
-  to_asset_id integer,
   method text NOT NULL,
   score numeric NOT NULL,
   evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
-TRUNCATE decisions
-
--- name: create_block
-CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer PRIMARY KEY) ON COMMIT DELETE ROWS;
-TRUNCATE block;
-CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
-  listing_id integer PRIMARY KEY,
-  cluster text NOT NULL,
-  method text NOT NULL,
-  score numeric NOT NULL,
-  evidence jsonb NOT NULL
-) ON COMMIT DELETE ROWS;
-TRUNCATE resolved;
 -- What is thought now of the pairs of listings in the block.
 CREATE TEMPORARY TABLE IF NOT EXISTS thought (
   listing_id integer NOT NULL,
@@ -42,10 +31,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS thought (
   score numeric NOT NULL,
   verdict text NOT NULL,
   prices text NOT NULL,
-  evidence jsonb NOT NULL,
-  PRIMARY KEY (listing_id, other_listing_id)
+  evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
-TRUNCATE thought;
 CREATE TEMPORARY TABLE IF NOT EXISTS broken (
   listing_id integer NOT NULL,
   source text NOT NULL,
@@ -56,7 +43,22 @@ CREATE TEMPORARY TABLE IF NOT EXISTS broken (
   method text NOT NULL,
   why text NOT NULL
 ) ON COMMIT DELETE ROWS;
-TRUNCATE broken
+CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
+  listing_id integer NOT NULL,
+  cluster text NOT NULL,
+  from_asset_id integer NOT NULL,
+  to_asset_id integer,
+  method text NOT NULL,
+  score numeric NOT NULL,
+  evidence jsonb NOT NULL
+) ON COMMIT DELETE ROWS
+
+-- name: empty_block
+DELETE FROM block;
+DELETE FROM resolved;
+DELETE FROM thought;
+DELETE FROM broken;
+DELETE FROM decisions
 
 -- name: begin_block
 -- An empty symbol, or name, makes none hang together; but its listing is decided on too.
@@ -75,8 +77,7 @@ JOIN listings AS l USING (name_key, symbol_key) WHERE t.symbol_key = '' AND t.na
 -- many listings have it.
 INSERT INTO block
 WITH known AS MATERIALIZED (
-  SELECT l.id, l.source, l.external_id, l.name_key
-  FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+  SELECT l.id, l.source, l.external_id, l.name_key FROM {listings_of_block}
 ), named AS (
   SELECT d.source, d.external_id
   FROM (SELECT DISTINCT c.chain, c.address
@@ -124,7 +125,7 @@ SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed
        EXISTS (SELECT FROM pending_ids AS p
                WHERE p.source = l.source AND p.external_id = l.external_id) AS is_pending,
        l.delisted_at IS NOT NULL AS is_delisted
-FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+FROM {listings_of_block}
 
 -- name: read_corrections
 SELECT c.* FROM corrections AS c
@@ -134,33 +135,29 @@ WHERE c.revoked_at IS NULL
 ORDER BY c.id
 
 -- name: read_crosswalk
-SELECT c.* FROM block AS b JOIN listings AS l ON l.id = b.listing_id
+SELECT c.* FROM {listings_of_block}
 JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
 ORDER BY c.source, c.external_id
-
--- name: insert_resolved
-INSERT INTO resolved
-SELECT r.listing_id, r.cluster, r.method, r.score, r.evidence
-FROM unnest(CAST(:listing_ids AS integer[]), CAST(:clusters AS text[]), CAST(:methods AS text[]),
-            CAST(:scores AS numeric[]), CAST(:evidence AS jsonb[]))
-  AS r (listing_id, cluster, method, score, evidence)
 
 -- name: find_broken_links
 -- Links that the evidence made and that are no more; not those that a person or a file had made.
 INSERT INTO broken
 SELECT l.id, l.source, l.external_id, o.id, o.source, o.external_id,
        m.method, coalesce(t.evidence ->> 'why', 'nothing links them any more') AS why
-FROM resolved AS r
-CROSS JOIN LATERAL (
-  SELECT * FROM matches WHERE listing_id = r.listing_id OFFSET 0  -- looked up by their key
+FROM (
+  SELECT m.* FROM resolved AS r
+  CROSS JOIN LATERAL (
+    SELECT * FROM matches WHERE listing_id = r.listing_id OFFSET 0  -- looked up by their key
+  ) AS m
+  WHERE m.verdict = 'linked' AND m.method NOT IN ('correction', 'crosswalk')
+    AND (m.other_listing_id, r.cluster) NOT IN (SELECT listing_id, cluster FROM resolved)
+  OFFSET 0  -- so that the tables of this session are joined to the few that are left
 ) AS m
 JOIN resolved AS s ON s.listing_id = m.other_listing_id
 JOIN listings AS l ON l.id = m.listing_id
 JOIN listings AS o ON o.id = m.other_listing_id
 LEFT JOIN thought AS t
        ON t.listing_id = m.listing_id AND t.other_listing_id = m.other_listing_id
-WHERE m.verdict = 'linked' AND m.method NOT IN ('correction', 'crosswalk')
-  AND r.cluster <> s.cluster
 RETURNING *
 
 -- name: delete_matches
@@ -180,12 +177,6 @@ WHERE (m.method, m.score, m.verdict, m.prices, m.evidence)
       IS DISTINCT FROM
       (excluded.method, excluded.score, excluded.verdict, excluded.prices, excluded.evidence)
 
--- name: insert_thought
-INSERT INTO thought
-SELECT * FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[]),
-  CAST(:methods AS text[]), CAST(:scores AS numeric[]), CAST(:verdicts AS text[]),
-  CAST(:prices AS text[]), CAST(:evidence AS jsonb[]))
-
 -- name: settle
 -- An asset that listings leave stays with one that is not delisted, and of those with the one that
 -- was in it first, so that its slug does not move to a coin that joined it later; a cluster that
@@ -200,7 +191,8 @@ WITH moves AS (
   SELECT l.id, l.asset_id, l.source, l.external_id, l.delisted_at IS NOT NULL AS is_delisted,
          r.*, move.event_id,
          min(move.event_id) OVER (PARTITION BY move.at) AS came
-  FROM resolved AS r JOIN listings AS l ON l.id = r.listing_id
+  FROM resolved AS r
+  CROSS JOIN LATERAL (SELECT * FROM listings WHERE id = r.listing_id OFFSET 0) AS l
   LEFT JOIN LATERAL (
     SELECT min(e.id) AS event_id, e.at FROM identity_events AS e
     WHERE e.listing_id = l.id AND e.from_asset_id <> e.to_asset_id
@@ -245,7 +237,8 @@ ORDER BY d.to_asset_id, l.source, l.external_id
 INSERT INTO identity_events (run_id, listing_id, from_asset_id, to_asset_id, method, evidence)
 SELECT :run_id, d.listing_id, d.from_asset_id, d.to_asset_id, d.method,
        d.evidence || coalesce(b.evidence, '{{}}')
-FROM decisions AS d JOIN listings AS l ON l.id = d.listing_id
+FROM decisions AS d
+CROSS JOIN LATERAL (SELECT match_method FROM listings WHERE id = d.listing_id OFFSET 0) AS l
 LEFT JOIN (
   SELECT listing_id,
          jsonb_build_object('left', jsonb_agg(jsonb_build_object(
@@ -263,9 +256,12 @@ UPDATE listings AS l
 SET asset_id = d.to_asset_id, match_method = d.method, match_score = d.score,
     match_evidence = d.evidence
 FROM decisions AS d
-WHERE l.id = d.listing_id
-  AND (l.asset_id, l.match_method, l.match_score, l.match_evidence)
-      IS DISTINCT FROM (d.to_asset_id, d.method, d.score, d.evidence)
+WHERE l.id = d.listing_id AND l.id = ANY(ARRAY(
+  SELECT n.listing_id FROM decisions AS n
+  CROSS JOIN LATERAL (SELECT * FROM listings WHERE id = n.listing_id OFFSET 0) AS o
+  WHERE (o.asset_id, o.match_method, o.match_score, o.match_evidence)
+        IS DISTINCT FROM (n.to_asset_id, n.method, n.score, n.evidence)
+))
 
 -- name: find_moved_assets
 SELECT from_asset_id AS id FROM decisions WHERE from_asset_id <> to_asset_id

@@ -22,8 +22,7 @@
 CREATE TEMPORARY TABLE IF NOT EXISTS due_pairs (
   listing_id integer NOT NULL,
   other_listing_id integer NOT NULL,
-  since timestamptz NOT NULL,
-  PRIMARY KEY (listing_id, other_listing_id)
+  since timestamptz NOT NULL
 ) ON COMMIT DELETE ROWS
 
 -- name: create_pairs_anew
@@ -252,7 +251,8 @@ WHERE n.is_newer AND NOT n.is_new AND {accords_change}
 SELECT EXISTS (SELECT FROM matches) AND NOT EXISTS (SELECT FROM {pairs})
 
 -- name: read_pairs
-SELECT p.* FROM block AS b JOIN {pairs} AS p ON p.listing_id = b.listing_id
+SELECT p.* FROM block AS b
+CROSS JOIN LATERAL (SELECT * FROM {pairs} WHERE listing_id = b.listing_id OFFSET 0) AS p
 
 -- name: delete_unasked_pairs
 DELETE FROM {pairs} AS p

@@ -1,7 +1,7 @@
 """Sending a batch's rows to Postgres: COPY into temporary tables."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -85,6 +85,20 @@ def copy_rejects(conn: Connection, rejects: Sequence[Reject]) -> None:
     ]
     columns = ("external_id", "position", "reasons", "payload")
     _copy(conn, "staging_rejects", columns, b"".join(lines))
+
+
+def copy_evidence(
+    conn: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple[Sequence[object], Mapping[str, Any]]],
+) -> None:
+    """Send what identity decided to a temporary table: other columns, and `evidence` last.
+
+    As parameters of an INSERT, a thousand rows take Postgres ten times as long to read.
+    """
+    lines = [_line(cells, json.dumps(dict(said), sort_keys=True).encode()) for cells, said in rows]
+    _copy(conn, table, (*columns, "evidence"), b"".join(lines))
 
 
 def _said(said: Observation | Claim) -> tuple[object, ...]:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Row
 
 from worker.identity.evidence import Candidate, Name, Ruling
 from worker.identity.names import normalise
-from worker.statements import read_statements
+from worker.statements import read_reusable, shared_parts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-STATEMENTS = read_statements("identity.sql")
+STATEMENTS = read_reusable("identity.sql", **shared_parts())
 
 
 def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
@@ -22,6 +22,7 @@ def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     nothing is added.
     """
     conn.execute(STATEMENTS["create_block"])
+    conn.execute(STATEMENTS["empty_block"])
     added = conn.execute(STATEMENTS["begin_block"]).rowcount
     while added:
         added = conn.execute(STATEMENTS["grow_block"]).rowcount

@@ -3,7 +3,6 @@
 `resolver` says which listings are one; here its answer is put into the tables.
 """
 
-import json
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -11,14 +10,15 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row
 
+from worker import staging
 from worker.identity import resolver
 from worker.identity.blocks import read_block
 from worker.identity.evidence import Candidate, Match, Resolution
 from worker.identity.names import slugify
 from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
-from worker.statements import read_statements
+from worker.statements import read_reusable, shared_parts
 
-STATEMENTS = read_statements("identity.sql")
+STATEMENTS = read_reusable("identity.sql", **shared_parts())
 
 MOST_ROUNDS = 3
 
@@ -101,7 +101,6 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
 
 def _decide(conn: Connection, table: str = KEPT) -> None:
     """Resolve what hangs together with `touched_keys`; fill `decisions` and `thought`."""
-    conn.execute(STATEMENTS["create_decisions"])
     candidates, resolution = _resolve_block(conn, table)
     strongest: dict[int, Match] = {}
     linked = [match for match in resolution.matches if match.verdict == "linked"]
@@ -116,18 +115,16 @@ def _decide(conn: Connection, table: str = KEPT) -> None:
         for n, cluster in enumerate(resolution.clusters)
         for number in sorted(cluster)
     ]
-    conn.execute(
-        STATEMENTS["insert_resolved"],
-        {
-            "listing_ids": [number for number, _, _ in rows],
-            "clusters": [cluster for _, cluster, _ in rows],
-            "methods": [match.method if match else "own" for _, _, match in rows],
-            "scores": [match.score if match else 1 for _, _, match in rows],
-            "evidence": [
-                json.dumps(dict(match.evidence) if match else {}, sort_keys=True)
-                for _, _, match in rows
-            ],
-        },
+    staging.copy_evidence(
+        conn,
+        "resolved",
+        ("listing_id", "cluster", "method", "score"),
+        (
+            ((number, cluster, match.method, match.score), match.evidence)
+            if match
+            else ((number, cluster, "own", 1), {})
+            for number, cluster, match in rows
+        ),
     )
     conn.execute(STATEMENTS["settle"])
     _note_matches(conn, resolution.matches)
@@ -184,15 +181,12 @@ def _wanted_slugs(nameless: Row[Any]) -> list[str]:
 
 
 def _note_matches(conn: Connection, matches: Sequence[Match]) -> None:
-    conn.execute(
-        STATEMENTS["insert_thought"],
-        {
-            "ones": [match.listing_id for match in matches],
-            "others": [match.other_listing_id for match in matches],
-            "methods": [match.method for match in matches],
-            "scores": [match.score for match in matches],
-            "verdicts": [match.verdict for match in matches],
-            "prices": [match.prices for match in matches],
-            "evidence": [json.dumps(dict(match.evidence), sort_keys=True) for match in matches],
-        },
+    staging.copy_evidence(
+        conn,
+        "thought",
+        ("listing_id", "other_listing_id", "method", "score", "verdict", "prices"),
+        (
+            ((m.listing_id, m.other_listing_id, m.method, m.score, m.verdict, m.prices), m.evidence)
+            for m in matches
+        ),
     )
