@@ -74,9 +74,7 @@ LEFT JOIN LATERAL (
   -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
-ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC;
--- So that Postgres knows how many there are, and does not read all of one for each of the other.
-ANALYZE fresh (external_id), newest (external_id, listing_id)
+ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC
 
 -- name: find_pending_ids
 -- New ids under the symbol and name of a listing that was there before this run, where they are most

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from shared.db import writer_engine
 from shared.partitions import periods_of
 from shared.tables import RAW
 from tests.fakes.processes import environ, run_worker
@@ -71,6 +72,14 @@ def make_room(url: URL, *instants: datetime) -> None:
 def engine_on(url: URL) -> Iterator[Engine]:
     """Give an engine on a database, for one `with` block."""
     engine = create_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def worker_engine_on(url: URL) -> Iterator[Engine]:
+    """Give an engine on a database with the settings of a worker's sessions."""
+    engine = writer_engine(url, "worker test:1")
     yield engine
     engine.dispose()
 

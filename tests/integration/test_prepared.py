@@ -1,13 +1,12 @@
 """A session plans the queries of a batch a few times, however many batches it loads."""
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from shared.db import writer_engine
 from tests.fakes.batches import COINGECKO, batch, market, open_run
+from tests.fakes.databases import engine_on, worker_engine_on
 from worker import store
 from worker.prepared import reusable
 
@@ -19,10 +18,8 @@ OFTEN = reusable(text("SELECT 10 % CAST(:number AS integer) -- is called often")
 
 @pytest.fixture
 def session(database_url: URL):
-    engine = create_engine(database_url, poolclass=NullPool)
-    with engine.connect() as conn:
+    with engine_on(database_url) as engine, engine.connect() as conn:
         yield conn
-    engine.dispose()
 
 
 def call(conn: Connection, number: int) -> tuple[int, list[str]]:
@@ -51,15 +48,12 @@ def test_a_query_that_failed_is_executed_again(session: Connection):
 
 def test_each_session_prepares_for_itself(session: Connection, database_url: URL):
     call(session, 3)
-    other = create_engine(database_url, poolclass=NullPool)
-    with other.connect() as conn:
+    with engine_on(database_url) as other, other.connect() as conn:
         assert call(conn, 3)[0] == 1
-    other.dispose()
 
 
 def test_the_queries_of_batches_are_prepared_once_each_and_have_one_plan(database_url: URL):
-    engine = writer_engine(database_url, "worker test:1")
-    with engine.connect() as conn:
+    with worker_engine_on(database_url) as engine, engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
         for price in range(1, 6):
             at = f"2026-01-02T12:0{price}:00.000Z"
@@ -67,7 +61,6 @@ def test_the_queries_of_batches_are_prepared_once_each_and_have_one_plan(databas
             assert store.load_batch(conn, COINGECKO.name, run_id, records).new == 1
         with conn.begin():
             prepared = conn.execute(PREPARED).all()
-    engine.dispose()
 
     texts = [each.statement.partition(" AS ")[2] for each in prepared]
     assert any("INSERT INTO fresh" in each for each in texts)
