@@ -104,8 +104,8 @@ def test_told_to_stop_the_worker_ends_after_the_batch_in_flight(
         with WarmWorker("run --source coingecko --interval 600", env, tmp_path) as worker:
             upstream.wait_until_asked(3)
             worker.send_signal(signal.SIGTERM)
-            release.set()
             _, err = worker.communicate(timeout=30)
+        release.set()
 
         assert worker.returncode == 0, err
         with engine.connect() as conn:
