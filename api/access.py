@@ -183,9 +183,8 @@ def record(
     counts.sent(route, outcome.sent)
     if outcome.cache:
         counts.cached(route, outcome.cache)
-    log.info(
-        "request",
-        extra={
+    if log.isEnabledFor(logging.INFO):
+        values = {
             "method": outcome.method[:LONGEST_AGENT],
             "route": outcome.route,
             "path": outcome.path[:LONGEST_PATH],
@@ -197,8 +196,12 @@ def record(
             "cache": outcome.cache,
             "client": environ.get("REMOTE_ADDR"),
             "user_agent": environ.get("HTTP_USER_AGENT", "")[:LONGEST_AGENT],
-        },
-    )
+        }
+        # As `log.info` does, without looking through the stack for its caller.
+        line = log.makeRecord(
+            log.name, logging.INFO, __file__, 0, "request", (), None, extra=values
+        )
+        log.handle(line)
     structlog.contextvars.clear_contextvars()  # what this thread logs next is another's
 
 

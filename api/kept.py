@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -30,6 +31,8 @@ LONGEST_KEY = 4000
 
 WORTH_ZIPPING = 1000
 """From how many bytes on a body is compressed."""
+
+BEGIN = b'{"data":'
 
 VARY = "Accept, Accept-Encoding"
 
@@ -73,24 +76,22 @@ class Answer:
 
     def body(self, stale: Stale, arrival: Arrival, *, gzip: bool) -> tuple[bytes, bool]:
         """Return its body for one request, and whether that is compressed."""
-        begin, end = self._parts(stale, arrival)
-        if gzip and len(begin) > WORTH_ZIPPING:
-            return self._zip(begin).finish(end), True
-        return begin + end, False
+        end = self._end(stale, arrival) if self.media == JSON else b""
+        if gzip and len(self.data) > WORTH_ZIPPING:
+            return self._zip().finish(end), True
+        return (b"".join((BEGIN, self.data, end)) if self.media == JSON else self.data), False
 
-    def _parts(self, stale: Stale, arrival: Arrival) -> tuple[bytes, bytes]:
-        """Return what stays the same, and what is of this request."""
-        if self.media != JSON:
-            return self.data, b""
-        return b'{"data":' + self.data, b',"meta":{"request_id":"%b","api_latency_ms":%b,%b}}' % (
+    def _end(self, stale: Stale, arrival: Arrival) -> bytes:
+        """Write the member `meta` of a JSON answer, which is of its own request, and its end."""
+        return b',"meta":{"request_id":"%b","api_latency_ms":%b,%b}}' % (
             arrival.request_id.encode(),
             str(arrival.latency_ms()).encode(),
             b",".join(filter(None, [self.meta, self.varies, b'"stale_sources":' + stale.json])),
         )
 
-    def _zip(self, begin: bytes) -> Zipped:
+    def _zip(self) -> Zipped:
         if self._zipped is None:
-            self._zipped = Zipped(begin)
+            self._zipped = Zipped(BEGIN + self.data if self.media == JSON else self.data)
         return self._zipped
 
 
@@ -165,10 +166,15 @@ def _headers(answer: Answer, stale: Stale, fixed: Headers) -> list[tuple[str, st
     if answer.changed_at is not None:
         # A second early while the time cannot tell this from the commit before.
         early = 0 if _is_settled(answer.changed_at) else 1
-        headers.append(("Last-Modified", http_date(int(answer.changed_at) - early)))
+        headers.append(("Last-Modified", _http_date(int(answer.changed_at) - early)))
     if stale.names and answer.media != JSON:
         headers.append(("X-Stale-Sources", ", ".join(stale.names)))
     return headers
+
+
+@lru_cache(10)
+def _http_date(seconds: int) -> str:
+    return http_date(seconds)
 
 
 def _fixed_headers() -> Headers:
