@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from sqlalchemy import Connection, TextClause, text
@@ -128,7 +128,7 @@ class Voice(msgspec.Struct, frozen=True):
     divergent: bool
 
 
-class Name(msgspec.Struct, frozen=True):
+class Name(TypedDict):
     """What a listing is or was called."""
 
     symbol: str
