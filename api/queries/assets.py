@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     extract,
     func,
+    literal,
     literal_column,
     select,
     true,
@@ -65,6 +66,13 @@ class Wanted:
         past = self.moment is not None
         return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings, past=past)
 
+    def form_of(self, page_size: int, *, skips: bool) -> "Form":
+        """Give the form of a page, which is planned once where its values do not decide on how."""
+        form = self.form
+        if form.past or skips or form.shape.is_selective:
+            return form
+        return replace(form, most=1 << page_size.bit_length())
+
     def bind(self) -> dict[str, Any]:
         """Give the values that the form's statements leave open."""
         return {**self.filters.bind(), **(self.moment.bind() if self.moment else {})}
@@ -87,6 +95,8 @@ class Form:
     """Whether they are shown as they were at a version of the last hour."""
     counts: bool = False
     """Whether the assets on all pages are counted."""
+    most: int | None = None
+    """At most how many rows a page has, where the statement is planned once for all values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,8 @@ def find_assets(
         CursorExpiredError: how assets were at the walk's version is not known any more.
         DataBehindError: or not yet, on this server.
     """
-    form, given = wanted.form, {**wanted.bind(), "first": page_size + 1, "skipped": 0}
+    form = wanted.form_of(page_size, skips=isinstance(start, int) and start > 0)
+    given = {**wanted.bind(), "first": page_size + 1, "skipped": 0}
     if wanted.moment is not None:
         return _find_past(conn, form, wanted.moment, given, page_size, start)
     if isinstance(start, int):
@@ -143,7 +154,7 @@ def find_assets(
     given |= {**position.bind(), "version": walk.version}
     page = _read(conn, form, given, page_size)
     if page.version != walk.version:
-        page = _read(conn, replace(form, at_version=True), given, page_size)
+        page = _read(conn, replace(form, at_version=True, most=None), given, page_size)
         if walk.version < page.known_from:
             raise CursorExpiredError
         if walk.version > page.version:
@@ -213,45 +224,61 @@ def _position(row: Row[Any], keys: int) -> Position:
 def _page(form: Form) -> Statement:
     """Make the statement of a page. Its first row has the state of the data, though it be empty."""
     rows = _rows_of(form)
-    limit, offset = bindparam("first", type_=Integer), bindparam("skipped", type_=Integer)
+    shown = _shown(form, rows)
+    stmt = select(
+        shown.c.id,
+        _written(form, shown).label("line"),
+        *(shown.c[f"key_{place}"].cast(Text) for place in range(len(form.sort))),
+        *([shown.c.rank] if form.shape.q else []),
+        _state(form, rows).label("state"),
+    ).select_from(dataset.outerjoin(shown, true()))
+    return Statement(stmt.order_by(*order(form.sort, shown.c)), prepared=form.most is not None)
+
+
+def _shown(form: Form, rows: FromClause) -> FromClause:
+    """Select the rows of a page."""
+    first = bindparam("first", type_=Integer)
+    enough = _enough(form, first)
     parts = _parts(form, rows)
-    if len(parts) == 1:
-        page = parts[0].order_by(*order(form.sort, parts[0].selected_columns))
-    else:
-        # Each part is cut short by itself, so that each is read from its place in an index.
-        enough = [_ordered(part, form.sort).limit(limit + offset) for part in parts]
-        page = _ordered(union_all(*enough), form.sort)
-    shown = page.limit(limit).offset(offset).subquery("page")
-    line, text = _written(form, shown)
+    # Each part is cut short by itself, so that each is read from its place in an index.
+    cut = [_ordered(part, form.sort).limit(enough) for part in parts]
+    page = cut[0] if len(cut) == 1 else _ordered(union_all(*cut), form.sort)
+    if form.most is not None:
+        # Inside what Postgres knows not to be many; it would take an open number for many.
+        return _ordered(page, form.sort).limit(first).subquery("page")
+    skipped = bindparam("skipped", type_=Integer)
+    return page.limit(first).offset(skipped).subquery("page")
+
+
+def _enough(form: Form, first: ColumnElement[int]) -> ColumnElement[int]:
+    """Say how many rows of a part are enough."""
+    if form.most is not None:
+        return literal(form.most)
+    return first + bindparam("skipped", type_=Integer)
+
+
+def _state(form: Form, rows: FromClause) -> ColumnElement[str]:
+    """Write what is known of the data as a whole, once for all rows."""
     total: Any = 0
     if form.counts:
         everything = select(func.count()).select_from(rows).where(*form.shape.conditions(rows))
         total = everything.scalar_subquery()
     changed_at = extract("epoch", dataset.c.changed_at)
-    seen = literal_column(f"coalesce({SEEN}::text, '')") if form.past else ""
     state = func.concat_ws(
         " ",
         dataset.c.version,
         func.coalesce(changed_at.cast(Text), ""),
         dataset.c.known_from,
         total,
-        seen,
+        literal_column(f"coalesce({SEEN}::text, '')") if form.past else "",
     )
-    stmt = select(
-        shown.c.id,
-        text.label("line"),
-        *(shown.c[f"key_{place}"].cast(Text) for place in range(len(form.sort))),
-        *([shown.c.rank] if form.shape.q else []),
-        state.label("state"),
-    ).select_from(dataset.outerjoin(shown, true()).outerjoin(line, true()))
-    return Statement(stmt.order_by(*order(form.sort, shown.c)))
+    return select(state).select_from(dataset).correlate(None).scalar_subquery()
 
 
 @lru_cache(maxsize=64)
 def _whole(form: Form) -> Statement:
     rows = _all(form)
-    line, text = _written(form, rows)
-    stmt = select(text.label("line")).select_from(rows.join(line, true()))
+    stmt = select(_written(form, rows).label("line"))
     return Statement(stmt.order_by(*order(form.sort, rows.c)))
 
 
@@ -304,5 +331,5 @@ def _at_version() -> FromClause:
     ).subquery("at_version")
 
 
-def _written(form: Form, rows: FromClause) -> tuple[Any, ColumnElement[str]]:
+def _written(form: Form, rows: FromClause) -> ColumnElement[str]:
     return written(rows, form.columns, csv=form.csv, strings=form.strings)

@@ -96,6 +96,13 @@ class Shape:
     has: tuple[str, ...]
     ranges: tuple[str, ...]
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether it hangs on the values how many rows pass, and so how they are best found."""
+        return bool(
+            self.sources or self.divergent or self.active or self.updated_since or self.ranges
+        )
+
     def conditions(self, rows: FromClause) -> list[ColumnElement[bool]]:
         """Say which rows pass."""
         conditions: list[ColumnElement[bool]] = []
