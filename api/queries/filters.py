@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     Boolean,
     ColumnElement,
     DateTime,
@@ -22,7 +23,10 @@ from sqlalchemy import (
     select,
 )
 
-from shared.tables import assets
+from shared.tables import asset_search, assets
+
+GRAM = 3
+"""How many characters there are in each entry of the index of labels."""
 
 EXACT = Context(prec=MAX_PREC)
 """Python's own context rounds to 28 digits."""
@@ -50,6 +54,7 @@ class Filters:
             symbols=bool(self.symbols),
             sources=bool(self.sources),
             q=self.q is not None,
+            q_has_grams=self.q is not None and len(self.q) >= GRAM,
             divergent=self.divergent is not None,
             active=self.active is not None,
             updated_since=self.updated_since is not None,
@@ -63,6 +68,7 @@ class Filters:
             "symbols": list(self.symbols),
             "sources": list(self.sources),
             "q": _escape_like(self.q or ""),
+            "q_plain": self.q,
             "divergent": self.divergent,
             "active": self.active,
             "updated_since": self.updated_since,
@@ -90,6 +96,8 @@ class Shape:
     symbols: bool
     sources: bool
     q: bool
+    q_has_grams: bool
+    """Whether the search is long enough for the index of labels; shorter ones find too many."""
     divergent: bool
     active: bool
     updated_since: bool
@@ -103,8 +111,20 @@ class Shape:
             self.sources or self.divergent or self.active or self.updated_since or self.ranges
         )
 
-    def conditions(self, rows: FromClause) -> list[ColumnElement[bool]]:
-        """Say which rows pass."""
+    def search(self) -> CTE:
+        """Find the assets that pass the search, and whether a label of theirs begins with it."""
+        labels = asset_search.c.labels
+        grams = func.search_grams(func.lower(bindparam("q_plain", type_=Text)))
+        begins = labels.like(_once(_a_line_begins()))
+        found = select(asset_search.c.asset_id, begins.label("begins")).where(
+            func.search_grams(labels).bool_op("@>")(grams),
+            labels.like(_once(_contains())),
+            _is_one_line(),
+        )
+        return found.cte("found").prefix_with("MATERIALIZED")
+
+    def conditions(self, rows: FromClause, *, searched: bool = False) -> list[ColumnElement[bool]]:
+        """Say which rows pass; of those that were `searched`, all that is asked but that."""
         conditions: list[ColumnElement[bool]] = []
         if self.symbols:
             # An asset's symbol is stored in capitals, as Postgres makes them.
@@ -113,10 +133,8 @@ class Shape:
             conditions.append(rows.c.symbol == any_(capitals))
         if self.sources:
             conditions.append(rows.c.sources.overlap(bindparam("sources", type_=ARRAY(Text))))
-        if self.q:
-            conditions.append(rows.c.search_text.like(literal("%") + _lowered() + literal("%")))
-            # A line break parts the labels in that column, and is not looked for.
-            conditions.append(func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0)
+        if self.q and not searched:
+            conditions += [rows.c.search_text.like(_once(_contains())), _is_one_line()]
         for name, asked in (("divergent", self.divergent), ("active", self.active)):
             if asked:
                 conditions.append(rows.c[name] == bindparam(name, type_=Boolean))
@@ -135,9 +153,26 @@ class Shape:
         if not self.q:
             return None
         text = rows.c.search_text
-        begins = text.like(_lowered() + literal("%"))
-        a_line_begins = text.like(literal("%") + func.chr(10) + _lowered() + literal("%"))
-        return case((or_(begins, a_line_begins), 0), else_=1)
+        begins = text.like(_once(_lowered() + literal("%")))
+        return case((or_(begins, text.like(_once(_a_line_begins()))), 0), else_=1)
+
+
+def _contains() -> ColumnElement[str]:
+    return literal("%") + _lowered() + literal("%")
+
+
+def _a_line_begins() -> ColumnElement[str]:
+    return literal("%") + func.chr(10) + _lowered() + literal("%")
+
+
+def _is_one_line() -> ColumnElement[bool]:
+    """A line break parts the labels, and is not looked for."""
+    return func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0
+
+
+def _once(value: ColumnElement[str]) -> ColumnElement[str]:
+    """Have a value worked out once for all rows."""
+    return select(value).scalar_subquery()
 
 
 def _lowered() -> ColumnElement[str]:
