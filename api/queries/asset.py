@@ -41,12 +41,17 @@ LISTING_COLUMNS = (
 READ = (*ASSET_COLUMNS, *(f"{value}_listing_id" for value in VALUES))
 """What is read of an asset, as it is or as it was."""
 
-# An observation says when its raw record came in; its listing does not.
+# An observation says when its raw record came in; its listing does not. Each is looked up by its
+# key: of a join Postgres may think that reading all observations is cheaper.
 LISTINGS_NOW = """
 listings_now AS MATERIALIZED (
   SELECT l.*, o.ingested_at
-  FROM listings AS l LEFT JOIN observations AS o
-    ON o.listing_id = l.id AND o.observed_at = l.observed_at AND o.payload_hash = l.payload_hash
+  FROM listings AS l LEFT JOIN LATERAL (
+    SELECT o.ingested_at FROM observations AS o
+    WHERE o.listing_id = l.id AND o.observed_at = l.observed_at
+      AND o.payload_hash = l.payload_hash
+    LIMIT 1
+  ) AS o ON true
   WHERE l.asset_id = (SELECT id FROM assets WHERE slug = :slug)
 )
 """

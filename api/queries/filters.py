@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     FromClause,
+    Integer,
     Text,
     any_,
     bindparam,
@@ -130,7 +131,8 @@ class Shape:
             # An asset's symbol is stored in capitals, as Postgres makes them.
             each = func.unnest(bindparam("symbols", type_=ARRAY(Text))).column_valued("each")
             capitals = func.array(select(func.upper(each)).scalar_subquery(), type_=ARRAY(Text))
-            conditions.append(rows.c.symbol == any_(capitals))
+            has_one = rows.c.symbol == any_(capitals)
+            conditions.append(_by_id(has_one, rows) if rows is assets else has_one)
         if self.sources:
             conditions.append(rows.c.sources.overlap(bindparam("sources", type_=ARRAY(Text))))
         if self.q and not searched:
@@ -155,6 +157,15 @@ class Shape:
         text = rows.c.search_text
         begins = text.like(_once(_lowered() + literal("%")))
         return case((or_(begins, text.like(_once(_a_line_begins()))), 0), else_=1)
+
+
+def _by_id(condition: ColumnElement[bool], rows: FromClause) -> ColumnElement[bool]:
+    """Have what passes found by itself, whatever else is asked, and in whichever order.
+
+    Postgres might else go through all rows in that order, until there are enough that pass.
+    """
+    ids = select(rows.c.id).where(condition).correlate(None).scalar_subquery()
+    return rows.c.id == any_(func.array(ids, type_=ARRAY(Integer)))
 
 
 def _contains() -> ColumnElement[str]:
