@@ -245,7 +245,13 @@ asset_search = Table(
     metadata,
     Column("asset_id", Integer, primary_key=True, autoincrement=False),
     Column("labels", Key, nullable=False),
-    Index("ix_asset_search_labels", text("search_grams(labels)"), postgresql_using="gin"),
+    # What was not sorted into the index yet is read by each search: 256 kB at most.
+    Index(
+        "ix_asset_search_labels",
+        text("search_grams(labels)"),
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": "256"},
+    ),
 )
 """What each asset is or was called: its `search_text` after a line break, kept by triggers.
 

@@ -78,6 +78,7 @@ def upgrade() -> None:
         "asset_search",
         [sa.text("search_grams(labels)")],
         postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": "256"},
     )
     op.execute("GRANT SELECT ON asset_search TO kasparro_reader")
 

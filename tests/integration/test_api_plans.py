@@ -53,7 +53,7 @@ def requests(slug: str, since: int) -> dict[str, int]:
         f"/data/{slug}": ONE,
         f"/data/{slug}/history": ONE,
         f"/data/{slug}/raw": ONE,
-        f"/changes?since={since}": ONE,
+        f"/changes?since={since}&page_size=100": ONE,
         "/runs": ONE,
         "/runs/1": ONE,
         "/rejects": ONE,
