@@ -9,6 +9,7 @@ from api.cache import Cache, Recent
 from api.cors import allow_origins
 from api.db import Database, find_url
 from api.export import Exports
+from api.hits import answer_hits_first
 from api.keys import identify_clients, require_keys
 from api.limits import limit_requests
 from api.metrics.instruments import Instruments
@@ -18,7 +19,7 @@ from api.openapi import describe
 from api.past import make_places
 from api.paths import require_canonical_paths
 from api.problems import answer_errors_as_problems
-from api.proxies import trust_proxies
+from api.proxies import heed_proxies, trust_proxies
 from api.routes import (
     changes,
     data,
@@ -70,12 +71,14 @@ def create_app(settings: Settings) -> Flask:
     watch_requests(app)
     answer_errors_as_problems(app)
     require_canonical_paths(app)
-    trust_proxies(app, settings.api_trusted_proxies, with_prefix=settings.api_trusted_prefix)
+    heed_proxies(app)
     allow_origins(app, settings.api_cors_origins)
     identify_clients(app)
     limit_requests(app, settings)
     require_keys(app, settings)
     refuse_what_is_not_accepted(app)
+    answer_hits_first(app, settings)
+    trust_proxies(app, settings.api_trusted_proxies, with_prefix=settings.api_trusted_prefix)
     for module in (
         index,
         docs,

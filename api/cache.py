@@ -24,6 +24,10 @@ class Cache:
         self._lock = threading.Lock()
         self._mark: int | None = None
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether there is something under a key, of whatever mark."""
+        return key in self._values
+
     def get(self, key: Hashable, mark: int) -> Any:
         """Return what was kept under a key at this mark; None where there is nothing."""
         with self._lock:

@@ -2,8 +2,10 @@
 
 import struct
 import zlib
+from functools import lru_cache
 
 from flask import request
+from werkzeug.http import parse_accept_header
 
 HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Without a time and a name, so that equal content gives equal bytes."""
@@ -11,7 +13,15 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 def is_wanted() -> bool:
     """Whether this request's client takes gzip."""
-    return "Accept-Encoding" in request.headers and request.accept_encodings["gzip"] > 0
+    return takes_gzip(request.environ.get("HTTP_ACCEPT_ENCODING"))
+
+
+@lru_cache(100)
+def takes_gzip(accept_encoding: str | None) -> bool:
+    """Whether a client that sends this header takes gzip."""
+    if accept_encoding is None:
+        return False
+    return bool(parse_accept_header(accept_encoding)["gzip"] > 0)
 
 
 class Zipped:

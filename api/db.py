@@ -23,6 +23,7 @@ from api.connector import Connector
 from api.heartbeat import Heartbeat
 from api.metrics.instruments import Instruments
 from api.parameters.blame import blame_parameters
+from api.prepared import Preparer
 from api.problems import DatabaseUnavailableError, QueryTimeoutError, SchemaNotReadyError
 from api.timing import timed
 from api.watch import Watch
@@ -42,6 +43,8 @@ READER_OPTIONS = (
     "-c default_transaction_read_only=on"
     f" -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
     " -c timezone=UTC"
+    # A statement is prepared only where one plan is right for all values.
+    " -c plan_cache_mode=force_generic_plan"
 )
 
 POOL_SIZE = 4
@@ -102,6 +105,7 @@ class Database:
             json_deserializer=msgspec.Raw,  # JSON goes out as it is, every digit of it
         )
         event.listen(self.engine, "checkout", refuse_a_dead_connection)
+        Preparer(self.engine)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

@@ -238,7 +238,7 @@ def _headers(
         "Repr-Digest": f"sha-256=:{b64encode(described.digest).decode()}:",
         "X-Total-Count": str(described.rows),
         "X-Data-Version": str(version),
-        "Cache-Control": cache_control(),
+        "Cache-Control": cache_control(current_app.extensions["settings"]),
         "Vary": "Accept, Accept-Encoding",
         **encoding,
         **changed,

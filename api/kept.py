@@ -1,19 +1,21 @@
 """Answers that are kept while the data stays what it is, and told apart by an `ETag`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 from flask import Response, current_app, g, request
-from werkzeug.http import http_date
+from werkzeug.http import http_date, parse_date, parse_etags
 
-from api.access import latency_ms, note_cache, request_id
+from api.access import Arrival, arrival, note_cache
 from api.cache import Cache
-from api.compression import Zipped, is_wanted
+from api.compression import Zipped, takes_gzip
 from api.negotiation import JSON
+from api.paths import target_of
 from api.staleness import Stale, stale_sources
 from api.watch import Watch
 from shared.settings import Settings
@@ -24,11 +26,18 @@ was before (RFC 9110, 8.8.2.2)."""
 
 MOST_FRESH_SECONDS = 60
 
-LONGEST_KEY = 2000
+LONGEST_KEY = 4000
 """Of how many characters a request may be whose answer is kept; `Answer.size` counts so many."""
 
 WORTH_ZIPPING = 1000
 """From how many bytes on a body is compressed."""
+
+BEGIN = b'{"data":'
+
+VARY = "Accept, Accept-Encoding"
+
+Key = tuple[str | None, ...]
+Headers = Sequence[tuple[str, str]]
 
 TURNS_OF_FRESHNESS = 20
 """Into how many parts the worker's interval is cut: clients may keep an answer for one of them."""
@@ -49,6 +58,9 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     varies: bytes = b""
     """A part of `meta` that tells nobody that the answer is another."""
+    route: str = ""
+    path: str = ""
+    """By which route and path it was asked for, where it is kept."""
     tag: str = field(init=False)
     _zipped: Zipped | None = field(init=False, default=None)
 
@@ -62,19 +74,24 @@ class Answer:
         headers = sum(len(name) + len(value) for name, value in self.headers)
         return 2 * (len(self.data) + len(self.meta) + headers) + LONGEST_KEY
 
-    def parts(self, stale: Stale) -> tuple[bytes, bytes]:
-        """Return its body: what stays the same, and what is of this request."""
-        if self.media != JSON:
-            return self.data, b""
-        return b'{"data":' + self.data, b',"meta":{"request_id":"%b","api_latency_ms":%b,%b}}' % (
-            request_id().encode(),
-            str(latency_ms()).encode(),
+    def body(self, stale: Stale, arrival: Arrival, *, gzip: bool) -> tuple[bytes, bool]:
+        """Return its body for one request, and whether that is compressed."""
+        end = self._end(stale, arrival) if self.media == JSON else b""
+        if gzip and len(self.data) > WORTH_ZIPPING:
+            return self._zip().finish(end), True
+        return (b"".join((BEGIN, self.data, end)) if self.media == JSON else self.data), False
+
+    def _end(self, stale: Stale, arrival: Arrival) -> bytes:
+        """Write the member `meta` of a JSON answer, which is of its own request, and its end."""
+        return b',"meta":{"request_id":"%b","api_latency_ms":%b,%b}}' % (
+            arrival.request_id.encode(),
+            str(arrival.latency_ms()).encode(),
             b",".join(filter(None, [self.meta, self.varies, b'"stale_sources":' + stale.json])),
         )
 
-    def zipped(self, begin: bytes) -> Zipped:
+    def _zip(self) -> Zipped:
         if self._zipped is None:
-            self._zipped = Zipped(begin)
+            self._zipped = Zipped(BEGIN + self.data if self.media == JSON else self.data)
         return self._zipped
 
 
@@ -88,21 +105,41 @@ def kept(make: Callable[[], Answer]) -> Response:
 
     304 where the client has it already. What the client gets is never older than the last commit
     but one: a change drops everything that was kept, moments after it was committed.
+    `api.hits` answers most requests whose answer is there before they come here.
     """
     answer = _find(make)
-    stale = stale_sources()
-    headers = _headers(answer, stale)
-    if _client_has(answer, headers):
-        g.rows = 0
-        return Response(status=304, headers=headers)
-    g.rows = answer.rows
-    begin, end = answer.parts(stale)
-    if is_wanted() and len(begin) > WORTH_ZIPPING:
+    status, headers, body, g.rows = give(
+        answer, stale_sources(), arrival(), request.environ, _fixed_headers()
+    )
+    return Response(body, status, headers, content_type=answer.media)
+
+
+def give(
+    answer: Answer, stale: Stale, arrival: Arrival, environ: Mapping[str, Any], fixed: Headers
+) -> tuple[int, list[tuple[str, str]], bytes, int]:
+    """Give an answer to one request: the status, its own headers, the body, and the rows in it.
+
+    `fixed` are the headers that do not depend on it.
+    """
+    headers = _headers(answer, stale, fixed)
+    if _client_has(answer, headers[0][1], environ):
+        return 304, headers, b"", 0
+    gzip = takes_gzip(environ.get("HTTP_ACCEPT_ENCODING"))
+    body, is_zipped = answer.body(stale, arrival, gzip=gzip)
+    if is_zipped:
         headers.append(("Content-Encoding", "gzip"))
-        body = answer.zipped(begin).finish(end)
-    else:
-        body = begin + end
-    return Response(body, headers=headers, content_type=answer.media)
+    return 200, headers, body, answer.rows
+
+
+def key_of(environ: Mapping[str, Any]) -> Key:
+    """Return what an answer is kept under: all of a request that decides on what it says."""
+    return (
+        environ.get("SCRIPT_NAME"),
+        target_of(environ),
+        environ.get("PATH_INFO"),
+        environ.get("QUERY_STRING"),
+        environ.get("HTTP_ACCEPT"),
+    )
 
 
 def _find(make: Callable[[], Answer]) -> Answer:
@@ -113,52 +150,50 @@ def _find(make: Callable[[], Answer]) -> Answer:
     if cache is None or mark is None:
         note_cache(hit=False)
         return make()
-    key = (
-        request.script_root,
-        request.path,
-        request.query_string,
-        request.headers.get("Accept"),
-    )
+    key = key_of(request.environ)
     found: Answer | None = cache.get(key, mark)
     note_cache(hit=found is not None)
     if found is None:
         found = make()
+        found.route, found.path = request.url_rule.rule if request.url_rule else "", request.path
         if sum(len(part or "") for part in key) <= LONGEST_KEY:
             cache.keep(key, mark, found)
     return found
 
 
-def _headers(answer: Answer, stale: Stale) -> list[tuple[str, str]]:
-    headers = [
-        ("ETag", f'W/"{answer.tag}{stale.tag}"'),
-        ("Cache-Control", cache_control()),
-        ("Vary", "Accept, Accept-Encoding"),
-        *answer.headers,
-    ]
+def _headers(answer: Answer, stale: Stale, fixed: Headers) -> list[tuple[str, str]]:
+    headers = [("ETag", f'W/"{answer.tag}{stale.tag}"'), *fixed, *answer.headers]
     if answer.changed_at is not None:
         # A second early while the time cannot tell this from the commit before.
         early = 0 if _is_settled(answer.changed_at) else 1
-        headers.append(("Last-Modified", http_date(int(answer.changed_at) - early)))
+        headers.append(("Last-Modified", _http_date(int(answer.changed_at) - early)))
     if stale.names and answer.media != JSON:
         headers.append(("X-Stale-Sources", ", ".join(stale.names)))
     return headers
 
 
-def cache_control() -> str:
+@lru_cache(10)
+def _http_date(seconds: int) -> str:
+    return http_date(seconds)
+
+
+def _fixed_headers() -> Headers:
+    return [("Cache-Control", cache_control(current_app.extensions["settings"])), ("Vary", VARY)]
+
+
+def cache_control(settings: Settings) -> str:
     """Say how long clients may keep an answer: a twentieth of the time between two loads."""
-    settings: Settings = current_app.extensions["settings"]
     seconds = min(settings.run_interval_seconds // TURNS_OF_FRESHNESS, MOST_FRESH_SECONDS)
     whose = "private" if settings.api_keys_required else "public"
     return f"{whose}, max-age={seconds}, must-revalidate"
 
 
-def _client_has(answer: Answer, headers: list[tuple[str, str]]) -> bool:
+def _client_has(answer: Answer, etag: str, environ: Mapping[str, Any]) -> bool:
     """Whether the condition of the request says so; a time counts only without an `ETag`."""
-    etag = headers[0][1]
-    given = request.headers.get("If-None-Match")
+    given = environ.get("HTTP_IF_NONE_MATCH")
     if given is not None:
-        return given == etag or request.if_none_match.contains_weak(etag[3:-1])
-    since = request.if_modified_since
+        return given == etag or parse_etags(given).contains_weak(etag[3:-1])
+    since = parse_date(environ.get("HTTP_IF_MODIFIED_SINCE"))
     if since is None or answer.changed_at is None or not _is_settled(answer.changed_at):
         return False
     return int(answer.changed_at) <= since.timestamp()

@@ -165,7 +165,7 @@ def identify_clients(app: Flask) -> None:
     app.extensions["keys"] = Keys()
 
     def identify() -> None:
-        given = given_key()
+        given = given_key(request.environ)
         if given is None or scope_of_request() is None:
             return
         key = find(given)
@@ -205,12 +205,12 @@ def find(given: str) -> Key | None:
     return key
 
 
-def given_key() -> str | None:
+def given_key(environ: Mapping[str, Any]) -> str | None:
     """Return the key that was sent, whether it is one or not."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
-        return credentials.strip()
-    return request.headers.get("X-API-Key")
+        return str(credentials.strip())
+    return environ.get("HTTP_X_API_KEY")
 
 
 def require_keys(app: Flask, settings: Settings) -> None:

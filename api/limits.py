@@ -29,6 +29,9 @@ PAUSE_SECONDS = 5
 
 REDIS_SECONDS = 0.2
 
+COUNTED = "kasparro.standing"
+"""Where in its environment a request has the `Standing` of its client, once it was counted."""
+
 log = logging.getLogger(__name__)
 
 
@@ -81,6 +84,11 @@ class Limiter:
         """Whether this machine has counted as many requests of a client as one may make."""
         return self._here.get(self._limit.key_for(client)) >= self._limit.amount
 
+    def headers(self, standing: Standing) -> list[tuple[str, str]]:
+        """Tell a client where it stands."""
+        left = f"{POLICY};r={standing.remaining};t={standing.seconds}"
+        return [("RateLimit-Policy", self.policy), ("RateLimit", left)]
+
     def _count(self, storage: Storage, key: str) -> Standing:
         count = storage.incr(key, self._limit.get_expiry())
         seconds = max(math.ceil(storage.get_expiry(key) - time.time()), 1)
@@ -123,15 +131,13 @@ def limit_requests(app: Flask, settings: Settings) -> None:
     def count() -> None:
         if request.path in PROBES:
             return
-        g.standing = limiter.count(client())
+        g.standing = request.environ.get(COUNTED) or limiter.count(client())
         if g.standing.exceeded:
             refuse(g.standing)
 
     def tell(response: Response) -> Response:
         if "standing" in g:
-            standing: Standing = g.standing
-            response.headers["RateLimit-Policy"] = limiter.policy
-            response.headers["RateLimit"] = f"{POLICY};r={standing.remaining};t={standing.seconds}"
+            response.headers.update(limiter.headers(g.standing))
         return response
 
     app.before_request(count)
@@ -154,7 +160,12 @@ def refuse(standing: Standing) -> NoReturn:
 def client() -> str:
     """Name who asks: the key where there is a valid one, else the address."""
     key = g.get("api_key")
-    return key_client(key.id) if key is not None else address(request.remote_addr or "")
+    return name_client(None if key is None else key.id, request.remote_addr)
+
+
+def name_client(key_id: int | None, remote: str | None) -> str:
+    """Name a client by its key, where it has a valid one, else by its address."""
+    return key_client(key_id) if key_id is not None else address(remote or "")
 
 
 def key_client(key_id: int) -> str:

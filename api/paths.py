@@ -5,6 +5,8 @@ otherwise be led past its own rules.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from flask import Flask, request
@@ -42,10 +44,13 @@ def require_canonical_paths(app: Flask) -> None:
     app.before_request(unmatch)
 
 
+def target_of(environ: Mapping[str, Any]) -> str | None:
+    """Return the target of a request as the client wrote it, where the server tells."""
+    return environ.get("RAW_URI") or environ.get("REQUEST_URI")
+
+
 def unmatch() -> None:
-    environ = request.environ
-    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or quote(request.path)
-    path = target.partition("?")[0]
+    path = (target_of(request.environ) or quote(request.path)).partition("?")[0]
     if not path.startswith("/"):
         path = ORIGIN.sub("", path, count=1)  # as requests to a proxy are written
     if is_canonical(path) and not isinstance(request.routing_exception, RequestRedirect):

@@ -13,6 +13,8 @@ HSTS = "max-age=31536000"
 def trust_proxies(app: Flask, proxies: int, *, with_prefix: bool) -> None:
     """Take address and scheme of a request from the last so many proxies that added them.
 
+    Whatever is put before the application later sees what the proxies see.
+
     The prefix of its path only where that is declared too: many proxies pass on what a client made
     up for it. The host is never taken, for no answer has it.
     """
@@ -20,6 +22,10 @@ def trust_proxies(app: Flask, proxies: int, *, with_prefix: bool) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=proxies, x_proto=proxies, x_prefix=proxies if with_prefix else 0
         )
+
+
+def heed_proxies(app: Flask) -> None:
+    """Refuse prefixes that are no paths, and insist on HTTPS where clients come by it."""
     app.before_request(refuse_prefix_that_is_no_path)
     app.after_request(insist_on_https)
 

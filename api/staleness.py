@@ -43,12 +43,17 @@ class Staleness:
         self._interval = timedelta(seconds=settings.run_interval_seconds)
         self._judged: tuple[float, Stale] | None = None
 
+    def judged(self) -> Stale | None:
+        """Return the last judgement; None where there is none, or it holds no longer."""
+        judged = self._judged
+        return judged[1] if judged is not None and time.monotonic() < judged[0] else None
+
     def read(self) -> Stale:
         """Return the stale ones; `db.read` says what that raises."""
+        judged = self.judged()
+        if judged is not None:
+            return judged
         now = time.monotonic()
-        judged = self._judged
-        if judged is not None and now < judged[0]:
-            return judged[1]
         loading = []
         if self._sources:
             with read() as conn:

@@ -58,4 +58,4 @@ def is_valid_state(tracestate: str) -> bool:
 
 def _random_id(bits: int) -> str:
     """Make an id that is not 0, in hexadecimal digits; it need not be unguessable."""
-    return f"{random.randrange(1, 2**bits):0{bits // 4}x}"  # noqa: S311
+    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"

@@ -51,7 +51,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZMULTIRANGE
 
 from shared.records import VALUES, value_time
 
-SCHEMA_REVISION = "0009"
+SCHEMA_REVISION = "0012"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"
@@ -239,6 +239,25 @@ assets = Table(
     Index(None, "symbol"),
     Index(None, "version"),
 )
+
+asset_search = Table(
+    "asset_search",
+    metadata,
+    Column("asset_id", Integer, primary_key=True, autoincrement=False),
+    Column("labels", Key, nullable=False),
+    # What was not sorted into the index yet is read by each search: 256 kB at most.
+    Index(
+        "ix_asset_search_labels",
+        text("search_grams(labels)"),
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": "256"},
+    ),
+)
+"""What each asset is or was called: its `search_text` after a line break, kept by triggers.
+
+Apart from the values, so that the index changes with names alone. It finds texts by every three
+characters that follow one another in them.
+"""
 
 removed_assets = Table(
     "removed_assets",

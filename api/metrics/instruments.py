@@ -108,6 +108,7 @@ class Instruments:
         )
         self._by_answer: dict[tuple[str, str, int], Counter] = {}
         self._by_route: dict[str, tuple[Histogram, Counter]] = {}
+        self._by_result: dict[tuple[str, str], Counter] = {}
         for code in ("database_unavailable", "query_timeout", "schema_not_ready"):
             self._failures.labels(code)
         for reason in ("too_slow", "too_long"):
@@ -140,7 +141,10 @@ class Instruments:
 
     def cached(self, route: str, result: str) -> None:
         """Count where an answer came from: `hit` or `miss`."""
-        self._cache.labels(route, result).inc()
+        counter = self._by_result.get((route, result))
+        if counter is None:
+            counter = self._by_result[route, result] = self._cache.labels(route, result)
+        counter.inc()
 
     def export_cut(self, reason: str) -> None:
         """Count an export that its client did not get whole."""

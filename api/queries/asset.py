@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from sqlalchemy import Connection, TextClause, text
@@ -17,6 +17,7 @@ from api.queries.past import (
     listings_then,
     with_moment,
 )
+from api.queries.statements import Statement
 from shared.records import VALUES
 from shared.unified import TRUST, ZERO_IS_KNOWN, voices_of
 
@@ -40,12 +41,17 @@ LISTING_COLUMNS = (
 READ = (*ASSET_COLUMNS, *(f"{value}_listing_id" for value in VALUES))
 """What is read of an asset, as it is or as it was."""
 
-# An observation says when its raw record came in; its listing does not.
+# An observation says when its raw record came in; its listing does not. Each is looked up by its
+# key: of a join Postgres may think that reading all observations is cheaper.
 LISTINGS_NOW = """
 listings_now AS MATERIALIZED (
   SELECT l.*, o.ingested_at
-  FROM listings AS l LEFT JOIN observations AS o
-    ON o.listing_id = l.id AND o.observed_at = l.observed_at AND o.payload_hash = l.payload_hash
+  FROM listings AS l LEFT JOIN LATERAL (
+    SELECT o.ingested_at FROM observations AS o
+    WHERE o.listing_id = l.id AND o.observed_at = l.observed_at
+      AND o.payload_hash = l.payload_hash
+    LIMIT 1
+  ) AS o ON true
   WHERE l.asset_id = (SELECT id FROM assets WHERE slug = :slug)
 )
 """
@@ -72,7 +78,7 @@ ORDER BY l.source, l.external_id
 """
 
 
-def _statement(listings: str, among: str, assets: str, until: str = "") -> TextClause:
+def _written(listings: str, among: str, assets: str, until: str = "") -> TextClause:
     shown = [
         *(f"a.{name} AS asset_{name}" for name in ASSET_COLUMNS),
         *(f"a.{value}_listing_id" for value in VALUES),
@@ -90,18 +96,24 @@ def _statement(listings: str, among: str, assets: str, until: str = "") -> TextC
     return text(stmt)
 
 
-ASSET_WITH_LISTINGS = _statement(
-    LISTINGS_NOW,
-    "listings_now",
-    f"SELECT {', '.join(READ)} FROM assets WHERE slug = :slug",  # noqa: S608  nothing from outside
+# It takes Postgres longer to plan than to run.
+ASSET_WITH_LISTINGS = Statement(
+    _written(
+        LISTINGS_NOW,
+        "listings_now",
+        f"SELECT {', '.join(READ)} FROM assets WHERE slug = :slug",  # noqa: S608  nothing from outside
+    ),
+    prepared=True,
 )
 
-PAST_ASSET_WITH_LISTINGS = with_moment(
-    _statement(
-        listings_then(OF_ONE_ASSET),
-        "listings_then",
-        assets_of_listings_then(READ),
-        until="AND k.first_observed_at <= :as_of",
+PAST_ASSET_WITH_LISTINGS = Statement(
+    with_moment(
+        _written(
+            listings_then(OF_ONE_ASSET),
+            "listings_then",
+            assets_of_listings_then(READ),
+            until="AND k.first_observed_at <= :as_of",
+        )
     )
 )
 """The same of a time before; the versions of the data are the present ones."""
@@ -121,7 +133,7 @@ class Voice(msgspec.Struct, frozen=True):
     divergent: bool
 
 
-class Name(msgspec.Struct, frozen=True):
+class Name(TypedDict):
     """What a listing is or was called."""
 
     symbol: str
@@ -153,7 +165,7 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
     stmt = ASSET_WITH_LISTINGS
     if moment is not None:
         stmt, given = PAST_ASSET_WITH_LISTINGS, {**given, **moment.bind()}
-    rows = conn.execute(stmt, given).mappings().all()
+    rows = stmt.run(conn, given).mappings().all()
     first = rows[0]
     if first["asset_slug"] is None:
         return FoundAsset(None, first["version"], first["exists"])

@@ -1,46 +1,20 @@
-"""The question which assets there are: a page of them, or all, as lines that Postgres wrote.
-
-Statements are made once for each form of a request (which filters, which order, which format); only
-their values differ from one request to the next.
-"""
+"""The question which assets there are: a page of them, or all, as lines that Postgres wrote."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    CompoundSelect,
-    Connection,
-    FromClause,
-    Integer,
-    Row,
-    Select,
-    Text,
-    bindparam,
-    extract,
-    func,
-    literal_column,
-    select,
-    true,
-    union_all,
-)
+from sqlalchemy import Connection, Row, extract, select
 
 from api.cache import Recent
-from api.columns import ASSET_COLUMNS, FIELDS, KINDS, written
+from api.columns import ASSET_COLUMNS
 from api.cursors import Walk
-from api.keyset import BY_MARKET_CAP, Position, Sort, order, stretches_after
+from api.keyset import BY_MARKET_CAP, Position, Sort
 from api.problems import CursorExpiredError, DataBehindError
-from api.queries.filters import Filters, Shape
-from api.queries.past import SEEN, Moment, assets_then
-from api.queries.statements import Statement
-from shared.tables import asset_history, assets, dataset
-
-READ = ("id", *FIELDS, "sources", "search_text")
-"""The columns that a statement reads from."""
+from api.queries.asset_forms import Form, page_of, rows_of, whole_of
+from api.queries.filters import Filters
+from api.queries.past import Moment
+from shared.tables import dataset
 
 STREAMED_ROWS = 1000
 """How many rows of an export are fetched at once."""
@@ -61,32 +35,20 @@ class Wanted:
     """As they were when; None for as they are."""
 
     @property
-    def form(self) -> "Form":
+    def form(self) -> Form:
         past = self.moment is not None
         return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings, past=past)
+
+    def form_of(self, page_size: int, *, skips: bool) -> Form:
+        """Give the form of a page, which is planned once where its values do not decide on how."""
+        form = self.form
+        if form.past or skips or form.shape.is_selective:
+            return form
+        return replace(form, most=1 << page_size.bit_length())
 
     def bind(self) -> dict[str, Any]:
         """Give the values that the form's statements leave open."""
         return {**self.filters.bind(), **(self.moment.bind() if self.moment else {})}
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What decides on a statement's text."""
-
-    shape: Shape
-    sort: Sort
-    columns: tuple[str, ...]
-    csv: bool
-    strings: bool
-    after: tuple[bool, ...] | None = None
-    """For a page that starts after a position: which of its keys are null."""
-    past: bool = False
-    """Whether assets are shown as they were at a time, not as they are."""
-    at_version: bool = False
-    """Whether they are shown as they were at a version of the last hour."""
-    counts: bool = False
-    """Whether the assets on all pages are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +87,8 @@ def find_assets(
         CursorExpiredError: how assets were at the walk's version is not known any more.
         DataBehindError: or not yet, on this server.
     """
-    form, given = wanted.form, {**wanted.bind(), "first": page_size + 1, "skipped": 0}
+    form = wanted.form_of(page_size, skips=isinstance(start, int) and start > 0)
+    given = {**wanted.bind(), "first": page_size + 1, "skipped": 0}
     if wanted.moment is not None:
         return _find_past(conn, form, wanted.moment, given, page_size, start)
     if isinstance(start, int):
@@ -143,7 +106,7 @@ def find_assets(
     given |= {**position.bind(), "version": walk.version}
     page = _read(conn, form, given, page_size)
     if page.version != walk.version:
-        page = _read(conn, replace(form, at_version=True), given, page_size)
+        page = _read(conn, replace(form, at_version=True, most=None), given, page_size)
         if walk.version < page.known_from:
             raise CursorExpiredError
         if walk.version > page.version:
@@ -174,13 +137,13 @@ def stream_assets(conn: Connection, wanted: Wanted) -> Iterator[list[str]]:
 
     It needs a transaction: the rows stay on the server until they are asked for.
     """
-    for part in _whole(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS):
+    for part in whole_of(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS):
         yield [line for (line,) in part]
 
 
 def stream_rows(conn: Connection, wanted: Wanted) -> Iterator[Sequence[Row[Any]]]:
     """Give every asset that passes the filters as a row whose decimals are text, as above."""
-    return _rows(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS)
+    return rows_of(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS)
 
 
 def read_version(conn: Connection) -> tuple[int, float | None]:
@@ -190,7 +153,7 @@ def read_version(conn: Connection) -> tuple[int, float | None]:
 
 
 def _read(conn: Connection, form: Form, given: dict[str, Any], page_size: int) -> AssetPage:
-    rows = _page(form).execute(conn, given)
+    rows = page_of(form).execute(conn, given)
     first = rows[0]
     last = rows[page_size - 1] if len(rows) > page_size else None
     version, changed_at, known_from, total, seen = first.state.split(" ", 4)
@@ -207,102 +170,3 @@ def _read(conn: Connection, form: Form, given: dict[str, Any], page_size: int) -
 def _position(row: Row[Any], keys: int) -> Position:
     rank = row.rank if "rank" in row._fields else 0
     return Position(tuple(getattr(row, f"key_{place}") for place in range(keys)), row.id, rank)
-
-
-@lru_cache(maxsize=256)
-def _page(form: Form) -> Statement:
-    """Make the statement of a page. Its first row has the state of the data, though it be empty."""
-    rows = _rows_of(form)
-    limit, offset = bindparam("first", type_=Integer), bindparam("skipped", type_=Integer)
-    parts = _parts(form, rows)
-    if len(parts) == 1:
-        page = parts[0].order_by(*order(form.sort, parts[0].selected_columns))
-    else:
-        # Each part is cut short by itself, so that each is read from its place in an index.
-        enough = [_ordered(part, form.sort).limit(limit + offset) for part in parts]
-        page = _ordered(union_all(*enough), form.sort)
-    shown = page.limit(limit).offset(offset).subquery("page")
-    line, text = _written(form, shown)
-    total: Any = 0
-    if form.counts:
-        everything = select(func.count()).select_from(rows).where(*form.shape.conditions(rows))
-        total = everything.scalar_subquery()
-    changed_at = extract("epoch", dataset.c.changed_at)
-    seen = literal_column(f"coalesce({SEEN}::text, '')") if form.past else ""
-    state = func.concat_ws(
-        " ",
-        dataset.c.version,
-        func.coalesce(changed_at.cast(Text), ""),
-        dataset.c.known_from,
-        total,
-        seen,
-    )
-    stmt = select(
-        shown.c.id,
-        text.label("line"),
-        *(shown.c[f"key_{place}"].cast(Text) for place in range(len(form.sort))),
-        *([shown.c.rank] if form.shape.q else []),
-        state.label("state"),
-    ).select_from(dataset.outerjoin(shown, true()).outerjoin(line, true()))
-    return Statement(stmt.order_by(*order(form.sort, shown.c)))
-
-
-@lru_cache(maxsize=64)
-def _whole(form: Form) -> Statement:
-    rows = _all(form)
-    line, text = _written(form, rows)
-    stmt = select(text.label("line")).select_from(rows.join(line, true()))
-    return Statement(stmt.order_by(*order(form.sort, rows.c)))
-
-
-@lru_cache(maxsize=64)
-def _rows(form: Form) -> Statement:
-    rows = _all(form)
-    columns = [
-        rows.c[name].cast(Text) if KINDS[name] is Decimal else rows.c[name] for name in form.columns
-    ]
-    return Statement(select(*columns).order_by(*order(form.sort, rows.c)))
-
-
-def _all(form: Form) -> FromClause:
-    [found] = _parts(form, _rows_of(form))
-    return found.subquery("found")
-
-
-def _parts(form: Form, rows: FromClause) -> list[Select[Any]]:
-    """Select the rows that pass, in parts that no two share: one, where no position is given."""
-    rank = form.shape.rank(rows)
-    columns = [*(rows.c[name] for name in READ)]
-    columns += [each.of(rows).label(f"key_{place}") for place, each in enumerate(form.sort)]
-    if rank is not None:
-        columns.append(rank.label("rank"))
-    stretches: Sequence[ColumnElement[bool]] = [true()]
-    if form.after is not None:
-        stretches = stretches_after(form.sort, form.after, rows, rank)
-    return [select(*columns).where(*form.shape.conditions(rows), each) for each in stretches]
-
-
-def _ordered(rows: Select[Any] | CompoundSelect[Any], sort: Sort) -> Select[Any]:
-    found = rows.subquery()
-    return select(found).order_by(*order(sort, found.c))
-
-
-def _rows_of(form: Form) -> FromClause:
-    if form.past:
-        return assets_then(READ)
-    return _at_version() if form.at_version else assets
-
-
-def _at_version() -> FromClause:
-    """Select the assets as they were at a version of the last hour."""
-    version = bindparam("version", type_=BigInteger)
-    return union_all(
-        select(*(assets.c[name] for name in READ)).where(assets.c.version <= version),
-        select(*(asset_history.c[name] for name in READ)).where(
-            asset_history.c.version <= version, asset_history.c.replaced_by > version
-        ),
-    ).subquery("at_version")
-
-
-def _written(form: Form, rows: FromClause) -> tuple[Any, ColumnElement[str]]:
-    return written(rows, form.columns, csv=form.csv, strings=form.strings)

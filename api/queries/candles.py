@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from sqlalchemy import Connection, select, true
+from sqlalchemy import Connection, select
 
 from api.columns import written
 from api.intervals import starts
@@ -97,5 +97,5 @@ def find_candles(
 @lru_cache(maxsize=4)
 def _page(csv: bool, strings: bool) -> Statement:
     page = typed(CANDLES, CANDLE).subquery("page")
-    line, as_text = written(page, [*CANDLE], csv=csv, strings=strings, kinds=CANDLE)
-    return Statement(select(as_text).select_from(page.join(line, true())).order_by(page.c.start))
+    line = written(page, [*CANDLE], csv=csv, strings=strings, kinds=CANDLE)
+    return Statement(select(line).order_by(page.c.start))

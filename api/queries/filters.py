@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     Boolean,
     ColumnElement,
     DateTime,
     FromClause,
+    Integer,
     Text,
     any_,
     bindparam,
@@ -22,7 +24,10 @@ from sqlalchemy import (
     select,
 )
 
-from shared.tables import assets
+from shared.tables import asset_search, assets
+
+GRAM = 3
+"""How many characters there are in each entry of the index of labels."""
 
 EXACT = Context(prec=MAX_PREC)
 """Python's own context rounds to 28 digits."""
@@ -50,6 +55,7 @@ class Filters:
             symbols=bool(self.symbols),
             sources=bool(self.sources),
             q=self.q is not None,
+            q_has_grams=self.q is not None and len(self.q) >= GRAM,
             divergent=self.divergent is not None,
             active=self.active is not None,
             updated_since=self.updated_since is not None,
@@ -63,6 +69,7 @@ class Filters:
             "symbols": list(self.symbols),
             "sources": list(self.sources),
             "q": _escape_like(self.q or ""),
+            "q_plain": self.q,
             "divergent": self.divergent,
             "active": self.active,
             "updated_since": self.updated_since,
@@ -90,26 +97,46 @@ class Shape:
     symbols: bool
     sources: bool
     q: bool
+    q_has_grams: bool
+    """Whether the search is long enough for the index of labels; shorter ones find too many."""
     divergent: bool
     active: bool
     updated_since: bool
     has: tuple[str, ...]
     ranges: tuple[str, ...]
 
-    def conditions(self, rows: FromClause) -> list[ColumnElement[bool]]:
-        """Say which rows pass."""
+    @property
+    def is_selective(self) -> bool:
+        """Whether it hangs on the values how many rows pass, and so how they are best found."""
+        return bool(
+            self.sources or self.divergent or self.active or self.updated_since or self.ranges
+        )
+
+    def search(self) -> CTE:
+        """Find the assets that pass the search, and whether a label of theirs begins with it."""
+        labels = asset_search.c.labels
+        grams = func.search_grams(func.lower(bindparam("q_plain", type_=Text)))
+        begins = labels.like(_once(_a_line_begins()))
+        found = select(asset_search.c.asset_id, begins.label("begins")).where(
+            func.search_grams(labels).bool_op("@>")(grams),
+            labels.like(_once(_contains())),
+            _is_one_line(),
+        )
+        return found.cte("found").prefix_with("MATERIALIZED")
+
+    def conditions(self, rows: FromClause, *, searched: bool = False) -> list[ColumnElement[bool]]:
+        """Say which rows pass; of those that were `searched`, all that is asked but that."""
         conditions: list[ColumnElement[bool]] = []
         if self.symbols:
             # An asset's symbol is stored in capitals, as Postgres makes them.
             each = func.unnest(bindparam("symbols", type_=ARRAY(Text))).column_valued("each")
             capitals = func.array(select(func.upper(each)).scalar_subquery(), type_=ARRAY(Text))
-            conditions.append(rows.c.symbol == any_(capitals))
+            has_one = rows.c.symbol == any_(capitals)
+            conditions.append(_by_id(has_one, rows) if rows is assets else has_one)
         if self.sources:
             conditions.append(rows.c.sources.overlap(bindparam("sources", type_=ARRAY(Text))))
-        if self.q:
-            conditions.append(rows.c.search_text.like(literal("%") + _lowered() + literal("%")))
-            # A line break parts the labels in that column, and is not looked for.
-            conditions.append(func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0)
+        if self.q and not searched:
+            conditions += [rows.c.search_text.like(_once(_contains())), _is_one_line()]
         for name, asked in (("divergent", self.divergent), ("active", self.active)):
             if asked:
                 conditions.append(rows.c[name] == bindparam(name, type_=Boolean))
@@ -128,9 +155,35 @@ class Shape:
         if not self.q:
             return None
         text = rows.c.search_text
-        begins = text.like(_lowered() + literal("%"))
-        a_line_begins = text.like(literal("%") + func.chr(10) + _lowered() + literal("%"))
-        return case((or_(begins, a_line_begins), 0), else_=1)
+        begins = text.like(_once(_lowered() + literal("%")))
+        return case((or_(begins, text.like(_once(_a_line_begins()))), 0), else_=1)
+
+
+def _by_id(condition: ColumnElement[bool], rows: FromClause) -> ColumnElement[bool]:
+    """Have what passes found by itself, whatever else is asked, and in whichever order.
+
+    Postgres might else go through all rows in that order, until there are enough that pass.
+    """
+    ids = select(rows.c.id).where(condition).correlate(None).scalar_subquery()
+    return rows.c.id == any_(func.array(ids, type_=ARRAY(Integer)))
+
+
+def _contains() -> ColumnElement[str]:
+    return literal("%") + _lowered() + literal("%")
+
+
+def _a_line_begins() -> ColumnElement[str]:
+    return literal("%") + func.chr(10) + _lowered() + literal("%")
+
+
+def _is_one_line() -> ColumnElement[bool]:
+    """A line break parts the labels, and is not looked for."""
+    return func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0
+
+
+def _once(value: ColumnElement[str]) -> ColumnElement[str]:
+    """Have a value worked out once for all rows."""
+    return select(value).scalar_subquery()
 
 
 def _lowered() -> ColumnElement[str]:

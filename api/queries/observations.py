@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, true
+from sqlalchemy import Connection, Select, select
 
 from api.columns import written
 from api.queries.history import CHOSEN, Asked, typed
@@ -83,7 +83,7 @@ def find_observations(
 @lru_cache(maxsize=4)
 def _page(csv: bool, strings: bool) -> Statement:
     page = typed(OBSERVATIONS, OBSERVATION).subquery("page")
-    line, as_text = written(page, [*OBSERVATION], csv=csv, strings=strings, kinds=OBSERVATION)
+    line = written(page, [*OBSERVATION], csv=csv, strings=strings, kinds=OBSERVATION)
     place = (page.c.observed_at, page.c.source, page.c.external_id, page.c.payload_hash)
-    stmt: Select[Any] = select(as_text, *place).select_from(page.join(line, true()))
+    stmt: Select[Any] = select(line, *place)
     return Statement(stmt.order_by(*place))

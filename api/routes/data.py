@@ -29,11 +29,12 @@ from api.queries.assets import AssetPage, Wanted, find_assets
 from api.queries.missing import asset_not_found
 from api.schemas.assets import AssetDetailSchema, ChosenAssetSchema
 from api.schemas.fields import DECIMALS
+from api.schemas.writer import writer
 
 bp = Blueprint("data", __name__)
 
 ASSETS, ASSET, EXPORT = AssetsParameters(), AssetParameters(), ExportParameters()
-DETAIL = AssetDetailSchema()
+WRITE_DETAIL = writer(AssetDetailSchema())
 
 CSV_EXAMPLE = 'slug,symbol,price_usd\r\n"bitcoin","BTC",16610.346\r\n'
 NDJSON_EXAMPLE = '{"slug":"bitcoin","symbol":"BTC","price_usd":16610.346}\n'
@@ -158,7 +159,7 @@ def show_asset(slug: str) -> Answer:
             f"of {slug!r} nothing was observed by then; without {given} it is there"
         )
     with DECIMALS(query["decimals"]):
-        data = msgspec.json.encode(DETAIL.dump(found.asset))
+        data = msgspec.json.encode(WRITE_DETAIL(found.asset))
     return Answer(
         data,
         b"",

@@ -33,7 +33,9 @@ class Amount(Number):
 
 def utc(moment: datetime) -> str:
     """Write a time as `Instant` does."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='microseconds')[: -len('+00:00')]}Z"
 
 
 class Instant(fields.AwareDateTime):

@@ -1,37 +1,57 @@
 """How much Postgres reads for a request: counted, not timed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
+
+from api.prepared import OPTION, Prepared
 
 
 def read_by(
-    engine: Engine, client: FlaskClient, path: str, query: Mapping[str, Any]
+    engine: Engine,
+    client: FlaskClient,
+    path: str,
+    query: Mapping[str, Any],
+    of: Collection[str] = ("asset", "observations"),
 ) -> tuple[int, int]:
-    """Return how many rows are read from tables, and how many pages of tables and indexes."""
-    ran: list[tuple[str, Any]] = []
+    """Return how many rows are read from tables, and how many pages of tables and indexes.
 
-    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        ran.append((statement, parameters))
+    By the statements that have one of these words in them.
+    """
+    ran: list[tuple[str, Any, Prepared | None]] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, context: Any, _: Any):
+        ran.append((statement, parameters, context.execution_options.get(OPTION)))
 
     own = client.application.extensions["database"].engine
     event.listen(own, "before_cursor_execute", note)
-    assert client.get(path, query_string=query).status_code == 200
+    assert client.get(path, query_string=query or None).status_code == 200
     event.remove(own, "before_cursor_execute", note)
     rows = blocks = 0
     with engine.connect() as conn:
-        for statement, parameters in ran:
-            if "asset" not in statement and "observations" not in statement:
+        for statement, parameters, prepared in ran:
+            if not any(word in statement for word in of):
                 continue
-            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
-            [(plan,)] = conn.exec_driver_sql(explain, parameters)
-            [top] = json.loads(plan) if isinstance(plan, str) else plan
+            [top] = explain(conn, statement, parameters, prepared)
             blocks += top["Plan"]["Shared Hit Blocks"] + top["Plan"]["Shared Read Blocks"]
             rows += sum(_scanned(top["Plan"]))
     return rows, blocks
+
+
+def explain(conn: Connection, statement: str, parameters: Any, prepared: Prepared | None) -> Any:
+    """Run a statement as the API does where it asks for it often, and return what was read."""
+    if prepared is not None:
+        conn.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+        conn.exec_driver_sql("DEALLOCATE ALL")
+        conn.exec_driver_sql(f"PREPARE {prepared.name} AS {prepared.sql}".replace("%", "%%"))
+        statement = prepared.execute
+    [(plan,)] = conn.exec_driver_sql(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters
+    )
+    return json.loads(plan) if isinstance(plan, str) else plan
 
 
 def _scanned(node: Mapping[str, Any]) -> Iterator[int]:

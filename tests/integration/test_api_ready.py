@@ -3,13 +3,14 @@
 import time
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from shared.tables import SCHEMA_REVISION
 from tests.fakes.api import api_on
 from tests.fakes.gunicorn import until
-from worker.migrate import downgrade, upgrade
+from worker.migrate import alembic_config, downgrade, upgrade
 
 CONNECTIONS = text("UPDATE pg_database SET datconnlimit = :most WHERE datname = current_database()")
 END_ALL = text(
@@ -17,7 +18,8 @@ END_ALL = text(
     "WHERE datname = current_database() AND application_name = 'kasparro-api'"
 )
 REFUSED = r"permission denied|read-only transaction|must be owner"
-BEFORE = f"{int(SCHEMA_REVISION) - 1:04}"
+SCRIPTS = ScriptDirectory.from_config(alembic_config())
+BEFORE = SCRIPTS.get_revision(SCHEMA_REVISION).down_revision
 
 
 def test_it_is_ready_before_and_after_but_not_at_the_schema_of_the_release_before(

@@ -1,0 +1,109 @@
+"""What the API's statements read depends on what is asked, not on what Postgres knows of tables."""
+
+from sqlalchemy import text
+
+from tests.fakes.api import api_on
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, load
+from tests.fakes.databases import database_copy, engine_on
+from tests.fakes.market import Market
+from tests.fakes.plans import read_by
+
+COINS = 2000
+"""So many that reading a whole table is no way to look up one row."""
+
+BATCH = 500
+WITHIN = 1.5
+SMALL = 30
+"""How many rows, or pages, more or fewer are no difference."""
+
+WITHOUT_AUTOVACUUM = text("""
+DO $$ DECLARE each regclass; BEGIN
+  FOR each IN SELECT oid FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+  LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', each); END LOOP;
+END $$
+""")
+
+FORGET = [
+    text("DELETE FROM pg_statistic"),
+    text(
+        "UPDATE pg_class SET reltuples = -1, relpages = 0 "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'i')"
+    ),
+]
+ANALYZE = [text("ANALYZE")]
+
+WORDS = ("assets", "listings", "observations", "runs", "rejects", "drift", "checkpoints")
+
+ONE = 400
+WHOLE = 4000
+"""How many pages are read at most for what concerns few rows, and for what looks through all."""
+
+
+def requests(slug: str, since: int) -> dict[str, int]:
+    """Name what is asked, and how many pages may be read for it."""
+    return {
+        "/data?page_size=20": ONE,
+        "/data?page_size=20&sort=name": WHOLE,
+        "/data?page_size=20&q=basalt": WHOLE,
+        f"/data?page_size=20&q={slug}": ONE,
+        "/data?page_size=20&q=a": WHOLE,
+        "/data?page_size=20&symbol=BTC,ETH": ONE,
+        "/data?page_size=20&min_price_usd=1": WHOLE,
+        f"/data/{slug}": ONE,
+        f"/data/{slug}/history": ONE,
+        f"/data/{slug}/raw": ONE,
+        f"/changes?since={since}&page_size=100": ONE,
+        "/runs": ONE,
+        "/runs/1": ONE,
+        "/rejects": ONE,
+        "/drift": ONE,
+        "/health": ONE,
+        "/stats": WHOLE,
+    }
+
+
+def run(engine, statements):
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        for statement in statements:
+            conn.execute(statement)
+
+
+def is_alike(numbers):
+    return max(numbers) <= min(numbers) * WITHIN + SMALL
+
+
+def fill(engine):
+    market = Market(COINS)
+    for _ in range(2):
+        for source, render in ((COINGECKO, market.market), (COINPAPRIKA, market.ticker)):
+            for at in range(0, COINS, BATCH):
+                load(engine, source, *map(render, market.coins[at : at + BATCH]))
+        market.tick()
+
+
+def test_what_a_request_reads_does_not_hang_on_statistics(
+    server, maintenance_engine, template_database
+):
+    with (
+        database_copy(maintenance_engine, server.url, template_database) as url,
+        engine_on(url) as engine,
+    ):
+        run(engine, [WITHOUT_AUTOVACUUM, *ANALYZE])
+        fill(engine)
+        with engine.connect() as conn:
+            slug = conn.scalar(text("SELECT slug FROM assets ORDER BY id OFFSET 700 LIMIT 1"))
+            since = conn.scalar(text("SELECT max(version) - 20 FROM assets"))
+        read: dict[str, list[tuple[int, int]]] = {path: [] for path in requests(slug, since)}
+        for statements in ([], FORGET, ANALYZE):
+            run(engine, statements)
+            with api_on(server.reader_url.set(database=url.database), API_CACHE_MB="0") as client:
+                for path, counts in read.items():
+                    client.get(path)
+                    counts.append(read_by(engine, client, path, {}, WORDS))
+
+    for path, most in requests(slug, since).items():
+        rows, pages = zip(*read[path], strict=True)
+        # A table of few pages may be read whole, and an index page again for each row.
+        assert is_alike(rows) or is_alike(pages), (path, read[path])
+        assert max(pages) <= most, (path, pages)
