@@ -39,7 +39,7 @@ def watch_requests(app: Flask) -> None:
     app.after_request(end)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """A request as it comes in: when, by which id, and its place in a trace."""
 
@@ -62,7 +62,6 @@ class Arrival:
         ids = {"request_id": self.request_id, "trace_id": trace.trace_id, "span_id": trace.span_id}
         if trace.parent_id:
             ids["parent_id"] = trace.parent_id
-        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(**ids)
 
     def seconds(self) -> float:
@@ -88,6 +87,7 @@ def begin() -> None:
     own, asked, counts = _here()
     own.arrival = arrival = Arrival.of(asked.environ)
     counts.begun()
+    structlog.contextvars.clear_contextvars()  # of a request that broke off
     arrival.bind()
 
 
@@ -158,7 +158,7 @@ def _finish(own: Any, asked: Request, counts: Instruments, status: int, sent: in
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What came of a request, for its log line and the metrics."""
 

@@ -13,6 +13,8 @@ NDJSON = "application/x-ndjson"
 
 MEDIA = {"json": JSON, "csv": CSV, "ndjson": NDJSON, "parquet": PARQUET}
 
+LINE_BREAK = "\n"
+
 CHARSETS = {CSV: "text/csv; charset=utf-8; header=present"}
 
 
@@ -38,6 +40,16 @@ def join_lines(
     if media == JSON:
         return f"[{','.join(lines)}]".encode()
     return header_line(media, columns, bom=bom) + end_lines(media, lines)
+
+
+def join_page(
+    media: str, lines: str, count: int, columns: Iterable[str], *, bom: bool = False
+) -> bytes:
+    """Write the lines of a page, which Postgres has joined, as `join_lines` writes each."""
+    if media == JSON:
+        return f"[{lines.replace(LINE_BREAK, ',')}]".encode()
+    body = end_lines(media, [lines]) if count else b""
+    return header_line(media, columns, bom=bom) + body
 
 
 def header_line(media: str, columns: Iterable[str], *, bom: bool = False) -> bytes:

@@ -22,7 +22,7 @@ SAMPLED = 1
 """The one flag that has a meaning: the caller may have recorded this trace."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trace:
     """A request's place in its trace. Without a caller's there is no parent, and no state."""
 

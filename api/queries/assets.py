@@ -55,7 +55,9 @@ class Wanted:
 class AssetPage:
     """A page of assets as lines; `end` is where the next one starts, None on the last page."""
 
-    lines: Sequence[str]
+    lines: str
+    """Joined, of CSV by CR LF; JSON has no line break but those between them."""
+    count: int
     end: Position | None
     walk: Walk
     version: int
@@ -153,20 +155,14 @@ def read_version(conn: Connection) -> tuple[int, float | None]:
 
 
 def _read(conn: Connection, form: Form, given: dict[str, Any], page_size: int) -> AssetPage:
-    rows = page_of(form).execute(conn, given)
-    first = rows[0]
-    last = rows[page_size - 1] if len(rows) > page_size else None
-    version, changed_at, known_from, total, seen = first.state.split(" ", 4)
+    [(lines, found, state, rank, last_id, *keys)] = page_of(form).execute(conn, given)
+    version, changed_at, known_from, total, seen = state.split(" ", 4)
     return AssetPage(
-        lines=[row[1] for row in rows[:page_size] if row[0] is not None],  # by place: it is faster
-        end=_position(last, len(form.sort)) if last else None,
+        lines=lines or "",
+        count=min(found, page_size),
+        end=Position(tuple(keys), last_id, rank) if found > page_size else None,
         walk=Walk(int(version), int(total), seen or None),
         version=int(version),
         changed_at=float(changed_at) if changed_at else None,
         known_from=int(known_from),
     )
-
-
-def _position(row: Row[Any], keys: int) -> Position:
-    rank = row.rank if "rank" in row._fields else 0
-    return Position(tuple(getattr(row, f"key_{place}") for place in range(keys)), row.id, rank)

@@ -11,7 +11,7 @@ from api import cursors, export
 from api.answers import links
 from api.contract import documented
 from api.db import read
-from api.formats import CSV, NDJSON, choose_format, content_type, join_lines
+from api.formats import CSV, NDJSON, choose_format, content_type, join_page
 from api.kept import Answer, kept, members
 from api.negotiation import JSON
 from api.parameters import read_query
@@ -75,15 +75,15 @@ def list_assets() -> Answer:
         page = find_assets(conn, wanted, query["page_size"], query["start"], totals)
     next_cursor = cursors.encode(page.end, page.walk, cursor_digest(wanted)) if page.end else None
     return Answer(
-        data=join_lines(media, page.lines, wanted.columns, bom=wanted.bom),
+        data=join_page(media, page.lines, page.count, wanted.columns, bom=wanted.bom),
         meta=members(
-            count=len(page.lines),
+            count=page.count,
             total=page.walk.total,
             page_size=query["page_size"],
             **({} if wanted.moment else {"next_cursor": next_cursor}),
         ),
         varies=_varies(wanted, page, next_cursor),
-        rows=len(page.lines),
+        rows=page.count,
         changed_at=page.changed_at,
         media=content_type(media),
         headers=(
