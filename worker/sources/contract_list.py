@@ -16,7 +16,8 @@ from marshmallow import ValidationError, fields
 
 from shared.errors import SourceError
 from shared.records import Claim, Cursor, Page, RawRecord
-from worker.sources.base import LONGEST_NAME, Response, brief
+from worker.sources.base import Response
+from worker.sources.fields import LONGEST_NAME, brief
 from worker.sources.json_api import JsonApi
 
 LONGEST_KEY = 2000
