@@ -1,17 +1,19 @@
-"""What a source's pages are made of: raw records, and what they say."""
+"""What a source's pages are made of: raw records, and what they say.
+
+What there is of each record is a named tuple: one is made in a third of the time of a dataclass.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 Cursor = Mapping[str, Any]
 """Where a source's next page starts, in that source's terms. JSON, opaque to everything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """One element of a response, as received.
 
     `payload` holds the element's own bytes. `document` is what they decode to (floats as
@@ -27,8 +29,7 @@ class RawRecord:
     fetched_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What one raw record says of one listing at one instant.
 
     Money is US dollars; supplies are in units of the asset. None means that the source does not

@@ -22,7 +22,7 @@ CLAIMED = ("external_id", "observed_at", "coin", "contracts")
 def stage(checked: Iterable[tuple[RawRecord, Observation | Claim]]) -> bytes:
     """Write checked records as COPY sends them to the staging table of their kind."""
     return b"".join(
-        _line([said.external_id, said.observed_at.isoformat(), *_said(said)], record.payload)
+        _line((said.external_id, said.observed_at, *_said(said)), record.payload)
         for record, said in checked
     )
 
@@ -40,7 +40,7 @@ def copy_claims(conn: Connection, rows: bytes) -> None:
 def copy_reread_claims(conn: Connection, rows: Sequence[tuple[Row[Any], Claim]]) -> None:
     """Send what stored raw records claim to `reread_claims`, under the records' own keys."""
     lines = [
-        _line([raw.external_id, raw.observed_at.isoformat(), *_said(claim)], _hex(raw.payload_hash))
+        _line((raw.external_id, raw.observed_at, *_said(claim)), _hex(raw.payload_hash))
         for raw, claim in rows
     ]
     _copy(conn, "reread_claims", (*CLAIMED, "payload_hash"), b"".join(lines))
@@ -52,7 +52,7 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
         _line(
             [
                 raw.external_id,
-                raw.observed_at.isoformat(),
+                raw.observed_at,
                 False,
                 raw.superseded_at is None,
                 raw.run_id,
@@ -130,15 +130,15 @@ def _hex(value: bytes) -> bytes:
 
 def _line(cells: Sequence[object], last: bytes) -> bytes:
     """Write one row in COPY's text format, the cell of bytes last."""
-    text_cells = "\t".join(
+    text_cells = [
         "\\N" if cell is None else _escape(cell) if type(cell) is str else str(cell)
         for cell in cells
-    )
-    return text_cells.encode() + b"\t" + _escape_bytes(last) + b"\n"
+    ]
+    return "\t".join(text_cells).encode() + b"\t" + _escape_bytes(last) + b"\n"
 
 
 def _escape(cell: str) -> str:
-    if cell.isalnum():
+    if cell.isprintable() and "\\" not in cell:
         return cell
     return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 

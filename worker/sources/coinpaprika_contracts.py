@@ -132,7 +132,7 @@ class CoinpaprikaContracts(ContractList):
         if document is not None:
             document = {"platform": platform, "contract": document}
         payload = b'{"platform":' + name + b',"contract":' + record.payload + b"}"
-        return replace(record, payload=payload, document=document)
+        return record._replace(payload=payload, document=document)
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
         """Yield the page of a file that is named after its platform: `eth-ethereum.json`."""
