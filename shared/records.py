@@ -5,12 +5,28 @@ What there is of each record is a named tuple: one is made in a third of the tim
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 Cursor = Mapping[str, Any]
 """Where a source's next page starts, in that source's terms. JSON, opaque to everything else."""
+
+
+class Newest(NamedTuple):
+    """The record that a listing has as its newest, as far as it is known without being read.
+
+    `digest` is of its bytes, `shape` stands for its shape, `observed` is its time as text.
+    """
+
+    digest: str
+    external_id: str
+    shape: str
+    observed: str
+
+    @property
+    def observed_at(self) -> datetime:
+        return datetime.fromisoformat(self.observed).astimezone(UTC)
 
 
 class RawRecord(NamedTuple):
@@ -20,6 +36,9 @@ class RawRecord(NamedTuple):
     `Decimal`), or None where they do not decode; `defect` then says why. `position` tells a
     person where the record stood ("page 3, record 17", "prices.csv, line 120"). `fetched_at` is
     by our clock, and there where the record has no time of its own.
+
+    By its `digest` a record is recognised when it comes again, if it can be. One of which the
+    listing's `newest` is there was recognised: its listing shows it already, and it is not decoded.
     """
 
     payload: bytes
@@ -27,6 +46,8 @@ class RawRecord(NamedTuple):
     document: Mapping[str, Any] | None
     defect: str | None = None
     fetched_at: datetime | None = None
+    digest: str | None = None
+    newest: Newest | None = None
 
 
 class Observation(NamedTuple):

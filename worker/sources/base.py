@@ -19,7 +19,7 @@ from shared.expectations import EXPECTATIONS, Expectations
 from shared.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.fields import Unreadable
-from worker.sources.json_records import read_record
+from worker.sources.json_records import Recognise, read_record
 from worker.sources.plain import PlainReader, UnknownFieldError
 
 
@@ -87,6 +87,13 @@ class Source(ABC):
     @abstractmethod
     def from_settings(cls, settings: Settings) -> "Source":
         """Make the source as it is configured."""
+
+    def recognising(self, recognise: Recognise) -> "Source":  # noqa: ARG002
+        """Give the source for one run, which has its records recognised before they are decoded.
+
+        One whose records do not come again as they were stays as it is.
+        """
+        return self
 
     @abstractmethod
     def pages(
