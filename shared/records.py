@@ -1,23 +1,44 @@
-"""What a source's pages are made of: raw records, and what they say."""
+"""What a source's pages are made of: raw records, and what they say.
+
+What there is of each record is a named tuple: one is made in a third of the time of a dataclass.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 Cursor = Mapping[str, Any]
 """Where a source's next page starts, in that source's terms. JSON, opaque to everything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class Newest(NamedTuple):
+    """The record that a listing has as its newest, as far as it is known without being read.
+
+    `digest` is of its bytes, `shape` stands for its shape, `observed` is its time as text.
+    """
+
+    digest: str
+    external_id: str
+    shape: str
+    observed: str
+
+    @property
+    def observed_at(self) -> datetime:
+        return datetime.fromisoformat(self.observed).astimezone(UTC)
+
+
+class RawRecord(NamedTuple):
     """One element of a response, as received.
 
     `payload` holds the element's own bytes. `document` is what they decode to (floats as
     `Decimal`), or None where they do not decode; `defect` then says why. `position` tells a
     person where the record stood ("page 3, record 17", "prices.csv, line 120"). `fetched_at` is
     by our clock, and there where the record has no time of its own.
+
+    By its `digest` a record is recognised when it comes again, if it can be. One of which the
+    listing's `newest` is there was recognised: its listing shows it already, and it is not decoded.
     """
 
     payload: bytes
@@ -25,10 +46,11 @@ class RawRecord:
     document: Mapping[str, Any] | None
     defect: str | None = None
     fetched_at: datetime | None = None
+    digest: str | None = None
+    newest: Newest | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What one raw record says of one listing at one instant.
 
     Money is US dollars; supplies are in units of the asset. None means that the source does not

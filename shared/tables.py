@@ -322,6 +322,7 @@ listings = Table(
     Column("name_key", Key, nullable=False),
     _time("observed_at"),
     Column("payload_hash", LargeBinary, nullable=False),
+    Column("received_digest", LargeBinary),
     *_values(),
     _time("delisted_at", nullable=True),
     Column("match_method", Text, nullable=False),
@@ -333,6 +334,8 @@ listings = Table(
     Index(None, "name_key", "symbol_key"),
     postgresql_with={"fillfactor": "50"},
 )
+"""`received_digest` is of the bytes that the newest record was received in, and of the release that
+read them (`worker.recognition`); null where they are not known, or are to be read each time."""
 
 runs = Table(
     "runs",

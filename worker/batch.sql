@@ -16,6 +16,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging (
   symbol_key text NOT NULL,
   name_key text NOT NULL,
   {typed_values},
+  received_digest bytea,
   payload jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
 -- The records of the batch that were not known, each once, and those that were received again after
@@ -31,7 +32,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   name text NOT NULL,
   symbol_key text NOT NULL,
   name_key text NOT NULL,
-  {typed_values}
+  {typed_values},
+  received_digest bytea
 ) ON COMMIT DELETE ROWS;
 -- The newest of them for each listing, beside what the listing says; for a listing that is new
 -- (`is_new`) the ids of it and of its asset are drawn ahead.
@@ -113,11 +115,11 @@ SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE is_new
 
 -- name: insert_listings
 INSERT INTO listings (id, asset_id, run_id, source, external_id, symbol, name, symbol_key, name_key,
-                      observed_at, payload_hash, {values},
+                      observed_at, payload_hash, received_digest, {values},
                       match_method, match_score, match_evidence)
 OVERRIDING SYSTEM VALUE
 SELECT listing_id, asset_id, run_id, :source, external_id, symbol, name, symbol_key, name_key,
-       observed_at, payload_hash, {values}, 'own', 1, '{{}}'
+       observed_at, payload_hash, received_digest, {values}, 'own', 1, '{{}}'
 FROM newest WHERE is_new
 
 -- name: update_listings
@@ -126,7 +128,8 @@ FROM newest WHERE is_new
 UPDATE listings AS l
 SET run_id = n.run_id, symbol = n.symbol, name = n.name,
     symbol_key = n.symbol_key, name_key = n.name_key,
-    observed_at = n.observed_at, payload_hash = n.payload_hash, {set_values}, updated_at = now()
+    observed_at = n.observed_at, payload_hash = n.payload_hash,
+    received_digest = n.received_digest, {set_values}, updated_at = now()
 FROM newest AS n
 WHERE l.id = n.listing_id AND n.is_newer AND NOT n.is_new
   AND (NOT :rebuild

@@ -14,7 +14,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from worker.sources.base import Amount, Instant, StrippedString
+from worker.sources.fields import Amount, Instant, StrippedString
 
 APPEARED = "appeared"
 VANISHED = "vanished"

@@ -5,21 +5,19 @@ before the next page is requested.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import count
 
 import structlog
 
 from shared.partitions import Period, periods_of
-from shared.records import Claim, FileReading, Observation, Page, RawRecord, Reject
+from shared.records import FileReading, Page
 from worker import staging
-from worker.check import check
-from worker.readings import Readings
+from worker.batch_checker import BatchChecker, CheckedRecords
 from worker.shapes import ShapeCounter
 from worker.snapshot_pages import PagePart
-from worker.sources.base import Source
 from worker.store import Batch
 
 log = structlog.get_logger(__name__)
@@ -30,21 +28,19 @@ class PageCutter:
 
     def __init__(
         self,
-        source: Source,
+        checker: BatchChecker,
         counter_of: Callable[[str], ShapeCounter],
         *,
-        batch_size: int,
         clock: Callable[[], datetime],
         is_import: bool,
         tells_listed: bool,
     ) -> None:
-        self.source = source
         self.counter_of = counter_of
-        self.batch_size = batch_size
         self.clock = clock
         self.is_import = is_import
         self.tells_listed = tells_listed
-        self.readings = Readings()
+        self.checker = checker
+        self.readings = checker.readings
         self.periods: set[Period] = set()
         self.read = 0
         self.pages_not_modified = 0
@@ -63,24 +59,25 @@ class PageCutter:
         if page.file:
             self.readings.add_file(page.file)
         counter = self.counter_of(page.file.family if page.file else "")
-        size = self.batch_size
-        cuts = [*range(0, len(page.records), size), len(page.records)]
         now = self.clock()
-        clean = True
-        for part, (start, end) in enumerate(pairwise(cuts) if page.records else [(0, 0)]):
+        records, clean, end = iter(page.records), True, 0
+        for part in count():
             unread_before = self.readings.unread_records
-            observed, rejects = self._check(page.records[start:end], now, counter, page.file)
-            periods = periods_of([said.observed_at for _, said in observed])
+            checked = self.checker.check(records, now, counter, page.file)
+            self.read += checked.fetched
+            end += checked.fetched
+            last = end == len(page.records)
+            periods = periods_of([said.observed_at for _, said in checked.observed])
             self.periods |= set(periods)
             unreadable = self.readings.unread_records - unread_before
-            clean = clean and not rejects and not unreadable
-            last = end == len(page.records)
+            clean = clean and not checked.rejects and not unreadable
             if last:
                 self.snapshot_progress += len(page.records) + page.known_count
             yield Batch(
-                staging.stage(observed),
-                len(observed),
-                rejects,
+                staging.stage(checked.observed, checked.digests),
+                len(checked.observed),
+                checked.rejects,
+                recognised=len(checked.recognised),
                 cursor=page.next_cursor if last else page.cursor,
                 periods=periods,
                 moves_cursor=not self.is_import,
@@ -89,10 +86,12 @@ class PageCutter:
                 shapes=counter.take(),
                 file=_file_of(page, is_last=last),
                 begins_snapshot=page.restarts and self.tells_listed,
-                page_part=self._part(page, part, last, observed, rejects),
+                page_part=self._part(page, part, last, checked),
                 unreadable=unreadable,
                 reads_anew=page.reads_anew,
             )
+            if last:
+                return
 
     def _validators(self, page: Page, *, is_whole: bool) -> Mapping[str, str | None]:
         """Say which answer a page is known by once a batch of it is loaded, if by any.
@@ -105,48 +104,15 @@ class PageCutter:
         return {page.validator_key: page.validator if is_whole else None}
 
     def _part(
-        self,
-        page: Page,
-        part: int,
-        is_last: bool,
-        observed: Sequence[tuple[RawRecord, Observation | Claim]],
-        rejects: Sequence[Reject],
+        self, page: Page, part: int, is_last: bool, checked: CheckedRecords
     ) -> PagePart | None:
-        """Say which listings a batch shows to be listed; refused records show it too."""
+        """Say which listings a batch shows to be listed, where that is judged."""
         if not self.tells_listed or page.restarts:
             return None
         name = page.validator_key or json.dumps(page.cursor)
         if page.not_modified:
             return PagePart(name, part, is_last, None)
-        refused = {each.external_id.strip() for each in rejects if each.external_id}
-        return PagePart(name, part, is_last, refused | {said.external_id for _, said in observed})
-
-    def _check(
-        self,
-        records: Sequence[RawRecord],
-        now: datetime,
-        counter: ShapeCounter,
-        file: FileReading | None,
-    ) -> tuple[list[tuple[RawRecord, Observation | Claim]], list[Reject]]:
-        observed: list[tuple[RawRecord, Observation | Claim]] = []
-        rejects: list[Reject] = []
-        for record in records:
-            checked = check(self.source, record, now)
-            received = record.document and self.source.received(record.document)
-            if received:
-                counter.add(received, record, checked)
-            if isinstance(checked, Reject):
-                rejects.append(checked)
-                self.readings.add_reject(checked)
-                continue
-            observed.append((record, checked))
-            if isinstance(checked, Observation):
-                if checked.notes:
-                    self.readings.add_notes(record, checked)
-                if file is not None:
-                    self.readings.add_price(file, record, checked)
-        self.read += len(records)
-        return observed, rejects
+        return PagePart(name, part, is_last, checked.external_ids())
 
 
 def _file_of(page: Page, *, is_last: bool) -> FileReading | None:

@@ -33,6 +33,7 @@ from worker import (
     snapshot_pages,
     store,
 )
+from worker.batch_checker import BatchChecker
 from worker.contradictions import find_differing
 from worker.delisting import Delisted
 from worker.faults import Faults
@@ -50,6 +51,7 @@ from worker.outcome import (
 from worker.page_cutter import PageCutter
 from worker.phases import Phases
 from worker.readings import say_revised
+from worker.recognition import RECOGNISED, read_recognition
 from worker.runs import Checkpoint
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.store import Batch, Counts
@@ -114,17 +116,20 @@ def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Op
     """
     own = _Run(engine, source, options, "run", fetch)
 
-    def pages(checkpoint: Checkpoint) -> Iterator[Page]:
-        return source.pages(own.ask, checkpoint.cursor, checkpoint.validators)
+    def pages(reader: Source, checkpoint: Checkpoint) -> Iterator[Page]:
+        return reader.pages(own.ask, checkpoint.cursor, checkpoint.validators)
 
     return own.execute(pages)
 
 
 def load_saved(
-    engine: Engine, source: Source, pages: Callable[[], Iterator[Page]], options: Options
+    engine: Engine, source: Source, pages: Callable[[Source], Iterator[Page]], options: Options
 ) -> Result:
-    """Load saved pages as if the source had just sent them; its cursor stays where it is."""
-    return _Run(engine, source, options, "import", None).execute(lambda _: pages())
+    """Load saved pages as if the source had just sent them; its cursor stays where it is.
+
+    `pages` reads them by the source that it is handed.
+    """
+    return _Run(engine, source, options, "import", None).execute(lambda reader, _: pages(reader))
 
 
 class _Run:
@@ -153,7 +158,7 @@ class _Run:
         self.changed_ids_since: datetime | None = None
         self.expected = 0
 
-    def execute(self, pages: Callable[[Checkpoint], Iterator[Page]]) -> Result:
+    def execute(self, pages: Callable[[Source, Checkpoint], Iterator[Page]]) -> Result:
         name = self.source.name
         with reachable(), locked(self.engine, name) as conn:
             ahead = periods_ahead(self.options.clock())
@@ -175,22 +180,25 @@ class _Run:
                     )
                 self.run_id = runs.start_run(conn, name, self.command, checkpoint.cursor)
                 store.create_staging(conn, name)
+                recognition = read_recognition(conn, name, self.options.clock())
                 self.cut = PageCutter(
-                    self.source,
+                    BatchChecker(self.source, recognition, self.options.batch_size),
                     drift.shape_counters(conn, self.source),
-                    batch_size=self.options.batch_size,
                     clock=self.options.clock,
                     is_import=self.is_import,
                     tells_listed=self.tells_listed,
                 )
                 self.reference_run = normal.read_reference_run(conn, name)
+                reader = self.source
+                if name in RECOGNISED:
+                    reader = reader.recognising(recognition.recognise)
             with structlog.contextvars.bound_contextvars(source=name, run_id=self.run_id):
                 log.info("run started", command=self.command, cursor=checkpoint.cursor)
                 # Without a cursor a snapshot begins anew, however far an earlier one came.
                 if checkpoint.cursor is not None:
                     self.cut.snapshot_progress = checkpoint.snapshot_progress
                 try:
-                    ending = self._read_all(conn, pages(checkpoint), checkpoint)
+                    ending = self._read_all(conn, pages(reader, checkpoint), checkpoint)
                     ending = self._finish(conn, ending)
                 except DBAPIError as exc:
                     if is_away(exc):

@@ -44,7 +44,8 @@ WITH received AS MATERIALIZED (
 ), noted AS (
   INSERT INTO fresh
   SELECT external_id, observed_at, payload_hash, is_returned, is_last,
-         coalesce(known_run_id, :run_id), symbol, name, symbol_key, name_key, {values}
+         coalesce(known_run_id, :run_id), symbol, name, symbol_key, name_key, {values},
+         received_digest
   FROM written
 )
 SELECT count(*) FILTER (WHERE NOT is_returned) AS new,

@@ -7,7 +7,7 @@ now.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -160,7 +160,7 @@ def _check(source: Source, rows: Sequence[Row[Any]], now: datetime) -> Checked:
             checked.refused.append(Reject(unread, row.reasons, row.external_id))
             continue
         # Where a record has no time of its own, it is of when it came last.
-        said = check(source, replace(record, fetched_at=row.last_seen_at), now)
+        said = check(source, record._replace(fetched_at=row.last_seen_at), now)
         if isinstance(said, Reject):
             checked.refused.append(said)
         else:

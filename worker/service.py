@@ -182,10 +182,9 @@ class Worker:
         """
         source = self.source(name)
 
-        def pages() -> Iterator[Page]:
-            reader = source
-            if declaration is not None and isinstance(source, CsvFiles):
-                reader = source.declared_for(declaration, files)
+        def pages(reader: Source) -> Iterator[Page]:
+            if declaration is not None and isinstance(reader, CsvFiles):
+                reader = reader.declared_for(declaration, files)
             for file in files:
                 yield from reader.saved_pages(file)
 

@@ -4,12 +4,13 @@ A path joins the names from the record down with dots, the elements of an array 
 itself is the path "". Whole numbers and others are both numbers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any
 
-from shared.records import Claim, Observation, RawRecord, Reject
+from shared.records import Claim, Newest, Observation, RawRecord, Reject
 from worker.reasons import printable
 
 TYPES = ("object", "array", "string", "number", "boolean", "null")
@@ -24,6 +25,14 @@ MOST_NAMES = 200
 """Names that are told apart in one object."""
 
 LONGEST_PATH = 300
+
+MOST_STRUCTURES = 10_000
+"""Structures of one run that are remembered from batch to batch."""
+
+KEY_SIZE = 8
+"""Bytes of the key of a structure."""
+
+Checked = Observation | Claim | Newest | Reject
 
 Structure = tuple[Any, ...]
 """What is alike in records of one shape: names, types, and the structures nested in them."""
@@ -56,6 +65,21 @@ class Shape:
     family: str = ""
 
 
+class _Counted:
+    """The records of one structure that were counted since the last time, and the first of them."""
+
+    __slots__ = ("count", "first", "key", "places", "structure")
+
+    def __init__(self, structure: Structure, record: RawRecord, checked: Checked) -> None:
+        self.structure = structure
+        self.key = blake2b(
+            repr(structure).encode(errors="replace"), digest_size=KEY_SIZE
+        ).hexdigest()
+        self.places: Sequence[tuple[str, int]] = ()
+        self.count = 0
+        self.first = record, checked
+
+
 class ShapeCounter:
     """Counts the shapes of one source's records, in one run.
 
@@ -69,34 +93,57 @@ class ShapeCounter:
         self._paths = set(known)
         self._empty_is_null = empty_is_null
         self._family = family
-        self._found: dict[Structure, list[Any]] = {}
+        self._structures: dict[Structure, _Counted] = {}
+        self._keys: dict[str, _Counted] = {}
+        self._counted: list[_Counted] = []
 
-    def add(
-        self, document: Mapping[str, Any], record: RawRecord, checked: Observation | Claim | Reject
-    ) -> None:
-        """Count one record; what it was checked to be is where to find it."""
+    def add(self, document: Mapping[str, Any], record: RawRecord, checked: Checked) -> str:
+        """Count one record; what it was checked to be is where to find it. Returns its key.
+
+        Records of one structure have one key, in every run.
+        """
         structure = _structure(document)
         if self._empty_is_null and "" in document.values():
             types = bytes(map(_code_or_null, document.values()))
             structure = (structure[0], types, *structure[2:])
-        found = self._found.get(structure)
-        if found is None:
-            self._found[structure] = [1, record, checked]
-        else:
-            found[0] += 1
+        counted = self._structures.get(structure)
+        if counted is None:
+            counted = self._structures[structure] = _Counted(structure, record, checked)
+            self._keys[counted.key] = counted
+        self._add(counted, record, checked)
+        return counted.key
+
+    def add_known(self, key: str, record: RawRecord, checked: Checked) -> bool:
+        """Count one record by its key; False where this run had none of its structure so far."""
+        counted = self._keys.get(key)
+        if counted is None:
+            return False
+        self._add(counted, record, checked)
+        return True
+
+    def _add(self, counted: _Counted, record: RawRecord, checked: Checked) -> None:
+        if not counted.count:
+            counted.first = record, checked
+            self._counted.append(counted)
+        counted.count += 1
 
     def take(self) -> list[Shape]:
         """Give what was counted since the last time, the records themselves first."""
         counts: dict[tuple[str, int], list[Any]] = {}
-        for structure, (count, record, checked) in self._found.items():
+        for counted in self._counted:
             example = None
-            for place in dict.fromkeys(self._places(structure, "")):
+            counted.places = counted.places or [*dict.fromkeys(self._places(counted.structure, ""))]
+            for place in counted.places:
                 if place in counts:
-                    counts[place][0] += count
+                    counts[place][0] += counted.count
                 else:
-                    example = example or _example(record, checked)
-                    counts[place] = [count, example]
-        self._found.clear()
+                    example = example or _example(*counted.first)
+                    counts[place] = [counted.count, example]
+            counted.count = 0
+        self._counted.clear()
+        if len(self._structures) > MOST_STRUCTURES:
+            self._structures.clear()
+            self._keys.clear()
         return [
             Shape(path, TYPES[code], count, example, self._family)
             for (path, code), (count, example) in counts.items()
@@ -173,7 +220,7 @@ def _code_or_null(value: Any) -> int:
     return NULL if value == "" else _code(type(value))
 
 
-def _example(record: RawRecord, checked: Observation | Claim | Reject) -> dict[str, str | None]:
+def _example(record: RawRecord, checked: Checked) -> dict[str, str | None]:
     observed_at = None if isinstance(checked, Reject) else checked.observed_at.isoformat()
     return {
         "external_id": checked.external_id,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
+from itertools import repeat
 from typing import Any
 
 import psycopg2
@@ -19,17 +20,29 @@ CLAIMED = ("external_id", "observed_at", "coin", "contracts")
 """The columns of the temporary tables that hold a claim."""
 
 
-def stage(checked: Iterable[tuple[RawRecord, Observation | Claim]]) -> bytes:
-    """Write checked records as COPY sends them to the staging table of their kind."""
+def stage(
+    checked: Iterable[tuple[RawRecord, Observation | Claim]],
+    digests: Iterable[str | None] | None = None,
+) -> bytes:
+    """Write checked records as COPY sends them to the staging table of their kind.
+
+    `digests` has for each of them by what it is recognised when it comes again, if by anything.
+    """
+    given = zip(checked, repeat(None)) if digests is None else zip(checked, digests, strict=True)
     return b"".join(
-        _line([said.external_id, said.observed_at.isoformat(), *_said(said)], record.payload)
-        for record, said in checked
+        _line((said.external_id, said.observed_at, *_said(said, digest)), record.payload)
+        for (record, said), digest in given
     )
 
 
 def copy_staged(conn: Connection, rows: bytes) -> None:
     """Send what `stage` wrote to the `staging` table."""
-    _copy(conn, "staging", ("external_id", "observed_at", *OBSERVED, "payload"), rows)
+    _copy(
+        conn,
+        "staging",
+        ("external_id", "observed_at", *OBSERVED, "received_digest", "payload"),
+        rows,
+    )
 
 
 def copy_claims(conn: Connection, rows: bytes) -> None:
@@ -40,7 +53,10 @@ def copy_claims(conn: Connection, rows: bytes) -> None:
 def copy_reread_claims(conn: Connection, rows: Sequence[tuple[Row[Any], Claim]]) -> None:
     """Send what stored raw records claim to `reread_claims`, under the records' own keys."""
     lines = [
-        _line([raw.external_id, raw.observed_at.isoformat(), *_said(claim)], _hex(raw.payload_hash))
+        _line(
+            (raw.external_id, raw.observed_at, *_claimed(claim)),
+            _hex(raw.payload_hash),
+        )
         for raw, claim in rows
     ]
     _copy(conn, "reread_claims", (*CLAIMED, "payload_hash"), b"".join(lines))
@@ -52,7 +68,7 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
         _line(
             [
                 raw.external_id,
-                raw.observed_at.isoformat(),
+                raw.observed_at,
                 False,
                 raw.superseded_at is None,
                 raw.run_id,
@@ -101,10 +117,14 @@ def copy_evidence(
     _copy(conn, table, (*columns, "evidence"), b"".join(lines))
 
 
-def _said(said: Observation | Claim) -> tuple[object, ...]:
-    if isinstance(said, Observation):
-        return _cells(said)
-    return (said.coin, json.dumps(said.contracts, ensure_ascii=False))
+def _said(said: Observation | Claim, digest: str | None) -> tuple[object, ...]:
+    if isinstance(said, Claim):
+        return _claimed(said)
+    return (*_cells(said), digest and f"\\x{digest}")
+
+
+def _claimed(claim: Claim) -> tuple[object, ...]:
+    return (claim.coin, json.dumps(claim.contracts, ensure_ascii=False))
 
 
 def _cells(o: Observation) -> tuple[object, ...]:
@@ -130,15 +150,15 @@ def _hex(value: bytes) -> bytes:
 
 def _line(cells: Sequence[object], last: bytes) -> bytes:
     """Write one row in COPY's text format, the cell of bytes last."""
-    text_cells = "\t".join(
+    text_cells = [
         "\\N" if cell is None else _escape(cell) if type(cell) is str else str(cell)
         for cell in cells
-    )
-    return text_cells.encode() + b"\t" + _escape_bytes(last) + b"\n"
+    ]
+    return "\t".join(text_cells).encode() + b"\t" + _escape_bytes(last) + b"\n"
 
 
 def _escape(cell: str) -> str:
-    if cell.isalnum():
+    if cell.isprintable() and "\\" not in cell:
         return cell
     return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 

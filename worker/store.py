@@ -17,6 +17,7 @@ from worker.locks import lock_identity
 from worker.outcome import FEWEST_COMPARED
 from worker.phases import Phases
 from worker.receiving import Received, describe_revision, receive
+from worker.recognition import note_digests
 from worker.shapes import Shape
 from worker.snapshot_pages import PagePart, begin_snapshot, note_part
 from worker.statements import read_reusable, source_parts
@@ -37,7 +38,7 @@ class Batch:
     `page_part` says which listings the batch shows to be listed, of a snapshot; one that
     `begins_snapshot` has none. Of `validators`, None is for a page that is to be asked for in full.
     `unreadable` counts the records with a value that is null for not being readable; `reads_anew`
-    is the page's.
+    is the page's. Further records were `recognised`: their listings show them already.
     """
 
     rows: bytes
@@ -56,10 +57,11 @@ class Batch:
     page_part: PagePart | None = None
     unreadable: int = 0
     reads_anew: bool = False
+    recognised: int = 0
 
     @property
     def fetched(self) -> int:
-        return self.observed + len(self.rejects)
+        return self.observed + self.recognised + len(self.rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def load_batch(
         counts = Counts(
             batch.fetched,
             received.new,
-            batch.observed - received.new,
+            batch.observed - received.new + batch.recognised,
             len(batch.rejects),
             received.revised,
             received.revision,
@@ -140,7 +142,8 @@ def load_batch(
 
 def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> tuple[Received, int]:
     """Load all that the batch holds; return what was new, and how many rejects were dismissed."""
-    received = load_rows(conn, source, run_id, batch, at) if batch.observed else Received()
+    has_records = batch.observed or batch.recognised
+    received = load_rows(conn, source, run_id, batch, at) if has_records else Received()
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
     file = batch.file
@@ -176,8 +179,10 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
             unify_assets(conn, source, moved)
         at("after_assets")
         return Received(new)
-    staging.copy_staged(conn, batch.rows)
-    received = receive(conn, source, run_id, batch.periods)
+    received = Received()
+    if batch.observed:
+        staging.copy_staged(conn, batch.rows)
+        received = receive(conn, source, run_id, batch.periods)
     at("after_raw")
     if received.new or received.revised:
         lock_identity(conn)
@@ -195,6 +200,8 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
         moved = decide_anew(conn, run_id, updated)
         unify_assets(conn, source, moved)
         at("after_assets")
+    if received.new < batch.observed:
+        note_digests(conn, source)
     return received
 
 

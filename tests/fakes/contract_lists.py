@@ -43,7 +43,7 @@ def load(engine, tmp_path, source, records, at, name="eth-ethereum"):
     moment = datetime(2026, 1, at, tzinfo=UTC).timestamp()
     os.utime(file, (moment, moment))
     served = adapter(source, OFFLINE)
-    return pipeline.load_saved(engine, served, lambda: served.saved_pages(file), Options(1))
+    return pipeline.load_saved(engine, served, lambda read: read.saved_pages(file), Options(1))
 
 
 class Offline:

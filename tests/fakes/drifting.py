@@ -82,7 +82,7 @@ def run(engine: Engine, *reads: Documents, paprika: bool = False) -> Result:
 
 def load_file(engine: Engine, source: Source, documents: Documents) -> Result:
     return pipeline.load_saved(
-        engine, source, lambda: iter([page(source, documents)]), Options(batch_size=7)
+        engine, source, lambda _: iter([page(source, documents)]), Options(batch_size=7)
     )
 
 

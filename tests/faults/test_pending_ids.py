@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.tables import pending_ids
+from shared.tables import pending_ids, runs
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.glitches import GlitchyMarket, read_links
 from tests.fakes.market import Coin
@@ -136,6 +136,20 @@ def test_all_new_ids_are_pending_after_a_run_with_changed_ids_whatever_the_batch
     shown = CliRunner().invoke(main, ["identity", "show", slug]).output
     assert "pending: a run of coingecko found most of its ids new" in shown
     assert "`worker checkpoint clear coingecko`" in shown
+
+
+def test_pending_ids_count_as_replaced_in_each_run_that_has_them(
+    upstream: Upstream, market: RenamingMarket, engine: Engine
+):
+    upstream.etags = False
+    reader = Reader(engine, 50)
+    assert reader.run(upstream) is None
+    market.change(60, SIZE)
+    for _ in range(2):
+        assert reader.run(upstream) == "ids_changed"
+
+    with engine.connect() as conn:
+        assert conn.scalars(select(runs.c.ids_replaced).order_by(runs.c.id)).all() == [0, 90, 90]
 
 
 def test_new_ids_of_files_are_never_pending(engine: Engine, tmp_path: Path):

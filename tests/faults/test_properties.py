@@ -22,10 +22,10 @@ from tests.fakes.examination import (
     is_json,
 )
 from tests.fakes.strategies import damaged, lists, numbers, spaces
-from worker.sources.base import Amount
 from worker.sources.csv import CsvFiles
 from worker.sources.csv.numbers import is_unknown
 from worker.sources.csv.pairs import is_certain_pair
+from worker.sources.fields import Amount
 from worker.sources.json_records import BYTE_ORDER_MARK, split_records
 
 BETWEEN = re.compile(rb"[ \t\r\n]*")

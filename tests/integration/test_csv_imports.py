@@ -11,6 +11,7 @@ from shared.tables import drift, listings, observations, rejects
 from worker import pipeline, retry
 from worker.pipeline import Options, Result
 from worker.rejects import OpenRejects
+from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
 from worker.verify import verify
 
@@ -34,7 +35,7 @@ class Desk:
     def load(self, *files: str, batch_size: int = 5) -> Result:
         source = CsvFiles(path="unused", rows_per_page=batch_size)
 
-        def pages() -> Any:
+        def pages(source: Source) -> Any:
             for file in files or ["prices.csv"]:
                 yield from source.saved_pages(self.folder / file)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from worker import pipeline
 from worker.pipeline import Options, Result
 from worker.rejects import OpenRejects, dismiss
+from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
 from worker.verify import verify
 
@@ -39,7 +40,7 @@ class Desk:
     def load(self, file: str = "prices.csv") -> Result:
         source = CsvFiles(path="unused", rows_per_page=2)
 
-        def pages() -> Any:
+        def pages(source: Source) -> Any:
             yield from source.saved_pages(self.folder / file)
 
         return pipeline.load_saved(self.engine, source, pages, Options(2))

@@ -28,7 +28,7 @@ VALUES ('csv', 'old-1: mood', 'appeared', '{}', 0, 0, 1, now()),
 def load(engine: Engine, path: Path) -> None:
     path.write_text("date,symbol,name,price_usd\n2024-05-01,BTC,Bitcoin,1.5\n")
     source = CsvFiles(path="unused", rows_per_page=5)
-    result = pipeline.load_saved(engine, source, lambda: source.saved_pages(path), Options(5))
+    result = pipeline.load_saved(engine, source, lambda read: read.saved_pages(path), Options(5))
     assert result.succeeded
 
 

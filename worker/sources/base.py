@@ -8,17 +8,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
+from marshmallow import Schema, ValidationError
 
 from shared.expectations import EXPECTATIONS, Expectations
 from shared.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
-from worker.sources.json_records import read_record
+from worker.sources.fields import Unreadable
+from worker.sources.json_records import Recognise, read_record
+from worker.sources.plain import PlainReader, UnknownFieldError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,158 +51,6 @@ class Fetch(Protocol):
     """
 
     def __call__(self, request: Request, validator: str | None = None) -> Response: ...
-
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Stands in what a schema loaded for an optional value that is not readable, and says why."""
-
-    why: str
-
-
-class Direct(fields.Field[T]):
-    """A field whose value goes straight to `_deserialize` and its validators.
-
-    It leaves out the hooks that marshmallow offers around them and no source uses: records are
-    checked one by one, and this takes a third off the time of each. With `is_optional`, a value
-    that is not readable loads as `Unreadable`; one that is absent is still refused if required.
-    """
-
-    is_optional = False
-
-    def deserialize(
-        self,
-        value: Any,
-        attr: str | None = None,
-        data: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        if value is None or value is missing:
-            return super().deserialize(value, attr, data, **kwargs)
-        try:
-            loaded = self._deserialize(value, attr, data, **kwargs)
-            for validator in self.validators:
-                validator(loaded)
-        except ValidationError as exc:
-            if self.is_optional:
-                return Unreadable("; ".join(map(str, exc.messages)))
-            raise
-        return loaded
-
-
-class Amount(Direct[Decimal | None]):
-    """A number that is not negative, of any size that a market can have, with every digit.
-
-    Takes what a JSON number decodes to (`int` or `Decimal`); text and booleans are refused. With
-    `zero_is_unknown`, 0 stands for a value that the source does not have, and loads as None.
-    """
-
-    LARGEST = Decimal("1e40")
-    SMALLEST = Decimal("1e-40")
-
-    def __init__(
-        self, *, zero_is_unknown: bool = False, is_optional: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(allow_none=True, **kwargs)
-        self.zero_is_unknown = zero_is_unknown
-        self.is_optional = is_optional
-
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,  # noqa: ARG002
-        data: Mapping[str, Any] | None,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> Decimal | None:
-        if type(value) is Decimal:
-            number = value
-        elif type(value) is int:
-            number = Decimal(value)
-        else:
-            raise ValidationError(f"not a number: {brief(value)}")
-        if not number.is_finite():
-            raise ValidationError(f"not a finite number: {number}")
-        if number.is_zero():
-            return None if self.zero_is_unknown else Decimal(0)
-        if number.is_signed():
-            raise ValidationError(f"negative: {str(number)[:80]}")
-        if not self.SMALLEST <= number <= self.LARGEST:
-            raise ValidationError(
-                f"beyond any market's figures (1e-40 to 1e40): {str(number)[:80]}"
-            )
-        return number
-
-
-class Instant(Direct[datetime]):
-    """A moment as ISO 8601 has it, with its offset from UTC; loads in UTC.
-
-    Nothing had a market price before the first block of Bitcoin (2009-01-03): an earlier time, such
-    as the epoch, is a source's way to say that it knows none.
-    """
-
-    EARLIEST = datetime(2009, 1, 3, tzinfo=UTC)
-
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,  # noqa: ARG002
-        data: Mapping[str, Any] | None,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> datetime:
-        if not isinstance(value, str):
-            raise ValidationError(f"not a time: {brief(value)}")
-        try:
-            read = datetime.fromisoformat(value)
-            if read.tzinfo is None:
-                raise ValidationError(f"a time without its offset from UTC: {brief(value)}")
-            moment = read.astimezone(UTC)
-        except (ValueError, OverflowError) as exc:
-            raise ValidationError(f"not a time: {brief(value)}") from exc
-        if moment < self.EARLIEST:
-            raise ValidationError(f"before anything had a market price: {brief(value)}")
-        return moment
-
-
-class StrippedString(Direct[str]):
-    """A string without the white space (no-break spaces too) around it."""
-
-    def _deserialize(
-        self,
-        value: Any,
-        attr: str | None,  # noqa: ARG002
-        data: Mapping[str, Any] | None,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> str:
-        if not isinstance(value, str):
-            raise ValidationError(f"not a text: {brief(value)}")
-        return value.strip()
-
-
-def brief(value: Any) -> str:
-    """Show a value in a reason, whatever it is, in at most 80 characters."""
-    return repr(value)[:80]
-
-
-LONGEST_NAME = 300
-"""Characters. An index entry in Postgres has room for 2704 bytes, at 4 bytes a character."""
-
-NOT_EMPTY = validate.Length(1, LONGEST_NAME, error="empty, or longer than {max} characters")
-MAYBE_EMPTY = validate.Length(0, LONGEST_NAME, error="longer than {max} characters")
-
-
-class RecordSchema(Schema):
-    """What every record must say; a source's own schema adds its values, and its names for them.
-
-    Id, symbol, name, time and price must be readable, or the record is refused. Every other value
-    is optional: where it is not readable, it is null with a note, and the record stays. Fields that
-    no schema names are drift, not an error.
-    """
-
-    class Meta:  # noqa: D106
-        unknown = EXCLUDE
 
 
 class Policy(Enum):
@@ -237,6 +87,13 @@ class Source(ABC):
     @abstractmethod
     def from_settings(cls, settings: Settings) -> "Source":
         """Make the source as it is configured."""
+
+    def recognising(self, recognise: Recognise) -> "Source":  # noqa: ARG002
+        """Give the source for one run, which has its records recognised before they are decoded.
+
+        One whose records do not come again as they were stays as it is.
+        """
+        return self
 
     @abstractmethod
     def pages(
@@ -283,7 +140,17 @@ class Source(ABC):
         Raises:
             marshmallow.ValidationError: with every reason for which it is no observation.
         """
-        return observation_of(self.schema.load(document))
+        reader = _plain_reader(self.schema)
+        plain = reader and reader.load(document)
+        return Observation(**plain) if plain else observation_of(self.schema.load(document))
+
+
+@cache
+def _plain_reader(schema: Schema) -> PlainReader | None:
+    try:
+        return PlainReader(schema)
+    except UnknownFieldError:
+        return None
 
 
 def observation_of(loaded: Mapping[str, Any]) -> Observation:

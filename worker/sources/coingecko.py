@@ -14,14 +14,13 @@ from typing import ClassVar
 
 from shared.records import Cursor
 from shared.settings import Settings
-from worker.sources.base import (
+from worker.sources.base import Policy, Request
+from worker.sources.fields import (
     MAYBE_EMPTY,
     NOT_EMPTY,
     Amount,
     Instant,
-    Policy,
     RecordSchema,
-    Request,
     StrippedString,
 )
 from worker.sources.json_api import JsonApi

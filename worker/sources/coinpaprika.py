@@ -17,14 +17,13 @@ from marshmallow import fields, post_load
 
 from shared.records import Cursor
 from shared.settings import Settings
-from worker.sources.base import (
+from worker.sources.base import Policy, Request
+from worker.sources.fields import (
     MAYBE_EMPTY,
     NOT_EMPTY,
     Amount,
     Instant,
-    Policy,
     RecordSchema,
-    Request,
     StrippedString,
 )
 from worker.sources.json_api import JsonApi

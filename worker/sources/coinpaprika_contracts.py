@@ -26,19 +26,10 @@ from shared.errors import SourceError
 from shared.records import Claim, Cursor, Page, RawRecord
 from shared.settings import Settings
 from worker.identity.chains import contracts_on, normalise_address
-from worker.sources.base import (
-    MAYBE_EMPTY,
-    NOT_EMPTY,
-    Fetch,
-    Policy,
-    RecordSchema,
-    Request,
-    Response,
-    StrippedString,
-    brief,
-)
+from worker.sources.base import Fetch, Policy, Request, Response
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.contract_list import ContractList
+from worker.sources.fields import MAYBE_EMPTY, NOT_EMPTY, RecordSchema, StrippedString, brief
 
 PLATFORMS = 160
 """How many platforms there are, roughly, while none was read."""
@@ -141,7 +132,7 @@ class CoinpaprikaContracts(ContractList):
         if document is not None:
             document = {"platform": platform, "contract": document}
         payload = b'{"platform":' + name + b',"contract":' + record.payload + b"}"
-        return replace(record, payload=payload, document=document)
+        return record._replace(payload=payload, document=document)
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
         """Yield the page of a file that is named after its platform: `eth-ethereum.json`."""

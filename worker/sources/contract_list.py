@@ -16,7 +16,8 @@ from marshmallow import ValidationError, fields
 
 from shared.errors import SourceError
 from shared.records import Claim, Cursor, Page, RawRecord
-from worker.sources.base import LONGEST_NAME, Response, brief
+from worker.sources.base import Response
+from worker.sources.fields import LONGEST_NAME, brief
 from worker.sources.json_api import JsonApi
 
 LONGEST_KEY = 2000
@@ -78,7 +79,7 @@ class ContractList(JsonApi):
 
     def records(self, response: Response, cursor: Cursor | None, where: str) -> list[RawRecord]:
         own = super().records(response, cursor, where)
-        return [replace(record, fetched_at=response.fetched_at) for record in own]
+        return [record._replace(fetched_at=response.fetched_at) for record in own]
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
         """Yield the one page that a saved response is, fetched when the file was written last."""
@@ -87,5 +88,5 @@ class ContractList(JsonApi):
                 written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             except OSError as exc:
                 raise SourceError(f"{path}: {exc.strerror or exc}", code="unreadable") from exc
-            records = [replace(record, fetched_at=written) for record in page.records]
+            records = [record._replace(fetched_at=written) for record in page.records]
             yield replace(page, records=records)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from shared.errors import SourceError
 from shared.records import Cursor, Page, RawRecord
 from worker.sources.base import Fetch, Request, Response, Source
-from worker.sources.json_records import split_records
+from worker.sources.json_records import Recognise, split_records
 from worker.sources.paging import Step, Walk
 
 
@@ -26,6 +26,10 @@ class JsonApi(Source):
     requests_per_minute: int
     requests_per_month: int
     api_key: str | None = field(default=None, repr=False)
+    recognise: Recognise | None = field(default=None, repr=False, compare=False)
+
+    def recognising(self, recognise: Recognise) -> "JsonApi":
+        return replace(self, recognise=recognise)
 
     @property
     def provider(self) -> str:
@@ -134,7 +138,7 @@ class JsonApi(Source):
     ) -> list[RawRecord]:
         """Cut the answer for the page at the cursor into its records."""
         try:
-            return split_records(response.body, self.name, where)
+            return split_records(response.body, self.name, where, self.recognise)
         except SourceError as exc:
             raise self.unlike_before(str(exc), exc.code) from exc
 
@@ -161,7 +165,10 @@ class JsonApi(Source):
         digest = sha256()
         for record in records:
             own = record.document.get(id_key) if record.document else None
-            digest.update(own.encode(errors="replace") if isinstance(own, str) else record.payload)
+            if record.newest:
+                own = record.newest.external_id
+            is_id = isinstance(own, str)
+            digest.update(str(own).strip().encode(errors="replace") if is_id else record.payload)
             digest.update(b"\n")
         return digest.hexdigest()[:DIGEST_LENGTH]
 
@@ -181,7 +188,7 @@ class JsonApi(Source):
         except OSError as exc:
             raise SourceError(f"{path}: {exc.strerror or exc}", code="unreadable") from exc
         name = os.fsencode(path.name).decode(errors="backslashreplace")
-        yield Page(split_records(body, self.name, name), None, None)
+        yield Page(split_records(body, self.name, name, self.recognise), None, None)
 
 
 def _repeated(number: int, count: int) -> str:

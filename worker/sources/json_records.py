@@ -7,14 +7,15 @@ carries the defect. A name that stands twice in an object counts as its last val
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
+from itertools import count, repeat
 from typing import Any
 
 import msgspec
 
 from shared.errors import SourceError
-from shared.records import RawRecord
+from shared.records import Newest, RawRecord
 
 DEEPEST = 100
 """How far a record may nest. Far beyond any source; well within what every reader here can hold."""
@@ -30,12 +31,19 @@ SPACE = b" \t\r\n"
 _split = msgspec.json.Decoder(list[msgspec.Raw])
 _decode = msgspec.json.Decoder(float_hook=Decimal)
 
+Recognise = Callable[[Iterable[bytes]], Iterable[tuple[str, Newest | None]]]
+"""Digests the bytes of records, and finds for each the listing that shows this very record."""
+
 # A string (its closing quote is missing where the text was cut off inside it), or a mark.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?P<end>"?)|[\[\]{},]', re.DOTALL)
 
 
-def split_records(body: bytes, source: str, where: str) -> list[RawRecord]:
+def split_records(
+    body: bytes, source: str, where: str, recognise: Recognise | None = None
+) -> list[RawRecord]:
     """Cut a JSON list into its elements; `where` begins each one's position ("page 3").
+
+    Those that are recognised are not decoded.
 
     Raises:
         SourceError: `not_json` where there is no JSON, `not_a_list` where it is something else.
@@ -55,8 +63,13 @@ def split_records(body: bytes, source: str, where: str) -> list[RawRecord]:
             raise SourceError(
                 f"{source}: {where}: not JSON ({exc}); it begins {_excerpt(body)}", code="not_json"
             ) from exc
+    found: Iterable[tuple[str | None, Newest | None]]
+    found = recognise(raws) if recognise else repeat((None, None))
     return [
-        read_record(raw, f"{where}, record {number}") for number, raw in enumerate(raws, start=1)
+        RawRecord(raw, f"{where}, record {number}", None, None, None, digest, newest)
+        if newest
+        else read_record(raw, f"{where}, record {number}", digest)
+        for number, raw, (digest, newest) in zip(count(1), raws, found, strict=False)
     ]
 
 
@@ -92,7 +105,7 @@ def _cut(body: bytes) -> Iterator[bytes]:
     raise ValueError("cut off, or out of balance")
 
 
-def read_record(raw: bytes, position: str) -> RawRecord:
+def read_record(raw: bytes, position: str, digest: str | None = None) -> RawRecord:
     """Decode one element of a list, or say what keeps it from being decoded."""
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _depth(raw) > DEEPEST:
         return RawRecord(raw, position, None, f"nested deeper than {DEEPEST} levels")
@@ -102,7 +115,7 @@ def read_record(raw: bytes, position: str) -> RawRecord:
         return _odd_record(raw, position)
     if not isinstance(document, dict):
         return RawRecord(raw, position, None, f"expected an object, got {_excerpt(raw)}")
-    return RawRecord(raw, position, document)
+    return RawRecord(raw, position, document, None, None, digest)
 
 
 def _depth(raw: bytes) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from worker.sources.base import Amount, brief
 from worker.sources.csv.names import CURRENCY_SIGN
+from worker.sources.fields import Amount, brief
 
 UNKNOWN = frozenset(
     {"", "-", "--", "\u2013", "\u2014", "?", "n/a", "#n/a", "na", "nan", "null", "none"}

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from marshmallow import ValidationError
 
-from worker.sources.base import NOT_EMPTY, StrippedString, brief
 from worker.sources.csv.names import DOLLAR, FIAT, QUOTE_COINS, STABLECOINS, is_dollars
 from worker.sources.csv.numbers import is_unknown
+from worker.sources.fields import NOT_EMPTY, StrippedString, brief
 
 _QUOTES = (*STABLECOINS, DOLLAR, *FIAT, *QUOTE_COINS)
 _ANY = "|".join(sorted(_QUOTES, key=len, reverse=True))

@@ -9,7 +9,13 @@ import msgspec
 from marshmallow import Schema, ValidationError, fields
 
 from shared.records import VALUES, Observation
-from worker.sources.base import (
+from worker.sources.base import observation_of
+from worker.sources.csv.columns import find_columns
+from worker.sources.csv.names import SUPPLIES, is_dollars
+from worker.sources.csv.numbers import NumberCell, unknown_words
+from worker.sources.csv.pairs import PairSymbol, as_usd_hint
+from worker.sources.csv.times import Clock, TimeCell
+from worker.sources.fields import (
     LONGEST_NAME,
     MAYBE_EMPTY,
     NOT_EMPTY,
@@ -17,13 +23,7 @@ from worker.sources.base import (
     RecordSchema,
     StrippedString,
     brief,
-    observation_of,
 )
-from worker.sources.csv.columns import find_columns
-from worker.sources.csv.names import SUPPLIES, is_dollars
-from worker.sources.csv.numbers import NumberCell, unknown_words
-from worker.sources.csv.pairs import PairSymbol, as_usd_hint
-from worker.sources.csv.times import Clock, TimeCell
 
 NEVER_ZERO = frozenset({"market_cap_usd", *SUPPLIES})
 """Of these 0 is no figure that a priced asset can have: it stands for an unknown one."""

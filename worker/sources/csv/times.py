@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError
 
-from worker.sources.base import Direct, Instant, brief
+from worker.sources.fields import Direct, Instant, brief
 
 DAY_FIRST = "day-first"
 MONTH_FIRST = "month-first"
