@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from api import create_app
+from api.app import create_app
 from shared.logs import configure_logs
 from shared.settings import Settings
 

@@ -1,9 +1,9 @@
-"""How Alembic reaches the database: over the connection that `worker.migrate` hands it."""
+"""How Alembic reaches the database: over the connection that `worker.maintenance` hands it."""
 
 from alembic import context
 from sqlalchemy import text
 
-from shared.tables import metadata
+from shared.schema.base import metadata
 
 connection = context.config.attributes.get("connection")
 if connection is None:

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import READER, EmbeddedPostgres, RunningServer
+from shared.embedded.server import READER, EmbeddedPostgres, RunningServer
 from tests.fakes.databases import copy_folder, database_copy, make_room
 from tests.fakes.shared_database import SharedDatabase
-from worker.migrate import upgrade
+from worker.maintenance.migrate import upgrade
 
 TESTS = Path(__file__).parent
 FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults", "browser", "clients"}

@@ -11,16 +11,16 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 from werkzeug.exceptions import ServiceUnavailable
 
-from api.db import read
-from api.freshness import WORSE, assess
-from api.problems import DatabaseUnavailableError
-from api.queries.assets import read_version
-from api.queries.monitoring import read_open
+from api.database.pool import read
+from api.queries.assets.listing import read_version
+from api.queries.loading.freshness import WORSE, assess
+from api.queries.loading.monitoring import read_open
+from api.queries.loading.sources import read_loading, read_sources, read_totals
 from api.queries.schema import read_schema_revision
-from api.queries.sources import read_loading, read_sources, read_totals
-from shared.runs import OUTCOMES
+from api.request.problems import DatabaseUnavailableError
+from shared.model.runs import OUTCOMES
+from shared.schema.base import SCHEMA_REVISION
 from shared.settings import SOURCES
-from shared.tables import SCHEMA_REVISION
 
 RESULTS = ("new", "unchanged", "rejected")
 """What becomes of records; the fetched ones are the sum."""

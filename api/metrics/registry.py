@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from api.metrics.instruments import FOLDER, Instruments
 from api.metrics.loading import LoadingCollector
 from api.metrics.past import WholeCollector
 from api.metrics.processes import ProcessesCollector
-from shared.tables import SCHEMA_REVISION
+from api.request.instruments import FOLDER, Instruments
+from shared.schema.base import SCHEMA_REVISION
 
 
 class BuildCollector(Collector):

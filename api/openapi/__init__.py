@@ -11,13 +11,13 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask
 from marshmallow import Schema
 
-from api.negotiation import JSON
 from api.openapi.answers import add_common_parts
 from api.openapi.examples import example_of
 from api.openapi.fields import teach
 from api.openapi.links import add_links
 from api.openapi.operations import REQUEST_ID, TRACE_PARENT, operation_of, path_of
 from api.openapi.security import add_schemes
+from api.request.negotiation import JSON
 
 DESCRIPTION = """A crypto market dataset you can audit: every number says where it came from, how
 fresh it is, and which coin it is. Read-only: `GET`, and `HEAD` wherever there is `GET`; any other

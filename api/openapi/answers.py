@@ -6,10 +6,10 @@ from typing import Any
 from apispec import APISpec
 from werkzeug.http import HTTP_STATUS_CODES
 
-from api.codes import CODES, codes_of
-from api.contract import METAS, Documented
-from api.negotiation import JSON, PROBLEM_JSON
-from api.problems import problem_document
+from api.openapi.contract import METAS, Documented
+from api.request.codes import CODES, codes_of
+from api.request.negotiation import JSON, PROBLEM_JSON
+from api.request.problems import problem_document
 
 OF_ANY_ROUTE = (400, 406, 414, 431, 500)
 """Problems that every route can have; 405 is an answer to other methods than those described."""

@@ -6,11 +6,11 @@ from typing import Any
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields
 
-from api.columns import SORT_COLUMNS
 from api.parameters import MOST_VALUES, CommaList, Count, NameList, SourceList
 from api.parameters.fields import HASH, MOST_SORT_KEYS, Bound, Hash, Since, SortField
+from api.queries.assets.columns import SORT_COLUMNS
+from api.queries.times import ZONE
 from api.schemas.fields import Amount, Hex, Json, Number
-from api.times import ZONE
 from shared.settings import SOURCES
 
 TYPES: dict[type[fields.Field[Any]], tuple[Any, str | None]] = {

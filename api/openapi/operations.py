@@ -8,8 +8,8 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields
 from werkzeug.routing import Rule
 
-from api.contract import Documented
 from api.openapi.answers import answers_of
+from api.openapi.contract import Documented
 from api.openapi.examples import example_of
 from api.openapi.fields import LISTS
 from api.openapi.security import refusals_of, security_of

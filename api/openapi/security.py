@@ -4,8 +4,8 @@ from typing import Any
 
 from apispec import APISpec
 
-from api.keys import scope_of
-from api.limits import PROBES
+from api.middleware.keys import scope_of
+from api.middleware.limits import PROBES
 
 SCHEMES = {
     "bearer": {

@@ -5,14 +5,14 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from api import cursors
-from api.columns import ASSET_COLUMNS, FIELDS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
-from api.keyset import BY_MARKET_CAP, Position
 from api.parameters import CommaList, Count, NameList, QueryString, page_size
 from api.parameters.fields import Bound, Since, SortField, Version
 from api.parameters.moment import MomentParameters
-from api.queries.assets import Wanted
-from api.queries.filters import Filters
+from api.queries.assets import cursors
+from api.queries.assets.columns import ASSET_COLUMNS, FIELDS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
+from api.queries.assets.filters import Filters
+from api.queries.assets.keyset import BY_MARKET_CAP, Position
+from api.queries.assets.listing import Wanted
 from shared.settings import LISTING_SOURCES
 
 LAST_PAGE = 100

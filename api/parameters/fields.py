@@ -7,10 +7,10 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from api.columns import ASSET_COLUMNS, SORT_COLUMNS
-from api.keyset import Sort, SortKey
 from api.parameters import Count, nearest
-from api.times import in_utc
+from api.queries.assets.columns import ASSET_COLUMNS, SORT_COLUMNS
+from api.queries.assets.keyset import Sort, SortKey
+from api.queries.times import in_utc
 
 MOST_SORT_KEYS = 4
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from api import cursors
-from api.intervals import INTERVALS, between, ceiling, floor, shifted
 from api.parameters import QueryString, page_size
 from api.parameters.assets import byte_order_mark, decimals, format_of
 from api.parameters.moment import known_at, refuse_what_is_to_come, time
-from api.queries.observations import Place
-from api.queries.past import EARLY
+from api.queries.assets import cursors
+from api.queries.assets.past import EARLY
+from api.queries.history.intervals import INTERVALS, between, ceiling, floor, shifted
+from api.queries.history.observations import Place
 from shared.settings import LISTING_SOURCES
 
 MOST_CANDLES = 150_000

@@ -6,10 +6,10 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate
 from werkzeug.exceptions import NotFound
 
-from api import cursors
 from api.parameters import Count, NameList, QueryString, SourceList, page_size
 from api.parameters.fields import Since
-from shared.runs import OUTCOMES, REJECT_STATES
+from api.queries.assets import cursors
+from shared.model.runs import OUTCOMES, REJECT_STATES
 
 COMMANDS = ("run", "import", "retry")
 

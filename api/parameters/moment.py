@@ -8,7 +8,7 @@ from marshmallow import ValidationError, post_load, validates_schema
 
 from api.parameters import QueryString
 from api.parameters.fields import Since
-from api.queries.past import Moment
+from api.queries.assets.past import Moment
 
 AHEAD = timedelta(minutes=1)
 """How far a client's clock may be ahead of this one."""

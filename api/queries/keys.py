@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, select
 
-from shared.tables import api_keys
+from shared.schema.operations import api_keys
 
 
 def find_key(conn: Connection, key_hash: bytes) -> RowMapping | None:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.postgresql.psycopg2 import dialect
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from api.prepared import OPTION, Prepared
+from api.database.prepared import OPTION, Prepared
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]
 

@@ -3,15 +3,15 @@
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-from api.answers import links
-from api.contract import documented
-from api.db import read
-from api.formats import NDJSON, choose_format, content_type, join_lines
-from api.kept import Answer, kept, members
-from api.negotiation import JSON
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import read_query
 from api.parameters.assets import ChangesParameters
-from api.queries.changes import ChangePage, find_changes
+from api.queries.assets.changes import ChangePage, find_changes
+from api.request.negotiation import JSON
+from api.responses.answers import links
+from api.responses.cached import Answer, kept, members
+from api.responses.formats import NDJSON, choose_format, content_type, join_lines
 from api.schemas.assets import AssetChangeSchema
 
 bp = Blueprint("changes", __name__)

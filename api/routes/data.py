@@ -7,13 +7,8 @@ from urllib.parse import quote
 import msgspec
 from flask import Blueprint, Response, current_app, request
 
-from api import cursors, export
-from api.answers import links
-from api.contract import documented
-from api.db import read
-from api.formats import CSV, NDJSON, choose_format, content_type, join_page
-from api.kept import Answer, kept, members
-from api.negotiation import JSON
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import read_query
 from api.parameters.assets import (
     AssetParameters,
@@ -21,12 +16,18 @@ from api.parameters.assets import (
     ExportParameters,
     cursor_digest,
 )
-from api.parquet import PARQUET, require_parquet
-from api.past import place_for
-from api.problems import AssetNotFoundError
-from api.queries.asset import find_asset
-from api.queries.assets import AssetPage, Wanted, find_assets
-from api.queries.missing import asset_not_found
+from api.queries.assets import cursors
+from api.queries.assets.asset import find_asset
+from api.queries.assets.listing import AssetPage, Wanted, find_assets
+from api.queries.assets.missing import asset_not_found
+from api.request.negotiation import JSON
+from api.request.problems import AssetNotFoundError
+from api.responses import export
+from api.responses.answers import links
+from api.responses.cached import Answer, kept, members
+from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_page
+from api.responses.parquet import PARQUET, require_parquet
+from api.responses.past import place_for
 from api.schemas.assets import AssetDetailSchema, ChosenAssetSchema
 from api.schemas.fields import DECIMALS
 from api.schemas.writer import writer

@@ -8,7 +8,7 @@ from typing import cast
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from api.contract import documented
+from api.openapi.contract import documented
 from api.parameters import QueryString
 
 bp = Blueprint("docs", __name__)

@@ -2,11 +2,11 @@
 
 from flask import Blueprint, Response, request
 
-from api.contract import documented
-from api.db import read
-from api.paging import paged
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters.loading import DriftParameters
-from api.queries.drift import find_drift
+from api.queries.loading.drift import find_drift
+from api.responses.paging import paged
 from api.schemas.drift import DriftSchema
 
 bp = Blueprint("drift", __name__)

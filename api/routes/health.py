@@ -5,14 +5,14 @@ from datetime import timedelta
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
-from api.answers import document
-from api.contract import documented
-from api.db import read
-from api.freshness import assess
+from api.database.pool import read
+from api.database.readiness import check_readiness
+from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.problems import problem
-from api.queries.sources import read_loading, read_sources
-from api.readiness import check_readiness
+from api.queries.loading.freshness import assess
+from api.queries.loading.sources import read_loading, read_sources
+from api.request.problems import problem
+from api.responses.answers import document
 from api.schemas.health import HealthSchema, LiveSchema, ReadySchema
 
 bp = Blueprint("health", __name__)

@@ -7,19 +7,19 @@ from typing import Any
 from flask import Blueprint, Response, request
 from sqlalchemy import Connection
 
-from api.answers import links
-from api.contract import documented
-from api.db import read
-from api.formats import CSV, NDJSON, choose_format, content_type, join_lines
-from api.intervals import between, shifted
-from api.kept import Answer, kept, members
-from api.negotiation import JSON
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import read_query
 from api.parameters.history import HistoryParameters, Walk, begin
-from api.queries.candles import CANDLE, find_candles
-from api.queries.history import Asked, find_listings
-from api.queries.missing import asset_not_found, require_listing
-from api.queries.observations import OBSERVATION, Place, find_observations
+from api.queries.assets.missing import asset_not_found, require_listing
+from api.queries.history.candles import CANDLE, find_candles
+from api.queries.history.intervals import between, shifted
+from api.queries.history.observations import OBSERVATION, Place, find_observations
+from api.queries.history.scope import Asked, find_listings
+from api.request.negotiation import JSON
+from api.responses.answers import links
+from api.responses.cached import Answer, kept, members
+from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_lines
 from api.schemas.fields import utc
 from api.schemas.history import CandleSchema, ObservationSchema
 

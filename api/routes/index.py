@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, current_app, request
 
-from api.answers import document, json_response
-from api.contract import documented
+from api.openapi.contract import documented
 from api.parameters import QueryString
+from api.responses.answers import document, json_response
 from api.schemas.index import RouteSchema
 
 bp = Blueprint("index", __name__)

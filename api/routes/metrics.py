@@ -3,9 +3,9 @@
 from flask import Blueprint, Response, current_app, request
 from prometheus_client.exposition import choose_encoder
 
-from api.contract import documented
-from api.negotiation import choose
+from api.openapi.contract import documented
 from api.parameters import QueryString
+from api.request.negotiation import choose
 
 bp = Blueprint("metrics", __name__)
 

@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
-from api.contract import documented
-from api.db import read
-from api.kept import Answer, kept, members
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import read_query
 from api.parameters.raw import RawParameters
-from api.problems import RawNotFoundError, RawPrunedError
-from api.queries.missing import asset_not_found, require_listing
-from api.queries.raw import FoundRecords, find_records
+from api.queries.assets.missing import asset_not_found, require_listing
+from api.queries.history.raw import FoundRecords, find_records
+from api.request.problems import RawNotFoundError, RawPrunedError
+from api.responses.cached import Answer, kept, members
 from api.schemas.raw import RawRecordSchema
 
 bp = Blueprint("raw", __name__)

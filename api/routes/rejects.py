@@ -2,14 +2,14 @@
 
 from flask import Blueprint, Response, request
 
-from api.answers import document
-from api.contract import documented
-from api.db import read
-from api.paging import paged
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import QueryString
 from api.parameters.loading import RejectsParameters, read_id
-from api.problems import RejectNotFoundError
-from api.queries.rejects import RejectFilters, find_reject, find_rejects
+from api.queries.loading.rejects import RejectFilters, find_reject, find_rejects
+from api.request.problems import RejectNotFoundError
+from api.responses.answers import document
+from api.responses.paging import paged
 from api.schemas.rejects import RejectDetailSchema, RejectSchema
 
 bp = Blueprint("rejects", __name__)

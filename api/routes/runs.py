@@ -6,12 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-from api.anomalies import judge, summary_of
-from api.answers import document, link
-from api.comparison import changes_between, find_vanished
-from api.contract import documented
-from api.db import read
-from api.paging import paged
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import QueryString
 from api.parameters.loading import (
     AnomaliesParameters,
@@ -19,10 +15,14 @@ from api.parameters.loading import (
     RunsParameters,
     read_id,
 )
-from api.problems import RunNotFoundError
-from api.queries.anomalies import Examined, measure_run, measure_runs
-from api.queries.comparison import compare_observations
-from api.queries.runs import RunFilters, find_run, find_runs, find_two_runs
+from api.queries.loading.anomalies import Examined, measure_run, measure_runs
+from api.queries.loading.anomaly_rules import judge, summary_of
+from api.queries.loading.comparison import compare_observations
+from api.queries.loading.comparison_rules import changes_between, find_vanished
+from api.queries.loading.runs import RunFilters, find_run, find_runs, find_two_runs
+from api.request.problems import RunNotFoundError
+from api.responses.answers import document, link
+from api.responses.paging import paged
 from api.schemas.anomalies import AnomaliesSchema
 from api.schemas.comparison import ComparisonSchema
 from api.schemas.runs import ListedRunSchema, RunDetailSchema

@@ -2,11 +2,11 @@
 
 from flask import Blueprint, Response, request
 
-from api.answers import document
-from api.contract import documented
-from api.db import read
+from api.database.pool import read
+from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.queries.stats import read_stats
+from api.queries.loading.stats import read_stats
+from api.responses.answers import document
 from api.schemas.stats import StatsSchema
 from shared.settings import SOURCES
 

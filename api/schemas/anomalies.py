@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Number, instant, share
-from shared.runs import OUTCOMES
+from shared.model.runs import OUTCOMES
 from shared.settings import SOURCES
 
 

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant, seconds
-from shared.records import VALUES, value_time
+from shared.model.records import VALUES, value_time
 from shared.settings import LISTING_SOURCES
 
 

@@ -18,7 +18,7 @@ KEYS = {
     "observations": "listing_id, observed_at, payload_hash",
 }
 
-# As shared/partitions.py has them.
+# As worker/database/periods.py has them.
 YEARS_FROM, MONTHS_FROM, UNTIL = 2013, 2026, 2100
 
 MONTHS = """

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.engine import URL
 
-from shared.embedded import READER
+from shared.embedded.server import READER
 from tests.fakes.gunicorn import Gunicorn, serving, until
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 from sqlalchemy import text, update
 
-from shared.tables import asset_version, assets
+from shared.schema.market import asset_version, assets
 from tests.fakes.gunicorn import GIVE_UP, serving, until
 
 MANY = 60_000

@@ -216,7 +216,7 @@ def test_what_never_comes_to_the_application_is_counted_and_logged_too(
     assert told == {
         "event": "request",
         "level": "info",
-        "logger": "api.access",
+        "logger": "api.request.access",
         "request_id": request_id,
         "method": None,
         "route": None,

@@ -6,7 +6,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from api.codes import CODES
+from api.request.codes import CODES
 from tests.fakes.gunicorn import GIVE_UP, PROJECT, serving
 
 A_DIFFERENCE = """

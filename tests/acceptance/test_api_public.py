@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.keys import KEY
+from shared.model.keys import KEY
 from tests.fakes.api import add_asset
 from tests.fakes.gunicorn import GIVE_UP, Gunicorn, serving, until
 from tests.fakes.processes import environ, run_worker

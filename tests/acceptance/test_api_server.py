@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import EmbeddedPostgres
-from shared.tables import SCHEMA_REVISION
+from shared.embedded.server import EmbeddedPostgres
+from shared.schema.base import SCHEMA_REVISION
 from tests.fakes.api import add_asset
 from tests.fakes.gunicorn import GIVE_UP, Gunicorn, serving, until
-from worker.migrate import upgrade
+from worker.maintenance.migrate import upgrade
 
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

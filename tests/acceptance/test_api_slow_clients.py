@@ -76,7 +76,7 @@ def test_a_request_that_does_not_come_to_its_end_is_refused(gunicorn):
     problem = json.loads(body)
     assert problem["code"] == "request_timeout"
     [line] = [line for line in gunicorn.lines() if line.get("request_id") == problem["request_id"]]
-    assert (line["logger"], line["status"], line["route"]) == ("api.access", 408, None)
+    assert (line["logger"], line["status"], line["route"]) == ("api.request.access", 408, None)
     counted = 'method="other",route="unmatched",status="408"} 1.0'
     assert counted in gunicorn.get("/metrics").text
     assert nothing == (b"", b"", b"")

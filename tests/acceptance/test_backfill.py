@@ -8,7 +8,7 @@ from tests.fakes.api import api_on
 from tests.fakes.batches import COINGECKO, LATER, load, market
 from tests.fakes.databases import engine_on
 from tests.fakes.processes import environ, run_worker
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 DAILY = (
     "SNo,Name,Symbol,Date,High,Low,Open,Close,Volume,Marketcap\r\n"

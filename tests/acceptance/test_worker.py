@@ -5,11 +5,13 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.engine import URL
 
-from shared.tables import SCHEMA_REVISION, assets, checkpoints, runs
+from shared.schema.base import SCHEMA_REVISION
+from shared.schema.market import assets
+from shared.schema.operations import checkpoints, runs
 from tests.fakes.answers import status
 from tests.fakes.processes import environ, run_command, run_worker
 from tests.fakes.upstream import Upstream
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 DATA = Path(__file__).resolve().parent.parent.parent / "data"
 

@@ -14,7 +14,7 @@ from tests.fakes.answers import payment_required, real, status
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
-from worker.locks import locked
+from worker.database.locks import locked
 
 GIVE_UP = 60
 

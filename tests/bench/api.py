@@ -28,7 +28,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from shared.embedded import EmbeddedPostgres, RunningServer
+from shared.embedded.server import EmbeddedPostgres, RunningServer
 from shared.logs import configure_logs
 from tests.bench.api_cells import FIRST, Cell, cells, differences, walk
 from tests.bench.api_load import WRK, Load, ask, put_load

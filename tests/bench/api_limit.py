@@ -1,6 +1,6 @@
 """The limit: Flask under the API's own gunicorn settings, which answers the same bytes each time.
 
-    BENCH_BODY=FILE gunicorn --config api/gunicorn.conf.py tests.bench.api_limit:app
+    BENCH_BODY=FILE gunicorn --config api/server/gunicorn.conf.py tests.bench.api_limit:app
 
 No database, no log, no headers but its own: what is left is what gunicorn and Flask cost.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from api.keys import Keys
+from api.middleware.keys import Keys
 
 app = Flask(__name__, static_folder=None)
 app.extensions["keys"] = Keys()  # by which the API's worker class tells clients apart

@@ -9,8 +9,8 @@ from sqlalchemy.pool import NullPool
 
 from shared.settings import Settings
 from tests.fakes.upstream import Upstream
-from worker.migrate import upgrade
-from worker.service import Worker
+from worker.app import Worker
+from worker.maintenance.migrate import upgrade
 
 LOADED = ("coingecko", "coinpaprika")
 SHARED = 0.2

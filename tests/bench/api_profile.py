@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 from werkzeug.test import create_environ
 
-from api import create_app
+from api.app import create_app
 from shared.logs import configure_logs
 from shared.settings import Settings
 from tests.bench.api_cells import FIRST

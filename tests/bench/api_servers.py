@@ -24,7 +24,14 @@ STOP_SECONDS = 30
 @contextlib.contextmanager
 def gunicorn(app: str, name: str, folder: Path, **environ: str) -> Iterator[int]:
     """Serve an application under the API's own settings of gunicorn; give its port."""
-    command = [sys.executable, "-m", "gunicorn", "--config", ROOT / "api/gunicorn.conf.py", app]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        ROOT / "api/server/gunicorn.conf.py",
+        app,
+    ]
     port = free_port()
     with _serving(command, port, folder / f"{name}.log", {"API_PORT": str(port), **environ}):
         yield port

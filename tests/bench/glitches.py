@@ -14,13 +14,13 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import create_engine
 
-from shared.embedded import EmbeddedPostgres
+from shared.embedded.server import EmbeddedPostgres
 from tests.bench.measure import write
 from tests.conftest import CARELESS, open_folder
 from tests.fakes.glitches import HOUR, IDS, PRICES, Scene, open_scene, read_links
 from tests.fakes.upstream import Upstream
-from worker.migrate import upgrade
-from worker.verify import verify
+from worker.maintenance.migrate import upgrade
+from worker.maintenance.verify import verify
 
 AIM = 0.97
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from shared.embedded import READER
-from shared.server_programs import MAJOR
+from shared.embedded.programs import MAJOR
+from shared.embedded.server import READER
 from tests.bench.api_load import Target, put_load
 from tests.bench.api_servers import ours
 from tests.bench.measure import MACHINE, run, tell, write

@@ -31,8 +31,8 @@ from time import process_time
 
 from tests.bench.identity_market import Market, make_market
 from tests.bench.measure import MACHINE, write
-from worker.identity.evidence import Candidate
-from worker.identity.resolver import resolve
+from worker.identity.resolver.evidence import Candidate
+from worker.identity.resolver.resolver import resolve
 
 NEW_LISTINGS = 20_000
 Links = set[tuple[str, str]]

@@ -12,7 +12,7 @@ from shared.logs import configure_logs
 from shared.settings import Settings
 from tests.bench.clock import Clock
 from tests.bench.plans import Pass, read_plan
-from worker.service import Worker
+from worker.app import Worker
 
 
 def main(url: str, plan: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from shared.tables import RAW
+from shared.schema.raw import RAW
 from tests.bench.measure import tell
 from tests.fakes.databases import engine_on, make_room
 

@@ -18,12 +18,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import OPTIONS, EmbeddedPostgres
-from shared.server_home import UNPRIVILEGED_USER, ServerHome
-from shared.server_programs import MAJOR
-from shared.server_start import DATABASE, prepare
-from shared.server_state import OWNER, PORT
-from worker.migrate import upgrade
+from shared.embedded.home import UNPRIVILEGED_USER, ServerHome
+from shared.embedded.programs import MAJOR
+from shared.embedded.server import OPTIONS, EmbeddedPostgres
+from shared.embedded.start import DATABASE, prepare
+from shared.embedded.state import OWNER, PORT
+from worker.maintenance.migrate import upgrade
 
 FOLDERS = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin", "/opt/homebrew/opt/postgresql@{}/bin")
 """Where the packages of Debian, of Red Hat and of Homebrew put a version's programs."""

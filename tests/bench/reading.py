@@ -7,11 +7,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.records import Reject
+from shared.model.records import Reject
 from shared.settings import Settings
 from tests.bench.clock import Clock
 from tests.bench.plans import NEW
-from worker.check import check
+from worker.ingest.check import check
 from worker.sources import REGISTRY
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from shared.embedded import READER, RunningServer
+from shared.embedded.server import READER, RunningServer
 from tests.fakes.gunicorn import PROJECT, Gunicorn, serving
 from tests.fakes.processes import environ, run_worker
 

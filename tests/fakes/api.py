@@ -11,10 +11,12 @@ from sqlalchemy import Connection, Text, cast, func, insert, literal, select, te
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, make_url
 
-from api import create_app
-from shared.records import VALUES
+from api.app import create_app
+from shared.model.records import VALUES
+from shared.schema.market import assets, listings, observations
+from shared.schema.operations import checkpoints, runs
+from shared.schema.raw import RAW
 from shared.settings import Settings
-from shared.tables import RAW, assets, checkpoints, listings, observations, runs
 
 UNCACHED = {"API_CACHE_MB": "0"}
 """Settings with which every request reads the database."""

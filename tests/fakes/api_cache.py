@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import event, update
 
-from shared.tables import asset_version, assets
+from shared.schema.market import asset_version, assets
 from tests.fakes.gunicorn import until
 
 NEXT_VERSION = asset_version.next_value()

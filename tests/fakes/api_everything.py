@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, insert
 
-from shared.records import VALUES
-from shared.tables import rejects
+from shared.model.records import VALUES
+from shared.schema.operations import rejects
 from tests.fakes.api import (
     NOON,
     add_asset,

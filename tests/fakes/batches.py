@@ -7,16 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from shared.partitions import periods_of
-from shared.records import Observation, RawRecord, Reject
-from worker import runs, staging, store
-from worker.check import check
+from shared.model.records import Observation, RawRecord, Reject
+from worker.database.periods import periods_of
+from worker.ingest import journal
+from worker.ingest.batch import copy, transaction
+from worker.ingest.batch.transaction import Batch, Counts
+from worker.ingest.check import check
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.csv import CsvFiles
 from worker.sources.json_records import split_records
-from worker.store import Batch, Counts
 
 COINGECKO = Coingecko(base_url="http://127.0.0.1", requests_per_minute=1)
 COINPAPRIKA = Coinpaprika(base_url="http://127.0.0.1", requests_per_minute=1)
@@ -82,14 +83,14 @@ def batch(source: Source, *payloads: bytes, **fields: Any) -> Batch:
             observed.append((record, checked))
     periods = periods_of([said.observed_at for _, said in observed])
     arguments: Mapping[str, Any] = {"cursor": None, "periods": periods, **fields}
-    return Batch(staging.stage(observed), len(observed), rejects, **arguments)
+    return Batch(copy.stage(observed), len(observed), rejects, **arguments)
 
 
 def open_run(conn: Connection, source: Source) -> int:
     """Start a run on a connection, ready to load batches."""
     with conn.begin():
-        run_id = runs.start_run(conn, source.name, "run", None)
-        store.create_staging(conn, source.name)
+        run_id = journal.start_run(conn, source.name, "run", None)
+        transaction.create_staging(conn, source.name)
     return run_id
 
 
@@ -97,4 +98,4 @@ def load(engine: Engine, source: Source, *payloads: bytes) -> Counts:
     """Load the records as one batch of a run of their own."""
     with engine.connect() as conn:
         run_id = open_run(conn, source)
-        return store.load_batch(conn, source.name, run_id, batch(source, *payloads))
+        return transaction.load_batch(conn, source.name, run_id, batch(source, *payloads))

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from shared.errors import SourceError
-from shared.records import FileReading, Observation, RawRecord
-from worker.check import check
+from shared.model.records import FileReading, Observation, RawRecord
+from worker.ingest.check import check
 from worker.sources.csv import CsvFiles
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Engine, Row, select
 from sqlalchemy.engine import URL
 
+from shared.schema.operations import checkpoints, runs
 from shared.settings import SAMPLE_CSV
-from shared.tables import checkpoints, runs
 from tests.fakes import processes
 from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import SECONDS
-from worker.verify import Report, verify
+from worker.maintenance.verify import Report, verify
 
 SIZE = 120
 PAGE = 50

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.db import writer_engine
-from shared.partitions import periods_of
-from shared.tables import RAW
+from shared.schema.raw import RAW
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from worker.partitions import create_partitions
-from worker.verify import Report, verify
+from worker.database.engine import writer_engine
+from worker.database.partitions import create_partitions
+from worker.database.periods import periods_of
+from worker.maintenance.verify import Report, verify
 
 _numbers = itertools.count(1)
 

@@ -8,9 +8,9 @@ from urllib.parse import quote, urlencode
 from openapi_schema_validator import OAS31Validator
 from werkzeug.test import TestResponse
 
-from api import create_app
-from api.access import HEADERS
-from api.negotiation import JSON, PROBLEM_JSON
+from api.app import create_app
+from api.request.access import HEADERS
+from api.request.negotiation import JSON, PROBLEM_JSON
 from shared.settings import Settings
 
 OF_EVERY_ANSWER = {*HEADERS, "Content-Encoding", "Content-Length", "Content-Type", "Vary"} - {

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, select
 
-from shared.records import Page
-from shared.tables import drift
+from shared.model.records import Page
+from shared.schema.operations import drift
 from tests.fakes.batches import market, ticker
-from worker import pipeline
-from worker.pipeline import Options, Result
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options, Result
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from shared.tables import assets, listings
+from shared.schema.market import assets, listings
 from tests.fakes.market import Coin, Market
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker.pipeline import Result
+from worker.ingest.pipeline import Result
 
 IDS, PRICES = "ids", "prices"
 HOUR = 3600

@@ -25,7 +25,13 @@ class Gunicorn:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "api.log"
-        command = [sys.executable, "-m", "gunicorn", "--config", f"{PROJECT}/api/gunicorn.conf.py"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--config",
+            f"{PROJECT}/api/server/gunicorn.conf.py",
+        ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, "api.wsgi:app"],

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from shared.tables import observations
+from shared.schema.market import observations
 from tests.fakes.api import NOON, add_asset, add_listing
 from tests.fakes.batches import market
 from tests.fakes.databases import empty

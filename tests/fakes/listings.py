@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
-from worker.identity.evidence import Candidate, Name, Resolution, Ruling
-from worker.identity.resolver import resolve
+from worker.identity.resolver.evidence import Candidate, Name, Resolution, Ruling
+from worker.identity.resolver.resolver import resolve
 
 NOON = datetime(2022, 5, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 from tests.fakes.databases import copy_database, database_copy, drop_database, engine_on
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 FEW = 60
 SIZES = {"coinpaprika": FEW, "coingecko": 560}

@@ -14,9 +14,9 @@ from typing import Any
 
 from tests.fakes.jsonb import Number, jsonb, write
 from tests.fakes.prices import Priced, standing
-from worker.identity import resolver
-from worker.identity.corroboration import Standing
-from worker.identity.evidence import Candidate, Name, Resolution
+from worker.identity.resolver import resolver
+from worker.identity.resolver.corroboration import Standing
+from worker.identity.resolver.evidence import Candidate, Name, Resolution
 
 VALUES = ("price_usd", "market_cap_usd", "volume_24h_usd", "circulating_supply")
 """The values that the records here vary; the others are always unknown."""

@@ -4,17 +4,11 @@ from collections import Counter
 
 from sqlalchemy import Connection, select
 
-from shared.records import value_time
-from shared.tables import (
-    RAW,
-    assets,
-    checkpoints,
-    listing_names,
-    listings,
-    matches,
-    observations,
-    rejects,
-)
+from shared.model.records import value_time
+from shared.schema.identity import listing_names, matches
+from shared.schema.market import assets, listings, observations
+from shared.schema.operations import checkpoints, rejects
+from shared.schema.raw import RAW
 from tests.fakes.model import VALUES, Asset, Key, Model
 
 

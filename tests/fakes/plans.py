@@ -7,7 +7,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, event
 
-from api.prepared import OPTION, Prepared
+from api.database.prepared import OPTION, Prepared
 
 
 def read_by(

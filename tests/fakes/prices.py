@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import product
 
-from worker.identity.corroboration import Standing
-from worker.identity.evidence import Accord
+from worker.identity.resolver.corroboration import Standing
+from worker.identity.resolver.evidence import Accord
 
 HOUR = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

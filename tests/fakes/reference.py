@@ -8,8 +8,8 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, select
 
-from api.columns import ASSET_COLUMNS, NUMERIC_COLUMNS
-from shared.tables import assets, listings
+from api.queries.assets.columns import ASSET_COLUMNS, NUMERIC_COLUMNS
+from shared.schema.market import assets, listings
 
 TIMES = ("observed_at", "created_at", "updated_at")
 LABELS = ("name", "symbol", "slug")

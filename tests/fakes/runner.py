@@ -8,18 +8,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
-from shared.tables import checkpoints, runs
+from shared.schema.operations import checkpoints, runs
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker import pipeline
-from worker.http import Http, Limits
-from worker.pipeline import Options, Result
+from worker.fetch.client import Http, Limits
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options, Result
+from worker.maintenance.verify import Report, verify
 from worker.sources.coingecko import Coingecko
 from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.coinpaprika_contracts import CoinpaprikaContracts
 from worker.sources.json_api import JsonApi
-from worker.verify import Report, verify
 
 QUICK = Limits(backoff=0.001, longest_backoff=0.001, attempts=3)
 ANY_RATE = 1_000_000_000

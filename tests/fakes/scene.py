@@ -12,8 +12,8 @@ from tests.fakes.answers import body
 from tests.fakes.api import api_on
 from tests.fakes.market import Market
 from tests.fakes.upstream import Upstream
-from worker.pipeline import Result
-from worker.service import Worker
+from worker.app import Worker
+from worker.ingest.pipeline import Result
 
 SIZE = 200
 """Coins: one page of either provider."""

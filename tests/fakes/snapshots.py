@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event, text
 
-from shared.records import Page
+from shared.model.records import Page
 from tests.fakes.batches import COINGECKO
-from worker import pipeline
-from worker.pipeline import Options, Result
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options, Result
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.json_records import split_records

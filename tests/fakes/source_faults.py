@@ -20,7 +20,7 @@ from tests.fakes.answers import (
     truncated,
 )
 from tests.fakes.runner import QUICK
-from worker.http import Limits
+from worker.fetch.client import Limits
 
 FULL = 250
 """Records of a page of CoinGecko's."""

@@ -1,4 +1,4 @@
-"""A source's turns without a database: what the tests of one GET need of `worker.budget`."""
+"""A source's turns without a database: what the tests of one GET need of `worker.fetch.budget`."""
 
 import time
 from collections.abc import Callable

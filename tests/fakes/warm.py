@@ -20,7 +20,7 @@ from types import TracebackType
 from shared.settings import Settings
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["worker.cli", "tests.fakes.warm"])
+_context.set_forkserver_preload(["worker.cli.main", "tests.fakes.warm"])
 _numbers = itertools.count(1)
 
 # The pattern for an URL takes longer to compile than all the rest of a short run.
@@ -130,6 +130,6 @@ def _work(
     with out.open("w") as stdout, err.open("w") if isinstance(err, Path) else err as stderr:
         os.dup2(stdout.fileno(), sys.stdout.fileno())
         os.dup2(stderr.fileno(), sys.stderr.fileno())
-    from worker.cli import main  # noqa: PLC0415
+    from worker.cli.main import main  # noqa: PLC0415
 
     main(arguments, prog_name="worker")

@@ -13,7 +13,7 @@ from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.sheet import write_sheet
 from tests.fakes.upstream import Upstream
-from worker.verify import Report, verify
+from worker.maintenance.verify import Report, verify
 
 EVERY_SOURCE = " ".join(f"--source {name}" for name in SOURCES)
 

@@ -13,7 +13,7 @@ from tests.fakes.market import Market
 from tests.fakes.processes import environ
 from tests.fakes.scene import SIZE, Scene
 from tests.fakes.upstream import Upstream
-from worker.service import Worker
+from worker.app import Worker
 
 
 @pytest.fixture(params=sparse(["coinpaprika", "coingecko"], 2))

@@ -21,15 +21,15 @@ from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import EmbeddedPostgres
+from shared.embedded.server import EmbeddedPostgres
+from shared.schema.operations import runs
 from shared.settings import SOURCES
-from shared.tables import runs
 from tests.fakes.databases import engine_on
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 from tests.fakes.world import World, sound
-from worker.migrate import upgrade
-from worker.verify import Report
+from worker.maintenance.migrate import upgrade
+from worker.maintenance.verify import Report
 
 COINS = 600
 BATCH_SIZE = 20

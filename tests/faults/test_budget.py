@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, func, select, text, update
 from sqlalchemy.engine import URL
 
-from shared.tables import request_budgets, runs
+from shared.schema.operations import request_budgets, runs
 from tests.fakes.answers import Answer, rate_limited, reset, status, truncated
 from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker

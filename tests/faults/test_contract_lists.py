@@ -5,16 +5,16 @@ import json
 import pytest
 from sqlalchemy import func, select, text
 
+from shared.schema.raw import RAW_LISTS
 from shared.settings import CRASH_POINTS
-from shared.tables import RAW_LISTS
 from tests.fakes import answers, processes
 from tests.fakes.cases import sparse
 from tests.fakes.contract_lists import LISTED_BY, USDT, expected, held
 from tests.fakes.runner import Runner, adapter
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 LISTS = tuple(RAW_LISTS)
 

@@ -6,16 +6,19 @@ import json
 import pytest
 from sqlalchemy import func, select, text
 
-from shared.tables import RAW_LISTS, assets, identity_events, rejects
+from shared.schema.identity import identity_events
+from shared.schema.market import assets
+from shared.schema.operations import rejects
+from shared.schema.raw import RAW_LISTS
 from tests.fakes import batches
 from tests.fakes.cases import some_of
 from tests.fakes.contract_lists import OFFLINE, USDT, coin, contract, held, load
 from tests.fakes.runner import adapter
-from worker.pipeline import Options
-from worker.rejects import OpenRejects
-from worker.reprocess import reprocess
-from worker.retry import retry
-from worker.verify import verify
+from worker.ingest.batch.rejects import OpenRejects
+from worker.ingest.pipeline import Options
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.retry import retry
+from worker.maintenance.verify import verify
 
 LISTS = tuple(RAW_LISTS)
 

@@ -8,16 +8,17 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, func, select, text
 
+from shared.schema.market import absences
+from shared.schema.operations import runs
 from shared.settings import CRASH_POINTS
-from shared.tables import absences, runs
 from tests.fakes.databases import empty
 from tests.fakes.gunicorn import until
 from tests.fakes.market import Market
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker.faults import At, Faults
-from worker.pipeline import Result
-from worker.verify import Report, verify
+from worker.ingest.faults import At, Faults
+from worker.ingest.pipeline import Result
+from worker.maintenance.verify import Report, verify
 
 COINS = 60
 PASSES = 9

@@ -7,13 +7,14 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 
+from shared.schema.operations import checkpoints, runs
+from shared.schema.raw import RAW_LISTS
 from shared.settings import CRASH_POINTS, FAULT_POINTS, SOURCES
-from shared.tables import RAW_LISTS, checkpoints, runs
 from tests.fakes.databases import engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.world import World, sound
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 COINS = 80
 KILLED_BATCH = 3

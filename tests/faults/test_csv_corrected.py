@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from worker import pipeline
-from worker.faults import Faults
-from worker.pipeline import Options, Result
+from worker.ingest import pipeline
+from worker.ingest.faults import Faults
+from worker.ingest.pipeline import Options, Result
 from worker.sources.csv import CsvFiles
 
 HEADER = "symbol,name,date,price_usd\n"

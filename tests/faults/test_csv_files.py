@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.tables import listings, observations, rejects
+from shared.schema.market import listings, observations
+from shared.schema.operations import rejects
 from tests.fakes.cases import sparse
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
-from worker import pipeline
-from worker.pipeline import Options, Result
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options, Result
+from worker.maintenance.verify import Report, verify
 from worker.sources.csv import CsvFiles
-from worker.verify import Report, verify
 
 HEADER = "id,symbol,name,price_usd,last_updated\n"
 ROWS = 1000

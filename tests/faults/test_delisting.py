@@ -9,16 +9,16 @@ from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.engine import URL
 
 from shared.errors import InjectedFailureError
-from shared.expectations import EXPECTATIONS
-from shared.tables import absences, assets, listings, observations, snapshot_pages
+from shared.model.expectations import EXPECTATIONS
+from shared.schema.market import absences, assets, listings, observations, snapshot_pages
 from tests.fakes.answers import edited, status
 from tests.fakes.api import api_on
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker.faults import Faults
-from worker.reprocess import reprocess
+from worker.ingest.faults import Faults
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 from worker.sources.coingecko import Coingecko
-from worker.verify import verify
 
 START = datetime(2025, 3, 2, tzinfo=UTC)
 RULE = EXPECTATIONS["coingecko"].delisted

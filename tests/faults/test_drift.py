@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
-from shared.tables import drift, runs, shapes
+from shared.schema.operations import drift, runs, shapes
 from tests.fakes.answers import Answer, body
 from tests.fakes.cases import sparse
 from tests.fakes.market import Coin, Market
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 SIZE = 600
 """Assets: three pages of CoinGecko's."""

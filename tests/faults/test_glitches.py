@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.tables import assets, matches
+from shared.schema.identity import matches
+from shared.schema.market import assets
 from tests.fakes.cases import sparse
 from tests.fakes.glitches import HOUR, IDS, PRICES, Links, Scene, open_scene, read_links
 from tests.fakes.runner import adapter
 from tests.fakes.upstream import Upstream
-from worker import runs
-from worker.identity.looking import read_reviews
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.curation.review import read_reviews
+from worker.ingest import journal
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 SIZE = 100
 
@@ -61,7 +62,7 @@ def test_ids_that_changed_for_good_are_accepted_by_clearing_the_checkpoint(
     assert scene.wrong_pass("coingecko", IDS) == "ids_changed"
     assert scene.wrong_pass("coingecko", IDS, 0) == "ids_changed"
 
-    assert runs.clear_checkpoint(engine, "coingecko")
+    assert journal.clear_checkpoint(engine, "coingecko")
 
     assert scene.wrong_pass("coingecko", IDS) is None
     # Until the old ids are delisted, each name is told by two listings of the source.

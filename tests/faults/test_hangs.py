@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 
-from shared.tables import request_budgets, runs
+from shared.schema.operations import request_budgets, runs
 from tests.fakes import answers as says
 from tests.fakes.answers import rate_limited
 from tests.fakes.processes import environ

@@ -8,12 +8,14 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
-from shared.tables import corrections, crosswalk, listings, runs
+from shared.schema.identity import corrections, crosswalk
+from shared.schema.market import listings
+from shared.schema.operations import runs
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 LINK = "identity link coingecko the-open-network crystal --reason 'its team says so' --by ann"
 TON_CROSSWALK = (

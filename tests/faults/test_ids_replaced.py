@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, func, select
 
-from shared.expectations import EXPECTATIONS
-from shared.tables import listings
+from shared.model.expectations import EXPECTATIONS
+from shared.schema.market import listings
 from tests.fakes.glitches import IDS, KINDS, GlitchyMarket, Links, read_links
 from tests.fakes.runner import Runner, adapter
 from tests.fakes.upstream import Upstream
-from worker import runs
-from worker.identity.looking import count_pending
-from worker.pipeline import Result
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.curation.review import count_pending
+from worker.ingest import journal
+from worker.ingest.pipeline import Result
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 SIZE = 60
 RULE = EXPECTATIONS["coingecko"].delisted
@@ -106,7 +106,7 @@ def test_ids_that_changed_for_good_take_links_and_slugs_once_the_old_are_deliste
     assert len(before.pairs) > SIZE * 0.8
     scene.market.wrong["coingecko"] = IDS
     assert scene.pass_by() == ["ids_changed", None]
-    assert runs.clear_checkpoint(scene.engine, "coingecko")
+    assert journal.clear_checkpoint(scene.engine, "coingecko")
 
     assert scene.pass_by(RULE.snapshots) == [None, None]
 
@@ -120,7 +120,7 @@ def test_ids_that_changed_and_are_back_after_they_were_delisted_are_as_before(sc
     before = read_links(scene.engine)
     scene.market.wrong["coingecko"] = IDS
     scene.pass_by()
-    assert runs.clear_checkpoint(scene.engine, "coingecko")
+    assert journal.clear_checkpoint(scene.engine, "coingecko")
     scene.pass_by(RULE.snapshots)
     scene.market.wrong.clear()
 

@@ -15,18 +15,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from shared.errors import InjectedFailureError
-from shared.tables import (
-    absences,
-)
+from shared.schema.market import absences
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
 from tests.fakes.databases import empty
 from tests.fakes.model import Model, Told
 from tests.fakes.model_comparison import assert_same
-from worker import delisting, runs, snapshot_pages, store
-from worker.delisting import is_judged
-from worker.reprocess import reprocess
-from worker.snapshot_pages import PagePart
-from worker.verify import verify
+from worker.ingest import journal
+from worker.ingest.batch import transaction as store
+from worker.ingest.snapshots import delisting, snapshot_pages
+from worker.ingest.snapshots.delisting import is_judged
+from worker.ingest.snapshots.snapshot_pages import PagePart
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 SOURCES = {source.name: source for source in (COINGECKO, COINPAPRIKA, CSV)}
 POINTS = (
@@ -204,7 +204,7 @@ class Loading(RuleBasedStateMachine):
         """Load some of what is known in another order and spelling, and clear the checkpoint."""
         source = data.draw(st.sampled_from([name for name in SOURCES if self.loaded[name]]))
         told = data.draw(st.lists(st.sampled_from(self.loaded[source]), max_size=6))
-        if runs.clear_checkpoint(self.engine, source):
+        if journal.clear_checkpoint(self.engine, source):
             self.model.cursors[source] = None
         self.load(source, told, [])
 

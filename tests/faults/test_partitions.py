@@ -5,7 +5,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
 from tests.fakes.processes import environ, run_worker
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 ROWS = """id,symbol,name,price_usd,last_updated
 bitcoin,BTC,Bitcoin,770,2016-12-31T00:00:00Z

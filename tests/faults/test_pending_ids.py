@@ -9,17 +9,18 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.tables import pending_ids, runs
+from shared.schema.market import pending_ids
+from shared.schema.operations import runs
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.glitches import GlitchyMarket, read_links
 from tests.fakes.market import Coin
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker import pipeline
-from worker.cli import main
-from worker.pipeline import Options
+from worker.cli.main import main
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options
+from worker.maintenance.verify import verify
 from worker.sources.csv import CsvFiles
-from worker.verify import verify
 
 SIZE = 150
 ORDER = "id_asc"

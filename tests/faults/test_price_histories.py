@@ -6,15 +6,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
-from shared.tables import compared_pairs, listings
+from shared.schema.identity import compared_pairs
+from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
 from tests.fakes.databases import empty
 from tests.fakes.model import Model, Told
 from tests.fakes.prices import standing
-from worker import store
-from worker.identity.corroboration import Standing
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.identity.resolver.corroboration import Standing
+from worker.ingest.batch import transaction
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 SOURCES = {source.name: source for source in (COINGECKO, COINPAPRIKA, CSV)}
 IDS = {"coingecko": "bitcoin", "coinpaprika": "btc-bitcoin", "csv": "desk:bitcoin"}
@@ -54,7 +55,7 @@ def load(engine: Engine, model: Model, source: str, told: list[Told]) -> None:
     with engine.connect() as conn:
         run_id = open_run(conn, SOURCES[source])
         loading = batch(SOURCES[source], *(each.payload for each in told))
-        store.load_batch(conn, source, run_id, loading)
+        transaction.load_batch(conn, source, run_id, loading)
     model.load(source, told, [], {})
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SourceError
-from shared.records import Observation, RawRecord
+from shared.model.records import Observation, RawRecord
 from tests.fakes.examination import (
     CSV_FILES,
     JSON_SOURCES,
@@ -23,8 +23,8 @@ from tests.fakes.examination import (
 )
 from tests.fakes.strategies import damaged, lists, numbers, spaces
 from worker.sources.csv import CsvFiles
-from worker.sources.csv.numbers import is_unknown
-from worker.sources.csv.pairs import is_certain_pair
+from worker.sources.csv.cells.numbers import is_unknown
+from worker.sources.csv.cells.pairs import is_certain_pair
 from worker.sources.fields import Amount
 from worker.sources.json_records import BYTE_ORDER_MARK, split_records
 

@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, Text, create_engine, select, text
 
 from shared.errors import SourceError
-from shared.partitions import periods_of
-from shared.records import Observation, RawRecord, Reject
-from shared.tables import RAW, metadata, rejects, runs
+from shared.model.records import Observation, RawRecord, Reject
+from shared.schema.base import metadata
+from shared.schema.operations import rejects, runs
+from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, market, open_run
 from tests.fakes.examination import CSV_FILES, JSON_SOURCES, PAYLOADS, exactly, examine, is_json
 from tests.fakes.strategies import DIGITS, damaged, lists
-from worker import staging, store
+from worker.database.periods import periods_of
+from worker.ingest.batch import copy, transaction
+from worker.ingest.batch.transaction import Batch
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
 from worker.sources.json_records import split_records
-from worker.store import Batch
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +57,12 @@ def assert_loads(conn: Connection, source: Source, records: list[RawRecord]) -> 
     observed = [(record, said) for record, said in checked if isinstance(said, Observation)]
     refused = [said for _, said in checked if isinstance(said, Reject)]
     periods = periods_of([said.observed_at for _, said in observed])
-    batch = Batch(staging.stage(observed), len(observed), refused, None, periods)
+    batch = Batch(copy.stage(observed), len(observed), refused, None, periods)
     empty(conn)
     run_id = open_run(conn, source)
 
-    first = store.load_batch(conn, source.name, run_id, batch)
-    again = store.load_batch(conn, source.name, run_id, batch)
+    first = transaction.load_batch(conn, source.name, run_id, batch)
+    again = transaction.load_batch(conn, source.name, run_id, batch)
 
     assert first.fetched == len(records) == first.new + first.unchanged + first.rejected
     assert first.rejected == len(refused)

@@ -12,15 +12,16 @@ from pyarrow.parquet import write_table
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.engine import URL
 
-from shared.tables import RAW, listings, observations, pruned_partitions, pruned_runs
+from shared.schema.market import listings, observations
+from shared.schema.raw import RAW, pruned_partitions, pruned_runs
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.retention import SINCE_2020, retention_from
-from worker.archive import read_archive
-from worker.prune import prune as prune_source
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.maintenance.prune.archive import read_archive
+from worker.maintenance.prune.records import prune as prune_source
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 OLD = "2019-07-01T12:00:00Z"
 OLDER = "2018-07-01T12:00:00Z"

@@ -9,13 +9,13 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 
 from shared.errors import ArchiveError
-from shared.tables import pruned_rejects, rejects
+from shared.schema.operations import pruned_rejects, rejects
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.processes import environ
 from tests.fakes.warm import WarmWorker
-from worker.archive import REJECTS, read_archive
-from worker.prune_rejects import find_old_rejects, prune_rejects
-from worker.verify import verify
+from worker.maintenance.prune.archive import REJECTS, read_archive
+from worker.maintenance.prune.rejects import find_old_rejects, prune_rejects
+from worker.maintenance.verify import verify
 
 RETENTION = timedelta(days=30)
 NOT_TEXT = b'{"id":"caf\xe9"}'

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.upstream import Upstream
 from tests.fakes.world import World, sound
 from tests.faults.soak import WHOLE, Kills
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 SEEDS = [(0, 2), *(pytest.param(seed, 17, marks=pytest.mark.slow) for seed in range(4))]
 """Seeds and the kills in a round: 6 kills in `make test`, 204 in `make test-slow`."""

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
-from shared.tables import runs, shapes, snapshot_pages
+from shared.schema.market import snapshot_pages
+from shared.schema.operations import runs, shapes
 from tests.fakes.batches import market
 from tests.fakes.databases import database_copy, empty, engine_on
 from tests.fakes.snapshots import forget, load_pages
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 IDS = ("btc", "eth", " btc")
 MINUTES = ("2026-01-02T12:00:00Z", "2026-01-02T12:05:00Z")

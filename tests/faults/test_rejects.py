@@ -5,15 +5,15 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
-from shared.records import RawRecord, Reject
+from shared.model.records import RawRecord, Reject
+from shared.schema.operations import rejects
 from shared.settings import CRASH_POINTS
-from shared.tables import rejects
 from tests.fakes.batches import COINGECKO, market, open_run
 from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker
-from worker import store
-from worker.store import Batch
-from worker.verify import verify
+from worker.ingest.batch import transaction
+from worker.ingest.batch.transaction import Batch
+from worker.maintenance.verify import verify
 
 SIZE = 9
 
@@ -27,7 +27,7 @@ def test_a_retry_killed_at_a_point_of_a_batch_loses_and_doubles_nothing(
     refused = [Reject(RawRecord(each, "page 1", None), ["of an old schema"]) for each in payloads]
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
-        store.load_batch(conn, "coingecko", run_id, Batch(b"", 0, refused, cursor=None))
+        transaction.load_batch(conn, "coingecko", run_id, Batch(b"", 0, refused, cursor=None))
     env = environ(database_url, BATCH_SIZE=3)
 
     killed = run_worker("rejects retry", {**env, "FAULT": f"{point}:2"}, tmp_path)

@@ -8,7 +8,7 @@ from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 
 @pytest.mark.parametrize("table", ["observations", "listings", "assets"])

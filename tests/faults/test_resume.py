@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.tables import checkpoints, runs
+from shared.schema.operations import checkpoints, runs
 from tests.fakes.answers import Answer, real
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
-from worker.verify import Report, verify
+from worker.maintenance.verify import Report, verify
 
 SIZE = 120
 PAGE = 50

@@ -7,18 +7,20 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.engine import URL
 
+from shared.schema.market import assets, listings, observations, retirements
+from shared.schema.operations import runs
 from shared.settings import SAMPLE_CSV, Settings
-from shared.tables import assets, listings, observations, retirements, runs
 from tests.fakes.answers import status
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
-from worker import loop, sample
-from worker.identity import retirements as decisions
-from worker.identity.recording import Signed
-from worker.reprocess import reprocess
-from worker.service import Worker
+from worker.app import Worker
+from worker.curation import retirements as decisions
+from worker.curation import sample
+from worker.curation.recording import Signed
+from worker.ingest import loop
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 from worker.sources import REGISTRY
-from worker.verify import verify
 
 Starter = Callable[..., Worker]
 

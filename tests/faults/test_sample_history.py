@@ -10,16 +10,16 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.engine import URL
 
+from shared.schema.market import listings, retirements
 from shared.settings import SAMPLE_CSV, Settings
-from shared.tables import listings, retirements
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
-from worker.cli import main
-from worker.identity import retirements as decisions
-from worker.identity.recording import Signed
-from worker.locks import lock_identity
-from worker.service import Worker
-from worker.verify import verify
+from worker.app import Worker
+from worker.cli.main import main
+from worker.curation import retirements as decisions
+from worker.curation.recording import Signed
+from worker.database.locks import lock_identity
+from worker.maintenance.verify import verify
 
 ADA = Signed("ada", "the sample is what I compare with")
 OWN_FILE = """id,symbol,name,price_usd,last_updated

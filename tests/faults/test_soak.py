@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.embedded import RunningServer
+from shared.embedded.server import RunningServer
 from tests.faults.soak import KILLS_IN_A_ROUND, Soak
 
 

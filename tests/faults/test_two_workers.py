@@ -11,21 +11,21 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
 from shared.errors import LockedError
-from shared.tables import runs
+from shared.schema.operations import runs
 from tests.fakes.answers import Answer
 from tests.fakes.batches import COINGECKO
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
-from worker.locks import locked
-from worker.pipeline import Options
-from worker.prune import prune
-from worker.prune_rejects import prune_rejects
-from worker.rejects import OpenRejects
-from worker.reprocess import reprocess
-from worker.retry import retry
-from worker.runs import clear_checkpoint
-from worker.verify import verify
+from worker.database.locks import locked
+from worker.ingest.batch.rejects import OpenRejects
+from worker.ingest.journal import clear_checkpoint
+from worker.ingest.pipeline import Options
+from worker.maintenance.prune.records import prune
+from worker.maintenance.prune.rejects import prune_rejects
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.retry import retry
+from worker.maintenance.verify import verify
 
 COINS = 30
 YEAR = timedelta(days=365)

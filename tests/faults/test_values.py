@@ -8,7 +8,9 @@ from itertools import permutations
 import pytest
 from sqlalchemy import Engine, Row, Text, func, select
 
-from shared.tables import RAW, assets, listings, observations, rejects
+from shared.schema.market import assets, listings, observations
+from shared.schema.operations import rejects
+from shared.schema.raw import RAW
 from tests.fakes.batches import (
     COINGECKO,
     COINPAPRIKA,
@@ -22,8 +24,8 @@ from tests.fakes.batches import (
 )
 from tests.fakes.cases import some_of, sparse
 from tests.fakes.databases import empty
+from worker.maintenance.verify import Report, verify
 from worker.sources.base import Source
-from worker.verify import Report, verify
 
 FAR = "2099-01-02T12:00:00.000Z"
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from api.anomalies import LEAST_HISTORY
-from shared.expectations import EXPECTATIONS
-from shared.runs import WEIGHED
+from api.queries.loading.anomaly_rules import LEAST_HISTORY
+from shared.model.expectations import EXPECTATIONS
+from shared.model.runs import WEIGHED
 from tests.fakes.api import NOON, add_checkpoint, add_run
 from tests.fakes.document import check_answer
 

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from shared.records import VALUES
+from shared.model.records import VALUES
 from tests.fakes.api import NOON, add_asset, add_listing, take_values_from
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.batches import NOON as NOON_TEXT
-from worker.identity.corrections import merge
-from worker.identity.recording import Signed
+from worker.curation.corrections import merge
+from worker.curation.recording import Signed
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ import logging
 import pytest
 from sqlalchemy import text
 
-from shared.embedded import EmbeddedPostgres
+from shared.embedded.server import EmbeddedPostgres
 from tests.fakes.api import add_asset, api_on
 from tests.fakes.api_cache import change, kept_from_now_on, statements, watch_of
 from tests.fakes.batches import COINGECKO, LATER, load, market
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import until
 from tests.fakes.retention import SINCE_2020, retention_from
-from worker.migrate import upgrade
-from worker.prune import prune
+from worker.maintenance.migrate import upgrade
+from worker.maintenance.prune.records import prune
 
 KEPT = ("/data?page_size=2", "/data?format=csv", "/changes?since=1")
 

@@ -36,7 +36,7 @@ def test_a_path_that_is_not_canonical_is_that_of_no_route(client, conn, target, 
     assert answer.status_code == 404, answer.text
     assert answer.json["code"] == "not_found"
     assert "canonical" in answer.json["detail"] or path == "/data/"
-    [line] = [record for record in caplog.records if record.name == "api.access"]
+    [line] = [record for record in caplog.records if record.name == "api.request.access"]
     assert (line.route, line.status) == (None, 404)
 
 

@@ -6,7 +6,7 @@ import random
 import pytest
 from sqlalchemy import delete, select, text, update
 
-from shared.tables import asset_version, assets, dataset
+from shared.schema.market import asset_version, assets, dataset
 from tests.fakes.api import UNCACHED, add_asset, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
 from tests.fakes.gunicorn import until

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text, update
 
-from api.clients import client_of
-from shared.keys import make_key
-from shared.tables import api_keys
-from worker.keys import insert_key, revoke_key
+from api.server.clients import client_of
+from shared.model.keys import make_key
+from shared.schema.operations import api_keys
+from worker.maintenance.keys import insert_key, revoke_key
 
 LINE = b"GET /data HTTP/1.1\r\nHost: x\r\n"
 NAT = "198.51.100.7"

@@ -7,7 +7,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 import pytest
 from sqlalchemy import insert, select, update
 
-from shared.tables import RAW, dataset
+from shared.schema.market import dataset
+from shared.schema.raw import RAW
 from tests.fakes.api import add_asset, add_run, api_on
 from tests.fakes.api_cache import change
 from tests.fakes.databases import make_room

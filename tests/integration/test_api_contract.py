@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.embedded import READER
+from shared.embedded.server import READER
 from tests.fakes.api import api_on
 from tests.fakes.api_everything import add_everything
 from tests.fakes.databases import engine_on

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.cors import ALLOWED, EXPOSED
+from api.middleware.cors import ALLOWED, EXPOSED
 from tests.fakes.api import api_on
 
 PAGE = "https://app.example.com"

@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from api.columns import ASSET_COLUMNS, SORT_COLUMNS
-from shared.records import VALUES
+from api.queries.assets.columns import ASSET_COLUMNS, SORT_COLUMNS
+from shared.model.records import VALUES
 from tests.fakes.api import NOON, add_asset, add_listing
 from tests.fakes.cases import sparse
 

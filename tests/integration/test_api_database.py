@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import InternalError, ProgrammingError
 
-from api.db import Database, read
-from shared.tables import assets, runs
+from api.database.pool import Database, read
+from shared.schema.market import assets
+from shared.schema.operations import runs
 from tests.fakes.api import api_on
 from tests.fakes.api_everything import add_everything
 from tests.fakes.document import check_answer, example_url, read_document
@@ -79,7 +80,7 @@ def test_every_request_is_logged_with_its_id_and_rows(client, conn, caplog):
     client.get("/data/bitcoin")
     client.get("/nowhere")
 
-    lines = [record for record in caplog.records if record.name == "api.access"]
+    lines = [record for record in caplog.records if record.name == "api.request.access"]
     assert [(line.route, line.status, line.rows) for line in lines] == [
         ("/data", 200, 0),
         ("/data", 200, 2),

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import insert
 
 from api.schemas.drift import KINDS
-from shared.tables import drift
+from shared.schema.operations import drift
 from tests.fakes.api import NOON
 from tests.fakes.document import check_answer
-from worker import differences
+from worker.drift import differences
 
 
 def add_drift(conn, path, source="coingecko", kind="appeared", **columns):

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from sqlalchemy import delete, event, update
 
-from shared.tables import asset_version, assets
+from shared.schema.market import asset_version, assets
 from tests.fakes.api import add_asset
 from tests.fakes.exports import ADD_MANY, GZIP, MANY, begin, busy
 from tests.fakes.reference import follow, plain

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from werkzeug.exceptions import ServiceUnavailable
 
-from api.export import Exports
+from api.responses.export import Exports
 from tests.fakes.api import add_asset
 from tests.fakes.exports import ADD_MANY, GZIP, MANY, begin, busy
 from tests.fakes.gunicorn import until

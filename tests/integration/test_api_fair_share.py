@@ -6,7 +6,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from api.problems import PastBusyError, TooManyAtOnceError
+from api.request.problems import PastBusyError, TooManyAtOnceError
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, api_on
 from tests.fakes.gunicorn import until
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from api.columns import NULLABLE_COLUMNS
+from api.queries.assets.columns import NULLABLE_COLUMNS
 from tests.fakes.api import NOON, UNCACHED, add_asset, add_listing
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.document import parameters_of, read_document

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
-from api.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, SORT_COLUMNS
-from shared.records import VALUES
-from shared.tables import assets, listings
+from api.queries.assets.columns import ASSET_COLUMNS, NULLABLE_COLUMNS, SORT_COLUMNS
+from shared.model.records import VALUES
+from shared.schema.market import assets, listings
 from tests.fakes.api import NOON, UNCACHED, add_asset, add_listing
 from tests.fakes.reference import DECIMALS, HIGH, LOW, MIDDLE, expected, plain, read_assets
 from tests.fakes.walks import find

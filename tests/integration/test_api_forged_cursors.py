@@ -5,7 +5,7 @@ import itertools
 import pytest
 from sqlalchemy import text
 
-from api.cursors import pack, unpack
+from api.queries.assets.cursors import pack, unpack
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, add_run
 
 FAR_ZONE = "2026-01-31T12:00:00+23:59"

@@ -9,7 +9,7 @@ import re
 import pytest
 from sqlalchemy import text
 
-from api.columns import ASSET_COLUMNS
+from api.queries.assets.columns import ASSET_COLUMNS
 from tests.fakes.api import add_asset, add_run, api_on
 
 JSON = "application/json"

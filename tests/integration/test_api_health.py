@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, insert, select, text
 
+from shared.schema.base import SCHEMA_REVISION
+from shared.schema.raw import RAW
 from shared.settings import SOURCES
-from shared.tables import RAW, SCHEMA_REVISION
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on
 from tests.fakes.databases import make_room
 from tests.fakes.gunicorn import until
-from worker.migrate import alembic_config
+from worker.maintenance.migrate import alembic_config
 
 
 def test_all_is_well_when_every_source_is(client, engine):

@@ -37,7 +37,7 @@ def test_a_connection_that_the_server_dropped_is_replaced(client, conn, caplog):
         assert all(conn.scalars(END_ALL).all())
         until(lambda: ready(client).status_code == 200)
 
-    assert [record for record in caplog.records if record.name == "api.heartbeat"] == []
+    assert [record for record in caplog.records if record.name == "api.database.heartbeat"] == []
 
 
 def test_requests_that_hold_every_connection_leave_it_ready(client):

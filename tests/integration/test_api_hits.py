@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import pytest
 from flask import request_started
 
-from shared.keys import make_key
 from shared.logs import configure_logs
+from shared.model.keys import make_key
 from tests.fakes.api import add_asset, api_on
 from tests.fakes.api_cache import change, kept_from_now_on
 from tests.fakes.gunicorn import until
 from tests.fakes.metrics import of, scrape
-from worker.keys import insert_key, revoke_key
+from worker.maintenance.keys import insert_key, revoke_key
 
 PAGE = "https://app.example.com"
 OF_ITS_OWN = {"X-Request-Id", "traceparent", "Server-Timing", "RateLimit"}
@@ -94,7 +94,7 @@ def whole(answer):
 
 def logged(caplog):
     """Return the one line of the access log since the last call."""
-    [line] = [vars(each) for each in caplog.records if each.name == "api.access"]
+    [line] = [vars(each) for each in caplog.records if each.name == "api.request.access"]
     caplog.clear()
     return line
 

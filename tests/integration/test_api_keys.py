@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import event, text, update
 
-from api.keys import OPEN, SCOPE_BY_BEGINNING, scope_of
-from api.limits import Limiter
-from shared.keys import KEY, SCOPES, hash_key, make_key
-from shared.tables import api_keys
+from api.middleware.keys import OPEN, SCOPE_BY_BEGINNING, scope_of
+from api.middleware.limits import Limiter
+from shared.model.keys import KEY, SCOPES, hash_key, make_key
+from shared.schema.operations import api_keys
 from tests.fakes.api import add_asset, api_on
 from tests.fakes.processes import PROJECT
-from worker.cli import main
-from worker.keys import insert_key, revoke_key
+from worker.cli.main import main
+from worker.maintenance.keys import insert_key, revoke_key
 
 REQUIRED = {"API_KEYS_REQUIRED": "true"}
 

@@ -6,7 +6,7 @@ import socket
 import pytest
 from sqlalchemy import text
 
-from api.watchdog import Watchdog
+from api.database.watchdog import Watchdog
 from tests.fakes.api import api_on
 from tests.fakes.gunicorn import until
 

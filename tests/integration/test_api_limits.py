@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from api.counters import BUCKET, ENTRIES, ENTRY, SharedCounters
-from api.limits import Limiter, address
+from api.middleware.counters import BUCKET, ENTRIES, ENTRY, SharedCounters
+from api.middleware.limits import Limiter, address
 from tests.fakes.api import api_on
 
 HOUR = {"API_RATE_LIMIT": "3/hour"}  # no window ends while a test runs
@@ -179,7 +179,7 @@ def test_while_redis_is_away_this_machine_counts(caplog):
     standings = [limiter.count("address/192.0.2.9") for _ in range(3)]
 
     assert [standing.exceeded for standing in standings] == [False, False, True]
-    [line] = [record for record in caplog.records if record.name == "api.limits"]
+    [line] = [record for record in caplog.records if record.name == "api.middleware.limits"]
     assert "is away" in line.message
 
 

@@ -2,8 +2,8 @@
 
 from sqlalchemy import text
 
-from api.access import note_cache
-from api.db import read
+from api.database.pool import read
+from api.request.access import note_cache
 from tests.fakes.api import add_asset, api_on
 from tests.fakes.metrics import of, scrape
 

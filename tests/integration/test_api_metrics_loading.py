@@ -7,7 +7,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from sqlalchemy import func, insert, text
 
-from shared.tables import RAW, drift, rejects, request_budgets
+from shared.schema.operations import drift, rejects, request_budgets
+from shared.schema.raw import RAW
 from tests.fakes.api import add_asset, add_checkpoint, add_listing, add_run, api_on
 from tests.fakes.metrics import of, scrape
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 from sqlalchemy import text
 
-from api.db import read
-from api.prepared import MOST
+from api.database.pool import read
+from api.database.prepared import MOST
 from api.queries.statements import Statement
 from tests.fakes.api import UNCACHED, add_asset
 

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import insert, select
 
-from shared.tables import listings, observations
+from shared.schema.market import listings, observations
 from tests.fakes.api import add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, NOON, load, market, ticker
 from tests.fakes.plans import read_by
 from tests.fakes.processes import PROJECT
 from tests.fakes.retention import SINCE_2020, retention_from
-from worker.prune import prune
+from worker.maintenance.prune.records import prune
 
 PRICE = "1.066896094313454e-06"
 CAP = 123456789012345678

@@ -7,10 +7,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from shared.tables import SCHEMA_REVISION
+from shared.schema.base import SCHEMA_REVISION
 from tests.fakes.api import api_on
 from tests.fakes.gunicorn import until
-from worker.migrate import alembic_config, downgrade, upgrade
+from worker.maintenance.migrate import alembic_config, downgrade, upgrade
 
 CONNECTIONS = text("UPDATE pg_database SET datconnlimit = :most WHERE datname = current_database()")
 END_ALL = text(

@@ -5,8 +5,8 @@ import base64
 import pytest
 from sqlalchemy import insert, update
 
-from api.client_socket import KEPT_BYTES
-from shared.tables import rejects
+from api.request.client_socket import KEPT_BYTES
+from shared.schema.operations import rejects
 from tests.fakes.api import NOON, add_run
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.document import check_answer

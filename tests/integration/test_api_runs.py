@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from shared.tables import runs
+from shared.schema.operations import runs
 from tests.fakes.api import NOON, add_run
 
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, text
 
-from shared.tables import observations
+from shared.schema.market import observations
 from tests.fakes.api import NOON, add_asset, add_listing, add_run
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from tests.fakes.batches import NOON as AT_NOON

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, insert
 
-from shared.tables import RAW
+from shared.schema.raw import RAW
 from tests.fakes.api import NOON, add_checkpoint, add_run
 from tests.fakes.databases import make_room
 

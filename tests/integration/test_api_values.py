@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from shared.records import VALUES as EVERY_VALUE
-from shared.tables import RAW, assets, listings, observations
+from shared.model.records import VALUES as EVERY_VALUE
+from shared.schema.market import assets, listings, observations
+from shared.schema.raw import RAW
 from tests.fakes.api import UNCACHED
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, NOON, load, market, row, ticker
 from tests.fakes.databases import empty

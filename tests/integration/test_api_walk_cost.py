@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import insert, text, update
 
-from shared.tables import asset_version, assets
+from shared.schema.market import asset_version, assets
 from tests.fakes.api import UNCACHED
 from tests.fakes.plans import read_by
 from tests.fakes.walks import start

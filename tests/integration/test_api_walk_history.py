@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from sqlalchemy import delete, func, select, update
 
-from api.columns import ASSET_COLUMNS
-from shared.tables import asset_history, asset_version, assets, dataset, removed_assets
+from api.queries.assets.columns import ASSET_COLUMNS
+from shared.schema.market import asset_history, asset_version, assets, dataset, removed_assets
 from tests.fakes.api import UNCACHED, add_asset
 from tests.fakes.reference import read_assets, slugs
 from tests.fakes.walks import start

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from api.columns import ASSET_COLUMNS
-from shared.tables import asset_version, assets, dataset
+from api.queries.assets.columns import ASSET_COLUMNS
+from shared.schema.market import asset_version, assets, dataset
 from tests.fakes.api import UNCACHED, add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from tests.fakes.gunicorn import until

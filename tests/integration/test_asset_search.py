@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import delete, func, select, text, update
 
-from shared.tables import asset_search, asset_version, assets
+from shared.schema.market import asset_search, asset_version, assets
 from tests.fakes.api import UNCACHED, add_asset
 from tests.fakes.databases import engine_on
-from worker.migrate import downgrade, upgrade
+from worker.maintenance.migrate import downgrade, upgrade
 
 API_SETTINGS = UNCACHED
 

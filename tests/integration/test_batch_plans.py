@@ -9,7 +9,7 @@ from tests.fakes.batches import COINGECKO, COINPAPRIKA, batch, load, open_run
 from tests.fakes.cases import sparse
 from tests.fakes.databases import database_copy, worker_engine_on
 from tests.fakes.market import Coin, Market
-from worker import store
+from worker.ingest.batch import transaction
 
 COINS = 2000
 """So many that reading a whole table is no way to look up one row."""
@@ -19,7 +19,7 @@ MOST_SCANS = 20
 """Of a table in a batch: some statements read all of a temporary table, or a small one, once."""
 
 PLANNED_FOR = 3
-"""Batches of one record. Queries are planned for the last; see `worker.prepared`."""
+"""Batches of one record. Queries are planned for the last; see `worker.database.prepared`."""
 
 KNOWN = ["no row", "nothing", "a tenth", "all"]
 """Of how much of the tables Postgres has statistics."""
@@ -68,11 +68,13 @@ class Loaded:
             run_id = open_run(conn, COINPAPRIKA)
             for coin in single:
                 alone = batch(COINPAPRIKA, self.market.ticker(coin))
-                assert store.load_batch(conn, COINPAPRIKA.name, run_id, alone).new == 1
+                assert transaction.load_batch(conn, COINPAPRIKA.name, run_id, alone).new == 1
             with conn.begin():
                 conn.execute(flush)
             self._execute(text("SELECT pg_stat_reset()"))
-            counts = store.load_batch(conn, COINPAPRIKA.name, run_id, batch(COINPAPRIKA, *payloads))
+            counts = transaction.load_batch(
+                conn, COINPAPRIKA.name, run_id, batch(COINPAPRIKA, *payloads)
+            )
             assert counts.new == len(coins)
             with conn.begin():
                 conn.execute(flush)

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from shared.errors import SourceError
-from shared.tables import request_budgets, runs
+from shared.schema.operations import request_budgets, runs
 from tests.fakes.batches import COINGECKO, COINPAPRIKA
-from worker.budget import Budget, read_usage
+from worker.fetch.budget import Budget, read_usage
 
 FAST = replace(COINGECKO, requests_per_minute=60_000_000)
 PACED = replace(COINGECKO, requests_per_minute=5)

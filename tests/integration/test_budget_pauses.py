@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, insert, select, text, update
 
 from shared.errors import RetryableError, SourceError
+from shared.schema.operations import request_budgets
 from shared.settings import Settings
-from shared.tables import request_budgets
 from tests.fakes.answers import rate_limited, real, status
 from tests.fakes.runner import QUICK
 from tests.fakes.upstream import Upstream
-from worker.budget import Budget, read_usage
-from worker.cli import main
-from worker.http import Http
+from worker.cli.main import main
+from worker.fetch.budget import Budget, read_usage
+from worker.fetch.client import Http
 from worker.sources.coingecko import Coingecko
 from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika

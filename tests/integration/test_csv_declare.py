@@ -7,7 +7,7 @@ from sqlalchemy.engine import URL
 
 from shared.settings import Settings
 from tests.fakes.processes import environ
-from worker.service import Worker
+from worker.app import Worker
 
 
 @pytest.mark.parametrize(

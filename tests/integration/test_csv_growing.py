@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from shared.tables import listings, observations, rejects
-from worker import pipeline
-from worker.pipeline import Options, Result
+from shared.schema.market import listings, observations
+from shared.schema.operations import rejects
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options, Result
+from worker.maintenance.verify import verify
 from worker.sources.csv import CsvFiles
-from worker.verify import verify
 
 HEADER = "symbol;name;date;price_usd"
 

@@ -7,13 +7,15 @@ import pytest
 import structlog
 from sqlalchemy import Engine, Row, select, update
 
-from shared.tables import drift, listings, observations, rejects
-from worker import pipeline, retry
-from worker.pipeline import Options, Result
-from worker.rejects import OpenRejects
+from shared.schema.market import listings, observations
+from shared.schema.operations import drift, rejects
+from worker.ingest import pipeline
+from worker.ingest.batch.rejects import OpenRejects
+from worker.ingest.pipeline import Options, Result
+from worker.maintenance import retry
+from worker.maintenance.verify import verify
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
-from worker.verify import verify
 
 HEADER = "date,symbol,name,price_usd,market_cap_usd,mood"
 DAYS = range(1, 13)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from worker import pipeline
-from worker.pipeline import Options, Result
-from worker.rejects import OpenRejects, dismiss
+from worker.ingest import pipeline
+from worker.ingest.batch.rejects import OpenRejects, dismiss
+from worker.ingest.pipeline import Options, Result
+from worker.maintenance.verify import verify
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
-from worker.verify import verify
 
 HEADER = "date,symbol,name,price,currency"
 DOLLARS = "2022-01-04,BTC,Bitcoin,46458.12,USD"

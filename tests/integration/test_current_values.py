@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
-from worker.verify import verify
+from worker.maintenance.verify import verify
 
 NOW = "2026-01-02T12:00:00.000Z"
 LIMIT = "2026-01-02T11:00:00.000Z"

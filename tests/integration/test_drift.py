@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import Engine, func, select
 
-from shared.tables import RAW, drift, runs, shapes
+from shared.schema.operations import drift, runs, shapes
+from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO
 from tests.fakes.drifting import COINS, found, ledger, load_file, markets, run, tickers
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, func, select, text
 
-from shared.tables import drift, shapes
-from worker import pipeline
-from worker.drift import MOST_FAMILIES
-from worker.pipeline import Options
+from shared.schema.operations import drift, shapes
+from worker.drift.ledger import MOST_FAMILIES
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options
 from worker.sources.csv import CsvFiles
 
 OLD_FAMILIES = text("""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, func, insert, select
 
 from shared.errors import SourceError
-from shared.records import Page
-from shared.tables import runs, shapes
+from shared.model.records import Page
+from shared.schema.operations import runs, shapes
 from tests.fakes.batches import COINGECKO, CSV, row
 from tests.fakes.drifting import (
     COINS,
@@ -21,10 +21,10 @@ from tests.fakes.drifting import (
     page,
     run,
 )
-from worker import pipeline
-from worker.differences import FEWEST_RECORDS
-from worker.pipeline import Options
-from worker.shapes import MOST_PATHS
+from worker.drift.differences import FEWEST_RECORDS
+from worker.drift.shapes import MOST_PATHS
+from worker.ingest import pipeline
+from worker.ingest.pipeline import Options
 
 
 def test_a_renamed_field_is_told_from_others_by_what_the_same_listings_say(engine: Engine):

@@ -19,16 +19,16 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import DATABASE, OWNER, PORT, EmbeddedPostgres, RunningServer
+from shared.embedded.programs import PACKAGE, SYSTEM_FOLDER
+from shared.embedded.server import DATABASE, OWNER, PORT, EmbeddedPostgres, RunningServer
 from shared.errors import ConfigurationError
-from shared.server_programs import PACKAGE, SYSTEM_FOLDER
-from shared.tables import READER_ROLE
+from shared.schema.base import READER_ROLE
 from tests.fakes.cases import sparse
 
 USES_THE_SERVER_UNTIL_ITS_INPUT_ENDS = """
 import sys
 from pathlib import Path
-from shared.embedded import EmbeddedPostgres
+from shared.embedded.server import EmbeddedPostgres
 
 with EmbeddedPostgres(Path(sys.argv[1])).running():
     print("ready", flush=True)

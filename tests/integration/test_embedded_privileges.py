@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import EmbeddedPostgres, Limits, RunningServer
+from shared.embedded.server import EmbeddedPostgres, Limits, RunningServer
 from shared.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ STARTS_KILLS_AND_STARTS_AGAIN = """
 import os, signal, sys, time
 from pathlib import Path
 import psycopg2
-from shared.embedded import EmbeddedPostgres
+from shared.embedded.server import EmbeddedPostgres
 
 project = Path(sys.argv[1])
 with EmbeddedPostgres(project).running() as server:

@@ -5,7 +5,8 @@ import pytest
 from sqlalchemy import Engine, select
 from structlog.testing import capture_logs
 
-from shared.tables import assets, identity_events, listings, matches
+from shared.schema.identity import identity_events, matches
+from shared.schema.market import assets, listings
 from tests.fakes.batches import (
     COINGECKO,
     COINPAPRIKA,
@@ -18,8 +19,8 @@ from tests.fakes.batches import (
     row,
     ticker,
 )
-from worker.identity.crosswalk import apply_crosswalk
-from worker.verify import verify
+from worker.curation.crosswalk import apply_crosswalk
+from worker.maintenance.verify import verify
 
 
 def clusters(engine: Engine) -> set[frozenset[str]]:

@@ -8,17 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
-from shared.tables import listings, matches
+from shared.schema.identity import matches
+from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.integration.test_identity import clusters
+from worker.curation.review import read_reviews
 from worker.identity.accords import accords
-from worker.identity.corroboration import (
-    compare_market_caps,
-    compare_supplies,
-)
-from worker.identity.evidence import Candidate
-from worker.identity.looking import read_reviews
-from worker.verify import verify
+from worker.identity.resolver.corroboration import compare_market_caps, compare_supplies
+from worker.identity.resolver.evidence import Candidate
+from worker.maintenance.verify import verify
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WORDS = {"agree": 1, "differ": -1, "unknown": 0}

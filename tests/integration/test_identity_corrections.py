@@ -5,15 +5,16 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, insert, select
 
-from shared.tables import assets, contracts, corrections, identity_events, listings, matches
+from shared.schema.identity import contracts, corrections, identity_events, matches
+from shared.schema.market import assets, listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
 from tests.fakes.cases import sparse
 from tests.integration.test_identity import clusters
-from worker.identity import corrections as deciding
-from worker.identity.crosswalk import apply_crosswalk
-from worker.identity.recording import CorrectionError, Signed
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.curation import corrections as deciding
+from worker.curation.crosswalk import apply_crosswalk
+from worker.curation.recording import CorrectionError, Signed
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 ANN = Signed("ann", "same project, asked its team")
 TON = ("coingecko", "the-open-network")

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Engine, delete, select, update
 from structlog.testing import capture_logs
 
-from shared.tables import assets, identity_events, listing_names, listings, matches
+from shared.schema.identity import identity_events, listing_names, matches
+from shared.schema.market import assets, listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, NOON, load, market, ticker
 from tests.fakes.cases import sparse
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 TERRA = market("terra", "luna", "Terra", 1, EARLIER)
 CLASSIC = market("terra", "lunc", "Terra Classic", 1, NOON)

@@ -7,14 +7,15 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.tables import assets, corrections, listings
+from shared.schema.identity import corrections
+from shared.schema.market import assets, listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
-from worker.identity import corrections as deciding
-from worker.identity.crosswalk import apply_crosswalk
-from worker.identity.evidence import Ref
-from worker.identity.recording import CorrectionError, Signed
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.curation import corrections as deciding
+from worker.curation.crosswalk import apply_crosswalk
+from worker.curation.recording import CorrectionError, Signed
+from worker.identity.resolver.evidence import Ref
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 ANN = Signed("ann", "same project, asked its team")
 SOURCES = {

@@ -8,13 +8,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select, text, update
 
 from shared.errors import InjectedFailureError
-from shared.tables import RAW, assets, listings, observations, runs
+from shared.schema.market import assets, listings, observations
+from shared.schema.operations import runs
+from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, LATER, NOON, batch, load, market, open_run
 from tests.fakes.databases import empty
-from worker import store
-from worker.reprocess import reprocess
-from worker.statements import MOST_TIMES
-from worker.verify import verify
+from worker.database.statements import MOST_TIMES
+from worker.ingest.batch import transaction
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 RAW_COINGECKO = RAW["coingecko"]
 
@@ -147,7 +149,7 @@ def test_a_revision_that_breaks_off_leaves_nothing(engine: Engine, point: str):
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
         with pytest.raises(InjectedFailureError):
-            store.load_batch(conn, "coingecko", run_id, batch(COINGECKO, one(1)), at)
+            transaction.load_batch(conn, "coingecko", run_id, batch(COINGECKO, one(1)), at)
     assert (shown(engine), sound(engine)) == (2, before)
 
     load(engine, COINGECKO, one(1))

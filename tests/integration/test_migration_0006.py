@@ -4,7 +4,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from worker.migrate import downgrade, upgrade
+from worker.maintenance.migrate import downgrade, upgrade
 
 A_PACE_AND_A_PAUSE = text("""
 INSERT INTO request_budgets (source, month, requests, next_request_at) VALUES

@@ -14,12 +14,12 @@ from sqlalchemy.pool import NullPool
 
 from migrations.locking import lock_exclusively
 from shared.errors import LockedError, MarketDataError
-from shared.tables import SCHEMA_REVISION
+from shared.schema.base import SCHEMA_REVISION
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.cases import sparse
-from worker.locks import locked, worker_name
-from worker.migrate import downgrade, require_schema, upgrade
-from worker.verify import verify
+from worker.database.locks import locked, worker_name
+from worker.maintenance.migrate import downgrade, require_schema, upgrade
+from worker.maintenance.verify import verify
 
 WAITS = text("""
 SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)

@@ -4,10 +4,10 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.tables import compared_pairs, matches
+from shared.schema.identity import compared_pairs, matches
 from tests.fakes.batches import COINGECKO, CSV, load, market, row
-from worker.migrate import downgrade, upgrade
-from worker.verify import verify
+from worker.maintenance.migrate import downgrade, upgrade
+from worker.maintenance.verify import verify
 
 COINS = [("btc", "Bitcoin"), ("eth", "Ethereum"), ("doge", "Dogecoin")]
 

@@ -5,12 +5,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 
-from shared.tables import RAW, assets, observations
+from shared.schema.market import assets, observations
+from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
-from worker.identity.recording import Signed
-from worker.identity.retirements import retire
-from worker.migrate import downgrade, upgrade
-from worker.verify import verify
+from worker.curation.recording import Signed
+from worker.curation.retirements import retire
+from worker.maintenance.migrate import downgrade, upgrade
+from worker.maintenance.verify import verify
 
 NOON = "2026-01-02T12:00:00.000Z"
 STALE = "2026-01-02T10:59:59.000Z"

@@ -5,8 +5,8 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.tables import READER_ROLE, metadata
-from worker.migrate import alembic_config, downgrade, upgrade
+from shared.schema.base import READER_ROLE, metadata
+from worker.maintenance.migrate import alembic_config, downgrade, upgrade
 
 PARTITIONS = text("SELECT relname FROM pg_class WHERE relispartition")
 

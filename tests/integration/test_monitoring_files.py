@@ -13,13 +13,13 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
-from api.access import note_cache
+from api.request.access import note_cache
+from shared.schema.raw import RAW
 from shared.settings import Settings
-from shared.tables import RAW
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on
-from worker.metrics import Metrics
-from worker.outcome import Ending
-from worker.store import Counts
+from worker.ingest.batch.transaction import Counts
+from worker.ingest.judging.outcome import Ending
+from worker.ingest.metrics import Metrics
 
 MONITORING = Path(__file__).resolve().parents[2] / "api" / "monitoring"
 NAME = re.compile(r"\b(?:kasparro|process)_[a-z0-9_]+")

@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.engine import URL
 
-from shared.partitions import periods_of
-from shared.tables import BY_TIME, RAW, READER_ROLE, metadata, observations
+from shared.schema.base import BY_TIME, READER_ROLE, metadata
+from shared.schema.market import observations
+from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, CSV, NOON, load, market
 from tests.fakes.databases import engine_on
-from worker.migrate import downgrade, upgrade
-from worker.partitions import create_partitions
-from worker.prune import read_records
-from worker.raw import STRETCH
-from worker.verify import verify
+from worker.database.partitions import create_partitions
+from worker.database.periods import periods_of
+from worker.ingest.batch.raw import STRETCH
+from worker.maintenance.migrate import downgrade, upgrade
+from worker.maintenance.prune.records import read_records
+from worker.maintenance.verify import verify
 
 MAY = datetime(2026, 5, 17, tzinfo=UTC)
 TABLES = [*(table.name for table in RAW.values()), observations.name]

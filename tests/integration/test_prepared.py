@@ -7,8 +7,8 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.fakes.batches import COINGECKO, batch, market, open_run
 from tests.fakes.databases import engine_on, worker_engine_on
-from worker import store
-from worker.prepared import reusable
+from worker.database.prepared import reusable
+from worker.ingest.batch import transaction
 
 PREPARED = text("SELECT name, statement, custom_plans FROM pg_prepared_statements")
 NAMES = text("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%is called often%'")
@@ -58,7 +58,7 @@ def test_the_queries_of_batches_are_prepared_once_each_and_have_one_plan(databas
         for price in range(1, 6):
             at = f"2026-01-02T12:0{price}:00.000Z"
             records = batch(COINGECKO, market("bitcoin", "btc", "Bitcoin", price, at))
-            assert store.load_batch(conn, COINGECKO.name, run_id, records).new == 1
+            assert transaction.load_batch(conn, COINGECKO.name, run_id, records).new == 1
         with conn.begin():
             prepared = conn.execute(PREPARED).all()
 

@@ -8,15 +8,16 @@ from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.tables import listings, runs, shapes
+from shared.schema.market import listings
+from shared.schema.operations import runs, shapes
 from tests.fakes.batches import COINGECKO, EARLIER, LATER, NOON, load, market
 from tests.fakes.runner import Runner
 from tests.fakes.snapshots import load_pages, statements
 from tests.fakes.upstream import Upstream
-from worker.migrate import downgrade, upgrade
-from worker.reprocess import reprocess
-from worker.runs import clear_checkpoint
-from worker.verify import verify
+from worker.ingest.journal import clear_checkpoint
+from worker.maintenance.migrate import downgrade, upgrade
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 COINS = [("btc", "Bitcoin"), ("eth", "Ethereum"), ("doge", "Dogecoin")]
 SNAPSHOT = [market(symbol, symbol, name) for symbol, name in COINS]

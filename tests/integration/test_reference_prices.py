@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.tables import runs
+from shared.schema.operations import runs
 from tests.fakes.batches import COINGECKO, LATER, NOON, batch, load, market, open_run
-from worker import store
+from worker.ingest.batch import transaction
 
 
 def one(price: object, at: str = NOON) -> bytes:
@@ -24,6 +24,6 @@ def test_of_one_instant_the_price_that_was_received_last_is_the_reference(
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
         again = batch(COINGECKO, one(said[-1], LATER), reference_run=good)
-        store.load_batch(conn, "coingecko", run_id, again)
+        transaction.load_batch(conn, "coingecko", run_id, again)
         counted = select(runs.c.prices_compared, runs.c.prices_jumped).where(runs.c.id == run_id)
         assert conn.execute(counted).one() == (1, 0)

@@ -5,12 +5,12 @@ import json
 import pytest
 from sqlalchemy import Engine, select, update
 
-from shared.tables import rejects, runs
+from shared.schema.operations import rejects, runs
 from tests.fakes import answers as says
 from tests.fakes.cases import sparse
 from tests.fakes.runner import QUICK, Runner
 from tests.fakes.upstream import Upstream
-from worker.rejects import KEPT, OpenRejects, dismiss
+from worker.ingest.batch.rejects import KEPT, OpenRejects, dismiss
 
 SIZE = 600
 

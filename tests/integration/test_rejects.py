@@ -8,16 +8,16 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, Row, select, text
 from sqlalchemy.engine import URL
 
-from shared.records import RawRecord, Reject
-from shared.tables import checkpoints, rejects, runs
+from shared.model.records import RawRecord, Reject
+from shared.schema.operations import checkpoints, rejects, runs
 from tests.fakes.batches import COINGECKO, CSV, load, market, open_run, row
-from worker import store
-from worker.cli import main
-from worker.pipeline import Options
-from worker.rejects import OpenRejects
-from worker.retry import retry
-from worker.store import Batch
-from worker.verify import verify
+from worker.cli.main import main
+from worker.ingest.batch import transaction
+from worker.ingest.batch.rejects import OpenRejects
+from worker.ingest.batch.transaction import Batch
+from worker.ingest.pipeline import Options
+from worker.maintenance.retry import retry
+from worker.maintenance.verify import verify
 
 AHEAD = datetime.now(UTC) + timedelta(hours=2)
 FUTURE = AHEAD.isoformat()
@@ -30,7 +30,7 @@ def refuse(engine: Engine, source: object, payload: bytes, reason: str = "of an 
     refused = Reject(RawRecord(payload, "page 1, record 1", None), [reason], "an-id")
     with engine.connect() as conn:
         run_id = open_run(conn, source)
-        store.load_batch(conn, source.name, run_id, Batch(b"", 0, [refused], cursor=None))
+        transaction.load_batch(conn, source.name, run_id, Batch(b"", 0, [refused], cursor=None))
         return conn.scalar(select(rejects.c.id).order_by(rejects.c.id.desc()))
 
 
@@ -77,7 +77,7 @@ def test_a_retry_leaves_the_cursor_and_is_a_run_of_its_own(engine: Engine):
         run_id = open_run(conn, COINGECKO)
         refused = Reject(RawRecord(market("a", "a", "A"), "page 1", None), ["old"], "a")
         batch = Batch(b"", 0, [refused], cursor={"page": 7}, snapshot_progress=3)
-        store.load_batch(conn, "coingecko", run_id, batch)
+        transaction.load_batch(conn, "coingecko", run_id, batch)
 
     result = retry(engine, COINGECKO, OpenRejects(), NOW)
 

@@ -7,13 +7,13 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.tables import rejects
+from shared.schema.operations import rejects
 from tests.fakes.batches import COINGECKO, load, market
-from worker.cli import main
-from worker.pipeline import Options
-from worker.rejects import OpenRejects
-from worker.retry import retry
-from worker.verify import verify
+from worker.cli.main import main
+from worker.ingest.batch.rejects import OpenRejects
+from worker.ingest.pipeline import Options
+from worker.maintenance.retry import retry
+from worker.maintenance.verify import verify
 
 NAMELESS = market("nameless", "x", "")
 NEGATIVE = market("negative", "n", "Negative", -1)

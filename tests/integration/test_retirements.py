@@ -9,13 +9,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.tables import corrections, identity_events, listings, retirements
+from shared.schema.identity import corrections, identity_events
+from shared.schema.market import listings, retirements
 from tests.fakes.batches import COINGECKO, CSV, load, market, row
-from worker.cli import main
-from worker.identity import retirements as retiring
-from worker.identity.corrections import split, undo
-from worker.identity.recording import CorrectionError, Signed
-from worker.verify import verify
+from worker.cli.main import main
+from worker.curation import retirements as retiring
+from worker.curation.corrections import split, undo
+from worker.curation.recording import CorrectionError, Signed
+from worker.maintenance.verify import verify
 
 ANN = Signed("ann", "the file is of 2021")
 

@@ -5,14 +5,14 @@ from itertools import count
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.runs import PHASES
-from shared.tables import runs
+from shared.model.runs import PHASES
+from shared.schema.operations import runs
 from tests.fakes.answers import Answer
 from tests.fakes.batches import COINGECKO, EARLIER, LATER, NOON, batch, load, market, open_run
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker import store
-from worker.phases import Phases
+from worker.ingest.batch import transaction
+from worker.ingest.batch.phases import Phases
 
 
 def prices(engine: Engine) -> tuple[int, int]:
@@ -77,7 +77,7 @@ def test_the_batches_of_a_run_add_up(engine: Engine):
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
         for payload in (coin(3), coin(1, LATER, "ether"), coin(1, LATER, "ether")):
-            store.load_batch(conn, COINGECKO.name, run_id, batch(COINGECKO, payload))
+            transaction.load_batch(conn, COINGECKO.name, run_id, batch(COINGECKO, payload))
 
     assert prices(engine) == (2, 1)
 
@@ -91,7 +91,7 @@ def test_a_batch_that_is_rolled_back_leaves_no_count(engine: Engine):
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
         with pytest.raises(ZeroDivisionError):
-            store.load_batch(conn, COINGECKO.name, run_id, batch(COINGECKO, coin(9)), fail)
+            transaction.load_batch(conn, COINGECKO.name, run_id, batch(COINGECKO, coin(9)), fail)
     assert prices(engine) == (0, 0)
 
     load(engine, COINGECKO, coin(9))
@@ -105,7 +105,7 @@ def test_a_batch_commits_what_its_run_took_so_far(engine: Engine):
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
         for price in (1, 2):
-            store.load_batch(
+            transaction.load_batch(
                 conn, COINGECKO.name, run_id, batch(COINGECKO, coin(price)), phases=phases
             )
             with engine.connect() as other:

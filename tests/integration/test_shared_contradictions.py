@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, insert, select, text, update
 
-from shared.tables import compared_pairs
+from shared.schema.identity import compared_pairs
 from worker.identity import decide, pairs
-from worker.identity.corroboration import FEWEST_SHARED
+from worker.identity.resolver.corroboration import FEWEST_SHARED
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 GECKO, PAPRIKA, CSV = 0, 1000, 2000

@@ -2,9 +2,9 @@
 
 from sqlalchemy import Engine, insert
 
+from shared.schema.operations import runs
 from shared.settings import SOURCES
-from shared.tables import runs
-from worker.report import read_sources
+from worker.maintenance.report import read_sources
 
 
 def test_sources_that_never_ran_are_shown_with_those_that_did(engine: Engine):

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.engine import URL
 
-from shared.db import writer_engine
 from shared.errors import LockedError
-from shared.tables import RAW, assets, checkpoints, listings, observations, rejects, runs
+from shared.schema.market import assets, listings, observations
+from shared.schema.operations import checkpoints, rejects, runs
+from shared.schema.raw import RAW
 from tests.fakes.batches import (
     COINGECKO,
     COINPAPRIKA,
@@ -23,10 +24,11 @@ from tests.fakes.batches import (
 )
 from tests.fakes.cases import some_of
 from tests.fakes.databases import empty
-from worker import store
-from worker.locks import locked, worker_name
-from worker.store import Counts
-from worker.verify import verify
+from worker.database.engine import writer_engine
+from worker.database.locks import locked, worker_name
+from worker.ingest.batch import transaction
+from worker.ingest.batch.transaction import Counts
+from worker.maintenance.verify import verify
 
 BITCOIN = market("bitcoin", "btc", "Bitcoin", 50000)
 
@@ -109,7 +111,9 @@ def test_a_batch_that_fails_before_its_commit_leaves_nothing(engine: Engine):
         run_id = open_run(conn, COINGECKO)
         refused = market("eth", "eth", "", 1)
         with pytest.raises(ZeroDivisionError):
-            store.load_batch(conn, COINGECKO.name, run_id, batch(COINGECKO, BITCOIN, refused), fail)
+            transaction.load_batch(
+                conn, COINGECKO.name, run_id, batch(COINGECKO, BITCOIN, refused), fail
+            )
 
     for table in (*RAW.values(), observations, listings, assets, rejects, checkpoints):
         assert count(engine, table) == 0
@@ -120,7 +124,7 @@ def test_a_batch_that_fails_before_its_commit_leaves_nothing(engine: Engine):
 def test_a_batch_commits_its_counts_and_checkpoint_with_its_records(engine: Engine):
     with engine.connect() as conn:
         run_id = open_run(conn, COINGECKO)
-        store.load_batch(
+        transaction.load_batch(
             conn,
             COINGECKO.name,
             run_id,

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select, update
 
-from shared.tables import assets, listings
+from shared.schema.market import assets, listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, NOON, load, market, row, ticker
 
 EARLY = "2026-01-02T11:00:00.000Z"

@@ -5,8 +5,8 @@ from collections import defaultdict
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from shared.records import VALUES
-from shared.unified import TRUST, unified_of, voices_of
+from shared.model.records import VALUES
+from shared.model.unified import TRUST, unified_of, voices_of
 
 SOURCES = (*TRUST, "another")
 ASSETS = 500

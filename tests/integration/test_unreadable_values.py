@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.tables import listings, rejects
+from shared.schema.market import listings
+from shared.schema.operations import rejects
 from tests.fakes import answers as says
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 UNREADABLE = ["abc", "NaN", -5, True, [1], {"usd": 1}, 1e300]
 

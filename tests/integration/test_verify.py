@@ -3,8 +3,8 @@ from sqlalchemy import Engine, text
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.cases import sparse
-from worker.reprocess import reprocess
-from worker.verify import verify
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
 
 
 @pytest.fixture

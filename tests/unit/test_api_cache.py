@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from api.cache import Cache, Recent
+from api.database.cache import Cache, Recent
 
 
 @dataclass

@@ -7,8 +7,8 @@ import pytest
 from werkzeug.exceptions import HTTPException
 
 import api
-from api.codes import CODES
-from api.problems import problem_document
+from api.request.codes import CODES
+from api.request.problems import problem_document
 
 for module in pkgutil.walk_packages(api.__path__, "api."):
     if module.name not in {"api.wsgi", "api.gunicorn.conf"}:

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from api.client_socket import KEPT_BYTES, Budget, ClientSocket
-from api.heads import GONE, HEAD_BYTES, MORE, WHOLE, judge
+from api.request.client_socket import KEPT_BYTES, Budget, ClientSocket
+from api.server.heads import GONE, HEAD_BYTES, MORE, WHOLE, judge
 
 LINE = b"GET / HTTP/1.1\r\n"
 

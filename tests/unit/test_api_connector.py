@@ -5,8 +5,8 @@ import threading
 import psycopg2
 import pytest
 
-from api.connector import MOST_OVERDUE, Connector
-from api.problems import DatabaseUnavailableError
+from api.database.connector import MOST_OVERDUE, Connector
+from api.request.problems import DatabaseUnavailableError
 
 LONG = 3600.0
 SHORT = 0.02

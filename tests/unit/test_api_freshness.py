@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from api.freshness import assess, assess_source, find_stale
-from shared.expectations import EXPECTATIONS
+from api.queries.loading.freshness import assess, assess_source, find_stale
+from shared.model.expectations import EXPECTATIONS
 from tests.fakes.api import NOON
 
 MINUTE = timedelta(minutes=1)

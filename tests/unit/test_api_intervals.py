@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.intervals import INTERVALS, between, ceiling, floor, shifted, starts
+from api.queries.history.intervals import INTERVALS, between, ceiling, floor, shifted, starts
 
 TIMES = st.integers(631_152_000, 3_786_912_000).map(  # 1990 to 2090
     lambda seconds: datetime.fromtimestamp(seconds, UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.kept import Answer
+from api.responses.cached import Answer
 
 PARTS = {"data": b"[]", "meta": b'"count":0', "media": "application/json"}
 

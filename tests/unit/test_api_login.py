@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from shared.errors import ConfigurationError
-from worker.api_login import own_login
+from worker.local.api_login import own_login
 
 ONE = make_url("postgresql+psycopg2://owner:secret@db.test/one")
 OTHER = make_url("postgresql+psycopg2://owner:secret@db.test/other")

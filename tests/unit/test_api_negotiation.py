@@ -1,7 +1,7 @@
 import pytest
 from werkzeug.exceptions import NotAcceptable
 
-from api.negotiation import choose
+from api.request.negotiation import choose
 
 JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from api.client_socket import KEPT_BYTES, ClientSocket, Pace
+from api.request.client_socket import KEPT_BYTES, ClientSocket, Pace
 
 FAR = 3600.0
 

@@ -10,13 +10,13 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Request
 
-from api import cursors
-from api.columns import ASSET_COLUMNS
-from api.cursors import Walk
-from api.keyset import Position, SortKey
 from api.parameters import QueryString
 from api.parameters.assets import AssetsParameters, cursor_digest
-from api.queries.filters import Filters
+from api.queries.assets import cursors
+from api.queries.assets.columns import ASSET_COLUMNS
+from api.queries.assets.cursors import Walk
+from api.queries.assets.filters import Filters
+from api.queries.assets.keyset import Position, SortKey
 
 DIGEST = cursors.digest({"sort": "-market_cap_usd"})
 WALK = Walk(version=4711, total=20_000)

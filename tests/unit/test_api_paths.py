@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from api.heads import PROBES, forwarded_for, has_one_host
-from api.paths import is_canonical
+from api.middleware.paths import is_canonical
+from api.server.heads import PROBES, forwarded_for, has_one_host
 
 CANONICAL = [
     "/",

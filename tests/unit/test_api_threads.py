@@ -7,10 +7,10 @@ import threading
 import psycopg2
 import pytest
 
-from api.connector import Connector
-from api.problems import DatabaseUnavailableError
-from api.threads import BackgroundThread
-from api.watchdog import Watchdog
+from api.database.connector import Connector
+from api.database.threads import BackgroundThread
+from api.database.watchdog import Watchdog
+from api.request.problems import DatabaseUnavailableError
 
 GIVE_UP = 60
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from api.turns import MOST_WAITING, Turns
+from api.server.turns import MOST_WAITING, Turns
 
 GIVE_UP = 60
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from api.watchdog import Watchdog
+from api.database.watchdog import Watchdog
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA
-from worker.budget import Usage
+from worker.fetch.budget import Usage
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 NEXT = datetime(2026, 12, 1, tzinfo=UTC)

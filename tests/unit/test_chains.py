@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.identity.chains import CHAINS, chain_name, contracts_on, normalise_address
+from worker.sources.chains import CHAINS, chain_name, contracts_on, normalise_address
 
 CHECKSUMMED = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 BASE58 = "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB"

@@ -2,11 +2,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.records import Observation, Reject
+from shared.model.records import Observation, Reject
 from tests.fakes.batches import COINGECKO, market
-from worker.check import MAX_PAYLOAD_BYTES, check
-from worker.reasons import flatten
+from worker.ingest.check import MAX_PAYLOAD_BYTES, check
 from worker.sources.json_records import split_records
+from worker.sources.reasons import flatten
 
 NOW = datetime(2026, 1, 2, 12, 1, tzinfo=UTC)
 

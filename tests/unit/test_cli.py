@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from worker.cli import main
+from worker.cli.main import main
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

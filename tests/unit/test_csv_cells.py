@@ -7,9 +7,9 @@ import pytest
 from marshmallow import ValidationError
 
 from tests.fakes.csv_files import SavedFile
-from worker.sources.csv.columns import find_columns
-from worker.sources.csv.numbers import NumberCell, parse_number
-from worker.sources.csv.times import Clock
+from worker.sources.csv.cells.columns import find_columns
+from worker.sources.csv.cells.numbers import NumberCell, parse_number
+from worker.sources.csv.cells.times import Clock
 
 HEADER = "date,symbol,name,price_usd,market_cap_usd,circulating_supply"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.csv_files import SavedFile
-from worker.sources.csv.names import currency_of
+from worker.sources.csv.cells.names import currency_of
 
 HEADER = "date,symbol,name,price_usd"
 

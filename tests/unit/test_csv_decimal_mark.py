@@ -4,8 +4,8 @@ import pytest
 from marshmallow import ValidationError
 
 from tests.fakes.csv_files import SavedFile
-from worker.sources.csv.decimal_mark import mark_of
-from worker.sources.csv.numbers import NumberCell, parse_number
+from worker.sources.csv.cells.numbers import NumberCell, parse_number
+from worker.sources.csv.questions.decimal_mark import mark_of
 
 HEADER = "date,symbol,name,price_usd,volume,change"
 DECLARED = 'ignore = ["volume"]\n'

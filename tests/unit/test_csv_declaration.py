@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SourceError
-from worker.sources.csv.columns import find_columns
+from worker.sources.csv.cells.columns import find_columns
 from worker.sources.csv.declaration import for_the_row, read_declaration, toml_text
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.sample import read_sample

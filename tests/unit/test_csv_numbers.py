@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.csv.numbers import NumberCell, decimal_mark_is_unclear, parse_number
+from worker.sources.csv.cells.numbers import NumberCell, decimal_mark_is_unclear, parse_number
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.csv_files import SavedFile
-from worker.sources.csv.pairs import is_certain_pair, is_unclear_pair, names_future, read_pair
+from worker.sources.csv.cells.pairs import is_certain_pair, is_unclear_pair, names_future, read_pair
 
 HEADER = "date,symbol,name,price_usd"
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.csv.times import Clock, TimeCell, find_day_orders
+from worker.sources.csv.cells.times import Clock, TimeCell, find_day_orders
 
 
 @pytest.mark.parametrize(

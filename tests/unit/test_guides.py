@@ -11,14 +11,14 @@ from typing import Any
 import click
 import pytest
 
-from api import create_app
-from api.codes import CODES as PROBLEMS
-from shared.db import REFUSALS
-from shared.runs import PHASES, WEIGHED
+from api.app import create_app
+from api.request.codes import CODES as PROBLEMS
+from shared.model.runs import PHASES, WEIGHED
+from shared.schema.base import metadata
 from shared.settings import FAULT_POINTS, IDENTITY_FILES, Settings, _Environment
-from shared.tables import metadata
-from worker.cli import main
-from worker.http_failures import CODES
+from worker.cli.main import main
+from worker.database.engine import REFUSALS
+from worker.fetch.failures import CODES
 from worker.sources.csv.declaration import DeclarationSchema
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

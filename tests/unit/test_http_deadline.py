@@ -12,7 +12,7 @@ from tests.fakes import answers as says
 from tests.fakes.answers import Answer
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker.http import Http, Limits
+from worker.fetch.client import Http, Limits
 from worker.sources.base import Request
 
 FAST = 6_000_000

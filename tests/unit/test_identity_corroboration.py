@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes.listings import NOON, listing
-from worker.identity.corroboration import (
+from worker.identity.resolver.corroboration import (
     compare_market_caps,
     compare_newest_prices,
     compare_supplies,

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.fakes.listings import NOON, called, listing, together, verdicts
-from worker.identity.evidence import Candidate
-from worker.identity.resolver import resolve
+from worker.identity.resolver.evidence import Candidate
+from worker.identity.resolver.resolver import resolve
 
 PAPRIKA = listing("paprika:btc-bitcoin", "BTC", "Bitcoin", names=called((0, "BTC", "Bitcoin")))
 OLD = listing(

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from tests.fakes.listings import NOON, called, listing, ruling, together, verdicts
-from worker.identity.resolver import resolve
+from worker.identity.resolver.resolver import resolve
 
 RENAMES = [
     (("nano", "nano", "Nano"), ("xno", "Nano"), ("nano-nano", "NANO", "Nano")),

@@ -1,7 +1,12 @@
 import pytest
 
-from worker.identity.names import comparable_name, comparable_symbol, name_tokens, slug_part
-from worker.identity.variants import find_kinds, find_versions
+from worker.identity.resolver.names import (
+    comparable_name,
+    comparable_symbol,
+    name_tokens,
+    slug_part,
+)
+from worker.identity.resolver.variants import find_kinds, find_versions
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.listings import NOON, called, listing
-from worker.identity.evidence import Ruling
-from worker.identity.names import normalise
-from worker.identity.resolver import resolve
+from worker.identity.resolver.evidence import Ruling
+from worker.identity.resolver.names import normalise
+from worker.identity.resolver.resolver import resolve
 
 SOURCES = ("gecko", "paprika", "csv:a", "csv:b")
 NAMES = (

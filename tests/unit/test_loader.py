@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from worker.loader import Loader
-from worker.store import Batch, Counts
+from worker.ingest.batch.transaction import Batch, Counts
+from worker.ingest.loader import Loader
 
 
 def test_the_thread_logs_with_the_source_and_run_that_it_loads_for():

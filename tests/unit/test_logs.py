@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 import structlog
 
-from api import create_app
+from api.app import create_app
 from shared.logs import configure_logs
 from shared.settings import Settings
 
@@ -44,7 +44,9 @@ HOSTILE = {
 def test_no_value_breaks_out_of_its_line(lines, log_format, value):
     configure_logs("INFO", log_format)
 
-    logging.getLogger("api.access").info("request", extra={"path": value, "user_agent": value})
+    logging.getLogger("api.request.access").info(
+        "request", extra={"path": value, "user_agent": value}
+    )
 
     [line] = lines()
     assert line.isprintable()

@@ -9,10 +9,10 @@ from shared.errors import (
     LockedError,
     SchemaVersionError,
 )
-from worker.loop import run_forever, run_once
-from worker.outcome import Ending
-from worker.pipeline import Result
-from worker.store import Counts
+from worker.ingest.batch.transaction import Counts
+from worker.ingest.judging.outcome import Ending
+from worker.ingest.loop import run_forever, run_once
+from worker.ingest.pipeline import Result
 
 
 class Stop(threading.Event):

@@ -7,10 +7,10 @@ import pytest
 import structlog
 
 from shared.errors import DatabaseUnavailableError
-from worker.loop import Rounds, run_once
-from worker.outcome import Ending
-from worker.pipeline import Result
-from worker.store import Counts
+from worker.ingest.batch.transaction import Counts
+from worker.ingest.judging.outcome import Ending
+from worker.ingest.loop import Rounds, run_once
+from worker.ingest.pipeline import Result
 
 PROVIDERS = {"slow": "desk", "slow_list": "desk", "quick": "other"}
 

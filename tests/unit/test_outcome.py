@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from shared.expectations import EXPECTATIONS, Expectations
-from shared.runs import REASONS
-from worker.outcome import Ending, Found, Normal, weigh, weigh_import
+from shared.model.expectations import EXPECTATIONS, Expectations
+from shared.model.runs import REASONS
+from worker.ingest.judging.outcome import Ending, Found, Normal, weigh, weigh_import
 
 EXPECTS = Expectations(
     fresh_for=timedelta(minutes=15),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partitions import (
+from worker.database.periods import (
     MONTHS_FROM,
     UNTIL,
     YEARS_FROM,

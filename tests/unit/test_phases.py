@@ -7,8 +7,8 @@ import pytest
 from tests.fakes.answers import Answer
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker.http import Http
-from worker.phases import Phases
+from worker.fetch.client import Http
+from worker.ingest.batch.phases import Phases
 from worker.sources.base import Request
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.rotating_log import LINE_BYTES, LOG_BYTES, OLDER_FILES, RotatingLog
+from shared.embedded.rotating_log import LINE_BYTES, LOG_BYTES, OLDER_FILES, RotatingLog
 
 WRITES_NUMBERED_LINES = """
 import os, sys

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.records import RawRecord, Reject
+from shared.model.records import RawRecord, Reject
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, market
-from worker.check import check
-from worker.differences import Difference, Expected, expected_paths, find_renamed
-from worker.shapes import LONGEST_PATH, MOST_NAMES, MOST_PATHS, ShapeCounter
+from worker.drift.differences import Difference, Expected, expected_paths, find_renamed
+from worker.drift.shapes import LONGEST_PATH, MOST_NAMES, MOST_PATHS, ShapeCounter
+from worker.ingest.check import check
 from worker.sources.base import Policy
 from worker.sources.json_records import split_records
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from worker.outcome import Ending
-from worker.pipeline import Result
-from worker.show import show_result
-from worker.store import Counts
+from worker.cli.show import show_result
+from worker.ingest.batch.transaction import Counts
+from worker.ingest.judging.outcome import Ending
+from worker.ingest.pipeline import Result
 
 
 @pytest.mark.parametrize(

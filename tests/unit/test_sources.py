@@ -17,11 +17,11 @@ import msgspec
 import pytest
 from marshmallow import Schema, ValidationError
 
-from shared.expectations import EXPECTATIONS
-from shared.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
+from shared.model.expectations import EXPECTATIONS
+from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
+from shared.schema.raw import EVERY_RAW, RAW, RAW_LISTS
 from shared.settings import LISTING_SOURCES, SOURCES, Settings
-from shared.tables import EVERY_RAW, RAW, RAW_LISTS
-from worker.check import check
+from worker.ingest.check import check
 from worker.sources import REGISTRY
 from worker.sources.base import Policy, Request, Response, Source
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from api.tracing import Trace, is_valid_state, take_up
+from api.request.tracing import Trace, is_valid_state, take_up
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

@@ -4,7 +4,7 @@ So that a batch finds, in one statement, of which listings it has to decide anew
 kept beside the pairs (`pairs.sql`).
 """
 
-from worker.identity.corroboration import (
+from worker.identity.resolver.corroboration import (
     AGREE_WITHIN,
     CAPS_DIFFER_BEYOND,
     NEAR,

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from worker.identity.evidence import Candidate, Name, Ruling
-from worker.identity.names import normalise
-from worker.statements import read_reusable, shared_parts
+from worker.database.statements import read_reusable, shared_parts
+from worker.identity.resolver.evidence import Candidate, Name, Ruling
+from worker.identity.resolver.names import normalise
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-STATEMENTS = read_reusable("identity.sql", **shared_parts())
+STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
 
 
 def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:

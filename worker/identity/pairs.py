@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, Row, TextClause
 
+from worker.database.statements import COMPARED_BESIDE_BATCH, read_reusable
 from worker.identity.accords import accords_change
-from worker.identity.corroboration import (
+from worker.identity.resolver.corroboration import (
     AGREE_WITHIN,
     DIFFER_BEYOND,
     FEWEST_SHARED,
@@ -17,8 +18,7 @@ from worker.identity.corroboration import (
     LASTING_CELLS,
     Standing,
 )
-from worker.identity.evidence import Candidate
-from worker.statements import COMPARED_BESIDE_BATCH, read_reusable
+from worker.identity.resolver.evidence import Candidate
 
 KEPT, ANEW = "compared_pairs", "pairs_anew"
 
@@ -37,6 +37,7 @@ def _first_cell(time: str) -> str:
 
 def _read(table: str) -> Mapping[str, TextClause]:
     return read_reusable(
+        __file__,
         "pairs.sql",
         pairs=table,
         cell_of_f=_cell("f.observed_at"),

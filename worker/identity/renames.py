@@ -6,9 +6,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row
 
-from worker.statements import read_reusable, shared_parts
+from worker.database.statements import read_reusable, shared_parts
 
-STATEMENTS = read_reusable("renames.sql", **shared_parts())
+STATEMENTS = read_reusable(__file__, "renames.sql", **shared_parts())
 LOGGED = 10
 """Of a batch that renames more, so many are named in the log; all are in `identity_events`."""
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 from marshmallow import Schema, ValidationError
 
-from shared.expectations import EXPECTATIONS, Expectations
-from shared.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
+from shared.model.expectations import EXPECTATIONS, Expectations
+from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.fields import Unreadable
 from worker.sources.json_records import Recognise, read_record

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from shared.records import Cursor
+from shared.model.records import Cursor
 from shared.settings import Settings
 from worker.sources.base import Policy, Request
 from worker.sources.fields import (

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from shared.records import Claim, Cursor
+from shared.model.records import Claim, Cursor
 from shared.settings import Settings
-from worker.identity.chains import contracts_on
 from worker.sources.base import Policy, Request
+from worker.sources.chains import contracts_on
 from worker.sources.coingecko import PLANS, Coingecko
 from worker.sources.contract_list import Addresses, ContractList
 from worker.sources.fields import MAYBE_EMPTY, NOT_EMPTY, RecordSchema, StrippedString

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, post_load
 
-from shared.records import Cursor
+from shared.model.records import Cursor
 from shared.settings import Settings
 from worker.sources.base import Policy, Request
 from worker.sources.fields import (

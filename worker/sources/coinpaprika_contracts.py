@@ -23,10 +23,10 @@ import msgspec
 from marshmallow import ValidationError, fields
 
 from shared.errors import SourceError
-from shared.records import Claim, Cursor, Page, RawRecord
+from shared.model.records import Claim, Cursor, Page, RawRecord
 from shared.settings import Settings
-from worker.identity.chains import contracts_on, normalise_address
 from worker.sources.base import Fetch, Policy, Request, Response
+from worker.sources.chains import contracts_on, normalise_address
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.contract_list import ContractList
 from worker.sources.fields import MAYBE_EMPTY, NOT_EMPTY, RecordSchema, StrippedString, brief

@@ -2,7 +2,7 @@
 
 Their records have no time of their own: each is of the time at which its response was fetched, or
 the saved file that holds it was written. They are read no more often than `read_every`, declared
-in `shared/expectations.py`, and share their provider's address, key and requests.
+in `shared/model/expectations.py`, and share their provider's address, key and requests.
 """
 
 from abc import abstractmethod
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields
 
 from shared.errors import SourceError
-from shared.records import Claim, Cursor, Page, RawRecord
+from shared.model.records import Claim, Cursor, Page, RawRecord
 from worker.sources.base import Response
 from worker.sources.fields import LONGEST_NAME, brief
 from worker.sources.json_api import JsonApi

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from shared.errors import SourceError
-from shared.records import Cursor, Page, RawRecord
+from shared.model.records import Cursor, Page, RawRecord
 from worker.sources.base import Fetch, Request, Response, Source
 from worker.sources.json_records import Recognise, split_records
 from worker.sources.paging import Step, Walk

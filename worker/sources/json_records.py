@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import SourceError
-from shared.records import Newest, RawRecord
+from shared.model.records import Newest, RawRecord
 
 DEEPEST = 100
 """How far a record may nest. Far beyond any source; well within what every reader here can hold."""

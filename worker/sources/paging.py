@@ -8,7 +8,7 @@ answer that ignore page numbers or clamp them to the last.
 from dataclasses import dataclass, field
 from enum import Enum
 
-from shared.records import Cursor
+from shared.model.records import Cursor
 
 
 class Step(Enum):

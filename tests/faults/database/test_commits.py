@@ -24,7 +24,7 @@ from tests.fakes.processes import run_worker
 from tests.fakes.relay import Cut, Relay
 from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import Loop
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 BEFORE_THE_FIRST_BATCH = 8
 """COMMITs of a worker before that of its first batch.

@@ -27,7 +27,7 @@ from tests.fakes.database_faults import (
 )
 from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import Loop
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 
 @pytest.fixture

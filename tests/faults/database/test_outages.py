@@ -10,9 +10,9 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.embedded import EmbeddedPostgres
-from shared.server_home import ServerHome, find_home
-from shared.tables import SCHEMA_REVISION
+from shared.embedded.home import ServerHome, find_home
+from shared.embedded.server import EmbeddedPostgres
+from shared.schema.base import SCHEMA_REVISION
 from tests.fakes.answers import edited, held
 from tests.fakes.database_faults import (
     BATCH_SIZE,
@@ -33,10 +33,10 @@ from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 from tests.fakes.worker_loop import Loop
-from worker.cli import main
-from worker.locks import locked
-from worker.migrate import upgrade
-from worker.verify import Report, verify
+from worker.cli.main import main
+from worker.database.locks import locked
+from worker.maintenance.migrate import upgrade
+from worker.maintenance.verify import Report, verify
 
 KEEPS_ITS_WORD = {"fsync": "off", "full_page_writes": "off"}
 """A server that has committed only what a crash of it (not of the machine) leaves in place."""

@@ -23,7 +23,7 @@ from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 from tests.fakes.worker_loop import SECONDS, Loop
-from worker.verify import Report, verify
+from worker.maintenance.verify import Report, verify
 
 TIMEOUTS = {
     "lock_timeout": (

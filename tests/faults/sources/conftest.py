@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from tests.fakes.loaded_markets import SIZES, LoadedMarkets
 from tests.fakes.source_faults import Place
 from tests.fakes.upstream import Upstream
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 
 @pytest.fixture(scope="session")

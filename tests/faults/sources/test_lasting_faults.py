@@ -7,7 +7,7 @@ from tests.fakes.loaded_markets import SIZES
 from tests.fakes.runner import Runner
 from tests.fakes.source_faults import FAULTS, FOR_EVER, PLACES, Place
 from tests.fakes.upstream import Upstream
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 OF_THE_FIRST = {"429", "cut-off", "500", "html", "object"}
 EACH_ONCE = [PLACES[number % len(PLACES)] for number in range(len(FAULTS))]

@@ -5,14 +5,15 @@ from collections.abc import Iterable
 import pytest
 from sqlalchemy import Engine, select
 
-from shared.tables import listings, rejects
+from shared.schema.market import listings
+from shared.schema.operations import rejects
 from tests.fakes.answers import body, edited, empty_list
 from tests.fakes.cases import sparse
 from tests.fakes.loaded_markets import SIZES, LoadedMarkets
 from tests.fakes.runner import Runner
 from tests.fakes.source_faults import FOR_EVER, FULL, SOURCES
 from tests.fakes.upstream import Upstream
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 
 @pytest.mark.parametrize("source", ["coingecko"])

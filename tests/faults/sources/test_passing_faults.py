@@ -8,7 +8,7 @@ from tests.fakes.cases import sparse
 from tests.fakes.runner import Runner
 from tests.fakes.source_faults import PLACES, SOURCES, Place
 from tests.fakes.upstream import Upstream
-from worker.verify import Report
+from worker.maintenance.verify import Report
 
 PASSING = {
     "429": rate_limited(),

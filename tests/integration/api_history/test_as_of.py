@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.tables import assets, listings, observations
+from shared.schema.market import assets, listings, observations
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.cases import sparse
 from tests.fakes.histories import bitcoin
 from tests.fakes.past import ELEVEN, TEN, TWELVE, ask, dogecoin, prices
 from tests.fakes.reference import follow, plain
-from worker.reprocess import reprocess
+from worker.maintenance.reprocess import reprocess
 
 o = observations.c
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from shared.tables import assets, listings, observations
+from shared.schema.market import assets, listings, observations
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load
 from tests.fakes.databases import empty
 from tests.fakes.histories import FEW

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from shared.tables import observations
+from shared.schema.market import observations
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.histories import bitcoin

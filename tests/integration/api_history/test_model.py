@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.intervals import INTERVALS, MONTH, WIDTHS
+from api.queries.history.intervals import INTERVALS, MONTH, WIDTHS
 from tests.fakes.api import NOON
 from tests.fakes.histories import (
     FEW,

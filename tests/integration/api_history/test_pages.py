@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, insert, select
 
-from shared.tables import assets, observations
+from shared.schema.market import assets, observations
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, api_on
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.batches import COINGECKO, load

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import update
 
-from shared.tables import listings, observations
+from shared.schema.market import listings, observations
 from tests.fakes.api import add_asset, add_listing
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, ticker
 from tests.fakes.histories import PATH, ask, bitcoin

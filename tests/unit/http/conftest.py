@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.http_client import FAST, KEY, Clock
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker.http import Http
+from worker.fetch.client import Http
 from worker.sources.base import Request
 
 

@@ -12,7 +12,7 @@ from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST, KEY
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker.http import Http, Limits
+from worker.fetch.client import Http, Limits
 from worker.sources.base import Request
 
 BODY = b'[{"id":"amber"}]'

@@ -13,7 +13,7 @@ from tests.fakes import answers as says
 from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST, KEY, pauses
 from tests.fakes.turns import MemoryTurns
-from worker.http import DEFAULT_LIMITS, Http, Limits
+from worker.fetch.client import DEFAULT_LIMITS, Http, Limits
 from worker.sources.base import Request
 
 BODY = b'[{"id":"amber"}]'

@@ -9,7 +9,7 @@ from tests.fakes import answers as says
 from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST
 from tests.fakes.turns import MemoryTurns
-from worker.http import Http
+from worker.fetch.client import Http
 from worker.sources.base import Request
 
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from tests.fakes.listings import apart, contract, listing, together, verdicts
-from worker.identity.resolver import resolve
+from worker.identity.resolver.resolver import resolve
 
 
 def test_a_contract_links_what_changed_its_name_and_symbol():

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.listings import apart, listing, together, verdicts
-from worker.identity.resolver import resolve
+from worker.identity.resolver.resolver import resolve
 
 BITCOIN = listing("gecko:bitcoin", "btc", "Bitcoin")
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.listings import NOON, contract, listing, ruling, together
-from worker.identity.evidence import Candidate
-from worker.identity.resolver import resolve
+from worker.identity.resolver.evidence import Candidate
+from worker.identity.resolver.resolver import resolve
 
 BITCOIN = listing("gecko:bitcoin", "btc", "Bitcoin")
 

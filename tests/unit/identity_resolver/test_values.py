@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.fakes.listings import NOON, apart, listing, together, verdicts
-from worker.identity.resolver import resolve
+from worker.identity.resolver.resolver import resolve
 
 
 def two(name="Alphabet", **values):

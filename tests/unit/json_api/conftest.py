@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.turns import MemoryTurns
 from tests.fakes.upstream import Upstream
-from worker.http import Http
+from worker.fetch.client import Http
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
 

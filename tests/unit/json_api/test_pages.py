@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.errors import SourceError
-from shared.records import Page
+from shared.model.records import Page
 from shared.settings import Settings
 from tests.fakes import answers as says
 from tests.fakes.answers import Answer

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import SourceError
-from shared.records import Page
+from shared.model.records import Page
 from tests.fakes import answers as says
 from tests.fakes.upstream import Upstream
 from worker.sources.coingecko import Coingecko

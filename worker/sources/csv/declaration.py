@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from shared.errors import SourceError
-from shared.records import VALUES
-from worker.reasons import flatten
-from worker.sources.csv.columns import Question, toml_line
-from worker.sources.csv.dialect import DELIMITERS, ENCODINGS
-from worker.sources.csv.names import FIELDS, STABLECOINS
-from worker.sources.csv.times import DAY_FIRST, EXCEL, MONTH_FIRST, Clock
+from shared.model.records import VALUES
+from worker.sources.csv.cells.columns import Question, toml_line
+from worker.sources.csv.cells.names import FIELDS, STABLECOINS
+from worker.sources.csv.cells.times import DAY_FIRST, EXCEL, MONTH_FIRST, Clock
+from worker.sources.csv.reading.dialect import DELIMITERS, ENCODINGS
+from worker.sources.reasons import flatten
 
 CONSTANTS = ("id", "symbol", "name", "observed_at")
 READING_ALONE = ("delimiter", "encoding", "skip_lines", "header", "pad_short_rows")

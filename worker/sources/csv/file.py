@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import SourceError
-from shared.records import VALUES, RawRecord
-from shared.runs import EMPTY_ANSWER
-from worker.sources.csv.columns import Question, find_columns, listed
-from worker.sources.csv.contradictions import require_one_value, require_quotes_in_dollars
-from worker.sources.csv.currency_columns import find_currency_guards
-from worker.sources.csv.dead_ends import require_dollars, require_some_dollars
+from shared.model.records import VALUES, RawRecord
+from shared.model.runs import EMPTY_ANSWER
+from worker.sources.csv.cells.columns import Question, find_columns, listed
 from worker.sources.csv.declaration import toml_text
-from worker.sources.csv.dialect import find_encoding, require_text_in_rows
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.guards import find_guards
-from worker.sources.csv.heading import Heading, ask_of_doubles, distinct_names, find_heading
 from worker.sources.csv.meaning import find_changes, row_meaning
-from worker.sources.csv.padding import shortest_row
+from worker.sources.csv.questions.contradictions import require_one_value, require_quotes_in_dollars
+from worker.sources.csv.questions.currency_columns import find_currency_guards
+from worker.sources.csv.questions.dead_ends import require_dollars, require_some_dollars
+from worker.sources.csv.questions.guards import find_guards
+from worker.sources.csv.reading.dialect import find_encoding, require_text_in_rows
+from worker.sources.csv.reading.heading import Heading, ask_of_doubles, distinct_names, find_heading
+from worker.sources.csv.reading.padding import shortest_row
+from worker.sources.csv.reading.rows import Ending, Position, RowReader
 from worker.sources.csv.records import RowRecords
-from worker.sources.csv.rows import Ending, Position, RowReader
 from worker.sources.csv.sample import SAMPLE_ROWS, merge_ignored, read_sample
 
 LONGEST_HEADER = 1 << 16

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.sources.csv.columns import Columns, toml_line
-from worker.sources.csv.numbers import is_unknown, unknown_words
+from worker.sources.csv.cells.columns import Columns, toml_line
+from worker.sources.csv.cells.numbers import is_unknown, unknown_words
 
 
 @dataclass(frozen=True, slots=True)

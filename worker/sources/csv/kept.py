@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.records import VALUES, RawRecord
-from worker.sources.csv.columns import find_columns
-from worker.sources.csv.numbers import decimal_mark_is_unclear
+from shared.model.records import VALUES, RawRecord
+from worker.sources.csv.cells.columns import find_columns
+from worker.sources.csv.cells.numbers import decimal_mark_is_unclear
 from worker.sources.csv.records import MISFIT
 from worker.sources.json_records import read_record
 

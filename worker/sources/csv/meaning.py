@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.sources.csv.columns import Question
+from worker.sources.csv.cells.columns import Question
 from worker.sources.csv.sample import Sample
 
 

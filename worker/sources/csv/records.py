@@ -5,16 +5,16 @@ from typing import Any
 
 import msgspec
 
-from shared.records import VALUES, RawRecord
-from worker.sources.csv.currency_columns import CurrencyGuard
+from shared.model.records import VALUES, RawRecord
+from worker.sources.csv.cells.names import CURRENCY_SIGN, SUPPLIES
+from worker.sources.csv.cells.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
+from worker.sources.csv.cells.pairs import is_certain_pair, is_unclear_pair, names_future
 from worker.sources.csv.declaration import for_the_row
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.guards import Guard
 from worker.sources.csv.meaning import row_meaning
-from worker.sources.csv.names import CURRENCY_SIGN, SUPPLIES
-from worker.sources.csv.numbers import decimal_mark_is_unclear, is_unknown, unknown_words
-from worker.sources.csv.pairs import is_certain_pair, is_unclear_pair, names_future
-from worker.sources.csv.rows import Row
+from worker.sources.csv.questions.currency_columns import CurrencyGuard
+from worker.sources.csv.questions.guards import Guard
+from worker.sources.csv.reading.rows import Row
 from worker.sources.csv.sample import Sample
 from worker.sources.csv.schema import NEVER_ZERO
 

@@ -8,28 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import time
 
-from shared.records import VALUES
-from worker.sources.csv.columns import Question, listed
-from worker.sources.csv.currencies import (
-    ask_currency,
-    ask_of_currency_column,
-    ask_of_stablecoins,
-)
-from worker.sources.csv.currency_columns import ask_of_hidden_currency
-from worker.sources.csv.decimal_mark import Mark, find_proofs, find_unclear, has_unclear_points
-from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.ids import ask_of_id
-from worker.sources.csv.names import CURRENCY_SIGN
-from worker.sources.csv.numbers import can_be_number
-from worker.sources.csv.pair_questions import ask_of_pairs
-from worker.sources.csv.suggestions import (
-    may_have_price,
-    refine_choice,
-    suggest_naming,
-    suggest_price,
-    suggest_time,
-)
-from worker.sources.csv.times import (
+from shared.model.records import VALUES
+from worker.sources.csv.cells.columns import Question, listed
+from worker.sources.csv.cells.names import CURRENCY_SIGN
+from worker.sources.csv.cells.numbers import can_be_number
+from worker.sources.csv.cells.times import (
     EXCEL,
     Clock,
     find_day_orders,
@@ -37,7 +20,29 @@ from worker.sources.csv.times import (
     is_day_or_month_first,
     read_serial,
 )
-from worker.sources.csv.volumes import ask_of_volume
+from worker.sources.csv.first_rows import FirstRows
+from worker.sources.csv.questions.currencies import (
+    ask_currency,
+    ask_of_currency_column,
+    ask_of_stablecoins,
+)
+from worker.sources.csv.questions.currency_columns import ask_of_hidden_currency
+from worker.sources.csv.questions.decimal_mark import (
+    Mark,
+    find_proofs,
+    find_unclear,
+    has_unclear_points,
+)
+from worker.sources.csv.questions.ids import ask_of_id
+from worker.sources.csv.questions.pair_questions import ask_of_pairs
+from worker.sources.csv.questions.suggestions import (
+    may_have_price,
+    refine_choice,
+    suggest_naming,
+    suggest_price,
+    suggest_time,
+)
+from worker.sources.csv.questions.volumes import ask_of_volume
 
 SAMPLE_ROWS = 20
 

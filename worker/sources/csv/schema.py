@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from marshmallow import Schema, ValidationError, fields
 
-from shared.records import VALUES, Observation
+from shared.model.records import VALUES, Observation
 from worker.sources.base import observation_of
-from worker.sources.csv.columns import find_columns
-from worker.sources.csv.names import SUPPLIES, is_dollars
-from worker.sources.csv.numbers import NumberCell, unknown_words
-from worker.sources.csv.pairs import PairSymbol, as_usd_hint
-from worker.sources.csv.times import Clock, TimeCell
+from worker.sources.csv.cells.columns import find_columns
+from worker.sources.csv.cells.names import SUPPLIES, is_dollars
+from worker.sources.csv.cells.numbers import NumberCell, unknown_words
+from worker.sources.csv.cells.pairs import PairSymbol, as_usd_hint
+from worker.sources.csv.cells.times import Clock, TimeCell
 from worker.sources.fields import (
     LONGEST_NAME,
     MAYBE_EMPTY,

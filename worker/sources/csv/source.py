@@ -24,13 +24,13 @@ import msgspec
 from marshmallow import Schema
 
 from shared.errors import SourceError
-from shared.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
+from shared.model.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
 from shared.settings import SAMPLE_CSV, Settings
 from worker.sources.base import Fetch, Source
 from worker.sources.csv.declaration import HEADING, read_declaration
 from worker.sources.csv.file import CsvFile
 from worker.sources.csv.kept import kept_row
-from worker.sources.csv.rows import Ending, Position
+from worker.sources.csv.reading.rows import Ending, Position
 from worker.sources.csv.schema import observe_row, row_reading
 
 SUFFIXES = {".csv", ".tsv"}

@@ -1,0 +1,98 @@
+"""The read-only API: answers HTTP queries from the tables that the worker fills."""
+
+import functools
+
+from flask import Flask
+
+from api.database.cache import Cache, Recent
+from api.database.pool import Database, find_url
+from api.metrics.registry import gather
+from api.middleware.cors import allow_origins
+from api.middleware.keys import identify_clients, require_keys
+from api.middleware.limits import limit_requests
+from api.middleware.paths import require_canonical_paths
+from api.middleware.proxies import heed_proxies, trust_proxies
+from api.openapi import describe
+from api.request.access import watch_requests
+from api.request.instruments import Instruments
+from api.request.negotiation import refuse_what_is_not_accepted
+from api.request.problems import answer_errors_as_problems
+from api.responses.export import Exports
+from api.responses.hits import answer_hits_first
+from api.responses.past import make_places
+from api.responses.staleness import Staleness
+from api.routes import (
+    changes,
+    data,
+    docs,
+    drift,
+    health,
+    history,
+    index,
+    metrics,
+    raw,
+    rejects,
+    runs,
+    stats,
+)
+from shared.settings import Settings
+
+TOTALS = 1000
+"""For how many filters each process knows how many assets pass."""
+
+
+def make_cache(settings: Settings) -> Cache | None:
+    """Make what answers are kept in; None where none may be.
+
+    Of several database servers the one that tells of a change may be ahead of the one that is read.
+    """
+    url = settings.api_database_url
+    several = url is not None and isinstance(url.query.get("host"), tuple)
+    return None if several or not settings.api_cache_mb else Cache(settings.api_cache_mb * 2**20)
+
+
+def create_app(settings: Settings) -> Flask:
+    """Join the parts. Nothing is connected to before the first request asks for it."""
+    app = Flask(__name__, static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # it redirects, and with HTML
+    app.extensions["settings"] = settings
+    app.extensions["database"] = Database(find_url(settings))
+    app.extensions["staleness"] = Staleness(settings)
+    app.extensions["cache"] = make_cache(settings)
+    app.extensions["totals"] = Recent(TOTALS)
+    app.extensions["exports"] = Exports(
+        settings.api_export_seconds, settings.api_export_min_kib_per_second * 1024
+    )
+    app.extensions["past"] = make_places(settings.api_past_at_once)
+    app.extensions["instruments"] = instruments = Instruments()
+    instruments.watch(app.extensions["database"].engine)
+    app.extensions["metrics"] = gather(instruments)
+    watch_requests(app)
+    answer_errors_as_problems(app)
+    require_canonical_paths(app)
+    heed_proxies(app)
+    allow_origins(app, settings.api_cors_origins)
+    identify_clients(app)
+    limit_requests(app, settings)
+    require_keys(app, settings)
+    refuse_what_is_not_accepted(app)
+    answer_hits_first(app, settings)
+    trust_proxies(app, settings.api_trusted_proxies, with_prefix=settings.api_trusted_prefix)
+    for module in (
+        index,
+        docs,
+        data,
+        history,
+        raw,
+        changes,
+        health,
+        metrics,
+        stats,
+        runs,
+        rejects,
+        drift,
+    ):
+        app.register_blueprint(module.bp)
+    app.extensions["openapi"] = functools.cache(functools.partial(describe, app))
+    return app

@@ -1,0 +1,1 @@
+"""The connection pool, its limits, and the change listener."""

@@ -1,0 +1,1 @@
+"""Keys, rate limits, CORS, proxies and canonical paths."""

@@ -1,0 +1,153 @@
+"""What the API shows of an asset, and how Postgres writes it: as JSON, or as a line of CSV.
+
+The rows of a page go from the database to the client as text that Postgres made: no digit passes
+through Python, and it is faster than any encoder here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, Text, case, func, literal, select
+
+from shared.model.records import VALUES, value_time
+from shared.schema.market import assets
+
+ASSET_COLUMNS = (
+    "slug",
+    "symbol",
+    "name",
+    *VALUES,
+    "observed_at",
+    "source_count",
+    "price_spread_percent",
+    "divergent",
+    "active",
+    "delisted_at",
+    "version",
+    "created_at",
+    "updated_at",
+)
+"""What the API shows of an asset, unless told otherwise."""
+
+VALUE_TIMES = tuple(map(value_time, VALUES))
+"""When each of an asset's values was observed."""
+
+FIELDS = (*ASSET_COLUMNS, *VALUE_TIMES)
+"""What a request can choose to be shown."""
+
+KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in FIELDS}
+"""The Python type of each column's values: str, Decimal, int, bool or datetime."""
+
+SORT_COLUMNS = tuple(name for name in ASSET_COLUMNS if KINDS[name] is not bool)
+"""What assets can be sorted by: of what is one of two there is a filter."""
+
+NUMERIC_COLUMNS = tuple(name for name, kind in KINDS.items() if kind in {Decimal, int})
+
+NULLABLE_COLUMNS = tuple(name for name in ASSET_COLUMNS if assets.c[name].nullable)
+"""What may be unknown of an asset."""
+
+# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection"), full-width
+# letters included; an apostrophe before it makes it text.
+FORMULA = (
+    "^[=+@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}"
+    "\N{FULLWIDTH HYPHEN-MINUS}-]"
+)
+
+
+def written(
+    row: FromClause,
+    columns: Sequence[str],
+    *,
+    csv: bool,
+    strings: bool,
+    kinds: Mapping[str, type] = KINDS,
+) -> ColumnElement[str]:
+    """Write a row as a line of JSON or CSV."""
+    if csv:
+        return csv_line(row, columns, kinds)
+    return json_line(row, columns, kinds, strings=strings)
+
+
+def json_line(
+    row: FromClause, columns: Sequence[str], kinds: Mapping[str, type] = KINDS, *, strings: bool
+) -> ColumnElement[str]:
+    """Write a row as `row_to_json` does with `json_members`, in two thirds of the time.
+
+    That looks up how to write each value's type anew, row by row.
+    """
+    parts: list[ColumnElement[Any]] = []
+    for name in columns:
+        parts.append(literal(f'{"," if parts else "{"}"{name}":'))
+        parts.append(func.coalesce(_json_text(row.c[name], kinds[name], strings=strings), "null"))
+    return func.concat(*parts, "}", type_=Text)
+
+
+def _json_text(column: ColumnElement[Any], kind: type, *, strings: bool) -> ColumnElement[str]:
+    """Write a value as JSON; null where it is null."""
+    if kind is datetime:
+        return literal('"') + instant_text(column) + literal('"')
+    if kind is bytes:
+        return literal('"') + func.encode(column, "hex") + literal('"')
+    if kind is Decimal and strings:
+        return literal('"') + column.cast(Text) + literal('"')
+    if kind in {Decimal, int, bool}:
+        return column.cast(Text)
+    return func.to_json(column).cast(Text)
+
+
+def json_members(
+    row: FromClause,
+    columns: Sequence[str],
+    *,
+    strings: bool,
+    kinds: Mapping[str, type] = KINDS,
+) -> Select[Any]:
+    """Select the members of a row's object, for `row_to_json` to write.
+
+    With `strings` its decimals are strings.
+    """
+    members = (_json_member(row.c[name], kinds[name], strings=strings) for name in columns)
+    return select(
+        *(member.label(name) for name, member in zip(columns, members, strict=True))
+    ).correlate(row)
+
+
+def _json_member(column: ColumnElement[Any], kind: type, *, strings: bool) -> ColumnElement[Any]:
+    if kind is datetime:
+        return instant_text(column)
+    if kind is bytes:
+        return func.encode(column, "hex")
+    if strings and kind is Decimal:
+        return column.cast(Text)
+    return column
+
+
+def csv_line(
+    row: FromClause, columns: Sequence[str], kinds: Mapping[str, type] = KINDS
+) -> ColumnElement[str]:
+    """Write a row as a line of CSV (RFC 4180) without its end; what is unknown is empty."""
+    line: ColumnElement[str] | None = None
+    for name in columns:
+        cell = _csv_cell(row.c[name], kinds[name])
+        line = cell if line is None else line + literal(",") + cell
+    assert line is not None  # noqa: S101  a request has at least one column
+    return line
+
+
+def _csv_cell(column: ColumnElement[Any], kind: type) -> ColumnElement[str]:
+    if kind is list:
+        column, kind = func.array_to_string(column, ";"), str
+    if kind is str:
+        safe = case((column.regexp_match(FORMULA), literal("'") + column), else_=column)
+        return literal('"') + func.replace(safe, '"', '""') + literal('"')
+    if kind is bytes:
+        column = func.encode(column, "hex")
+    text = instant_text(column) if kind is datetime else column.cast(Text)
+    return func.coalesce(text, "")
+
+
+def instant_text(column: ColumnElement[Any]) -> ColumnElement[str]:
+    """Write a time as RFC 3339 in UTC, `2026-01-31T12:00:00.500000Z`, as `fields.Instant` does."""
+    return func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')

@@ -1,0 +1,1 @@
+"""Questions about the history of one asset."""

@@ -1,0 +1,101 @@
+"""The question how an asset's price moved: candles, of what was observed of its listings.
+
+Candles show what was observed and nothing else: every source counts, and an empty interval stays
+empty instead of repeating the last price. Charts expect one entry for each interval.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from sqlalchemy import Connection, select
+
+from api.queries.assets.columns import written
+from api.queries.assets.past import PREVAILS
+from api.queries.history.intervals import starts
+from api.queries.history.scope import CHOSEN, Asked, typed
+from api.queries.statements import Statement
+from shared.model.unified import current_for
+
+CANDLE: dict[str, type] = {
+    "start": datetime,
+    **dict.fromkeys(("open_usd", "high_usd", "low_usd", "close_usd"), Decimal),
+    "sample_count": int,
+    "sources": list,
+    "volume_24h_usd": Decimal,
+    "first_observed_at": datetime,
+    "last_observed_at": datetime,
+}
+"""What is shown of a candle."""
+
+# Every observation with a price counts, whichever listing it is of, but those that were superseded
+# by another of their instant; a price of 0 is unknown. Which is the first, the last, and the last
+# with a volume, is decided by time, then by listing; nothing is sorted for it: those are looked up.
+# A volume that is older beside the last price than a current value may be is not shown.
+CANDLES = f"""
+WITH {CHOSEN},
+of_listings AS (
+  SELECT width_bucket(o.observed_at, CAST(:starts AS timestamptz[])) AS place, l.place AS listing,
+         max(o.price_usd) AS high_usd, min(o.price_usd) AS low_usd, count(*) AS samples,
+         min(o.observed_at) AS first_at, max(o.observed_at) AS last_at,
+         max(o.observed_at) FILTER (WHERE o.volume_24h_usd IS NOT NULL) AS volume_at
+  FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE o.observed_at >= :first AND o.observed_at < :last AND o.price_usd > 0
+    AND {PREVAILS}
+  GROUP BY 1, 2
+),
+candles AS (
+  SELECT of_listings.place, max(high_usd) AS high_usd, min(low_usd) AS low_usd,
+         sum(samples) AS samples, array_agg(DISTINCT chosen.source) AS sources,
+         min(first_at) AS first_at, max(last_at) AS last_at, max(volume_at) AS volume_at,
+         (array_agg(listing ORDER BY first_at, listing))[1] AS first,
+         (array_agg(listing ORDER BY last_at DESC, listing DESC))[1] AS last,
+         (array_agg(listing ORDER BY volume_at DESC NULLS LAST, listing DESC))[1] AS last_volume
+  FROM of_listings JOIN chosen ON chosen.place = listing GROUP BY of_listings.place
+)
+SELECT b.start, opens.price_usd AS open_usd, c.high_usd, c.low_usd, closes.price_usd AS close_usd,
+       coalesce(c.samples, 0) AS sample_count, coalesce(c.sources, '{{}}') AS sources,
+       volumes.volume_24h_usd, c.first_at AS first_observed_at, c.last_at AS last_observed_at
+FROM unnest(CAST(:starts AS timestamptz[])) WITH ORDINALITY AS b (start, place)
+LEFT JOIN candles AS c USING (place)
+LEFT JOIN LATERAL (
+  SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE l.place = c.first AND o.observed_at = c.first_at AND o.price_usd > 0
+    AND {PREVAILS}
+  ORDER BY o.payload_hash LIMIT 1
+) AS opens ON true
+LEFT JOIN LATERAL (
+  SELECT o.price_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE l.place = c.last AND o.observed_at = c.last_at AND o.price_usd > 0
+    AND {PREVAILS}
+  ORDER BY o.payload_hash DESC LIMIT 1
+) AS closes ON true
+LEFT JOIN LATERAL (
+  SELECT o.volume_24h_usd FROM chosen AS l JOIN observations AS o ON o.listing_id = l.id
+  WHERE l.place = c.last_volume AND o.observed_at = c.volume_at AND o.price_usd > 0
+    AND o.volume_24h_usd IS NOT NULL AND {PREVAILS}
+    AND c.volume_at >= c.last_at - {current_for("l.source")}
+  ORDER BY o.payload_hash DESC LIMIT 1
+) AS volumes ON true
+"""  # noqa: S608  nothing in it is from outside
+
+
+def find_candles(
+    conn: Connection, asked: Asked, interval: str, start: datetime, candles: int
+) -> list[str]:
+    """Return so many candles as lines, the first beginning at `start`; empty ones are there too."""
+    begins = starts(interval, start, candles + 1)
+    given = {
+        **asked.bind(),
+        "starts": begins[:-1],
+        "first": begins[0],
+        "last": begins[-1],
+    }
+    return [line for (line,) in _page(asked.csv, asked.strings).execute(conn, given)]
+
+
+@lru_cache(maxsize=4)
+def _page(csv: bool, strings: bool) -> Statement:
+    page = typed(CANDLES, CANDLE).subquery("page")
+    line = written(page, [*CANDLE], csv=csv, strings=strings, kinds=CANDLE)
+    return Statement(select(line).order_by(page.c.start))

@@ -1,0 +1,1 @@
+"""Questions about sources, runs, rejects and drift."""

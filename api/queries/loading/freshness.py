@@ -1,0 +1,133 @@
+"""How a source's loading does: `pass`, `warn` or `fail`, why, and since when."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.model.expectations import EXPECTATIONS, LONG_OVERDUE, Expectations
+from shared.settings import LIVE_SOURCES
+
+WORSE = ("pass", "warn", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong with a source. `reason` is a stable code."""
+
+    status: str
+    reason: str
+    detail: str
+    since: datetime | None
+
+
+def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[str, Any]:
+    """Judge each source, and the whole by the one that does worst.
+
+    A source has its turn once in an interval and the time that all of them usually take.
+    """
+    turn = _turn(sources, interval)
+    live = any(each["last_success_at"] for each in sources if each["source"] in LIVE_SOURCES)
+    assessed = [
+        assess_source(
+            {**each, "shows_sample": each.get("is_sample") and not live},
+            EXPECTATIONS[each["source"]],
+            turn,
+        )
+        for each in sources
+    ]
+    return {
+        "status": _worst(each["status"] for each in assessed),
+        "database": {"status": "pass"},
+        "sources": assessed,
+    }
+
+
+def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Iterator[str]:
+    """Name the sources whose data is older than its target, or whose runs were never good.
+
+    One that never ran is judged by its data alone, which imports have brought.
+    """
+    turn = _turn(sources, interval)
+    for source in sources:
+        expects = EXPECTATIONS[source["source"]]
+        target = expects.target(turn)
+        has_run = source["last_run"] is not None
+        is_never_good = has_run and source["last_success_at"] is None
+        troubles = (
+            _troubles(source, expects, target) if has_run else _outdated(source, expects, target)
+        )
+        if is_never_good or {each.reason for each in troubles} & {"late", "outdated"}:
+            yield source["source"]
+
+
+def _turn(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> timedelta:
+    return interval + sum((each["usually_takes"] or timedelta(0) for each in sources), timedelta())
+
+
+def assess_source(
+    source: Mapping[str, Any], expects: Expectations, turn: timedelta
+) -> dict[str, Any]:
+    """Add to what is known of a source its status, why it is not `pass`, and since when.
+
+    The reason is the first trouble's: a source that is down has old data too.
+    """
+    target = expects.target(turn)
+    troubles = list(_troubles(source, expects, target))
+    first = troubles[0] if troubles else None
+    return {
+        **source,
+        "status": _worst(trouble.status for trouble in troubles),
+        "reason": first and first.reason,
+        "detail": "; ".join(trouble.detail for trouble in troubles) or None,
+        "since": first and first.since,
+        "expected": {"freshness_target_seconds": int(target.total_seconds()), **expects.dump()},
+    }
+
+
+def _worst(statuses: Iterator[str]) -> str:
+    return max(statuses, key=WORSE.index, default="pass")
+
+
+def _troubles(
+    source: Mapping[str, Any], expects: Expectations, target: timedelta
+) -> Iterator[Trouble]:
+    """Find what is wrong: the last run, the age of the last good one, the age of the data."""
+    last, now = source["last_run"], source["now"]
+    if last is None:
+        detail = "no run of its own has finished yet; an import is none"
+        yield Trouble("warn", "no_run", detail, None)
+        return
+    good_at, failing_since = source["last_success_at"], source["failing_since"]
+    if last["outcome"] != "succeeded":
+        was = "failed" if last["outcome"] == "failed" else "was partial"
+        lasts = last["outcome"] == "failed" and now - failing_since > target
+        status = "fail" if lasts else "warn"
+        detail = f"the last run {was}: {last['reason']}"
+        yield Trouble(status, last["reason"], detail, failing_since)
+    if source.get("shows_sample"):
+        detail = "its data is the project's sample, of 2021; no provider has been read yet"
+        yield Trouble("warn", "sample", detail, None)
+    if now - (good_at or failing_since) > target:
+        said = f"no run has succeeded since {_time(good_at)}" if good_at else "no run has succeeded"
+        yield _overdue("late", said, now, good_at or failing_since, target)
+    yield from _outdated(source, expects, target)
+
+
+def _outdated(
+    source: Mapping[str, Any], expects: Expectations, target: timedelta
+) -> Iterator[Trouble]:
+    observed_at, now = source["observed_at"], source["now"]
+    if expects.fresh_for is not None and observed_at and now - observed_at > target:
+        said = f"the source's newest data is of {_time(observed_at)}"
+        yield _overdue("outdated", said, now, observed_at, target)
+
+
+def _overdue(reason: str, said: str, now: datetime, since: datetime, target: timedelta) -> Trouble:
+    status = "fail" if now - since > LONG_OVERDUE * target else "warn"
+    detail = f"{said}, and {target.total_seconds() / 60:.0f} min old is the target"
+    return Trouble(status, reason, detail, since + target)
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

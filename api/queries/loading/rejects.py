@@ -1,0 +1,80 @@
+"""Questions about refused records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, literal, select
+
+from api.queries.pages import Page, read_page
+from shared.schema.operations import has_reason, has_state, rejects
+
+PREVIEW_BYTES = 2000
+"""Enough for 500 characters, whatever they are."""
+
+LARGEST_PAYLOAD = 102_400
+"""Bytes of a payload that are shown; a larger one is given by `worker rejects show`."""
+
+OWN = (
+    "id",
+    "source",
+    "external_id",
+    "position",
+    "reasons",
+    "first_seen_at",
+    "last_seen_at",
+    "times_seen",
+    "first_run_id",
+    "last_run_id",
+    "resolved_at",
+    "dismissed_by",
+    "dismissed_reason",
+    "payload_hash",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectFilters:
+    """Which rejects: all conditions must hold."""
+
+    sources: Sequence[str] = ()
+    state: str = "open"
+    reason: str | None = None
+    run_id: int | None = None
+
+
+def find_rejects(
+    conn: Connection, wanted: RejectFilters, page_size: int, before: int | None
+) -> Page:
+    """Return a page of the rejects that pass the filters, the newest first."""
+    beginning = func.substr(rejects.c.payload, 1, PREVIEW_BYTES).label("payload")
+    return read_page(
+        conn, rejects, [*_columns(), beginning], [_conditions(wanted)], page_size, before
+    )
+
+
+def find_reject(conn: Connection, reject_id: int) -> RowMapping | None:
+    """Return one reject with its payload, unless that is larger than is shown."""
+    size = func.octet_length(rejects.c.payload)
+    payload = case((size <= LARGEST_PAYLOAD, rejects.c.payload)).label("payload")
+    stmt = select(*_columns(), payload).where(rejects.c.id == reject_id)
+    return conn.execute(stmt).mappings().one_or_none()
+
+
+def _columns() -> list[ColumnElement[Any]]:
+    size = func.octet_length(rejects.c.payload).label("payload_bytes")
+    return [*(rejects.c[name] for name in OWN), size]
+
+
+def _conditions(wanted: RejectFilters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.sources:
+        conditions.append(rejects.c.source.in_(wanted.sources))
+    if wanted.state != "all":
+        conditions.append(has_state(wanted.state))
+    if wanted.reason is not None:
+        conditions.append(has_reason(wanted.reason))
+    if wanted.run_id is not None:
+        seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
+        conditions.append(literal(wanted.run_id).in_(seen_by))
+    return conditions

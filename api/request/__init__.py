@@ -1,0 +1,1 @@
+"""What every request has: id, trace, timing, negotiation, problems."""

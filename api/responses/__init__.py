@@ -1,0 +1,1 @@
+"""Envelope, caching, formats, paging and export."""

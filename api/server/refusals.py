@@ -1,0 +1,85 @@
+"""Whole responses to requests that never come to the application."""
+
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from api.request.access import HEADERS
+from api.request.instruments import Instruments
+from api.request.negotiation import PROBLEM_JSON
+from api.request.problems import problem_document
+
+DETAILS = {
+    400: "not a well-formed HTTP request",
+    408: "the request did not arrive in time",
+    413: "the request has a body; this API takes none",
+    414: "the request line is too long",
+    431: "the request's headers are too many or too long",
+}
+
+
+log = logging.getLogger("api.request.access")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused, as its problem says it."""
+
+    status: int
+    detail: str = ""
+    code: str | None = None
+    retry_after: int | None = None
+
+
+NO_HOST = Refusal(400, "a request by HTTP/1.1 needs exactly one Host header")
+TOO_MANY_AT_ONCE = Refusal(
+    429,
+    "as many requests of this client as this server keeps are waiting; send fewer at once",
+    "too_many_at_once",
+    retry_after=1,
+)
+
+
+def refuse(refusal: Refusal, client: Any, instruments: Instruments) -> bytes:
+    """Count and log a request that is refused unread, and return the whole response to it.
+
+    The client is the address as its socket has it.
+    """
+    request_id = uuid.uuid4().hex
+    instruments.refused(refusal.status)
+    structlog.contextvars.clear_contextvars()  # the last request's that this thread answered
+    log.info(
+        "request",
+        extra={
+            "request_id": request_id,
+            "method": None,
+            "route": None,
+            "status": refusal.status,
+            "client": client[0] if isinstance(client, tuple) else None,
+        },
+    )
+    return write(refusal, request_id)
+
+
+def write(refusal: Refusal, request_id: str) -> bytes:
+    """Write the whole response to a request that is refused."""
+    status = refusal.status
+    detail = refusal.detail or DETAILS.get(status, "the request cannot be answered")
+    document = problem_document(status, detail=detail, request_id=request_id, code=refusal.code)
+    body = msgspec.json.encode(document)
+    again = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    headers = {
+        **HEADERS,
+        **again,
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+        "Content-Type": PROBLEM_JSON,
+        "X-Request-Id": request_id,
+    }
+    lines = [f"HTTP/1.1 {status} {document['title']}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body

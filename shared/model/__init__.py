@@ -1,0 +1,1 @@
+"""Records, expectations and value rules."""

@@ -1,0 +1,1 @@
+"""The `worker` command: one module for each group of subcommands."""

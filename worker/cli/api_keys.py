@@ -1,0 +1,110 @@
+"""`worker api-keys`: who may ask the API, and for what."""
+
+import re
+from datetime import timedelta
+
+import click
+
+from shared.model.keys import SCOPES, make_key
+from shared.settings import Settings
+from worker.cli.base import Commands, as_json, open_worker
+from worker.cli.show import show_json, show_table
+from worker.database.engine import reachable
+from worker.maintenance.keys import insert_key, read_keys, revoke_key
+
+MOST_DAYS = 3650
+
+
+def check_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """Take a name that is safe to show wherever logs are shown."""
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value, re.ASCII):
+        raise click.BadParameter("expected up to 64 letters, digits, dots, dashes, underscores")
+    return value
+
+
+@click.group("api-keys", cls=Commands)
+def api_keys() -> None:
+    """Make, list and revoke the keys that the API takes."""
+
+
+@api_keys.command("create")
+@click.argument("name", callback=check_name)
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(tuple(SCOPES)),
+    multiple=True,
+    help="What it opens; may be repeated.  [default: data]",
+)
+@click.option(
+    "--expires-in-days",
+    "days",
+    type=click.IntRange(1, MOST_DAYS),
+    help="How long it works.  [default: until it is revoked]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+@click.pass_obj
+def api_keys_create(
+    settings: Settings, name: str, scopes: tuple[str, ...], days: int | None, dry_run: bool
+) -> None:
+    """Make a key called NAME, and print it, once: only its hash is stored.
+
+    The key alone goes to stdout, and what is said of it to stderr.
+    """
+    wanted = [scope for scope in SCOPES if scope in (scopes or ("data",))]
+    key = make_key()
+    lifetime = timedelta(days=days) if days else None
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+        if not insert_key(conn, name, key, wanted, lifetime):
+            raise click.ClickException(
+                f"there is a key {name!r} already; take another name (a revoked key keeps its own)"
+            )
+        if dry_run:
+            conn.rollback()
+        else:
+            conn.commit()
+    until = f"for {days} days" if days else "until it is revoked"
+    verb = "would open" if dry_run else "opens"
+    click.echo(f"{name}: {verb} {', '.join(wanted)}, {until}", err=True)
+    if not dry_run:
+        click.echo(key)
+
+
+@api_keys.command("list")
+@as_json
+@click.pass_obj
+def api_keys_list(settings: Settings, as_json: bool) -> None:
+    """Show every key's name, scopes and times; the keys themselves are nowhere."""
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+        rows = read_keys(conn)
+    if as_json:
+        show_json(rows)
+        return
+    if not rows:
+        click.echo("no keys")
+        return
+    show_table(
+        rows,
+        name="name",
+        state="state",
+        scopes="scopes",
+        created_at="created",
+        expires_at="expires",
+        revoked_at="revoked",
+    )
+
+
+@api_keys.command("revoke")
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Say what would be revoked, and leave it.")
+@click.pass_obj
+def api_keys_revoke(settings: Settings, name: str, dry_run: bool) -> None:
+    """End the key called NAME for good; within a second the API refuses it."""
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+        if not revoke_key(conn, name):
+            raise click.ClickException(f"no key {name!r} to revoke; see `worker api-keys list`")
+        if dry_run:
+            conn.rollback()
+        else:
+            conn.commit()
+    click.echo(f"{name}: {'would be revoked' if dry_run else 'revoked'}")

@@ -1,0 +1,1 @@
+"""What people decide about listings, and how it is applied."""

@@ -1,0 +1,146 @@
+"""The files in `data/identity`: which listings are one asset, as somebody wrote it down."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.errors import ConfigurationError
+from shared.schema.identity import crosswalk
+from shared.settings import LISTING_SOURCES
+from worker.database.locks import lock_identity
+from worker.identity.resolver.evidence import Ref
+from worker.ingest.batch.apply import decide_anew
+
+HEADER = ["source", "external_id", "asset"]
+
+# Rows that the files have otherwise, or not at all. One statement, however many there are.
+FIND_DIFFERENCES = text("""
+SELECT source, external_id, f.asset
+FROM unnest(CAST(:sources AS text[]), CAST(:external_ids AS text[]), CAST(:assets AS text[]))
+  AS f (source, external_id, asset)
+FULL JOIN crosswalk AS c USING (source, external_id)
+WHERE f.asset COLLATE "C" IS DISTINCT FROM c.asset
+""")
+
+
+def read_crosswalk(folder: Path) -> dict[Ref, str]:
+    """Read every `*.csv` of the folder; where there is none, no listing is in the crosswalk.
+
+    Raises:
+        ConfigurationError: the folder is not there or cannot be read; a file cannot be read, names
+            an unknown column or source, leaves a cell empty, or gives one listing two assets; the
+            message names file and line.
+    """
+    try:
+        files = sorted(file for file in folder.iterdir() if file.match("*.csv"))
+    except OSError as exc:
+        # Taken for a folder without a file, it would take every ruling of the crosswalk back.
+        raise ConfigurationError(
+            f"IDENTITY_PATH is {str(folder)!r}: {exc.strerror}; expected a folder of crosswalk "
+            "files: set it to the right one, or to an empty one for no crosswalk"
+        ) from exc
+    found: dict[Ref, tuple[str, str]] = {}
+    for file in files:
+        for line, (source, external_id, asset) in _read_file(file):
+            where = f"{file}, line {line}"
+            known, first = found.setdefault((source, external_id), (asset, where))
+            if known != asset:
+                raise ConfigurationError(
+                    f"{where}: {source} {external_id!r} is {asset!r} here, and {known!r} at {first}"
+                )
+    return {ref: asset for ref, (asset, _) in found.items()}
+
+
+def _read_file(file: Path) -> Sequence[tuple[int, list[str]]]:
+    try:
+        content = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = exc.object[: exc.start].count(b"\n") + 1
+        raise ConfigurationError(f"{file}, line {line}: not UTF-8") from exc
+    except OSError as exc:
+        raise ConfigurationError(f"{file}: {exc.strerror}") from exc
+    reader = csv.reader(content.splitlines(), strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if reader.line_num == 1:
+                if cells != HEADER:
+                    raise ConfigurationError(
+                        f"{file}, line 1: {','.join(cells)!r}: expected the header "
+                        f"{','.join(HEADER)!r}"
+                    )
+            elif any(cells):
+                _check_row(cells, f"{file}, line {reader.line_num}")
+                rows.append((reader.line_num, cells))
+    except csv.Error as exc:
+        raise ConfigurationError(f"{file}, line {reader.line_num}: {exc}") from exc
+    if not reader.line_num:
+        raise ConfigurationError(f"{file}, line 1: expected the header {','.join(HEADER)!r}")
+    return rows
+
+
+def _check_row(cells: Sequence[str], where: str) -> None:
+    if len(cells) != len(HEADER):
+        raise ConfigurationError(f"{where}: {len(cells)} cells; expected {len(HEADER)}")
+    for column, cell in zip(HEADER, cells, strict=True):
+        if not cell or "\0" in cell:
+            raise ConfigurationError(f"{where}: {column} is empty, or holds a NUL")
+    if cells[0] not in LISTING_SOURCES:
+        raise ConfigurationError(
+            f"{where}: {cells[0]!r} is no source; expected one of {', '.join(LISTING_SOURCES)}"
+        )
+
+
+def apply_crosswalk(conn: Connection, wanted: Mapping[Ref, str]) -> int:
+    """Make the table `crosswalk` what the files say; return how many of its rows changed.
+
+    Listings whose rows changed, and those they were or become one with, are decided anew in the
+    same transaction, under the identity lock. Where nothing differs no lock is taken.
+    """
+    if not _find_differences(conn, wanted):
+        return 0
+    lock_identity(conn)
+    differences = _find_differences(conn, wanted)
+    if not differences:
+        return 0
+    key = tuple_(crosswalk.c.source, crosswalk.c.external_id)
+    refs = list(differences)
+    assets = {asset for asset in differences.values() if asset is not None}
+    assets.update(conn.scalars(select(crosswalk.c.asset).where(key.in_(refs))))
+    affected = _refs_of(conn, assets)
+    gone = [ref for ref, asset in differences.items() if asset is None]
+    conn.execute(delete(crosswalk).where(key.in_(gone)))
+    rows = [
+        {"source": source, "external_id": external_id, "asset": asset}
+        for (source, external_id), asset in differences.items()
+        if asset is not None
+    ]
+    if rows:
+        stmt = insert(crosswalk).values(rows)
+        conn.execute(
+            stmt.on_conflict_do_update(
+                index_elements=["source", "external_id"], set_={"asset": stmt.excluded.asset}
+            )
+        )
+    decide_anew(conn, {*refs, *affected})
+    return len(differences)
+
+
+def _find_differences(conn: Connection, wanted: Mapping[Ref, str]) -> dict[Ref, str | None]:
+    columns = {
+        "sources": [source for source, _ in wanted],
+        "external_ids": [external_id for _, external_id in wanted],
+        "assets": list(wanted.values()),
+    }
+    rows = conn.execute(FIND_DIFFERENCES, columns)
+    return {(row.source, row.external_id): row.asset for row in rows}
+
+
+def _refs_of(conn: Connection, assets: set[str]) -> set[Ref]:
+    stmt = select(crosswalk.c.source, crosswalk.c.external_id)
+    rows = conn.execute(stmt.where(crosswalk.c.asset.in_(assets)))
+    return {(row.source, row.external_id) for row in rows}

@@ -1,0 +1,182 @@
+"""What there is to see of identity: listings, one asset, and what waits for a decision."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, or_, select, tuple_
+
+from shared.schema.identity import (
+    contracts,
+    corrections,
+    crosswalk,
+    identity_events,
+    listing_names,
+    matches,
+)
+from shared.schema.market import assets, listings, pending_ids, retirements
+from worker.identity.resolver.corroboration import DIFFER_BEYOND, NEAR
+
+l, a = listings.c, assets.c  # noqa: E741
+SHOWN = (
+    *(l.source, l.external_id, a.slug.label("asset"), l.symbol, l.name, l.price_usd),
+    *(l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply, l.observed_at),
+    *(l.match_method, l.match_score, l.match_evidence),
+)
+
+CONTRACTS = (
+    select(func.array_agg(contracts.c.chain + ":" + contracts.c.address))
+    .where(contracts.c.source == l.source, contracts.c.external_id == l.external_id)
+    .correlate(listings)
+    .scalar_subquery()
+    .label("contracts")
+)
+FORMER_NAMES = (
+    select(func.array_agg(listing_names.c.name + " (" + listing_names.c.symbol + ")"))
+    .where(
+        listing_names.c.listing_id == l.id,
+        or_(listing_names.c.name != l.name, listing_names.c.symbol != l.symbol),
+    )
+    .correlate(listings)
+    .scalar_subquery()
+    .label("former_names")
+)
+IS_PENDING = (
+    select(pending_ids)
+    .where(pending_ids.c.source == l.source, pending_ids.c.external_id == l.external_id)
+    .correlate(listings)
+    .exists()
+    .label("pending")
+)
+HERE = listings.join(assets, l.asset_id == a.id)
+
+
+def asset_exists(conn: Connection, slug: str) -> bool:
+    return bool(conn.scalar(select(select(assets).where(a.slug == slug).exists())))
+
+
+def read_listings(
+    conn: Connection, asset: str | None, source: str | None, method: str | None, limit: int
+) -> Sequence[Any]:
+    """Read which asset each listing is, by asset and source."""
+    stmt = select(*SHOWN).select_from(HERE)
+    for column, wanted in ((a.slug, asset), (l.source, source), (l.match_method, method)):
+        if wanted is not None:
+            stmt = stmt.where(column == wanted)
+    return conn.execute(stmt.order_by(a.slug, l.source, l.external_id).limit(limit)).all()
+
+
+def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
+    """Read all of one asset: its listings, its events, the rulings on them; None without it."""
+    found = conn.execute(select(assets).where(a.slug == slug)).one_or_none()
+    if found is None:
+        return None
+    own = select(l.id).where(l.asset_id == found.id)
+    shown = (*SHOWN, CONTRACTS, FORMER_NAMES, IS_PENDING)
+    members = select(*shown).select_from(HERE).where(a.id == found.id)
+    e, c = identity_events.c, corrections.c
+    events = (
+        select(e.id, e.at, e.run_id, l.source, l.external_id, e.method, e.evidence)
+        .add_columns(e.from_asset_id, e.to_asset_id, e.decided_by, e.reason)
+        .select_from(identity_events.join(listings, e.listing_id == l.id))
+        .where(or_(e.listing_id.in_(own), found.id == e.from_asset_id, found.id == e.to_asset_id))
+    )
+    side = and_(l.source == c.source, l.external_id == c.external_id)
+    other = and_(l.source == c.other_source, l.external_id == c.other_external_id)
+    held = select(corrections).where(
+        c.revoked_at.is_(None),
+        select(l.id).where(l.asset_id == found.id, or_(side, other)).exists(),
+    )
+    retired = (
+        select(retirements)
+        .join(
+            listings,
+            and_(l.source == retirements.c.source, l.external_id == retirements.c.external_id),
+        )
+        .where(l.asset_id == found.id, retirements.c.revoked_at.is_(None))
+    )
+    written = select(crosswalk).where(
+        select(l.id)
+        .where(
+            l.asset_id == found.id,
+            l.source == crosswalk.c.source,
+            l.external_id == crosswalk.c.external_id,
+        )
+        .exists()
+    )
+    return {
+        "asset": {"slug": found.slug, "symbol": found.symbol, "name": found.name},
+        "listings": conn.execute(members.order_by(l.source, l.external_id)).all(),
+        "events": conn.execute(events.order_by(e.id)).all(),
+        "corrections": conn.execute(held.order_by(c.id)).all(),
+        "retirements": conn.execute(retired.order_by(retirements.c.id)).all(),
+        "crosswalk": conn.execute(written).all(),
+    }
+
+
+def _contradicted() -> Select[tuple[int, int]]:
+    """Find pairs that are linked though their newest prices, of one hour, differ.
+
+    A price that was right within that hour keeps them from being disputed yet.
+    """
+    m, one, other = matches.alias("pair"), listings.alias("one"), listings.alias("other")
+    mine, its = one.c.price_usd, other.c.price_usd
+    newer = func.greatest(one.c.observed_at, other.c.observed_at)
+    older = func.least(one.c.observed_at, other.c.observed_at)
+    return (
+        select(m.c.listing_id, m.c.other_listing_id)
+        .join(one, one.c.id == m.c.listing_id)
+        .join(other, other.c.id == m.c.other_listing_id)
+        .where(
+            m.c.verdict == "linked",
+            func.least(mine, its) > 0,
+            func.greatest(mine, its) > DIFFER_BEYOND * func.least(mine, its),
+            newer - older <= NEAR,
+        )
+    )
+
+
+def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
+    """Read the pairs that wait for a decision, the largest market cap first.
+
+    `one` is the listing in doubt, `other` the one that it may be. Among them are those that are one
+    asset, while their prices contradict that.
+    """
+    m = matches.c
+    pair = l.id.in_([m.listing_id, m.other_listing_id])
+    cap = select(func.max(l.market_cap_usd)).where(pair).correlate(matches).scalar_subquery()
+    contradicted = tuple_(m.listing_id, m.other_listing_id).in_(_contradicted())
+    stmt = select(matches).where(or_(m.verdict == "review", m.prices == "disputed", contradicted))
+    stmt = stmt.order_by(cap.desc().nulls_last(), m.listing_id, m.other_listing_id).limit(limit)
+    rows = conn.execute(stmt).all()
+    ids = {id_ for row in rows for id_ in (row.listing_id, row.other_listing_id)}
+    sides = {
+        row.id: row._asdict()
+        for row in conn.execute(
+            select(l.id, *SHOWN, CONTRACTS).select_from(HERE).where(l.id.in_(ids))
+        )
+    }
+    return [
+        {
+            "method": row.method,
+            "verdict": row.verdict,
+            "score": row.score,
+            "prices": row.prices,
+            "evidence": row.evidence,
+            "decided_at": row.decided_at,
+            "one": sides[row.listing_id],
+            "other": sides[row.other_listing_id],
+        }
+        for row in rows
+        if row.listing_id in sides and row.other_listing_id in sides
+    ]
+
+
+def count_pending(conn: Connection) -> Mapping[str, int]:
+    """Count the ids of each source that identity leaves aside, and that are not delisted."""
+    p = pending_ids.c
+    of_id = (listings.c.source == p.source, listings.c.external_id == p.external_id)
+    stmt = select(p.source, func.count().label("ids")).where(
+        select(listings.c.id).where(*of_id, listings.c.delisted_at.is_(None)).exists()
+    )
+    stmt = stmt.group_by(p.source).order_by(p.source)
+    return {row.source: row.ids for row in conn.execute(stmt)}

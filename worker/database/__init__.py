@@ -1,0 +1,1 @@
+"""Access to Postgres: engine, locks, partitions, named SQL statements."""

@@ -1,0 +1,1 @@
+"""How the shape of records changes: shapes, comparison, ledger."""

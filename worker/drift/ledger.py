@@ -1,0 +1,300 @@
+"""The drift ledger: the shapes that a source's records have, and how they came to differ.
+
+Each batch counts the shapes of its records in its own transaction; a run that came to its end
+compares in the transaction that closes it, from what is stored: runs that were killed are in it.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row, TextClause, column, func, select, update
+
+from shared.model.runs import DRIFT, WEIGHED
+from shared.schema.operations import drift, shapes
+from shared.schema.raw import EVERY_RAW, RAW_LISTS
+from worker.database.statements import read_reusable, source_parts
+from worker.drift.differences import (
+    APPEARED,
+    FEWEST_RECORDS,
+    RENAMED,
+    VANISHED,
+    Difference,
+    Seen,
+    Setting,
+    Values,
+    compare,
+    expected_paths,
+    find_renamed,
+)
+from worker.drift.shapes import Shape, ShapeCounter
+from worker.ingest.batch.raw import decode
+from worker.ingest.judging.outcome import Ending
+from worker.sources.base import Policy, Source
+
+
+def _read_statements(source: str) -> dict[str, TextClause]:
+    # Of one instant, a list of contracts has one answer, and a market the one that prevails.
+    prevailing = "ingested_at DESC" if source in RAW_LISTS else "superseded_at DESC NULLS FIRST"
+    return read_reusable(
+        __file__,
+        "drift.sql",
+        **source_parts(source),
+        received_last_first=f"{prevailing}, payload_hash",
+    )
+
+
+STATEMENTS = {source: _read_statements(source) for source in EVERY_RAW}
+
+COMPARED_LISTINGS = 20
+"""How many listings' values are compared to tell whether a path was renamed."""
+
+MOST_FAMILIES = 500
+"""Families of one source that are known at once; of more, those that runs saw last stay."""
+
+MOST_SAID = 10
+"""Differences that one log line names; the ledger has them all."""
+
+log = structlog.get_logger(__name__)
+
+
+def shape_counters(conn: Connection, source: Source) -> Callable[[str], ShapeCounter]:
+    """Give what makes the counter of the shapes of one family, in one run of the source.
+
+    The same family has the same counter.
+    """
+    stmt = select(shapes.c.family, shapes.c.path).where(shapes.c.source == source.name).distinct()
+    known: dict[str, list[str]] = defaultdict(list)
+    for family, path in conn.execute(stmt):
+        known[family].append(path)
+
+    @cache
+    def counter(family: str) -> ShapeCounter:
+        return ShapeCounter(known[family], empty_is_null=source.empty_is_null, family=family)
+
+    return counter
+
+
+def count_shapes(conn: Connection, source: str, run_id: int, found: Sequence[Shape]) -> None:
+    """Add what a batch found of one family to what is known; one statement, whatever it found."""
+    if not found:
+        return
+    conn.execute(
+        STATEMENTS[source]["count_shapes"],
+        {
+            "source": source,
+            "run_id": run_id,
+            "family": found[0].family,
+            "records": sum(shape.records for shape in found if not shape.path),
+            "shapes": json.dumps([asdict(shape) for shape in found]),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a run's records showed that nobody has acknowledged, by what is to follow from it."""
+
+    warn: Sequence[Difference] = ()
+    fail: Sequence[Difference] = ()
+
+
+def judge(
+    conn: Connection, source: Source, run_id: int, *, is_import: bool, saw_most: bool
+) -> Judged:
+    """Compare a run that came to its end, and bring the ledger up to what it showed.
+
+    A run that did not see most of what the source has (it went on with a snapshot, or pages were
+    not modified) tells nothing of what is absent. Nor does a saved file: an import is compared too,
+    but what is absent in it is noted only while the source has no runs of its own.
+    """
+    statements = STATEMENTS[source.name]
+    rows = conn.execute(statements["read_drift"], {"source": source.name}).all()
+    families = conn.scalars(
+        statements["read_families"], {"source": source.name, "run_id": run_id}
+    ).all()
+    found: list[Difference] = []
+    for family in families:
+        begins = _label(family)
+        known = {
+            (row.path.removeprefix(begins), row.kind): row
+            for row in rows
+            if row.path.startswith(begins)
+        }
+        setting = _read_setting(
+            conn, source, run_id, family, is_import=is_import, saw_most=saw_most
+        )
+        compared = _compare(conn, source, setting, family, known)
+        found += [replace(each, path=f"{begins}{each.path}") for each in compared]
+    known = {(row.path, row.kind): row for row in rows}
+
+    def acknowledged(difference: Difference) -> bool:
+        if source.policy(difference.path) is Policy.ACCEPT:
+            return True
+        row = known.get((difference.path, difference.kind))
+        if row is None or not row.acknowledged:
+            return False
+        is_again = difference.otherwise_in > row.last_run_id
+        return not is_again and row.detail == difference.detail
+
+    open_ = [difference for difference in found if not acknowledged(difference)]
+    noted = [{**asdict(each), "acknowledged": each not in open_} for each in found]
+    if noted:
+        found_now = {"source": source.name, "run_id": run_id, "found": json.dumps(noted)}
+        conn.execute(statements["upsert_drift"], found_now)
+    if any(families):
+        oldest = {"source": source.name, "most": MOST_FAMILIES}
+        conn.execute(statements["forget_families"], oldest)
+    fail = [each for each in open_ if source.policy(each.path) is Policy.FAIL]
+    return Judged([each for each in open_ if each not in fail], fail)
+
+
+def _label(family: str) -> str:
+    """Write what the ledger has before the paths of a family."""
+    return f"{family}: " if family else ""
+
+
+def _read_setting(
+    conn: Connection, source: Source, run_id: int, family: str, *, is_import: bool, saw_most: bool
+) -> Setting:
+    asked = {
+        "source": source.name,
+        "run_id": run_id,
+        "family": family,
+        "fewest": FEWEST_RECORDS,
+        "weighed": list(WEIGHED),
+    }
+    normal = conn.execute(STATEMENTS[source.name]["read_setting"], asked).one()
+    return Setting(
+        run_id,
+        baseline=normal.baseline or run_id,
+        judges_absence=saw_most and not (is_import and normal.has_own),
+    )
+
+
+def _compare(
+    conn: Connection,
+    source: Source,
+    setting: Setting,
+    family: str,
+    known: Mapping[tuple[str, str], Any],
+) -> list[Difference]:
+    """Compare the run's records of one family with those before."""
+    asked = {"source": source.name, "run_id": setting.run_id, "family": family}
+    rows = conn.execute(STATEMENTS[source.name]["read_seen"], asked).mappings()
+    seen = [Seen(**row) for row in rows]
+    found = compare(seen, expected_paths(source.received_schema), setting)
+    return found + _find_renamed(conn, source, setting.run_id, found, known)
+
+
+def weigh(source: str, judged: Judged, ending: Ending) -> Ending:
+    """Warn of what differs, and fail a run that had not failed where a field is to fail it."""
+    if judged.warn:
+        log.warning(
+            "records differ from what is known of the source; see `worker drift list`, and accept "
+            "it with `worker drift ack`",
+            differences=[_say(each) for each in judged.warn[:MOST_SAID]],
+            count=len(judged.warn),
+        )
+    if not judged.fail or ending.outcome == "failed":
+        return ending
+    said = "; ".join(_say(each) for each in judged.fail[:MOST_SAID])
+    return Ending(
+        "failed",
+        DRIFT,
+        f"{source}: {said}; the records are stored. See `worker drift list`; if that is how the "
+        "source is now, accept it with `worker drift ack ID`",
+    )
+
+
+def _say(difference: Difference) -> str:
+    share = f"{difference.share:.0%} of the records"
+    return f"{difference.path!r} {difference.kind.replace('_', ' ')} in {share}"
+
+
+def _find_renamed(
+    conn: Connection,
+    source: Source,
+    run_id: int,
+    found: Sequence[Difference],
+    known: Mapping[tuple[str, str], Any],
+) -> list[Difference]:
+    """Find the pairs that are new in the ledger, and those known that still are."""
+    vanished = {each.path: each for each in found if each.kind == VANISHED}
+    appeared = {each.path: each for each in found if each.kind == APPEARED}
+    still = [
+        Difference(path, kind, row.detail, new.records, new.share, new.example)
+        for (path, kind), row in known.items()
+        if kind == RENAMED and path in vanished and (new := appeared.get(row.detail["to"]))
+    ]
+    fresh = [each for path, each in appeared.items() if (path, APPEARED) not in known]
+    paired = {each.path for each in still}
+    gone = [each for path, each in vanished.items() if path not in paired]
+    if not gone or not fresh:
+        return still
+    return still + find_renamed(gone, fresh, _read_before_and_after(conn, source, run_id))
+
+
+def _read_before_and_after(
+    conn: Connection, source: Source, run_id: int
+) -> list[tuple[Values, Values]]:
+    asked = {"source": source.name, "run_id": run_id, "listings": COMPARED_LISTINGS}
+    rows = conn.execute(STATEMENTS[source.name]["read_before_and_after"], asked)
+    return [(_by_path(source, row.before), _by_path(source, row.after)) for row in rows]
+
+
+def _by_path(source: Source, payload: str) -> dict[str, Any]:
+    received = source.received(decode(payload))
+    values: dict[str, Any] = {}
+
+    def walk(node: Any, path: str) -> None:
+        if not isinstance(node, dict):
+            values[path] = node
+            return
+        for name, value in node.items():
+            walk(value, f"{path}.{name}" if path else name)
+
+    walk(received or {}, "")
+    return values
+
+
+def read_drift(conn: Connection, source: str | None, *, everything: bool) -> Sequence[Row[Any]]:
+    """Read the ledger, what was seen last first; without `everything`, what nobody acknowledged.
+
+    Beside its columns a row has `said`, `percent` and `looked_at`: its detail, share and example
+    in few words.
+    """
+    example = drift.c.example
+    stmt = select(
+        drift,
+        func.array_to_string(
+            select(
+                func.array_agg(func.concat(column("key"), "=", func.coalesce(column("value"), "-")))
+            )
+            .select_from(func.jsonb_each_text(drift.c.detail).table_valued("key", "value"))
+            .scalar_subquery(),
+            " ",
+        ).label("said"),
+        func.concat(func.round(drift.c.share * 100, 1), "%").label("percent"),
+        func.coalesce(example["external_id"].astext, example["position"].astext).label("looked_at"),
+    ).order_by(drift.c.last_seen_at.desc(), drift.c.id.desc())
+    if source is not None:
+        stmt = stmt.where(drift.c.source == source)
+    if not everything:
+        stmt = stmt.where(drift.c.acknowledged_at.is_(None))
+    return conn.execute(stmt).all()
+
+
+def acknowledge(conn: Connection, ids: Sequence[int] | None) -> Sequence[Row[Any]]:
+    """Acknowledge what these rows say, or every row with None; return those that changed."""
+    stmt = update(drift).where(drift.c.acknowledged_at.is_(None))
+    if ids is not None:
+        stmt = stmt.where(drift.c.id.in_(ids))
+    stmt = stmt.values(acknowledged_at=func.now())
+    return conn.execute(
+        stmt.returning(drift.c.id, drift.c.source, drift.c.path, drift.c.kind)
+    ).all()

@@ -1,0 +1,229 @@
+"""What shape records have: the paths in them, and the types that stand there.
+
+A path joins the names from the record down with dots, the elements of an array are `[]`; the record
+itself is the path "". Whole numbers and others are both numbers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+from shared.model.records import Claim, Newest, Observation, RawRecord, Reject
+from worker.sources.reasons import printable
+
+TYPES = ("object", "array", "string", "number", "boolean", "null")
+
+# A structure has its types as bytes, which are quick to make, to hash and to look through.
+OBJECT, ARRAY, STRING, NUMBER, BOOLEAN, NULL = range(len(TYPES))
+
+MOST_PATHS = 1000
+"""Paths that are told apart in one source: names beyond them are data, and share the path `*`."""
+
+MOST_NAMES = 200
+"""Names that are told apart in one object."""
+
+LONGEST_PATH = 300
+
+MOST_STRUCTURES = 10_000
+"""Structures of one run that are remembered from batch to batch."""
+
+KEY_SIZE = 8
+"""Bytes of the key of a structure."""
+
+Checked = Observation | Claim | Newest | Reject
+
+Structure = tuple[Any, ...]
+"""What is alike in records of one shape: names, types, and the structures nested in them."""
+
+_CODES: dict[type, int] = {
+    dict: OBJECT,
+    list: ARRAY,
+    str: STRING,
+    int: NUMBER,
+    Decimal: NUMBER,
+    float: NUMBER,
+    bool: BOOLEAN,
+    type(None): NULL,
+}
+_code = _CODES.__getitem__
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One type at one path, in how many records it stood, and where one of them is to be found.
+
+    Records of one `family` are compared with each other alone: files of several makers have each a
+    shape of their own.
+    """
+
+    path: str
+    type: str
+    records: int
+    example: Mapping[str, str | None]
+    family: str = ""
+
+
+class _Counted:
+    """The records of one structure that were counted since the last time, and the first of them."""
+
+    __slots__ = ("count", "first", "key", "places", "structure")
+
+    def __init__(self, structure: Structure, record: RawRecord, checked: Checked) -> None:
+        self.structure = structure
+        self.key = blake2b(
+            repr(structure).encode(errors="replace"), digest_size=KEY_SIZE
+        ).hexdigest()
+        self.places: Sequence[tuple[str, int]] = ()
+        self.count = 0
+        self.first = record, checked
+
+
+class ShapeCounter:
+    """Counts the shapes of one source's records, in one run.
+
+    `known` are the paths that the source is known to have: they stay apart from `*`. With
+    `empty_is_null` an empty text counts as null, as in files that have no other way to say so.
+    """
+
+    def __init__(
+        self, known: Iterable[str] = (), *, empty_is_null: bool = False, family: str = ""
+    ) -> None:
+        self._paths = set(known)
+        self._empty_is_null = empty_is_null
+        self._family = family
+        self._structures: dict[Structure, _Counted] = {}
+        self._keys: dict[str, _Counted] = {}
+        self._counted: list[_Counted] = []
+
+    def add(self, document: Mapping[str, Any], record: RawRecord, checked: Checked) -> str:
+        """Count one record; what it was checked to be is where to find it. Returns its key.
+
+        Records of one structure have one key, in every run.
+        """
+        structure = _structure(document)
+        if self._empty_is_null and "" in document.values():
+            types = bytes(map(_code_or_null, document.values()))
+            structure = (structure[0], types, *structure[2:])
+        counted = self._structures.get(structure)
+        if counted is None:
+            counted = self._structures[structure] = _Counted(structure, record, checked)
+            self._keys[counted.key] = counted
+        self._add(counted, record, checked)
+        return counted.key
+
+    def add_known(self, key: str, record: RawRecord, checked: Checked) -> bool:
+        """Count one record by its key; False where this run had none of its structure so far."""
+        counted = self._keys.get(key)
+        if counted is None:
+            return False
+        self._add(counted, record, checked)
+        return True
+
+    def _add(self, counted: _Counted, record: RawRecord, checked: Checked) -> None:
+        if not counted.count:
+            counted.first = record, checked
+            self._counted.append(counted)
+        counted.count += 1
+
+    def take(self) -> list[Shape]:
+        """Give what was counted since the last time, the records themselves first."""
+        counts: dict[tuple[str, int], list[Any]] = {}
+        for counted in self._counted:
+            example = None
+            counted.places = counted.places or [*dict.fromkeys(self._places(counted.structure, ""))]
+            for place in counted.places:
+                if place in counts:
+                    counts[place][0] += counted.count
+                else:
+                    example = example or _example(*counted.first)
+                    counts[place] = [counted.count, example]
+            counted.count = 0
+        self._counted.clear()
+        if len(self._structures) > MOST_STRUCTURES:
+            self._structures.clear()
+            self._keys.clear()
+        return [
+            Shape(path, TYPES[code], count, example, self._family)
+            for (path, code), (count, example) in counts.items()
+        ]
+
+    def _places(self, structure: Structure, path: str) -> Iterator[tuple[str, int]]:
+        """Name every path in an object, with its type there."""
+        names, types, *nested = structure
+        yield path, OBJECT
+        objects = types.count(OBJECT)
+        inner, arrays = iter(nested[:objects]), iter(nested[objects:])
+        apart = len(names) <= MOST_NAMES
+        for name, code in zip(names, types, strict=True):
+            step = self._step(path, name if apart else "*")
+            if code == OBJECT:
+                yield from self._places(next(inner), step)
+            else:
+                yield step, code
+                if code == ARRAY:
+                    yield from self._elements(next(arrays), step)
+
+    def _elements(self, structure: Structure, path: str) -> Iterator[tuple[str, int]]:
+        step = self._step(path, "[]")
+        for element in structure:
+            if isinstance(element, int):
+                yield step, element
+            elif element[0] == ARRAY:
+                yield step, ARRAY
+                yield from self._elements(element[1], step)
+            else:
+                yield from self._places(element, step)
+
+    def _step(self, path: str, name: str) -> str:
+        name = name or '""'
+        step = printable(f"{path}.{name}" if path else name)[:LONGEST_PATH]
+        if step in self._paths:
+            return step
+        if len(self._paths) >= MOST_PATHS:
+            return f"{path}.*"[:LONGEST_PATH] if path else "*"
+        self._paths.add(step)
+        return step
+
+
+def _structure(document: Mapping[str, Any]) -> Structure:
+    """Condense an object: its names, their types, the structures of its objects and its arrays."""
+    names = tuple(document)
+    types = bytes(map(_code, map(type, document.values())))
+    if OBJECT not in types and ARRAY not in types:
+        return (names, types)
+    nested: list[Structure] = []
+    for code, condense in ((OBJECT, _structure), (ARRAY, _element_structures)):
+        at = types.find(code)
+        while at >= 0:
+            nested.append(condense(document[names[at]]))
+            at = types.find(code, at + 1)
+    return (names, types, *nested)
+
+
+def _element_structures(values: list[Any]) -> Structure:
+    """Each structure among the elements, once, in the order in which they first stand there."""
+    found: dict[Any, None] = {}
+    for value in values:
+        kind = type(value)
+        if kind is dict:
+            found[_structure(value)] = None
+        elif kind is list:
+            found[ARRAY, _element_structures(value)] = None
+        else:
+            found[_code(kind)] = None
+    return tuple(found)
+
+
+def _code_or_null(value: Any) -> int:
+    return NULL if value == "" else _code(type(value))
+
+
+def _example(record: RawRecord, checked: Checked) -> dict[str, str | None]:
+    observed_at = None if isinstance(checked, Reject) else checked.observed_at.isoformat()
+    return {
+        "external_id": checked.external_id,
+        "observed_at": observed_at,
+        "position": record.position,
+    }

@@ -1,0 +1,1 @@
+"""HTTP requests: client, limits, failures, budget."""

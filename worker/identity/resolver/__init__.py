@@ -1,0 +1,1 @@
+"""Which listings are one asset: pure functions of listings and rulings."""

@@ -1,0 +1,192 @@
+"""How sure two listings are one asset, by what is known of the two alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from worker.identity.resolver.corroboration import Standing, compare_market_caps, compare_supplies
+from worker.identity.resolver.evidence import Match, Method
+from worker.identity.resolver.known import Known, contract_relation, name_relation, symbol_relation
+from worker.identity.resolver.names import comparable_name, slugify
+
+FORMER_NAME = "same former name"
+
+DOUBTS: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "correction": Decimal(0),
+        "crosswalk": Decimal("0.005"),
+        "contract": Decimal("0.010"),
+        "same name": Decimal("0.100"),
+        "same but for common words": Decimal("0.120"),
+        "same slug": Decimal("0.150"),
+        "one adds a common addition": Decimal("0.200"),
+        FORMER_NAME: Decimal("0.250"),
+        "words in common": Decimal("0.400"),
+        "same name and slug": Decimal("0.500"),
+    }
+)
+"""How likely a link of this kind is wrong, before anything else is looked at; strongest first."""
+RANKS = {kind: rank for rank, kind in enumerate(DOUBTS)}
+
+# What else agrees makes the doubt a fraction of itself, what contradicts a multiple.
+_FACTORS: Mapping[tuple[str, str], Decimal] = MappingProxyType(
+    {
+        ("symbols", "same but for common words"): Decimal("0.5"),
+        ("slugs", "same"): Decimal("0.7"),
+        ("contracts", "same"): Decimal("0.1"),
+        ("prices", "agree"): Decimal("0.5"),
+        ("prices", "differ"): Decimal(3),
+        ("supplies", "agree"): Decimal("0.3"),
+        ("supplies", "differ"): Decimal(2),
+        ("market_caps", "agree"): Decimal("0.8"),
+        ("market_caps", "differ"): Decimal("1.5"),
+    }
+)
+_MOST_DOUBT = Decimal("0.95")
+_THOUSANDTH = Decimal("0.001")
+_METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "correction": "correction",
+        "crosswalk": "crosswalk",
+        "contract": "contract",
+        "same name": "symbol_and_name",
+        "same but for common words": "symbol_and_name",
+        "same slug": "symbol_and_slug",
+        "one adds a common addition": "symbol_and_tokens",
+        "words in common": "symbol_and_tokens",
+        "same name and slug": "name_and_slug",
+        FORMER_NAME: "former_name",
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two listings that may be one asset, the lesser `Ref` first, and on what ground."""
+
+    one: Known
+    other: Known
+    ground: str
+    """A key of `DOUBTS`."""
+    why: str | None = None
+    """What keeps the ground from being enough; None where it links the two."""
+    namesakes: int = 0
+    """How many more listings of the two sides have the same ground, where not one alone has."""
+    was: tuple[str, str] | None = None
+    """The symbol and name that both had, where they are no more the same."""
+
+    @cached_property
+    def agreement(self) -> dict[str, str]:
+        """What agrees between the two and what does not, in classes: no live values."""
+        one, other = self.one, self.other
+        mine, its = one.candidate, other.candidate
+        found: dict[str, str] = {
+            "symbols": symbol_relation(one, other),
+            "names": name_relation(one, other),
+            "contracts": contract_relation(mine.contracts, its.contracts),
+            "prices": self.prices.accord,
+            "market_caps": compare_market_caps(mine, its),
+            "supplies": compare_supplies(mine, its),
+        }
+        if one.slug and other.slug:
+            found["slugs"] = "same" if one.slug == other.slug else "different"
+        return found
+
+    @cached_property
+    def prices(self) -> Standing:
+        return self.one.compare_prices(self.other)
+
+    @property
+    def says_symbol_twice(self) -> bool:
+        """Whether what is the same in the names is only the symbol again: `EOS`, but `EOS Coin`."""
+        if self.ground == "same name":
+            return self.one.name_key == self.one.symbol_key
+        return self.ground == "same but for common words" and self.one.comparable == (
+            comparable_name(self.one.candidate.symbol, "")
+        )
+
+    @property
+    def is_named_by_symbol(self) -> bool:
+        """Whether both sources know it by nothing but its symbol, by name and by id."""
+        return (
+            self.ground == "same name"
+            and self.one.id_is_symbol
+            and self.other.id_is_symbol
+            and "csv" not in {self.one.candidate.source, self.other.candidate.source}
+        )
+
+    @property
+    def id_is_made_of_name(self) -> bool:
+        """Whether both ids are made of the name that both have: `bitcoin`, but not `bitcoin-2`."""
+        made = slugify(self.one.candidate.name, "").replace("-", "")
+        return made == self.one.slug == self.other.slug and self.one.name_key == self.other.name_key
+
+    @property
+    def differs_in_symbol_and_value(self) -> bool:
+        """Whether not the symbols alone differ, but contracts or a value too."""
+        known = ("contracts", "prices", "market_caps", "supplies")
+        return self.agreement["symbols"] == "different" and not {"differ", "different"}.isdisjoint(
+            self.agreement[aspect] for aspect in known
+        )
+
+    @cached_property
+    def doubt(self) -> Decimal:
+        doubt = DOUBTS[self.ground] * (2 if self.says_symbol_twice else 1)
+        for aspect, accord in self.agreement.items():
+            if aspect == self.ground or (aspect, self.ground) == ("slugs", "same slug"):
+                continue
+            doubt *= _FACTORS.get((aspect, accord), Decimal(1))
+        return min(doubt, _MOST_DOUBT)
+
+    def to_match(self, why: str | None) -> Match:
+        """Make the row of `matches`: a review where there is a `why`, else a link."""
+        evidence: dict[str, Any] = {"ground": self.ground, **self.agreement}
+        if self.namesakes:
+            evidence["namesakes"] = self.namesakes
+        if self.was:
+            evidence["was"] = dict(zip(("symbol", "name"), self.was, strict=True))
+        if why:
+            evidence["why"] = why
+        if self.prices.is_disputed:
+            evidence["disputed"] = True
+        return Match(
+            listing_id=self.one.candidate.listing_id,
+            other_listing_id=self.other.candidate.listing_id,
+            method=_METHODS[self.ground],
+            score=(1 - self.doubt).quantize(_THOUSANDTH),
+            verdict="review" if why else "linked",
+            prices="disputed" if self.prices.is_disputed else self.prices.accord,
+            evidence=evidence,
+        )
+
+
+def find_objection(pair: Pair, *, symbol_is_shared: bool) -> str | None:
+    """Say what, of the two alone, keeps names from being enough; None where they are."""
+    found = pair.agreement
+    supplies_agree = found["supplies"] == "agree"
+    objections = {
+        "versions_differ": pair.one.versions != pair.other.versions,
+        "supplies_differ": found["supplies"] == "differ" and found["prices"] != "agree",
+        "name_is_symbol": (
+            symbol_is_shared
+            and pair.says_symbol_twice
+            and not pair.is_named_by_symbol
+            and found.get("slugs") != "same"
+            and not supplies_agree
+        ),
+        "namesakes": (
+            pair.ground == "same slug"
+            and found["names"] in {"same name", "same but for common words"}
+            and not pair.id_is_made_of_name
+        ),
+        "weak_names": pair.ground == "words in common" and not supplies_agree,
+        "symbols_differ": (
+            pair.ground == "same name and slug"
+            and found["symbols"] == "different"
+            and not supplies_agree
+        ),
+    }
+    return next((why for why, holds in objections.items() if holds), None)

@@ -1,0 +1,1 @@
+"""One run: fetch pages, check records, load batches, judge the result."""

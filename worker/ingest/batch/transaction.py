@@ -1,0 +1,301 @@
+"""The batch transaction: everything that one batch writes, or nothing of it."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection, TextClause
+
+from shared.model.records import Cursor, FileReading, Reject
+from shared.schema.raw import EVERY_RAW, RAW_LISTS
+from worker.database import partitions
+from worker.database.locks import lock_identity
+from worker.database.periods import Period
+from worker.database.statements import read_reusable, source_parts
+from worker.drift import ledger
+from worker.drift.shapes import Shape
+from worker.identity import decide, pairs, renames
+from worker.ingest.batch import claims, copy
+from worker.ingest.batch.phases import Phases
+from worker.ingest.batch.receiving import Received, describe_revision, receive
+from worker.ingest.batch.recognition import note_digests
+from worker.ingest.faults import At, go_on
+from worker.ingest.judging.outcome import FEWEST_COMPARED
+from worker.ingest.snapshots.snapshot_pages import PagePart, begin_snapshot, note_part
+
+STATEMENTS: dict[str, dict[str, TextClause]] = {
+    source: read_reusable(__file__, "batch.sql", **source_parts(source)) for source in EVERY_RAW
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction loads: the records of (a part of) one page, checked.
+
+    `rows` are `observed` records as `staging.stage` wrote them, and `periods` those that they are
+    in. `retried` are the rejects that are read again; those that are not among `rejects` once more
+    are resolved. Prices jump against what `reference_run` and the runs before it brought, if given,
+    else against what the listings say. `file` is the one that the records come from, if any.
+    `page_part` says which listings the batch shows to be listed, of a snapshot; one that
+    `begins_snapshot` has none. Of `validators`, None is for a page that is to be asked for in full.
+    `unreadable` counts the records with a value that is null for not being readable; `reads_anew`
+    is the page's. Further records were `recognised`: their listings show them already.
+    """
+
+    rows: bytes
+    observed: int
+    rejects: Sequence[Reject]
+    cursor: Cursor | None
+    periods: Collection[Period] = ()
+    moves_cursor: bool = True
+    validators: Mapping[str, str | None] = field(default_factory=dict)
+    snapshot_progress: int = 0
+    shapes: Sequence[Shape] = ()
+    retried: Sequence[int] = ()
+    reference_run: int | None = None
+    file: FileReading | None = None
+    begins_snapshot: bool = False
+    page_part: PagePart | None = None
+    unreadable: int = 0
+    reads_anew: bool = False
+    recognised: int = 0
+
+    @property
+    def fetched(self) -> int:
+        return self.observed + self.recognised + len(self.rejects)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Records by what became of them; `fetched` is the sum of new, unchanged and rejected.
+
+    `revised` are those that prevail over another of their instant from now on: new ones, and known
+    ones that were received again; of an import, `revision` shows one. `dismissed` are those of the
+    rejected whose payload a person dismissed before.
+    """
+
+    fetched: int = 0
+    new: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    revised: int = 0
+    revision: str | None = None
+    dismissed: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.fetched + other.fetched,
+            self.new + other.new,
+            self.unchanged + other.unchanged,
+            self.rejected + other.rejected,
+            self.revised + other.revised,
+            self.revision or other.revision,
+            self.dismissed + other.dismissed,
+        )
+
+
+def create_staging(conn: Connection, source: str) -> None:
+    """Create this session's temporary tables; a second call changes nothing."""
+    conn.execute(STATEMENTS[source]["create_staging"])
+    decide.create_touched_keys(conn)
+    if source in RAW_LISTS:
+        claims.create_staging(conn, source)
+
+
+def load_batch(
+    conn: Connection,
+    source: str,
+    run_id: int,
+    batch: Batch,
+    at: At = go_on,
+    phases: Phases | None = None,
+) -> Counts:
+    """Load a batch in one transaction, with its counts and its checkpoint, and commit.
+
+    Partitions that it needs and that are not there are made before.
+
+    What the run's `phases` took so far is noted at the run.
+
+    Idempotent in what it stores: the same batch again is unchanged, and only counted. A failure at
+    any point before the COMMIT, in `at` too, leaves nothing of it.
+    """
+    phases = phases or Phases()
+    partitions.create_partitions(conn, source, batch.periods, at)
+    with ExitStack() as until_committed, conn.begin():
+        with phases.timing("load"):
+            received, dismissed = _load(conn, source, run_id, batch, at)
+        until_committed.enter_context(phases.timing("commit"))
+        counts = Counts(
+            batch.fetched,
+            received.new,
+            batch.observed - received.new + batch.recognised,
+            len(batch.rejects),
+            received.revised,
+            received.revision,
+            dismissed,
+        )
+        at("before_checkpoint")
+        _move_checkpoint(conn, source, run_id, batch, counts, phases)
+        at("before_commit")
+    at("after_commit")
+    return counts
+
+
+def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> tuple[Received, int]:
+    """Load all that the batch holds; return what was new, and how many rejects were dismissed."""
+    has_records = batch.observed or batch.recognised
+    received = load_rows(conn, source, run_id, batch, at) if has_records else Received()
+    if batch.retried:
+        conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
+    file = batch.file
+    of_file = {
+        "source": source,
+        "run_id": run_id,
+        "file": file.path if file else None,
+        "declaration": file.declaration if file else None,
+    }
+    dismissed = 0
+    if batch.rejects:
+        copy.copy_rejects(conn, batch.rejects)
+        dismissed = int(conn.scalar(STATEMENTS[source]["insert_rejects"], of_file) or 0)
+    if file and file.is_end:
+        conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], of_file)
+    if batch.begins_snapshot:
+        begin_snapshot(conn, source)
+    if batch.page_part is not None:
+        note_part(conn, source, batch.page_part)
+    ledger.count_shapes(conn, source, run_id, batch.shapes)
+    return received, dismissed
+
+
+def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> Received:
+    """Bring everything from raw records to assets up to date; return how many were new."""
+    statements = STATEMENTS[source]
+    at("before_copy")
+    if source in RAW_LISTS:
+        new, moved = claims.load_rows(conn, source, run_id, batch.rows, at)
+        for point in ("after_listings", "after_observations"):
+            at(point)
+        if moved:
+            unify_assets(conn, source, moved)
+        at("after_assets")
+        return Received(new)
+    received = Received()
+    if batch.observed:
+        copy.copy_staged(conn, batch.rows)
+        received = receive(conn, source, run_id, batch.periods)
+    at("after_raw")
+    if received.new or received.revised:
+        lock_identity(conn)
+        # Only a snapshot tells whether ids changed: a file may bring any, and brings them once.
+        of_snapshot = batch.fetched if batch.page_part is not None else 0
+        updated = update_listings(conn, source, run_id, fetched=of_snapshot)
+        at("after_listings")
+        if received.revised:
+            conn.execute(statements["revise_observations"])
+        conn.execute(statements["insert_observations"])
+        if received.revised and not batch.moves_cursor:
+            row = conn.execute(statements["find_revision"]).one_or_none()
+            received = replace(received, revision=describe_revision(row))
+        at("after_observations")
+        moved = decide_anew(conn, run_id, updated)
+        unify_assets(conn, source, moved)
+        at("after_assets")
+    if received.new < batch.observed:
+        note_digests(conn, source)
+    return received
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What an update of listings asks of identity: keys to decide on, and renamed listings."""
+
+    touched: int
+    renamed: Sequence[int]
+
+
+def update_listings(
+    conn: Connection,
+    source: str,
+    run_id: int | None,
+    *,
+    rebuild: bool = False,
+    fetched: int = 0,
+) -> Updated:
+    """Bring listings up to what `fresh` holds.
+
+    With `rebuild`, the newest record in `fresh` is what the listing must say, even where the
+    listing says something newer. Once their observations are stored, `decide_anew` is due. A batch
+    of a snapshot says how many records it `fetched`.
+    """
+    statements = STATEMENTS[source]
+    conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
+    if fetched:
+        asked = {"source": source, "run_id": run_id, "fetched": fetched, "fewest": FEWEST_COMPARED}
+        conn.execute(statements["find_pending_ids"], asked)
+    touched = conn.execute(statements["find_touched_keys"]).rowcount
+    touched += pairs.touch_changed_accords(conn)
+    if touched:
+        conn.execute(statements["insert_assets"])
+        conn.execute(statements["insert_listings"], {"source": source})
+    conn.execute(statements["update_listings"], {"rebuild": rebuild})
+    renamed = renames.note_renames(conn, run_id, rebuild=rebuild)
+    touched += renames.touch_renamed(conn, renamed)
+    return Updated(touched, renamed)
+
+
+def decide_anew(conn: Connection, run_id: int | None, updated: Updated) -> list[int]:
+    """Bring which asset each listing is up to what `fresh` holds, and is stored of it.
+
+    Returns the assets between which listings moved, and those of renamed ones; they and those of
+    the listings are to be unified then.
+    """
+    touched = updated.touched + pairs.touch_changed_prices(conn)
+    due = touched > 0 or pairs.is_unfounded(conn)
+    moved = decide.resolve(conn, run_id) if due else []
+    return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
+
+
+def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
+    """Work out the assets of the listings in hand, and the `moved` ones, anew.
+
+    The `moved` are also told what they were called. Returns how many got other values.
+    """
+    changed = conn.execute(STATEMENTS[source]["unify_assets"], {"moved": list(moved)}).rowcount
+    if moved:
+        renames.tell_former_names(conn, moved)
+    return changed
+
+
+def _move_checkpoint(
+    conn: Connection, source: str, run_id: int, batch: Batch, counts: Counts, phases: Phases
+) -> None:
+    statements = STATEMENTS[source]
+    numbers = {
+        "run_id": run_id,
+        "fetched": counts.fetched,
+        "new": counts.new,
+        "unchanged": counts.unchanged,
+        "rejected": counts.rejected,
+    }
+    counted = {
+        "source": source,
+        "revised": counts.revised,
+        "unreadable": batch.unreadable,
+        "reads_anew": batch.reads_anew,
+        "phase_seconds": json.dumps(phases.taken()),
+        "reference_run": batch.reference_run,
+    }
+    conn.execute(statements["count_batch"], {**numbers, **counted})
+    conn.execute(
+        statements["move_checkpoint"],
+        {
+            **numbers,
+            "source": source,
+            "cursor": json.dumps(batch.cursor) if batch.cursor is not None else None,
+            "moves_cursor": batch.moves_cursor,
+            "validators": json.dumps(dict(batch.validators)),
+            "progress": batch.snapshot_progress,
+        },
+    )

@@ -1,0 +1,1 @@
+"""How a run that came to its end is judged."""

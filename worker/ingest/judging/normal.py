@@ -1,0 +1,198 @@
+"""What a source's earlier runs gave: beside it a run is judged (`outcome`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Numeric,
+    ScalarSelect,
+    and_,
+    cast,
+    func,
+    or_,
+    select,
+    text,
+)
+
+from shared.model.expectations import EXPECTATIONS
+from shared.model.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
+from shared.schema.operations import checkpoints, has_state, rejects, runs
+from worker.ingest.journal import Checkpoint, is_weighed
+from worker.ingest.judging.outcome import RECENT_RUNS, Found, Normal
+
+
+def read_unweighed(conn: Connection, source: str, run_id: int) -> Found:
+    """Count what the runs before this one brought that broke off before it could be weighed."""
+    own = (runs.c.source == source, runs.c.command == "run")
+    names = ("fetched", "new", "rejected", "revised", "unreadable")
+    sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
+    stmt = select(*sums).where(*own, _goes_on_after(own, is_weighed(), run_id))
+    seen, new, rejected, revised, unreadable = map(
+        int, conn.execute(stmt.where(_is_since_cleared(source))).one()
+    )
+    return Found(seen, new, rejected, None, revised=revised, unreadable=unreadable)
+
+
+def read_cut_off(conn: Connection, source: str, command: str, run_id: int) -> Mapping[int, int]:
+    """Count what was new in each of the runs just before this one that were cut off."""
+    own = (runs.c.source == source, runs.c.command == command)
+    ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
+    stmt = select(runs.c.id, runs.c.records_new).where(*own, _goes_on_after(own, ended, run_id))
+    return {row.id: row.records_new for row in conn.execute(stmt)}
+
+
+def _goes_on_after(
+    own: Sequence[ColumnElement[bool]], has_ended: ColumnElement[bool], run_id: int
+) -> ColumnElement[bool]:
+    """Whether a run is one of those before `run_id` that it goes on from.
+
+    They begin after the last that `has_ended`, and no earlier than one that read files anew.
+    """
+    earlier = (*own, runs.c.id < run_id)
+    last = select(func.coalesce(func.max(runs.c.id), 0)).where(*earlier, has_ended)
+    is_after = runs.c.id > last.scalar_subquery()
+    anew = select(func.max(runs.c.id)).where(*own, is_after, runs.c.id <= run_id, runs.c.reads_anew)
+    return and_(is_after, runs.c.id < run_id, runs.c.id >= func.coalesce(anew.scalar_subquery(), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How much records that were read from `began_at` on differ from what was known before."""
+
+    prices_compared: int
+    prices_jumped: int
+    ids_replaced: int
+    began_at: datetime | None
+
+
+def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
+    """Count what changed in this run, and if it `resumed` in those that it went on from."""
+    own = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
+    last = select(func.max(runs.c.id)).where(*own, is_weighed()).scalar_subquery()
+    first = func.coalesce(last + 1, 0) if resumed else run_id
+    names = ("prices_compared", "prices_jumped", "ids_replaced")
+    sums = (func.coalesce(func.sum(runs.c[name]), 0).label(name) for name in names)
+    stmt = select(*sums, func.min(runs.c.started_at).label("began_at"))
+    row = conn.execute(stmt.where(*own, runs.c.id >= first, _is_since_cleared(source))).one()
+    return Changes(
+        int(row.prices_compared), int(row.prices_jumped), int(row.ids_replaced), row.began_at
+    )
+
+
+def read_reference_run(conn: Connection, source: str) -> int | None:
+    """Return the source's last good run, where a later one found its prices shifted; else None.
+
+    Until they are as they were, or are accepted by `worker checkpoint clear`, they are compared
+    with that run's.
+    """
+    own = (runs.c.source == source, runs.c.command == "run", _is_since_cleared(source))
+    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
+    shifted = (*own, runs.c.reason == PRICES_SHIFTED, runs.c.id > good)
+    return conn.scalar(select(good).where(select(runs.c.id).where(*shifted).exists()))
+
+
+def _is_since_cleared(source: str) -> ColumnElement[bool]:
+    return runs.c.started_at > func.coalesce(_cleared_at(source), text("'-infinity'"))
+
+
+def _cleared_at(source: str) -> ScalarSelect[Any]:
+    stmt = select(checkpoints.c.cleared_at).where(checkpoints.c.source == source)
+    return stmt.scalar_subquery()
+
+
+def read_normal(
+    conn: Connection, source: str, checkpoint: Checkpoint, min_new_share: Decimal
+) -> Normal:
+    """Read what the source's own runs gave, since its checkpoint was last cleared.
+
+    Runs that were not good, or read only the rest of a snapshot, set no standard for the share of
+    rejects. Any run may have brought what is new; a source that never did is as old as its first
+    run.
+    """
+    seen = runs.c.records_fetched + runs.c.records_known
+    own = (runs.c.source == source, runs.c.command == "run")
+    shares = (
+        select(cast(runs.c.records_rejected, Numeric) / seen)
+        .where(
+            *own,
+            runs.c.outcome == "succeeded",
+            seen > 0,
+            2 * seen >= (checkpoint.snapshot_records or 0),
+            _is_since_cleared(source),
+        )
+        .order_by(runs.c.id.desc())
+        .limit(RECENT_RUNS)
+    )
+    first = select(runs.c.started_at).where(*own).order_by(runs.c.id).limit(1).scalar_subquery()
+    newest = (
+        select(runs.c.finished_at)
+        .where(
+            *own,
+            runs.c.outcome != "running",
+            runs.c.records_new > 0,
+            runs.c.records_new >= min_new_share * seen,
+        )
+        .order_by(runs.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    since = func.greatest(func.coalesce(newest, first), _cleared_at(source))
+    is_of_rejects = checkpoint.last_reason == TOO_MANY_REJECTS
+    has_rejects = is_of_rejects and _has_open_rejects(conn, source)
+    return Normal(
+        checkpoint.snapshot_records,
+        [Decimal(share) for share in conn.scalars(shares)],
+        conn.scalar(select(func.now() - since)),
+        None if is_of_rejects and not has_rejects else checkpoint.last_reason,
+        _read_mistake(conn, source),
+        _read_listed(conn, EXPECTATIONS[source].listed_by),
+    )
+
+
+def _has_open_rejects(conn: Connection, source: str) -> bool:
+    """Whether a record is open that was refused since the last good run, of a file that is there.
+
+    Of what version 0.1.0 refused, the file is not known.
+    """
+    own = (runs.c.source == source, runs.c.command == "run")
+    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
+    is_there = checkpoints.c.cursor["files"].has_key(rejects.c.file)
+    stmt = (
+        select(rejects.c.id)
+        .join(checkpoints, checkpoints.c.source == rejects.c.source)
+        .where(rejects.c.source == source, has_state("open"))
+        .where(rejects.c.last_run_id > func.coalesce(good, 0))
+        .where(or_(rejects.c.file.is_(None), is_there))
+    )
+    return conn.scalar(stmt.limit(1)) is not None
+
+
+def _read_mistake(conn: Connection, source: str) -> str | None:
+    """Read what the source's last run that was weighed had wrong of most of its records."""
+    last = (
+        select(runs.c.reason)
+        .where(runs.c.source == source, runs.c.command == "run", is_weighed())
+        .where(_is_since_cleared(source))
+        .order_by(runs.c.id.desc())
+        .limit(1)
+    )
+    reason: str | None = conn.scalar(last)
+    return reason if reason in {IDS_CHANGED, PRICES_SHIFTED} else None
+
+
+def _read_listed(conn: Connection, listed_by: str | None) -> int | None:
+    """Count the coins on a provider's list, as its newest whole reading had them."""
+    if listed_by is None:
+        return None
+    columns = runs.c
+    stmt = (
+        select(columns.records_fetched + columns.records_known - columns.records_rejected)
+        .where(columns.source == listed_by, columns.command == "run")
+        .where(columns.outcome == "succeeded", _is_since_cleared(listed_by))
+    )
+    return conn.scalar(stmt.order_by(columns.id.desc()).limit(1))

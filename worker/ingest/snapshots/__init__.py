@@ -1,0 +1,1 @@
+"""Which listings the snapshots of a source contain."""

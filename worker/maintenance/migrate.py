@@ -1,0 +1,160 @@
+"""Bring the schema up to date, one process at a time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ProgrammingError
+
+from shared.errors import ConfigurationError, LockedError, SchemaVersionError
+from shared.schema.base import READER_ROLE, SCHEMA_REVISION
+from shared.schema.raw import EVERY_RAW
+from worker.database.engine import reachable, writer_engine
+from worker.database.locks import lock_identity, lock_source
+from worker.identity.pairs import is_unfounded
+from worker.ingest.batch.apply import decide_anew
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+# Held by the session, not the transaction: a migration may commit in between.
+LOCK_MIGRATIONS = text("SELECT pg_advisory_lock(hashtext('kasparro migrations'))")
+
+# A statement that waits on a reader's lock gives up instead of queueing every reader behind it.
+SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")
+SET_WAIT = text("SET lock_timeout = '5min'")
+
+CREATE_LOGIN = text("""
+SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))
+""")
+GRANT_READER = text("SELECT format('GRANT %I TO %I', CAST(:role AS text), CAST(:name AS text))")
+ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)")
+IS_MEMBER = text("SELECT pg_has_role(:name, :role, 'MEMBER')")
+
+
+def alembic_config() -> Config:
+    """Point Alembic at this project's migrations, wherever it is installed."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def upgrade(url: URL, revision: str = "head") -> None:
+    """Migrate up to the revision. Safe to repeat, and to start twice at once.
+
+    At the newest one identity decides for all listings where no pair of them was compared yet.
+
+    Raises:
+        LockedError: a worker is at a source, and there is something to migrate; nothing was done.
+    """
+    _run(_upgrade, url, revision)
+
+
+def _upgrade(config: Config, revision: str) -> None:
+    command.upgrade(config, revision)
+    conn: Connection = config.attributes["connection"]
+    if revision == "head" and is_unfounded(conn):
+        conn.execute(SET_WAIT)  # a batch may hold the lock until it is committed
+        lock_identity(conn)
+        decide_anew(conn, [])
+
+
+def require_schema(url: URL) -> str:
+    """Return the database's revision.
+
+    Raises:
+        SchemaVersionError: it is not the one that this code was written for.
+    """
+    engine = writer_engine(url, "worker")
+    with reachable(), engine.connect() as conn:
+        found = MigrationContext.configure(conn).get_current_revision()
+    if found != SCHEMA_REVISION:
+        raise SchemaVersionError(
+            f"the database's schema is at revision {found!r}, this code expects "
+            f"{SCHEMA_REVISION!r}; run `worker migrate`"
+        )
+    return SCHEMA_REVISION
+
+
+def downgrade(url: URL, revision: str) -> None:
+    """Migrate down to the revision ("base" leaves no table)."""
+    _run(command.downgrade, url, revision)
+
+
+def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
+    engine = writer_engine(url, "kasparro migrate")
+    with reachable(), engine.connect() as conn:
+        conn.execute(SET_WAIT)
+        conn.execute(LOCK_MIGRATIONS)
+        conn.execute(SET_TIMEOUTS)
+        conn.commit()
+        config = alembic_config()
+        config.attributes["connection"] = conn
+        if not _is_at(conn, config, revision):
+            _lock_sources(conn)
+        step(config, revision)
+        conn.commit()
+    engine.dispose()
+
+
+def _is_at(conn: Connection, config: Config, revision: str) -> bool:
+    asked = ScriptDirectory.from_config(config).get_revision(revision)
+    with conn.begin():
+        found = MigrationContext.configure(conn).get_current_revision()
+    return found == (asked.revision if asked else None)
+
+
+def _lock_sources(conn: Connection) -> None:
+    """Keep workers from their sources until this session ends.
+
+    A run that began before would go on to write what the new schema has other rules for.
+    """
+    for source in EVERY_RAW:
+        try:
+            lock_source(conn, source)
+        except LockedError as exc:
+            raise LockedError(
+                f"{exc}. Nothing was migrated: stop all workers, and run `worker migrate` again"
+            ) from exc
+
+
+def ensure_reader_login(url: URL, login: URL) -> bool:
+    """Create the login of `API_DATABASE_URL` as a member of the reader role; say if it was new.
+
+    One that exists is left as it is, password and all.
+
+    Raises:
+        ConfigurationError: the login is the owner, or has rights of its own to write.
+    """
+    name = login.username
+    if not name or name == url.username:
+        raise ConfigurationError(
+            f"API_DATABASE_URL: user {name!r} owns the data; name another, and it is created with "
+            "the right to read alone"
+        )
+    engine = writer_engine(url, "kasparro migrate")
+    with reachable(), engine.begin() as conn:
+        created = not conn.scalar(ROLE_EXISTS, {"name": name})
+        if created:
+            _create_login(conn, name, login.password)
+        if not conn.scalar(IS_MEMBER, {"name": name, "role": READER_ROLE}):
+            grant = conn.scalar(GRANT_READER, {"role": READER_ROLE, "name": name})
+            conn.execute(text(str(grant)))
+    engine.dispose()
+    return created
+
+
+def _create_login(conn: Connection, name: str, password: str | None) -> None:
+    """Create the login; quoting is Postgres' own `format`."""
+    statement = conn.scalar(CREATE_LOGIN, {"name": name, "password": password or ""})
+    try:
+        conn.exec_driver_sql(str(statement).replace("%", "%%"))
+    except ProgrammingError as exc:
+        raise ConfigurationError(
+            f"API_DATABASE_URL: login {name!r} does not exist and this user may not create it; "
+            f"have an administrator create it and GRANT {READER_ROLE} TO it"
+        ) from exc

@@ -1,0 +1,1 @@
+"""Removal of old raw records and rejects, with an archive."""

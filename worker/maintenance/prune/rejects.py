@@ -1,0 +1,93 @@
+"""Taking refused records out that were seen last before the retention; `verify` still counts them.
+
+They are archived, the archive is read back, and then they are deleted and noted in one transaction.
+Killed anywhere before that, everything is still there, and a second time goes on.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from shared.errors import ArchiveError
+from worker.database.engine import reachable
+from worker.database.locks import locked
+from worker.database.statements import read_statements
+from worker.ingest.batch.raw import STRETCH
+from worker.ingest.faults import At, go_on
+from worker.maintenance.prune.archive import REJECTS, write_archive
+
+STATEMENTS = read_statements(
+    __file__,
+    "prune_rejects.sql",
+    columns=", ".join("reasons::text" if name == "reasons" else name for name in REJECTS.names),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OldRejects:
+    """What of a source's rejects was seen last before a day (UTC)."""
+
+    source: str
+    before: datetime
+    rejects: int
+    bytes: int
+
+
+def find_old_rejects(engine: Engine, source: str, retention: timedelta) -> OldRejects:
+    """Say what of a source's rejects is older than the retention; change nothing."""
+    with reachable(), engine.connect() as conn:
+        return _find(conn, source, retention)
+
+
+def prune_rejects(
+    engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = go_on
+) -> tuple[OldRejects, Path | None]:
+    """Archive to a folder, or only delete, what is older; return it and the archive.
+
+    Raises:
+        LockedError: a worker is at this source; nothing was done.
+        ArchiveError: the archive cannot be written, or not read back; the rejects are kept.
+    """
+    with reachable(), locked(engine, source) as conn:
+        old = _find(conn, source, retention)
+        if not old.rejects:
+            return old, None
+        archive = digest = None
+        if folder is not None:
+            name = f"rejects_{source}_before_{old.before:%Y-%m-%d}"
+            with closing(_read(conn, old)) as rows:
+                archive, digest = write_archive(rows, folder, name, REJECTS)
+        at("before_drop")
+        noted = {"archive": str(archive) if archive else None, "digest": digest}
+        with conn.begin():
+            gone = conn.scalar(STATEMENTS["delete_old"], {**_which(old), **noted})
+            if gone != old.rejects:
+                raise ArchiveError(
+                    f"{source}: {old.rejects} rejects were to be pruned, and {gone} are there;"
+                    " nothing was deleted: start it again"
+                )
+        return old, archive
+
+
+def _find(conn: Connection, source: str, retention: timedelta) -> OldRejects:
+    # A whole day: what is archived the same day again, after a kill, is the same.
+    before = (datetime.now(UTC) - retention).replace(hour=0, minute=0, second=0, microsecond=0)
+    with conn.begin():
+        row = conn.execute(STATEMENTS["weigh_old"], {"source": source, "before": before}).one()
+    return OldRejects(source, before, row.rejects, int(row.bytes))
+
+
+def _read(conn: Connection, old: OldRejects) -> Generator[Sequence[Any]]:
+    with conn.begin():
+        stream = {"stream_results": True}
+        result = conn.execute(STATEMENTS["read_old"], _which(old), execution_options=stream)
+        yield from result.partitions(STRETCH)
+
+
+def _which(old: OldRejects) -> dict[str, Any]:
+    return {"source": old.source, "before": old.before}

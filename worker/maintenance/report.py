@@ -1,0 +1,211 @@
+"""What the worker's commands show: sources, runs, checkpoints, rejects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+)
+
+from shared.model.expectations import EXPECTATIONS
+from shared.schema.market import assets, listings
+from shared.schema.operations import checkpoints, has_reason, has_state, rejects, runs
+from shared.schema.raw import EVERY_RAW
+from shared.settings import SOURCES
+from worker.fetch.budget import Usage
+from worker.ingest.batch.rejects import KIND_OF_REASON, OpenRejects
+
+Rows = Sequence[Any]
+"""Rows of a result, their columns as attributes."""
+
+
+def read_sources(conn: Connection) -> Rows:
+    """Each source: its last run, its totals, its freshest observation; null where it never ran."""
+    known = func.unnest(literal(list(SOURCES), ARRAY(Text))).table_valued(
+        column("source", Text), with_ordinality="place"
+    )
+    known = known.render_derived(name="known")
+    last = (
+        select(runs.c.source, func.max(runs.c.id).label("id"))
+        .where(runs.c.command != "retry")
+        .group_by(runs.c.source)
+        .subquery()
+    )
+    held = (
+        select(
+            listings.c.source,
+            func.count().label("listings"),
+            func.max(listings.c.observed_at).label("observed_at"),
+        )
+        .group_by(listings.c.source)
+        .subquery()
+    )
+    stmt = (
+        select(
+            known.c.source,
+            runs.c.id.label("run_id"),
+            runs.c.outcome,
+            runs.c.reason,
+            runs.c.error,
+            runs.c.started_at,
+            runs.c.finished_at,
+            checkpoints.c.last_success_at,
+            checkpoints.c.last_failure_at,
+            checkpoints.c.records_fetched,
+            checkpoints.c.records_new,
+            checkpoints.c.records_unchanged,
+            checkpoints.c.records_rejected,
+            held.c.listings,
+            held.c.observed_at,
+        )
+        .select_from(known)
+        .outerjoin(last, last.c.source == known.c.source)
+        .outerjoin(runs, runs.c.id == last.c.id)
+        .outerjoin(checkpoints, checkpoints.c.source == known.c.source)
+        .outerjoin(held, held.c.source == known.c.source)
+        .order_by(known.c.place)
+    )
+    return conn.execute(stmt).all()
+
+
+def budget(usage: Usage) -> dict[str, Any]:
+    """What a source used of the month's requests; `runs_out_at` is null where they will do."""
+    return {
+        "source": usage.source,
+        "requests_used": usage.used,
+        "requests_budget": usage.budget,
+        "renews_at": usage.renews_at,
+        "runs_out_at": usage.runs_out_at,
+        "next_request_at": usage.next_request_at,
+        "paused_until": usage.paused_until,
+        "pause_reason": usage.pause_reason,
+        "pause_said": usage.pause_said,
+    }
+
+
+def budget_sentence(usage: Usage) -> str:
+    """Say the same to a person."""
+    used = f"{usage.source}: {usage.used} of {usage.budget} requests of the month used"
+    if usage.paused_until:
+        return (
+            f"{used}; paused until {usage.paused_until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ} "
+            f"({usage.pause_reason}); `worker budget reset {usage.source}` lifts the pause"
+        )
+    if not usage.left:
+        return f"{used}; it is asked again from {usage.renews_at:%Y-%m-%d %H:%M:%SZ}"
+    if usage.runs_out_at is None:
+        return f"{used}; the rest lasts until {usage.renews_at:%Y-%m-%d} at the present pace"
+    return (
+        f"{used}; the rest lasts until {usage.runs_out_at:%Y-%m-%d %H:%M:%SZ} at the present pace, "
+        f"and renews at {usage.renews_at:%Y-%m-%d}"
+    )
+
+
+def expectations() -> list[dict[str, Any]]:
+    """What is declared of each source, and its runs are weighed by."""
+    return [{"source": name, **EXPECTATIONS[name].dump()} for name in SOURCES]
+
+
+def count_assets(conn: Connection) -> int:
+    return int(conn.scalar(select(func.count()).select_from(assets)) or 0)
+
+
+def count_raw(conn: Connection, source: str) -> int:
+    return int(conn.scalar(select(func.count()).select_from(EVERY_RAW[source])) or 0)
+
+
+def read_runs(conn: Connection, limit: int, source: str | None = None) -> Rows:
+    """The newest runs, newest first."""
+    stmt = select(runs).order_by(runs.c.id.desc()).limit(limit)
+    return conn.execute(_of_source(stmt, runs.c.source, source)).all()
+
+
+def read_checkpoints(conn: Connection, source: str | None = None) -> Rows:
+    stmt = select(checkpoints).order_by(checkpoints.c.source)
+    return conn.execute(_of_source(stmt, checkpoints.c.source, source)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class RejectFilter:
+    """Which refused records to show.
+
+    `reason` is a part of one of their reasons, `run_id` a run that saw them first or last, and
+    `state` one of `shared.model.runs.REJECT_STATES`, or all.
+    """
+
+    source: str | None = None
+    reason: str | None = None
+    run_id: int | None = None
+    state: str = "open"
+
+    def of(self, stmt: Select[Any]) -> Select[Any]:
+        stmt = _of_source(stmt, rejects.c.source, self.source)
+        if self.reason:
+            stmt = stmt.where(has_reason(self.reason))
+        if self.run_id is not None:
+            seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
+            stmt = stmt.where(literal(self.run_id).in_(seen_by))
+        return stmt if self.state == "all" else stmt.where(has_state(self.state))
+
+
+def read_rejects(conn: Connection, limit: int, wanted: RejectFilter) -> Rows:
+    """The refused records seen last, without their payloads."""
+    shown = [column for column in rejects.c if column is not rejects.c.payload]
+    stmt = select(*shown).order_by(rejects.c.last_seen_at.desc(), rejects.c.id.desc())
+    return conn.execute(wanted.of(stmt).limit(limit)).all()
+
+
+def read_reject(conn: Connection, reject_id: int) -> Any:
+    """One refused record with its payload; None where there is none of this id."""
+    return conn.execute(select(rejects).where(rejects.c.id == reject_id)).one_or_none()
+
+
+def has_rejects(conn: Connection, source: str, wanted: OpenRejects) -> bool:
+    """Whether the source has an open reject that is wanted."""
+    stmt = select(rejects.c.id).where(*wanted.of(source).conditions())
+    return conn.execute(stmt.limit(1)).first() is not None
+
+
+def find_missing_rejects(conn: Connection, ids: Sequence[int]) -> list[int]:
+    """Those of the ids that no reject has."""
+    found = set(conn.scalars(select(rejects.c.id).where(rejects.c.id.in_(ids))))
+    return [each for each in ids if each not in found]
+
+
+def count_rejects(conn: Connection, wanted: RejectFilter) -> Rows:
+    """How many records are refused, by source and kind of reason, with one of that kind.
+
+    One that has reasons of two kinds counts in both.
+    """
+    said = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("reason")
+    said = said.render_derived(name="said")
+    kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
+    records = func.count(rejects.c.id.distinct())
+    stmt = (
+        select(
+            rejects.c.source,
+            kind.label("reason"),
+            records.label("records"),
+            func.min(said.c.reason).label("example"),
+        )
+        .select_from(rejects.join(said, onclause=true()))
+        .group_by(rejects.c.source, kind)
+        .order_by(records.desc(), rejects.c.source, kind)
+    )
+    return conn.execute(wanted.of(stmt)).all()
+
+
+def _of_source(stmt: Select[Any], column: Any, source: str | None) -> Select[Any]:
+    return stmt if source is None else stmt.where(column == source)

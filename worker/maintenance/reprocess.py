@@ -1,0 +1,158 @@
+"""Rebuild observations, listings, contracts and assets from raw records, without fetching.
+
+In batches, each a transaction of its own; readers go on reading. What comes out is what the same
+records loaded now would give: ids and slugs stay, and a second time changes nothing. A record
+that is none by today's schema keeps the observation that was made of it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row
+
+from shared.schema.raw import RAW_LISTS
+from worker.database import partitions
+from worker.database.engine import reachable
+from worker.database.locks import lock_identity, locked
+from worker.database.periods import periods_of
+from worker.database.statements import read_statements, source_parts
+from worker.identity import decide, pairs, renames
+from worker.ingest.batch import claims, copy, transaction
+from worker.ingest.batch.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
+from worker.ingest.snapshots import delisting
+from worker.sources.base import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a reprocess did: raw records read, and those that are none by today's schema."""
+
+    read: int
+    unreadable: int
+
+
+def reprocess(
+    engine: Engine,
+    source: Source,
+    progress: Callable[[int], None] = lambda read: None,  # noqa: ARG005
+) -> Rebuilt:
+    """Rebuild what follows from one source's raw records.
+
+    Killed half-way, it leaves part of it rebuilt, and the rest as it was; start it again.
+
+    Raises:
+        LockedError: a worker is at this source.
+        DatabaseUnavailableError: the database went away.
+    """
+    with reachable(), locked(engine, source.name) as conn:
+        kind = _ReprocessClaims if source.name in RAW_LISTS else _Reprocess
+        return kind(conn, source).execute(progress)
+
+
+class _Reprocess:
+    """One rebuild under the source's lock."""
+
+    def __init__(self, conn: Connection, source: Source) -> None:
+        self.conn = conn
+        self.source = source
+        self.statements = read_statements(__file__, "reprocess.sql", **source_parts(source.name))
+
+    def execute(self, progress: Callable[[int], None]) -> Rebuilt:
+        with self.conn.begin():
+            transaction.create_staging(self.conn, self.source.name)
+            self.names = renames.RawNames(self.conn, self.source.name)
+        read = unreadable = 0
+        for rows in self._stretches():
+            readable = self._rebuild(rows)
+            read += len(rows)
+            unreadable += len(rows) - readable
+            progress(read)
+        self._rebuild_what_follows()
+        return Rebuilt(read, unreadable)
+
+    def _rebuild_what_follows(self) -> None:
+        with self.conn.begin():
+            self.conn.execute(
+                self.statements["delete_unfounded_observations"], {"source": self.source.name}
+            )
+        self._rebuild_listings()
+        self._rebuild_assets()
+
+    def _stretches(self) -> Iterator[Sequence[Row[Any]]]:
+        """Yield the raw records, each stretch read in a transaction of its own."""
+        after: RawKey | Row[Any] = BEFORE_ALL
+        while True:
+            with self.conn.begin():
+                rows = read_raw(self.conn, self.source.name, after)
+            if not rows:
+                return
+            yield rows
+            after = rows[-1]
+
+    def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
+        periods = periods_of([row.observed_at for row in rows])
+        partitions.create_partitions(self.conn, self.source.name, periods)
+        with self.conn.begin():
+            observed = observe_raw(self.source, rows)
+            copy.copy_fresh(self.conn, observed)
+            self.names.gather(rows, observed)
+            lock_identity(self.conn)
+            updated = transaction.update_listings(self.conn, self.source.name, None)
+            self.conn.execute(self.statements["rebuild_observations"])
+            moved = transaction.decide_anew(self.conn, None, updated)
+            transaction.unify_assets(self.conn, self.source.name, moved)
+        return len(observed)
+
+    def _rebuild_listings(self) -> None:
+        """Make each listing say what its newest raw record says, whatever it says now."""
+        name, after = self.source.name, 0
+        while True:
+            with self.conn.begin():
+                lock_identity(self.conn)
+                rows = self.conn.execute(
+                    self.statements["read_newest_raw"],
+                    {"source": name, "after": after, "limit": STRETCH},
+                ).all()
+                if not rows:
+                    return
+                there = [row for row in rows if row.payload_hash is not None]
+                copy.copy_fresh(self.conn, observe_raw(self.source, there))
+                updated = transaction.update_listings(self.conn, name, None, rebuild=True)
+                moved = transaction.decide_anew(self.conn, None, updated)
+                transaction.unify_assets(self.conn, name, moved)
+            after = rows[-1].id
+
+    def _rebuild_assets(self) -> None:
+        """Decide anew for every listing, and unify every asset."""
+        with self.conn.begin():
+            lock_identity(self.conn)
+            self.conn.execute(
+                self.statements["delete_unobserved_listings"], {"source": self.source.name}
+            )
+            self.conn.execute(self.statements["delete_unfounded_matches"])
+            self.names.rebuild()
+            delisting.mark_listings(self.conn, self.source.name)
+            pairs.delete_every_pair(self.conn)
+            decide.touch_every_key(self.conn)
+            decide.resolve(self.conn, None)
+            self.conn.execute(self.statements["delete_empty_assets"])
+            every = self.conn.scalars(self.statements["find_all_assets"]).all()
+            transaction.unify_assets(self.conn, self.source.name, every)
+
+
+class _ReprocessClaims(_Reprocess):
+    """One rebuild of what a list of contracts says."""
+
+    def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
+        with self.conn.begin():
+            readable = claims.reread(self.conn, self.source, rows)
+            claims.rebuild_claims(self.conn, self.source.name)
+        return readable
+
+    def _rebuild_what_follows(self) -> None:
+        name = self.source.name
+        with self.conn.begin():
+            claims.delete_unfounded_claims(self.conn, name)
+            moved = claims.update_contracts(self.conn, name, None)
+            transaction.unify_assets(self.conn, name, moved)

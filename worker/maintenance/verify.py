@@ -1,0 +1,221 @@
+"""Whether the invariants hold in a database, and the fingerprint of its content."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, TextClause
+
+from shared.schema.raw import RAW, RAW_LISTS
+from worker.database.engine import reachable
+from worker.database.statements import read_statements, source_parts
+from worker.identity import decide, pairs, renames
+from worker.ingest.batch import claims, copy
+from worker.ingest.batch import transaction as store
+from worker.ingest.batch.raw import BEFORE_ALL, observe_raw, read_raw
+from worker.sources.base import Source
+
+SHOWN = 20
+"""How many damaged rows of a kind are named; all are counted."""
+
+BY_SOURCE = (
+    "raw_has_its_hash",
+    "raw_has_its_observation",
+    "observations_have_their_raw",
+    "runs_stored_what_they_counted",
+)
+BY_LIST = (
+    "raw_has_its_hash",
+    "runs_stored_what_they_counted",
+    "claims_have_their_raw",
+    "claims_are_the_newest",
+    "contracts_say_what_was_claimed",
+)
+BY_RAW_LIST = ("claims_say_what_raw_says",)
+BY_STRETCH = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
+BY_RAW = (*BY_STRETCH, "names_are_what_raw_says")
+OVERALL = (
+    "checkpoints_add_up",
+    "checkpoints_have_their_run",
+    "rejects_are_stored",
+    "rejects_are_sound",
+    "runs_are_closed",
+    "versions_were_drawn",
+    "changes_are_told",
+    "history_is_unbroken",
+    "observations_have_listings",
+    "one_record_of_an_instant_prevails",
+    "listings_show_their_newest",
+    "listings_are_delisted_as_recorded",
+    "links_follow_the_rule",
+    "matches_follow_the_rule",
+    "assets_have_listings",
+    "assets_show_their_listings",
+    "assets_show_what_they_were_called",
+)
+BY_PAIRS = "pairs_follow_the_rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One invariant that does not hold: how many rows break it, and the first of them."""
+
+    check: str
+    count: int
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification counted, what it found, and the fingerprint of the content.
+
+    `fingerprint` is equal for two databases that hold the same raw records, observations,
+    listings, assets and rejects, however they came there: surrogate ids, slugs, run ids and load
+    times are not part of it.
+    """
+
+    counted: Mapping[str, int]
+    checks: int
+    findings: tuple[Finding, ...]
+    fingerprint: str
+
+
+def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
+    """Check the whole database in one snapshot; it reads every row, and changes none.
+
+    Of the `sources` given, every raw record is also read anew, and compared with what was made of
+    it then.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+    """
+    with (
+        reachable(),
+        engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn,
+        conn.begin() as transaction,
+    ):
+        for source in RAW:
+            conn.execute(_statements(source)["lock_raw"])
+        findings: list[Finding] = []
+        decide.decide_on_all(conn)
+        for source in RAW:
+            statements = _statements(source)
+            for check in BY_SOURCE:
+                findings += _find(conn, f"{check} ({source})", statements[check])
+        for source in RAW_LISTS:
+            findings += _find_in_list(conn, source)
+        for check in OVERALL:
+            findings += _find(conn, check, statements[check])
+        compared = pairs.STATEMENTS[pairs.KEPT]
+        findings += _find(conn, BY_PAIRS, compared[BY_PAIRS])
+        for reader in sources:
+            if reader.name in RAW_LISTS:
+                findings += _read_list_anew(conn, reader)
+            else:
+                findings += _read_anew(conn, reader)
+        counted, fingerprint = _fingerprint(conn)
+        transaction.rollback()
+    checks = len(RAW) * len(BY_SOURCE) + len(RAW_LISTS) * len(BY_LIST) + len(OVERALL) + 1
+    checks += sum(len(BY_RAW_LIST if one.name in RAW_LISTS else BY_RAW) for one in sources)
+    return Report(counted, checks, tuple(findings), fingerprint)
+
+
+def _statements(source: str) -> dict[str, TextClause]:
+    return read_statements(__file__, "verify.sql", source=source, **source_parts(source))
+
+
+def _find(
+    conn: Connection, check: str, statement: TextClause, asked: Mapping[str, str] | None = None
+) -> list[Finding]:
+    rows = conn.execute(statement, asked or {}).all()
+    shown = tuple(f"{row.what}: {row.why}" for row in rows[:SHOWN])
+    return [Finding(check, len(rows), shown)] if rows else []
+
+
+def _find_in_list(conn: Connection, source: str) -> list[Finding]:
+    """Find what is damaged of what a list of contracts says."""
+    store.create_staging(conn, source)
+    claims.find_unsaid_contracts(conn, source)
+    statements = _statements(source) | claims.STATEMENTS[source]
+    listed_by = claims.list_of(source).listed_by
+    asked = {
+        "claims_have_their_raw": {"source": source},
+        "claims_are_the_newest": {"source": source},
+        "contracts_say_what_was_claimed": {"listed_by": listed_by},
+    }
+    return [
+        found
+        for check in BY_LIST
+        for found in _find(conn, f"{check} ({source})", statements[check], asked.get(check))
+    ]
+
+
+def _read_list_anew(conn: Connection, source: Source) -> list[Finding]:
+    """Compare what every raw record of a list says with the claims made of them."""
+    statements = claims.STATEMENTS[source.name]
+    (check,) = BY_RAW_LIST
+    count = 0
+    shown: list[str] = []
+    rows = read_raw(conn, source.name, BEFORE_ALL)
+    while rows:
+        claims.reread(conn, source, rows)
+        for found in _find(conn, check, statements[check], {"source": source.name}):
+            count += found.count
+            shown += found.rows
+        conn.execute(statements["empty_reread_claims"])
+        rows = read_raw(conn, source.name, rows[-1])
+    return [Finding(f"{check} ({source.name})", count, tuple(shown[:SHOWN]))] if count else []
+
+
+def _read_anew(conn: Connection, source: Source) -> list[Finding]:
+    """Compare what every raw record of a source says with what the tables say it said."""
+    statements = _statements(source.name)
+    counts = dict.fromkeys(BY_RAW, 0)
+    shown: dict[str, list[str]] = {check: [] for check in BY_RAW}
+    store.create_staging(conn, source.name)
+    names = renames.RawNames(conn, source.name)
+    rows = read_raw(conn, source.name, BEFORE_ALL)
+    while rows:
+        observed = observe_raw(source, rows)
+        copy.copy_fresh(conn, observed)
+        names.gather(rows, observed)
+        for check in BY_STRETCH:
+            for found in _find(conn, check, statements[check]):
+                counts[check] += found.count
+                shown[check] += found.rows
+        conn.execute(statements["empty_fresh"])
+        rows = read_raw(conn, source.name, rows[-1])
+    wrong = names.find_damage()
+    counts["names_are_what_raw_says"] = len(wrong)
+    shown["names_are_what_raw_says"] = [f"{row.what}: {row.why}" for row in wrong]
+    return [
+        Finding(f"{check} ({source.name})", counts[check], tuple(shown[check][:SHOWN]))
+        for check in BY_RAW
+        if counts[check]
+    ]
+
+
+def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
+    """Count and digest each table; the order of its rows does not matter."""
+    counted: dict[str, int] = {}
+    digest = hashlib.sha256()
+    for source in RAW:
+        statements = _statements(source)
+        counted[RAW[source].name] = _digest(conn, statements["fingerprint_raw"], digest)
+    for source in RAW_LISTS:
+        of_list = claims.STATEMENTS[source]
+        counted[RAW_LISTS[source].name] = _digest(conn, of_list["fingerprint_raw"], digest)
+    _digest(conn, of_list["fingerprint_claims"], digest)
+    counted["contracts"] = _digest(conn, of_list["fingerprint_contracts"], digest)
+    for table in ("matches", "names"):
+        _digest(conn, statements[f"fingerprint_{table}"], digest)
+    _digest(conn, pairs.STATEMENTS[pairs.KEPT]["fingerprint_pairs"], digest)
+    for table in ("observations", "listings", "assets", "rejects"):
+        counted[table] = _digest(conn, statements[f"fingerprint_{table}"], digest)
+    return counted, digest.hexdigest()[:32]
+
+
+def _digest(conn: Connection, statement: TextClause, digest: "hashlib._Hash") -> int:
+    row = conn.execute(statement).one()
+    digest.update(f"{row.records} {row.digest}\n".encode())
+    return int(row.records)

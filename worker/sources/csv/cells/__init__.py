@@ -1,0 +1,1 @@
+"""What one cell or header of a CSV file means."""

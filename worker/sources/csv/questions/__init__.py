@@ -1,0 +1,1 @@
+"""What a CSV file leaves open, and the declarations that settle it."""
