@@ -1,6 +1,6 @@
 """Partitions made before the records that go into them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, TextClause, select
@@ -9,16 +9,19 @@ from shared.schema.market import observations
 from shared.schema.raw import RAW, pruned_partitions
 from worker.database.periods import Period, periods_of
 from worker.database.statements import read_statements
-from worker.ingest.faults import At, go_on
 
 
 def create_partitions(
-    conn: Connection, source: str, periods: Collection[Period], at: At = go_on
+    conn: Connection,
+    source: str,
+    periods: Collection[Period],
+    at: Callable[[str], object] | None = None,
 ) -> None:
     """Make room for a source's records of these periods, where there is none.
 
     Each table's in a transaction of its own, which holds no reader and no writer up. What is there
     is remembered as long as the connection lives; no one but the source's own lock may drop any.
+    `at` is called with the name of each point at which a crash can be injected.
     """
     for table in _tables_of(source):
         known = conn.info.setdefault(("partitions", table), set())
@@ -50,7 +53,9 @@ def is_pruned(conn: Connection, source: str, periods: Collection[Period]) -> boo
     return not pruned.isdisjoint(periods)
 
 
-def _create(conn: Connection, table: str, periods: Sequence[Period], at: At) -> None:
+def _create(
+    conn: Connection, table: str, periods: Sequence[Period], at: Callable[[str], object] | None
+) -> None:
     with conn.begin():
         conn.execute(_statements(table)["lock_table"])
         there = find_partitions(conn, table)
@@ -64,7 +69,8 @@ def _create(conn: Connection, table: str, periods: Sequence[Period], at: At) -> 
                 end=_bound(period.end, "MAXVALUE"),
             )
             conn.execute(statements["create_partition"])
-            at("before_attach")
+            if at is not None:
+                at("before_attach")
             conn.execute(statements["attach_partition"])
 
 

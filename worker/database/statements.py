@@ -10,7 +10,6 @@ from shared.model.records import VALUES
 from shared.model.unified import unified_columns, unified_of
 from shared.schema.raw import EVERY_RAW
 from worker.database.prepared import reusable
-from worker.identity.former_names import FORMER_NAMES
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"--.*")
@@ -102,7 +101,6 @@ def shared_parts() -> dict[str, str]:
     unified += ["active", "delisted_at"]
     return {
         "values": ", ".join(VALUES),
-        "former_names": FORMER_NAMES,
         "typed_values": ", ".join(f"{value} numeric" for value in VALUES),
         **{f"{table}_values": _columns(table, VALUES) for table in ("f", "l", "n", "o")},
         "excluded_values": _columns("excluded", VALUES),

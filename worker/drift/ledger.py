@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, TextClause, column, func, select, update
 
-from shared.model.runs import DRIFT, WEIGHED
+from shared.model.runs import WEIGHED
 from shared.schema.operations import drift, shapes
 from shared.schema.raw import EVERY_RAW, RAW_LISTS
 from worker.database.statements import read_reusable, source_parts
@@ -32,9 +32,8 @@ from worker.drift.differences import (
     find_renamed,
 )
 from worker.drift.shapes import Shape, ShapeCounter
-from worker.ingest.batch.raw import decode
-from worker.ingest.judging.outcome import Ending
 from worker.sources.base import Policy, Source
+from worker.sources.json_records import decode
 
 
 def _read_statements(source: str) -> dict[str, TextClause]:
@@ -55,9 +54,6 @@ COMPARED_LISTINGS = 20
 
 MOST_FAMILIES = 500
 """Families of one source that are known at once; of more, those that runs saw last stay."""
-
-MOST_SAID = 10
-"""Differences that one log line names; the ledger has them all."""
 
 log = structlog.get_logger(__name__)
 
@@ -189,31 +185,6 @@ def _compare(
     seen = [Seen(**row) for row in rows]
     found = compare(seen, expected_paths(source.received_schema), setting)
     return found + _find_renamed(conn, source, setting.run_id, found, known)
-
-
-def weigh(source: str, judged: Judged, ending: Ending) -> Ending:
-    """Warn of what differs, and fail a run that had not failed where a field is to fail it."""
-    if judged.warn:
-        log.warning(
-            "records differ from what is known of the source; see `worker drift list`, and accept "
-            "it with `worker drift ack`",
-            differences=[_say(each) for each in judged.warn[:MOST_SAID]],
-            count=len(judged.warn),
-        )
-    if not judged.fail or ending.outcome == "failed":
-        return ending
-    said = "; ".join(_say(each) for each in judged.fail[:MOST_SAID])
-    return Ending(
-        "failed",
-        DRIFT,
-        f"{source}: {said}; the records are stored. See `worker drift list`; if that is how the "
-        "source is now, accept it with `worker drift ack ID`",
-    )
-
-
-def _say(difference: Difference) -> str:
-    share = f"{difference.share:.0%} of the records"
-    return f"{difference.path!r} {difference.kind.replace('_', ' ')} in {share}"
 
 
 def _find_renamed(

@@ -7,8 +7,9 @@ import structlog
 from sqlalchemy import Connection, Row
 
 from worker.database.statements import read_reusable, shared_parts
+from worker.identity.former_names import FORMER_NAMES
 
-STATEMENTS = read_reusable(__file__, "renames.sql", **shared_parts())
+STATEMENTS = read_reusable(__file__, "renames.sql", former_names=FORMER_NAMES, **shared_parts())
 LOGGED = 10
 """Of a batch that renames more, so many are named in the log; all are in `identity_events`."""
 

@@ -36,6 +36,7 @@ from worker.ingest.faults import Faults
 from worker.ingest.journal import Checkpoint
 from worker.ingest.judging import normal
 from worker.ingest.judging.contradictions import find_differing
+from worker.ingest.judging.drift import weigh_drift
 from worker.ingest.judging.outcome import (
     Ending,
     Found,
@@ -243,7 +244,7 @@ class _Run:
                     saw_most=not self.is_whole
                     or 2 * self.counts.fetched >= self.cut.snapshot_progress,
                 )
-                ending = ledger.weigh(self.source.name, judged, ending)
+                ending = weigh_drift(self.source.name, judged, ending)
             ending = self._bound_rejects(conn, ending)
             journal.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole

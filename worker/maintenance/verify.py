@@ -10,6 +10,7 @@ from shared.schema.raw import RAW, RAW_LISTS
 from worker.database.engine import reachable
 from worker.database.statements import read_statements, source_parts
 from worker.identity import decide, pairs, renames
+from worker.identity.former_names import FORMER_NAMES
 from worker.ingest.batch import claims, copy
 from worker.ingest.batch import transaction as store
 from worker.ingest.batch.raw import BEFORE_ALL, observe_raw, read_raw
@@ -121,7 +122,13 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
 
 
 def _statements(source: str) -> dict[str, TextClause]:
-    return read_statements(__file__, "verify.sql", source=source, **source_parts(source))
+    return read_statements(
+        __file__,
+        "verify.sql",
+        source=source,
+        former_names=FORMER_NAMES,
+        **source_parts(source),
+    )
 
 
 def _find(

@@ -29,7 +29,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 
 _split = msgspec.json.Decoder(list[msgspec.Raw])
-_decode = msgspec.json.Decoder(float_hook=Decimal)
+decode = msgspec.json.Decoder(float_hook=Decimal).decode
+"""Reads a JSON document with every digit of its numbers."""
 
 Recognise = Callable[[Iterable[bytes]], Iterable[tuple[str, Newest | None]]]
 """Digests the bytes of records, and finds for each the listing that shows this very record."""
@@ -110,7 +111,7 @@ def read_record(raw: bytes, position: str, digest: str | None = None) -> RawReco
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _depth(raw) > DEEPEST:
         return RawRecord(raw, position, None, f"nested deeper than {DEEPEST} levels")
     try:
-        document = _decode.decode(raw)
+        document = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation):
         return _odd_record(raw, position)
     if not isinstance(document, dict):

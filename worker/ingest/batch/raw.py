@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-import msgspec
 import structlog
 from marshmallow import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
@@ -15,15 +13,13 @@ from sqlalchemy import Text as AsText
 from shared.model.records import Claim, Observation, RawRecord
 from shared.schema.raw import EVERY_RAW, RAW
 from worker.sources.base import Source
+from worker.sources.json_records import decode
 from worker.sources.reasons import flatten
 
 log = structlog.get_logger(__name__)
 
 STRETCH = 5000
 """Raw records that are read at once."""
-
-decode = msgspec.json.Decoder(float_hook=Decimal).decode
-"""Reads a payload with every digit, as it was read when it came."""
 
 
 @dataclass(frozen=True, slots=True)
