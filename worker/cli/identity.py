@@ -1,4 +1,4 @@
-"""`worker identity`: which listing is which asset, why, and corrections that last."""
+"""`worker identity` and `worker listings`: which listing is which asset, why, and decisions on it."""
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,9 +10,10 @@ import click
 from sqlalchemy import Connection
 
 from shared.settings import Settings
-from worker.cli.base import LISTING_SOURCE, Commands, as_json, open_worker
-from worker.cli.decisions import DECISIONS
+from worker.cli.base import BY, LISTING_SOURCE, Commands, as_json, open_worker
+from worker.cli.decisions import DECISIONS, DRY_RUN, REASON, decide
 from worker.cli.show import show_json, show_table
+from worker.curation import retirements
 from worker.curation import review as looking
 from worker.database.engine import reachable
 
@@ -222,3 +223,37 @@ def identity_review(settings: Settings, limit: int, as_json: bool) -> None:
 
 for decision in DECISIONS:
     identity.add_command(decision)
+
+
+@click.group(cls=Commands)
+def listings() -> None:
+    """Decide which listings a source lists no more, where no snapshot tells."""
+
+
+@listings.command("retire")
+@click.argument("source", type=LISTING_SOURCE)
+@click.argument("external_ids", metavar="EXTERNAL_ID…", nargs=-1, required=True)
+@REASON
+@BY
+@DRY_RUN
+@click.pass_obj
+def retire(
+    settings: Settings,
+    source: str,
+    external_ids: tuple[str, ...],
+    reason: str,
+    by: str | None,
+    dry_run: bool,
+) -> None:
+    """Decide that SOURCE lists these listings no more, as of a file that will not be updated.
+
+    Their values are then not current, and they are compared with no other listing by name. Their
+    history stays. `worker identity undo ID` takes the decision back. Not for CoinPaprika and
+    CoinGecko: their whole snapshots tell what they list.
+    """
+    refs = [(source, external_id) for external_id in external_ids]
+    decided = decide(settings, reason, by, dry_run, lambda c, s: retirements.retire(c, refs, s))
+    one = f"{source}:{external_ids[0]}"
+    named = one if decided.listings == 1 else f"{decided.listings} listings of {source}"
+    head = "would retire" if dry_run else f"decision {decided.id}: retired"
+    click.echo(f"{head} {named}; asset {', '.join(decided.assets)}")

@@ -1,4 +1,4 @@
-"""`worker prune`: old raw records and old rejects out of the database."""
+"""`worker migrate`, `reprocess`, `verify` and `prune`: keep a database in order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,90 @@ from pathlib import Path
 import click
 
 from shared.settings import LISTING_SOURCES, SOURCES, Settings
-from worker.app import Worker
-from worker.cli.base import open_worker
+from worker.app import Worker, database
+from worker.cli.base import SOURCE, as_json, open_worker
+from worker.cli.show import show_json, show_progress
+from worker.database.engine import reachable
+from worker.maintenance import report
+from worker.maintenance.migrate import ensure_reader_login, require_schema, upgrade
 from worker.maintenance.prune.archive import require_parquet
 from worker.maintenance.prune.records import Old, find_old, prune
 from worker.maintenance.prune.rejects import OldRejects, find_old_rejects, prune_rejects
+from worker.maintenance.reprocess import reprocess
+from worker.maintenance.verify import verify
+
+
+@click.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date; safe to repeat.
+
+    Stop all workers before: while one is at a source, this is refused where anything is to change.
+
+    Where a release changed how listings become assets, decide on all listings again.
+
+    With API_DATABASE_URL set, also create that login, with the right to read alone.
+    """
+    with database(settings) as url:
+        upgrade(url)
+        if settings.api_database_url is not None:
+            ensure_reader_login(url, settings.api_database_url)
+        click.echo(f"schema is at revision {require_schema(url)}")
+
+
+@click.command("reprocess")
+@click.option(
+    "--source", "names", type=SOURCE, multiple=True, help="Only this source; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Count the raw records to read, and change nothing.")
+@click.pass_obj
+def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> None:
+    """Rebuild observations, listings and assets from raw records, without fetching.
+
+    Readers are not disturbed; killed half-way, start it again.
+    """
+    with open_worker(settings) as worker:
+        if dry_run:
+            worker.read_crosswalk()
+        else:
+            worker.apply_crosswalk()
+        for name in names or SOURCES:
+            if dry_run:
+                with reachable(), worker.engine.connect() as conn:
+                    click.echo(f"{name}: {report.count_raw(conn, name)} raw records to read")
+                continue
+            with show_progress() as progress:
+                rebuilt = reprocess(worker.engine, worker.source(name), progress(name))
+            click.echo(
+                f"{name}: {rebuilt.read} raw records read, {rebuilt.unreadable} of them are none "
+                "by the schema of today"
+            )
+
+
+@click.command("verify")
+@as_json
+@click.pass_context
+def verify_(ctx: click.Context, as_json: bool) -> None:
+    """Check the invariants on the whole database, and print what was counted.
+
+    Exits with 1 where something is damaged, and names the rows. It changes nothing.
+    """
+    with open_worker(ctx.obj) as worker:
+        found = verify(worker.engine, [worker.source(name) for name in SOURCES])
+    if as_json:
+        show_json(found)
+    else:
+        for table, count in found.counted.items():
+            click.echo(f"{table:26}{count:>6}")
+        click.echo(f"{'fingerprint':26}{found.fingerprint}")
+        for finding in found.findings:
+            click.echo(f"DAMAGED {finding.check}: {finding.count} rows")
+            for row in finding.rows:
+                click.echo(f"  {row}")
+        sound = found.checks - len(found.findings)
+        click.echo(f"{sound} of {found.checks} checks found nothing wrong")
+    ctx.exit(1 if found.findings else 0)
+
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 

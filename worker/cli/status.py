@@ -1,0 +1,96 @@
+"""`worker status` and `worker runs`: how each source stands, and what its runs did."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import click
+
+from shared.model.runs import PHASES
+from shared.settings import Settings
+from worker.cli.base import SOURCE, as_json, open_worker
+from worker.cli.show import show_json, show_table
+from worker.database.engine import reachable
+from worker.maintenance import report
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def status(settings: Settings, as_json: bool) -> None:
+    """Show each source: its last run, its totals, how fresh its data is, and its request budget."""
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+        sources, assets = report.read_sources(conn), report.count_assets(conn)
+        budgets = worker.read_usage()
+    if as_json:
+        shown = [report.budget(usage) for usage in budgets]
+        expected = report.expectations()
+        show_json({"assets": assets, "sources": sources, "budgets": shown, "expected": expected})
+        return
+    show_table(
+        sources,
+        source="source",
+        outcome="last run",
+        reason="reason",
+        started_at="started",
+        last_success_at="last success",
+        observed_at="newest observation",
+        listings="listings",
+        records_fetched="fetched",
+        records_new="new",
+        records_rejected="rejected",
+    )
+    for source in sources:
+        if source.error:
+            click.echo(f"{source.source}: {source.error.removeprefix(f'{source.source}: ')}")
+    for usage in budgets:
+        click.echo(report.budget_sentence(usage))
+    click.echo(f"{assets} assets")
+    click.echo()
+    show_table(
+        [SimpleNamespace(**each) for each in report.expectations()],
+        source="expected of",
+        fresh_for_seconds="fresh for s",
+        min_snapshot_share="snapshot share, least",
+        max_reject_share="rejects, most",
+        max_reject_rise="above the usual",
+        max_unchanged_seconds="nothing new for s",
+        min_new_share="new share, least",
+        read_every_seconds="read every s",
+    )
+
+
+@click.command()
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+)
+@click.option("--source", type=SOURCE, help="Only this source.")
+@as_json
+@click.pass_obj
+def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
+    """Show the newest runs, newest first."""
+    with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
+        rows = report.read_runs(conn, limit, source)
+    if as_json:
+        show_json(rows)
+        return
+    show_table(
+        [SimpleNamespace(**row._asdict(), took=_phases(row.phase_seconds)) for row in rows],
+        id="run",
+        source="source",
+        command="command",
+        outcome="outcome",
+        reason="reason",
+        started_at="started",
+        finished_at="finished",
+        records_fetched="fetched",
+        records_new="new",
+        records_unchanged="unchanged",
+        records_rejected="rejected",
+        records_revised="revised",
+        took="took, in s",
+    )
+
+
+def _phases(seconds: Mapping[str, float]) -> str | None:
+    """Say what each phase of a run took, in their order, where it took any time."""
+    return ", ".join(f"{name} {seconds[name]:.1f}" for name in PHASES if seconds.get(name)) or None
