@@ -12,9 +12,11 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from shared.embedded.server import EmbeddedPostgres, project_folder
+from shared.environment import IDENTITY_FILES
 from shared.model.expectations import EXPECTATIONS
 from shared.model.records import Page
-from shared.settings import IDENTITY_FILES, LISTING_SOURCES, SOURCES, Settings
+from shared.model.sources import LISTING_SOURCES, SOURCES
+from shared.settings import Settings
 from worker.curation import sample
 from worker.curation.crosswalk import apply_crosswalk, read_crosswalk
 from worker.database.engine import reachable, writer_engine
@@ -26,7 +28,7 @@ from worker.ingest import journal, pipeline
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.faults import Faults
 from worker.ingest.metrics import Metrics
-from worker.ingest.pipeline import Options, Progress, Result
+from worker.ingest.options import Options, Progress, Result
 from worker.maintenance import retry
 from worker.maintenance.migrate import require_schema
 from worker.sources import REGISTRY

@@ -19,8 +19,8 @@ from api.queries.loading.sources import read_loading, read_sources, read_totals
 from api.queries.schema import read_schema_revision
 from api.request.problems import DatabaseUnavailableError
 from shared.model.runs import OUTCOMES
+from shared.model.sources import SOURCES
 from shared.schema.base import SCHEMA_REVISION
-from shared.settings import SOURCES
 
 RESULTS = ("new", "unchanged", "rejected")
 """What becomes of records; the fetched ones are the sum."""

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, vali
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request
 
-from shared.settings import SOURCES
+from shared.model.sources import SOURCES
 
 MOST_VALUES = 250
 """How many values one comma-separated parameter takes."""
@@ -113,7 +113,7 @@ def read_query(schema: "QueryString", query_string: bytes) -> Mapping[str, Any]:
 class QueryString(Schema):
     """A route's parameters; on its own, those of a route that takes none."""
 
-    class Meta:  # noqa: D106  marshmallow's way to say it
+    class Meta:
         unknown = EXCLUDE
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)

@@ -12,8 +12,8 @@ from api.queries.assets import cursors
 from api.queries.assets.columns import ASSET_COLUMNS, FIELDS, NULLABLE_COLUMNS, NUMERIC_COLUMNS
 from api.queries.assets.filters import Filters
 from api.queries.assets.keyset import BY_MARKET_CAP, Position
-from api.queries.assets.listing import Wanted
-from shared.settings import LISTING_SOURCES
+from api.queries.assets.query import AssetQuery
+from shared.model.sources import LISTING_SOURCES
 
 LAST_PAGE = 100
 """How far `page` goes: each further one costs more than the one before, a cursor's does not."""
@@ -200,7 +200,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
             updated_since=loaded["updated_since"],
             ranges=tuple((name, bound) for name, bound in bounds.items() if bound is not None),
         )
-        wanted = Wanted(
+        wanted = AssetQuery(
             filters,
             loaded["sort"],
             tuple(loaded["fields"]),
@@ -268,7 +268,7 @@ class ChangesParameters(QueryString):
     format = format_of("json", "ndjson")
 
 
-def cursor_digest(wanted: Wanted) -> str:
+def cursor_digest(wanted: AssetQuery) -> str:
     """Bind a cursor to what decides on the rows and their order; page and format may change."""
     query: Mapping[str, Any] = {
         **wanted.filters.dump(),
@@ -278,7 +278,7 @@ def cursor_digest(wanted: Wanted) -> str:
     return cursors.digest(query)
 
 
-def read_cursor(cursor: str, wanted: Wanted) -> tuple[Position, cursors.Walk]:
+def read_cursor(cursor: str, wanted: AssetQuery) -> tuple[Position, cursors.Walk]:
     """Find a cursor's position, and its walk.
 
     Raises:

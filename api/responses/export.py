@@ -25,7 +25,8 @@ from werkzeug.http import http_date
 from api.database.cache import Recent
 from api.database.pool import snapshot
 from api.middleware.limits import client
-from api.queries.assets.listing import Wanted, read_version, stream_assets, stream_rows
+from api.queries.assets.listing import read_version, stream_assets, stream_rows
+from api.queries.assets.query import AssetQuery
 from api.request.client_socket import ClientSocket, Pace
 from api.request.instruments import Instruments
 from api.request.problems import ExportsBusyError, QueryTimeoutError
@@ -68,7 +69,7 @@ class Description:
 class Export:
     """What is exported, and how it is written."""
 
-    wanted: Wanted
+    wanted: AssetQuery
     media: str
     zipped: bool
     longest: float
@@ -150,7 +151,7 @@ class Exports:
         return found
 
 
-def send(wanted: Wanted, media: str) -> Response:
+def send(wanted: AssetQuery, media: str) -> Response:
     """Answer with an export; with its description alone where that is enough (HEAD, 304)."""
     exports: Exports = current_app.extensions["exports"]
     zipped = media != PARQUET and is_wanted()

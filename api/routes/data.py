@@ -18,8 +18,9 @@ from api.parameters.assets import (
 )
 from api.queries.assets import cursors
 from api.queries.assets.asset import find_asset
-from api.queries.assets.listing import AssetPage, Wanted, find_assets
+from api.queries.assets.listing import AssetPage, find_assets
 from api.queries.assets.missing import asset_not_found
+from api.queries.assets.query import AssetQuery
 from api.request.negotiation import JSON
 from api.request.problems import AssetNotFoundError
 from api.responses import export
@@ -94,7 +95,7 @@ def list_assets() -> Answer:
     )
 
 
-def _varies(wanted: Wanted, page: AssetPage, next_cursor: str | None) -> bytes:
+def _varies(wanted: AssetQuery, page: AssetPage, next_cursor: str | None) -> bytes:
     """Say what makes no other answer. A cursor into the past leads on whenever it was given."""
     past = {"next_cursor": next_cursor} if wanted.moment else {}
     return members(**past, version=page.version)

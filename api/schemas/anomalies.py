@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.fields import Number, instant, share
 from shared.model.runs import OUTCOMES
-from shared.settings import SOURCES
+from shared.model.sources import SOURCES
 
 
 class AnomalySchema(Schema):

@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant, seconds
 from shared.model.records import VALUES, value_time
-from shared.settings import LISTING_SOURCES
+from shared.model.sources import LISTING_SOURCES
 
 
 class ValuesSchema(Schema):
@@ -107,7 +107,7 @@ class OutlierSchema(Schema):
 class OriginSchema(ProvenanceSchema):
     """A value, where it comes from, and why it is this one."""
 
-    class Meta:  # noqa: D106  marshmallow's way to say it
+    class Meta:
         fields = (
             *("value", "source", "external_id", "observed_at", "current", "behind_seconds"),
             *("chosen_as", "fresh_sources"),

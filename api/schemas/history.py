@@ -4,7 +4,7 @@ from marshmallow import fields
 
 from api.schemas.assets import ProvenanceSchema, ValuesSchema
 from api.schemas.fields import USD, amount, instant
-from shared.settings import SOURCES
+from shared.model.sources import SOURCES
 
 
 class ObservationSchema(ValuesSchema, ProvenanceSchema):
@@ -21,7 +21,7 @@ class ObservationSchema(ValuesSchema, ProvenanceSchema):
 class CandleSchema(ValuesSchema):
     """What was observed in one interval; where that is nothing, counts are 0 and values null."""
 
-    class Meta:  # noqa: D106  marshmallow's way to say it
+    class Meta:
         fields = (
             *("start", "open_usd", "high_usd", "low_usd", "close_usd", "sample_count", "sources"),
             *("volume_24h_usd", "first_observed_at", "last_observed_at"),

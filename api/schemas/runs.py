@@ -5,7 +5,7 @@ from marshmallow import Schema, fields
 from api.schemas.anomalies import AnomalySchema
 from api.schemas.fields import Json, instant, seconds, share
 from shared.model.runs import OUTCOMES, PHASES
-from shared.settings import SOURCES
+from shared.model.sources import SOURCES
 
 RUN_ID = {"description": "The id of the run", "example": 42}
 

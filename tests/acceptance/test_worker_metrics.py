@@ -9,7 +9,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.settings import SAMPLE_CSV
+from shared.environment import SAMPLE_CSV
 from tests.fakes.answers import payment_required, real, status
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream

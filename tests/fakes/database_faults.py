@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Engine, Row, select
 from sqlalchemy.engine import URL
 
+from shared.environment import SAMPLE_CSV
 from shared.schema.operations import checkpoints, runs
-from shared.settings import SAMPLE_CSV
 from tests.fakes import processes
 from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import SECONDS

@@ -22,8 +22,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.embedded.server import EmbeddedPostgres
+from shared.model.sources import SOURCES
 from shared.schema.operations import runs
-from shared.settings import SOURCES
 from tests.fakes.databases import engine_on
 from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker

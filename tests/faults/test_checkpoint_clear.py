@@ -5,8 +5,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
+from shared.model.sources import SOURCES
 from shared.schema.operations import checkpoints, runs
-from shared.settings import SOURCES
 from tests.fakes.cases import sparse
 from tests.fakes.databases import engine_on
 from tests.fakes.processes import run_worker

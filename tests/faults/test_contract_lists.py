@@ -5,8 +5,8 @@ import json
 import pytest
 from sqlalchemy import func, select, text
 
+from shared.model.faults import CRASH_POINTS
 from shared.schema.raw import RAW_LISTS
-from shared.settings import CRASH_POINTS
 from tests.fakes import answers, processes
 from tests.fakes.cases import sparse
 from tests.fakes.contract_lists import LISTED_BY, USDT, expected, held

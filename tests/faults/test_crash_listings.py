@@ -8,16 +8,16 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, func, select, text
 
+from shared.model.faults import CRASH_POINTS
 from shared.schema.market import absences
 from shared.schema.operations import runs
-from shared.settings import CRASH_POINTS
 from tests.fakes.databases import empty
 from tests.fakes.gunicorn import until
 from tests.fakes.market import Market
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker.ingest.faults import At, Faults
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 from worker.maintenance.verify import Report, verify
 
 COINS = 60

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 
+from shared.model.faults import CRASH_POINTS, FAULT_POINTS
+from shared.model.sources import SOURCES
 from shared.schema.operations import checkpoints, runs
 from shared.schema.raw import RAW_LISTS
-from shared.settings import CRASH_POINTS, FAULT_POINTS, SOURCES
 from tests.fakes.databases import engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream

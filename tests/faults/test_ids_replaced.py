@@ -14,7 +14,7 @@ from tests.fakes.runner import Runner, adapter
 from tests.fakes.upstream import Upstream
 from worker.curation.review import count_pending
 from worker.ingest import journal
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 

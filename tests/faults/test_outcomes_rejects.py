@@ -11,7 +11,7 @@ from tests.fakes.answers import body, status
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.scene import Scene
 from worker.ingest.journal import clear_checkpoint
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 
 
 def test_a_rise_of_rejects_is_partial_until_it_falls_or_is_accepted(scene: Scene, engine: Engine):

@@ -5,9 +5,9 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import URL
 
+from shared.model.faults import CRASH_POINTS
 from shared.model.records import RawRecord, Reject
 from shared.schema.operations import rejects
-from shared.settings import CRASH_POINTS
 from tests.fakes.batches import COINGECKO, market, open_run
 from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker

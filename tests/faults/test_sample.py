@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.engine import URL
 
+from shared.environment import SAMPLE_CSV
 from shared.schema.market import assets, listings, observations, retirements
 from shared.schema.operations import runs
-from shared.settings import SAMPLE_CSV, Settings
+from shared.settings import Settings
 from tests.fakes.answers import status
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.engine import URL
 
+from shared.environment import SAMPLE_CSV
 from shared.schema.market import listings, retirements
-from shared.settings import SAMPLE_CSV, Settings
+from shared.settings import Settings
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
 from worker.app import Worker

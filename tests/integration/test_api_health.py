@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, insert, select, text
 
+from shared.model.sources import SOURCES
 from shared.schema.base import SCHEMA_REVISION
 from shared.schema.raw import RAW
-from shared.settings import SOURCES
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on
 from tests.fakes.databases import make_room
 from tests.fakes.gunicorn import until

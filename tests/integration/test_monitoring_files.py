@@ -18,7 +18,7 @@ from shared.schema.raw import RAW
 from shared.settings import Settings
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on
 from worker.ingest.batch.transaction import Counts
-from worker.ingest.judging.outcome import Ending
+from worker.ingest.judging.ending import Ending
 from worker.ingest.metrics import Metrics
 
 MONITORING = Path(__file__).resolve().parents[2] / "api" / "monitoring"

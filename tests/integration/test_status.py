@@ -2,8 +2,8 @@
 
 from sqlalchemy import Engine, insert
 
+from shared.model.sources import SOURCES
 from shared.schema.operations import runs
-from shared.settings import SOURCES
 from worker.maintenance.report import read_sources
 
 

@@ -5,8 +5,8 @@ import pytest
 from shared.model.records import Observation, Reject
 from tests.fakes.batches import COINGECKO, market
 from worker.ingest.check import MAX_PAYLOAD_BYTES, check
+from worker.sources.fields import flatten
 from worker.sources.json_records import split_records
-from worker.sources.reasons import flatten
 
 NOW = datetime(2026, 1, 2, 12, 1, tzinfo=UTC)
 

@@ -13,9 +13,11 @@ import pytest
 
 from api.app import create_app
 from api.request.codes import CODES as PROBLEMS
+from shared.environment import IDENTITY_FILES, Environment
+from shared.model.faults import FAULT_POINTS
 from shared.model.runs import PHASES, WEIGHED
 from shared.schema.base import metadata
-from shared.settings import FAULT_POINTS, IDENTITY_FILES, Settings, _Environment
+from shared.settings import Settings
 from worker.cli.main import main
 from worker.database.engine import REFUSALS
 from worker.fetch.failures import CODES
@@ -161,8 +163,7 @@ def settings_of(guide: str) -> Mapping[str, str]:
 def test_every_setting_is_in_one_table_with_its_default():
     of_worker, of_api = settings_of("worker/README.md"), settings_of("api/deployment.md")
     defaults = {
-        field.data_key: shown_default(field.load_default)
-        for field in _Environment().fields.values()
+        field.data_key: shown_default(field.load_default) for field in Environment().fields.values()
     }
 
     assert not of_worker.keys() & of_api.keys()
@@ -175,7 +176,7 @@ def test_every_setting_is_in_one_table_with_its_default():
 
 def test_every_setting_is_in_the_example_of_an_env_file():
     example = re.findall("^#([A-Z][A-Z0-9_]+)=", read(".env.example"), re.MULTILINE)
-    settings = {field.data_key for field in _Environment().fields.values()}
+    settings = {field.data_key for field in Environment().fields.values()}
     of_compose = {"DB_OWNER_PASSWORD", "DB_READER_PASSWORD"}
 
     assert sorted(example) == sorted(settings | of_compose)

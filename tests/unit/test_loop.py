@@ -10,9 +10,9 @@ from shared.errors import (
     SchemaVersionError,
 )
 from worker.ingest.batch.transaction import Counts
-from worker.ingest.judging.outcome import Ending
+from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import run_forever, run_once
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 
 
 class Stop(threading.Event):

@@ -8,9 +8,9 @@ import structlog
 
 from shared.errors import DatabaseUnavailableError
 from worker.ingest.batch.transaction import Counts
-from worker.ingest.judging.outcome import Ending
+from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import Rounds, run_once
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 
 PROVIDERS = {"slow": "desk", "slow_list": "desk", "quick": "other"}
 

@@ -8,7 +8,8 @@ import pytest
 
 from shared.model.expectations import EXPECTATIONS, Expectations
 from shared.model.runs import REASONS
-from worker.ingest.judging.outcome import Ending, Found, Normal, weigh, weigh_import
+from worker.ingest.judging.ending import Ending, Found, Normal
+from worker.ingest.judging.outcome import weigh, weigh_import
 
 EXPECTS = Expectations(
     fresh_for=timedelta(minutes=15),

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.settings import Fault, Settings
+from shared.model.faults import Fault
+from shared.settings import Settings
 
 
 def settings(**environ: str) -> Settings:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.model.records import RawRecord, Reject
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, market
-from worker.drift.differences import Difference, Expected, expected_paths, find_renamed
+from worker.drift.differences import Difference, Expected, expected_paths
+from worker.drift.renamed import find_renamed
 from worker.drift.shapes import LONGEST_PATH, MOST_NAMES, MOST_PATHS, ShapeCounter
 from worker.ingest.check import check
 from worker.sources.base import Policy

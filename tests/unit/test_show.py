@@ -4,8 +4,8 @@ import pytest
 
 from worker.cli.show import show_result
 from worker.ingest.batch.transaction import Counts
-from worker.ingest.judging.outcome import Ending
-from worker.ingest.pipeline import Result
+from worker.ingest.judging.ending import Ending
+from worker.ingest.options import Result
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from marshmallow import Schema, ValidationError
 
 from shared.model.expectations import EXPECTATIONS
 from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
+from shared.model.sources import LISTING_SOURCES, SOURCES
 from shared.schema.raw import EVERY_RAW, RAW, RAW_LISTS
-from shared.settings import LISTING_SOURCES, SOURCES, Settings
+from shared.settings import Settings
 from worker.ingest.check import check
 from worker.sources import REGISTRY
 from worker.sources.base import Policy, Request, Response, Source

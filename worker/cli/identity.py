@@ -1,4 +1,4 @@
-"""`worker identity` and `worker listings`: which listing is which asset, why, and decisions on it."""
+"""`worker identity` and `worker listings`: which listing is which asset, and decisions on it."""
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from shared.settings import LISTING_SOURCES, SOURCES, Settings
+from shared.model.sources import LISTING_SOURCES, SOURCES
+from shared.settings import Settings
 from worker.app import Worker, database
 from worker.cli.base import SOURCE, as_json, open_worker
 from worker.cli.show import show_json, show_progress

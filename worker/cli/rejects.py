@@ -7,7 +7,8 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from shared.settings import SOURCES, Settings
+from shared.model.sources import SOURCES
+from shared.settings import Settings
 from worker.app import Worker
 from worker.cli.base import BY, SOURCE, Commands, as_json, login_name, open_worker, stop_on_signals
 from worker.cli.show import show_json, show_progress, show_result, show_table

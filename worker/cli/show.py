@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy import Row
 
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 
 TABLE_WIDTH = 200
 """Columns of a table that no terminal shows: a pipe or a log takes what there is."""

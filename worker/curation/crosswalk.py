@@ -8,8 +8,8 @@ from sqlalchemy import Connection, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.errors import ConfigurationError
+from shared.model.sources import LISTING_SOURCES
 from shared.schema.identity import crosswalk
-from shared.settings import LISTING_SOURCES
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref
 from worker.ingest.batch.apply import decide_anew

@@ -12,9 +12,10 @@ from functools import lru_cache
 
 from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, exists, select, text
 
+from shared.environment import SAMPLE_CSV
+from shared.model.sources import LIVE_SOURCES
 from shared.schema.market import retirements
 from shared.schema.operations import runs
-from shared.settings import LIVE_SOURCES, SAMPLE_CSV
 from worker.curation.recording import Signed
 from worker.curation.retirements import retire, revoke
 from worker.database.locks import lock_identity

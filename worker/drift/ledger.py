@@ -26,11 +26,10 @@ from worker.drift.differences import (
     Difference,
     Seen,
     Setting,
-    Values,
     compare,
     expected_paths,
-    find_renamed,
 )
+from worker.drift.renamed import Values, find_renamed
 from worker.drift.shapes import Shape, ShapeCounter
 from worker.sources.base import Policy, Source
 from worker.sources.json_records import decode

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from shared.model.records import Claim, Newest, Observation, RawRecord, Reject
-from worker.sources.reasons import printable
+from worker.sources.fields import printable
 
 TYPES = ("object", "array", "string", "number", "boolean", "null")
 

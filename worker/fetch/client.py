@@ -21,16 +21,13 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from shared.errors import RetryableError, SourceError
+from worker.fetch.body import read_body, read_error
 from worker.fetch.failures import BUDGET_SPENT, TOO_MANY, Failures, seconds_to_wait
 from worker.fetch.limits import DEFAULT_LIMITS, Attempts, Limits, Turns
 from worker.fetch.session import DeadlineExceededError, Session, StoppedError
 from worker.sources.base import Request, Response
 
 log = structlog.get_logger(__name__)
-
-CHUNK = 64 * 1024
-ERROR_BYTES = 64 * 1024
-"""An error is read this far: enough for what the provider has to say."""
 
 
 class Http:
@@ -209,13 +206,13 @@ class Http:
             raise failures.redirected(answer.headers["Location"])
         asked = seconds_to_wait(answer.headers)
         if answer.status_code != requests.codes.ok:
-            said = _read_error(answer)
+            said = read_error(answer)
             kind = answer.headers.get("Content-Type", "")
             raise failures.status(answer.status_code, said, kind, asked, self._limits)
         limit = self._limits.body_bytes
         if (answer.raw.length_remaining or 0) > limit:
             raise failures.too_large(limit)
-        body = _read(answer, limit + 1)
+        body = read_body(answer, limit + 1)
         if len(body) > limit:
             raise failures.too_large(limit)
         failures.check(body, answer.headers.get("Content-Type", ""), asked, self._limits)
@@ -270,25 +267,6 @@ class _StopInTime(stop_base):
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         return self._attempts.count(self._clock()) <= retry_state.upcoming_sleep
-
-
-def _read(answer: requests.Response, limit: int) -> bytes:
-    """Read up to `limit` unpacked bytes, a packet at a time."""
-    body = bytearray()
-    while len(body) < limit:
-        chunk = answer.raw.read1(min(CHUNK, limit - len(body)), decode_content=True)
-        if not chunk:
-            break
-        body += chunk
-    return bytes(body)
-
-
-def _read_error(answer: requests.Response) -> bytes:
-    """Read what an error says, where that can be read: its status tells what to do."""
-    try:
-        return _read(answer, ERROR_BYTES)
-    except urllib3.exceptions.HTTPError:
-        return b""
 
 
 def _open_session() -> Session:

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 
 from shared.model.records import VALUES, Claim, Observation, RawRecord, Reject
 from worker.sources.base import Source
-from worker.sources.reasons import flatten, printable
+from worker.sources.fields import flatten, printable
 
 MAX_PAYLOAD_BYTES = 100_000
 """A record larger than this is none; it also keeps every number within what JSONB can hold."""

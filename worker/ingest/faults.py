@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from shared.errors import InjectedFailureError
-from shared.settings import Fault
+from shared.model.faults import Fault
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,7 @@ from shared.schema.operations import checkpoints, runs
 from worker.database.engine import reachable
 from worker.database.locks import lock_identity, locked
 from worker.ingest.batch.apply import decide_anew
-from worker.ingest.judging.outcome import Ending
+from worker.ingest.judging.ending import Ending
 
 SNAPSHOT_DECLINE = Decimal("0.99")
 """What a whole snapshot is expected to have falls no faster than this from one to the next.

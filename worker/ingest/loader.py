@@ -1,12 +1,13 @@
 """A thread that loads one batch at a time, so that the next is fetched and checked meanwhile."""
 
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 
 from worker.ingest.batch.transaction import Batch, Counts
-from worker.ingest.switching import switching_often
 
 
 class Loader:
@@ -47,3 +48,29 @@ class Loader:
         finally:
             self._thread.shutdown()
             self._switching.close()
+
+
+INTERVAL = 0.0005
+"""Seconds after which a thread lets another have the interpreter, while a batch is loaded.
+
+Each statement of a batch ends with waiting for the interpreter, which checking the next batch keeps
+busy; with Python's own 5 ms that is longer than most of the statements take.
+"""
+
+_switching_lock = threading.Lock()
+_intervals_before: list[float] = []
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Take turns often during the `with` block, and until the last of several blocks ends."""
+    with _switching_lock:
+        _intervals_before.append(sys.getswitchinterval())
+        sys.setswitchinterval(INTERVAL)
+    try:
+        yield
+    finally:
+        with _switching_lock:
+            # The first one that was noted is Python's own.
+            noted = _intervals_before.pop()
+            sys.setswitchinterval(INTERVAL if _intervals_before else noted)

@@ -15,7 +15,7 @@ from shared.errors import (
     MarketDataError,
     SchemaVersionError,
 )
-from worker.ingest.pipeline import Result
+from worker.ingest.options import Result
 
 log = structlog.get_logger(__name__)
 

@@ -1,23 +1,16 @@
 """One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from shared.errors import (
-    ConfigurationError,
-    InjectedFailureError,
-    RetryableError,
-    SourceError,
-)
+from shared.errors import ConfigurationError, InjectedFailureError, RetryableError, SourceError
 from shared.model.records import Page
 from shared.model.runs import IDS_CHANGED, TOO_MANY_REJECTS
 from worker.database import partitions
@@ -32,68 +25,21 @@ from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.recognition import RECOGNISED, read_recognition
 from worker.ingest.batch.transaction import Batch, Counts
 from worker.ingest.batch_checker import BatchChecker
-from worker.ingest.faults import Faults
 from worker.ingest.journal import Checkpoint
 from worker.ingest.judging import normal
 from worker.ingest.judging.contradictions import find_differing
 from worker.ingest.judging.drift import weigh_drift
-from worker.ingest.judging.outcome import (
-    Ending,
-    Found,
-    has_changed_ids,
-    has_too_many_rejects,
-    weigh,
-    weigh_import,
-)
+from worker.ingest.judging.ending import Ending, Found
+from worker.ingest.judging.outcome import has_changed_ids, has_too_many_rejects, weigh, weigh_import
 from worker.ingest.judging.readings import say_revised
 from worker.ingest.loader import Loader
+from worker.ingest.options import CountingFetch, Options, Result
 from worker.ingest.page_cutter import PageCutter
 from worker.ingest.snapshots import delisting, pending, snapshot_pages
 from worker.ingest.snapshots.delisting import Delisted
-from worker.sources.base import Fetch, Request, Response, Source
+from worker.sources.base import Request, Response, Source
 
 log = structlog.get_logger(__name__)
-
-Progress = Callable[[int], None]
-"""Told how many records a run has committed so far; a progress bar is one."""
-
-
-class CountingFetch(Fetch, Protocol):
-    """A fetch that counts what it did for the run's row."""
-
-    requests: int
-    retries: int
-    waited: float
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a run is done, the same for every source."""
-
-    batch_size: int = 1000
-    faults: Faults = field(default_factory=Faults)
-    stop: threading.Event = field(default_factory=threading.Event)
-    progress: Progress = lambda fetched: None  # noqa: ARG005
-    loaded: Callable[[str, Counts, float], object] = lambda *_: None
-    """Told of each batch that is committed: its source, its counts, the seconds that it took."""
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A finished run: its row's id, how it ended and what it counted."""
-
-    source: str
-    run_id: int
-    ending: Ending
-    counts: Counts
-    notes: Sequence[str] = ()
-    """How its files were read, what of their rows was not, what they revised and renamed."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether nothing went wrong; a run that was asked to stop did nothing wrong."""
-        return self.ending.outcome == "succeeded" or self.ending.reason == "stopped"
 
 
 def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Options) -> Result:

@@ -8,24 +8,23 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import click
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from shared.embedded.server import EmbeddedPostgres, RunningServer, project_folder
-from shared.errors import ConfigurationError, DatabaseUnavailableError
+from shared.errors import ConfigurationError
 from shared.settings import Settings
 from worker.curation import sample
-from worker.database.engine import reachable, writer_engine
+from worker.database.engine import writer_engine
 from worker.ingest.journal import read_due
 from worker.local.api_login import own_login
 from worker.local.child import Child, EndedByItselfError, adopt_orphans, last_lines, wait_for
+from worker.local.news import SAMPLE_OVER, SAMPLE_SHOWN, News, _short, say
 from worker.maintenance import report
 from worker.maintenance.migrate import ensure_reader_login, upgrade
 
@@ -37,11 +36,6 @@ API_STOP_SECONDS = 25
 DATABASE_STOP_SECONDS = 10
 """Until its process is gone after it has stopped."""
 API_START_SECONDS = 60
-PATIENCE_SECONDS = 10
-"""How long the first source may take before it is told what to try meanwhile."""
-
-SAMPLE_SHOWN = "sample data of 2021, until a provider has been read; CSV_PATH names your own files"
-SAMPLE_OVER = "not read: its sample data of 2021 is retired, and CSV_PATH names no files"
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -284,60 +278,6 @@ class Parts:
     def _api_url(self) -> str:
         host = ANY_ADDRESS.get(self._settings.api_host, self._settings.api_host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.api_port}"
-
-
-class News:
-    """What the first pass over the sources comes to, told as it comes."""
-
-    def __init__(self, engine: Engine, sources: Iterable[str], newest_run: int) -> None:
-        self._engine = engine
-        self._untold = set(sources)
-        self._newest_run = newest_run
-        self._advice_at = time.monotonic() + PATIENCE_SECONDS
-        self._is_advised = False
-
-    @property
-    def all_told(self) -> bool:
-        return not self._untold
-
-    def tell(self) -> None:
-        """Say what ended since the last call. A database that is away is the worker's to report."""
-        if self.all_told:
-            return
-        with suppress(DatabaseUnavailableError), reachable(), self._engine.connect() as conn:
-            for run in reversed(report.read_runs(conn, 100)):
-                is_news = run.id > self._newest_run and run.outcome != "running"
-                if is_news and run.source in self._untold:
-                    self._untold.remove(run.source)
-                    say(f"{'loaded':10}{_outcome(run)}")
-
-    def is_time_for_advice(self) -> bool:
-        """Whether to tell what to try: once, when something is there or takes its time."""
-        if self._is_advised or not (self.all_told or time.monotonic() > self._advice_at):
-            return False
-        self._is_advised = True
-        return True
-
-
-def say(line: str, *, err: bool = False) -> None:
-    """Tell the person at the terminal, if there is one still."""
-    with suppress(OSError):
-        click.echo(line, err=err)
-
-
-def _outcome(run: Any) -> str:
-    counts = (
-        f"{run.records_fetched:,} records: {run.records_new:,} new, "
-        f"{run.records_unchanged:,} unchanged, {run.records_rejected:,} rejected"
-    )
-    reason = f" ({run.error or run.reason})" if run.outcome != "succeeded" else ""
-    return f"{run.source} {run.outcome}, {counts}{reason}"
-
-
-def _short(path: Path) -> str:
-    with suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
 
 
 def _is_alive(host: str, port: int) -> bool:

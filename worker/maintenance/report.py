@@ -20,10 +20,10 @@ from sqlalchemy import (
 )
 
 from shared.model.expectations import EXPECTATIONS
+from shared.model.sources import SOURCES
 from shared.schema.market import assets, listings
 from shared.schema.operations import checkpoints, has_reason, has_state, rejects, runs
 from shared.schema.raw import EVERY_RAW
-from shared.settings import SOURCES
 from worker.fetch.budget import Usage
 from worker.ingest.batch.rejects import KIND_OF_REASON, OpenRejects
 

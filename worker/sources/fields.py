@@ -1,6 +1,6 @@
 """The fields of which schemas of records are made, and what every such schema has in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -197,5 +197,22 @@ class RecordSchema(Schema):
     no schema names are drift, not an error.
     """
 
-    class Meta:  # noqa: D106
+    class Meta:
         unknown = EXCLUDE
+
+
+def flatten(messages: Any, path: str = "") -> Iterator[str]:
+    """Turn marshmallow's nested messages into sentences: `quotes.USD: Missing data …`."""
+    if isinstance(messages, Mapping):
+        for key, nested in messages.items():
+            step = "" if key == "_schema" else str(key)
+            yield from flatten(nested, f"{path}.{step}".strip(".") if step else path)
+    else:
+        for message in messages:
+            text = printable(str(message).rstrip("."))
+            yield f"{path}: {text}" if path else text
+
+
+def printable(text: str) -> str:
+    """Write out what Postgres cannot hold in a text: lone surrogates and U+0000."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")

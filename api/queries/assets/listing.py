@@ -1,54 +1,22 @@
 """The question which assets there are: a page of them, or all, as lines that Postgres wrote."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, extract, select
 
 from api.database.cache import Recent
-from api.queries.assets.columns import ASSET_COLUMNS
 from api.queries.assets.cursors import Walk
-from api.queries.assets.filters import Filters
 from api.queries.assets.forms import Form, page_of, rows_of, whole_of
-from api.queries.assets.keyset import BY_MARKET_CAP, Position, Sort
+from api.queries.assets.keyset import Position
 from api.queries.assets.past import Moment
+from api.queries.assets.query import AssetQuery
 from api.request.problems import CursorExpiredError, DataBehindError
 from shared.schema.market import dataset
 
 STREAMED_ROWS = 1000
 """How many rows of an export are fetched at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which assets a request wants, in which order, which columns of them, written how."""
-
-    filters: Filters = field(default_factory=Filters)
-    sort: Sort = BY_MARKET_CAP
-    columns: tuple[str, ...] = ASSET_COLUMNS
-    csv: bool = False
-    strings: bool = False
-    bom: bool = False
-    """Whether CSV begins with a byte order mark."""
-    moment: Moment | None = None
-    """As they were when; None for as they are."""
-
-    @property
-    def form(self) -> Form:
-        past = self.moment is not None
-        return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings, past=past)
-
-    def form_of(self, page_size: int, *, skips: bool) -> Form:
-        """Give the form of a page, which is planned once where its values do not decide on how."""
-        form = self.form
-        if form.past or skips or form.shape.is_selective:
-            return form
-        return replace(form, most=1 << page_size.bit_length())
-
-    def bind(self) -> dict[str, Any]:
-        """Give the values that the form's statements leave open."""
-        return {**self.filters.bind(), **(self.moment.bind() if self.moment else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +41,7 @@ NEWEST = select(dataset.c.version, extract("epoch", dataset.c.changed_at).label(
 
 def find_assets(
     conn: Connection,
-    wanted: Wanted,
+    wanted: AssetQuery,
     page_size: int,
     start: tuple[Position, Walk] | int,
     totals: Recent[tuple[int, int]],
@@ -134,7 +102,7 @@ def _find_past(
     return replace(page, walk=walk, version=walk.version, changed_at=None)
 
 
-def stream_assets(conn: Connection, wanted: Wanted) -> Iterator[list[str]]:
+def stream_assets(conn: Connection, wanted: AssetQuery) -> Iterator[list[str]]:
     """Give every asset that passes the filters as a line, some at a time as the server sends them.
 
     It needs a transaction: the rows stay on the server until they are asked for.
@@ -143,7 +111,7 @@ def stream_assets(conn: Connection, wanted: Wanted) -> Iterator[list[str]]:
         yield [line for (line,) in part]
 
 
-def stream_rows(conn: Connection, wanted: Wanted) -> Iterator[Sequence[Row[Any]]]:
+def stream_rows(conn: Connection, wanted: AssetQuery) -> Iterator[Sequence[Row[Any]]]:
     """Give every asset that passes the filters as a row whose decimals are text, as above."""
     return rows_of(wanted.form).stream(conn, wanted.bind(), STREAMED_ROWS)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.model.expectations import EXPECTATIONS, LONG_OVERDUE, Expectations
-from shared.settings import LIVE_SOURCES
+from shared.model.sources import LIVE_SOURCES
 
 WORSE = ("pass", "warn", "fail")
 

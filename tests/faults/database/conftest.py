@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.settings import SAMPLE_CSV
+from shared.environment import SAMPLE_CSV
 from tests.fakes.database_faults import OF_LISTINGS, SIZE
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
 from worker.maintenance.verify import Report

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
+from shared.model.sources import SOURCES as EVERY_SOURCE
 from shared.schema.operations import runs
-from shared.settings import SOURCES as EVERY_SOURCE
 from tests.fakes.answers import MIB, Answer, gzip_bomb, huge, rate_limited, redirect
 from tests.fakes.cases import sparse
 from tests.fakes.processes import PROJECT, environ, run_worker

@@ -13,8 +13,8 @@ from sqlalchemy import Text as AsText
 from shared.model.records import Claim, Observation, RawRecord
 from shared.schema.raw import EVERY_RAW, RAW
 from worker.sources.base import Source
+from worker.sources.fields import flatten
 from worker.sources.json_records import decode
-from worker.sources.reasons import flatten
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ import structlog
 from shared.model.runs import DRIFT
 from worker.drift.differences import Difference
 from worker.drift.ledger import Judged
-from worker.ingest.judging.outcome import Ending
+from worker.ingest.judging.ending import Ending
 
 MOST_SAID = 10
 """Differences that one log line names; the ledger has them all."""

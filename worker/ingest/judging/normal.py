@@ -23,7 +23,8 @@ from shared.model.expectations import EXPECTATIONS
 from shared.model.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.schema.operations import checkpoints, has_state, rejects, runs
 from worker.ingest.journal import Checkpoint, is_weighed
-from worker.ingest.judging.outcome import RECENT_RUNS, Found, Normal
+from worker.ingest.judging.ending import Found, Normal
+from worker.ingest.judging.outcome import RECENT_RUNS
 
 
 def read_unweighed(conn: Connection, source: str, run_id: int) -> Found:

@@ -19,7 +19,7 @@ from worker.sources.csv.cells.columns import Question, toml_line
 from worker.sources.csv.cells.names import FIELDS, STABLECOINS
 from worker.sources.csv.cells.times import DAY_FIRST, EXCEL, MONTH_FIRST, Clock
 from worker.sources.csv.reading.dialect import DELIMITERS, ENCODINGS
-from worker.sources.reasons import flatten
+from worker.sources.fields import flatten
 
 CONSTANTS = ("id", "symbol", "name", "observed_at")
 READING_ALONE = ("delimiter", "encoding", "skip_lines", "header", "pad_short_rows")

@@ -11,35 +11,35 @@ A row is kept as `{"row": {header: text}, "declared": {...}}`, with what was dec
 so that it can be read again without the file.
 """
 
-import glob
-import hashlib
 import os
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 from marshmallow import Schema
 
+from shared.environment import SAMPLE_CSV
 from shared.errors import SourceError
 from shared.model.records import VALUES, Cursor, FileReading, Observation, Page, RawRecord
-from shared.settings import SAMPLE_CSV, Settings
+from shared.settings import Settings
 from worker.sources.base import Fetch, Source
-from worker.sources.csv.declaration import HEADING, read_declaration
+from worker.sources.csv.declaration import read_declaration
 from worker.sources.csv.file import CsvFile
 from worker.sources.csv.kept import kept_row
+from worker.sources.csv.reading.files import (
+    absolute,
+    family_of,
+    find_files,
+    join_refusals,
+    shown_path,
+    version_of,
+)
 from worker.sources.csv.reading.rows import Ending, Position
 from worker.sources.csv.schema import observe_row, row_reading
 
-SUFFIXES = {".csv", ".tsv"}
-"""What is read of a folder; a glob says for itself."""
-
 Stretch = tuple[list[RawRecord], dict[str, Any], FileReading]
 """Consecutive records of one file, its entry in the cursor after them, and how it is read."""
-
-_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class CsvFiles(Source):
         """Whether the files that are read include this one; not where they cannot be listed."""
         try:
             return self.path is not None and any(
-                each.samefile(file) for each in _matches(Path(self.path))
+                each.samefile(file) for each in find_files(Path(self.path))
             )
         except OSError:
             return False
@@ -91,7 +91,7 @@ class CsvFiles(Source):
         """
         if self.is_sample or self.path is None or not SAMPLE_CSV.exists():
             return False
-        return any(each.samefile(SAMPLE_CSV) for each in _matches(Path(self.path)))
+        return any(each.samefile(SAMPLE_CSV) for each in find_files(Path(self.path)))
 
     def pages(
         self,
@@ -132,7 +132,7 @@ class CsvFiles(Source):
             except SourceError as exc:
                 refused.append(exc)
         if refused:
-            raise _together(refused, len(paths))
+            raise join_refusals(refused, len(paths))
 
     def _cursor(self, entries: Mapping[str, Any]) -> Cursor:
         return {"files": entries, **({"sample": True} if self.is_sample else {})}
@@ -176,7 +176,7 @@ class CsvFiles(Source):
         if self.path is None:
             return {}
         try:
-            found = {_shown(_whole(each)): each for each in _matches(Path(self.path))}
+            found = {shown_path(absolute(each)): each for each in find_files(Path(self.path))}
         except OSError as exc:
             raise SourceError(f"csv: {self.path}: {exc.strerror}", code="unreadable") from exc
         if not found:
@@ -195,7 +195,7 @@ class CsvFiles(Source):
         try:
             declared = read_declaration(beside) if self.declaration or beside.exists() else {}
             with path.open("rb") as opened:
-                version = _version(os.fstat(opened.fileno()), declared)
+                version = version_of(os.fstat(opened.fileno()), declared)
                 seen = entry is not None and version.items() <= entry.items()
                 if seen and entry and entry["done"]:
                     return
@@ -218,12 +218,13 @@ class CsvFiles(Source):
                 if is_empty and (imported or seen):
                     file.refuse_empty()
         except SourceError as exc:
-            where = f"csv: {_shown(path)}"
+            where = f"csv: {shown_path(path)}"
             raise SourceError(
                 f"{where}: {exc}", code=exc.code, brief=f"{where}: {exc.brief}"
             ) from exc
         except OSError as exc:
-            raise SourceError(f"csv: {_shown(path)}: {exc.strerror}", code="unreadable") from exc
+            where = f"csv: {shown_path(path)}"
+            raise SourceError(f"{where}: {exc.strerror}", code="unreadable") from exc
 
     def _stretches(
         self,
@@ -276,31 +277,15 @@ class CsvFiles(Source):
         return is_empty
 
 
-def _matches(path: Path) -> list[Path]:
-    if path.is_dir():
-        names = [each for each in path.iterdir() if each.suffix.lower() in SUFFIXES]
-        found = [each for each in names if not each.name.startswith(".")]
-    elif path.exists():
-        found = [path]
-    else:
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 -- may be absolute
-        found = [Path(match) for match in matches if not match.endswith(".toml")]
-    return [each for each in found if each.is_file()]
-
-
-def _whole(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 -- takes out `..`, and follows no link
-
-
 def _reading(
     path: Path, file: CsvFile, declared: Mapping[str, Any], digest: str | None
 ) -> FileReading:
-    whole = _whole(path)
+    whole = absolute(path)
     return FileReading(
-        path=_shown(whole),
+        path=shown_path(whole),
         name=os.fsencode(path.name).decode(errors="backslashreplace"),
         declaration=digest or "",
-        family=_family(whole, declared),
+        family=family_of(whole, declared),
         columns=file.columns,
         left_out=file.left_out(),
         settled=file.settled,
@@ -309,47 +294,3 @@ def _reading(
 
 def _is_reread(entry: Mapping[str, Any] | None, *, is_resumed: bool) -> bool:
     return entry is not None and not is_resumed and not entry.get("is_empty", False)
-
-
-def _family(path: Path, declared: Mapping[str, Any]) -> str:
-    """Name the files whose rows should have one shape: those of a folder and name, digits apart.
-
-    What is declared of the header makes the headers: rows under another one are no drift of these.
-    """
-    name = _DIGITS.sub("#", _shown(Path(path.parent.name, path.name)))
-    heading = {key: declared[key] for key in HEADING if key in declared}
-    return f"{name} ({_digest(heading)[:8]})" if heading else name
-
-
-def _digest(declared: Mapping[str, Any]) -> str:
-    told = msgspec.json.encode(declared, order="deterministic")
-    return hashlib.sha256(told).hexdigest()[:16]
-
-
-def _shown(path: Path) -> str:
-    """Write a path as text that can be stored, also where its name is not UTF-8."""
-    return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def _version(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Say by what a file is known to be the one that was read, without reading it."""
-    return {
-        "size": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "ctime_ns": stat.st_ctime_ns,  # who sets the other back cannot set this one
-        "inode": stat.st_ino,
-        "declared": _digest(declared) if declared else None,
-    }
-
-
-def _together(refused: Sequence[SourceError], count: int) -> SourceError:
-    if len(refused) == 1 and count == 1:
-        return refused[0]
-    codes = [each.code for each in refused]
-    graver = [code for code in codes if code != "unfinished_row"]
-    said = f"csv: {len(refused)} of {count} files refused, the others are read"
-    return SourceError(
-        "\n".join([said, *map(str, refused)]),
-        code=(graver or codes)[0],
-        brief="; ".join([said, *(each.brief for each in refused)]),
-    )
