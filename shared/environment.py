@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from shared.model.catalogue import PROVIDERS, SOURCES, Provider
 from shared.model.faults import FAULT_POINTS, Fault
-from shared.model.sources import SOURCES
 
 SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
 """The sample that ships with the project: read while `CSV_PATH` is unset."""
@@ -71,11 +72,25 @@ class DatabaseUrl(fields.Field[URL]):
         return url.set(drivername="postgresql+psycopg2")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """How a provider is asked. No `base_url` means the provider's own, for its `plan`."""
+
+    base_url: str | None
+    api_key: str | None = field(repr=False)
+    plan: str | None
+    requests_per_minute: int
+    requests_per_month: int
+
+
+PROVIDER_SETTINGS = ("base_url", "api_key", "plan", "requests_per_minute", "requests_per_month")
+
+
 def _one_of(*choices: str) -> validate.OneOf:
     return validate.OneOf(choices, error="{input!r} is not one of {choices}")
 
 
-class Environment(Schema):
+class _Variables(Schema):
     """The variables of `worker/README.md` and `api/deployment.md`, by their names there."""
 
     class Meta:
@@ -83,29 +98,6 @@ class Environment(Schema):
 
     database_url = DatabaseUrl(data_key="DATABASE_URL", load_default=None)
     api_database_url = DatabaseUrl(data_key="API_DATABASE_URL", load_default=None)
-    coinpaprika_base_url = fields.Url(
-        data_key="COINPAPRIKA_BASE_URL", load_default=None, require_tld=False
-    )
-    coinpaprika_api_key = fields.String(data_key="COINPAPRIKA_API_KEY", load_default=None)
-    coinpaprika_requests_per_minute = fields.Integer(
-        data_key="COINPAPRIKA_REQUESTS_PER_MINUTE", load_default=60, validate=validate.Range(1)
-    )
-    coinpaprika_requests_per_month = fields.Integer(
-        data_key="COINPAPRIKA_REQUESTS_PER_MONTH", load_default=20_000, validate=validate.Range(1)
-    )
-    coingecko_base_url = fields.Url(
-        data_key="COINGECKO_BASE_URL", load_default=None, require_tld=False
-    )
-    coingecko_api_key = fields.String(data_key="COINGECKO_API_KEY", load_default=None)
-    coingecko_plan = fields.String(
-        data_key="COINGECKO_PLAN", load_default=None, validate=_one_of("demo", "pro")
-    )
-    coingecko_requests_per_minute = fields.Integer(
-        data_key="COINGECKO_REQUESTS_PER_MINUTE", load_default=5, validate=validate.Range(1)
-    )
-    coingecko_requests_per_month = fields.Integer(
-        data_key="COINGECKO_REQUESTS_PER_MONTH", load_default=10_000, validate=validate.Range(1)
-    )
     csv_path = fields.String(data_key="CSV_PATH", load_default=None)
     identity_path = fields.String(data_key="IDENTITY_PATH", load_default=str(IDENTITY_FILES))
     sources = fields.Method(data_key="SOURCES", deserialize="split_sources", load_default=SOURCES)
@@ -243,13 +235,50 @@ class Environment(Schema):
         return loaded
 
     @post_load
-    def key_goes_with_a_plan(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        if loaded["coingecko_plan"] and not loaded["coingecko_api_key"]:
-            raise ValidationError(
-                {"COINGECKO_API_KEY": ["is not set, and COINGECKO_PLAN needs it"]}
-            )
-        if loaded["coingecko_api_key"] and not loaded["coingecko_plan"]:
-            raise ValidationError(
-                {"COINGECKO_PLAN": ["is not set, and COINGECKO_API_KEY needs it: demo or pro"]}
-            )
-        return loaded
+    def read_providers(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Put the variables of each provider together; a key and a plan are set both or neither."""
+        providers, wrong = {}, {}
+        for provider in PROVIDERS:
+            own = {name: loaded.pop(f"{provider.name}_{name}", None) for name in PROVIDER_SETTINGS}
+            variable = provider.name.upper()
+            if provider.plans and own["plan"] and not own["api_key"]:
+                wrong[f"{variable}_API_KEY"] = [f"is not set, and {variable}_PLAN needs it"]
+            if provider.plans and own["api_key"] and not own["plan"]:
+                plans = " or ".join(provider.plans)
+                needs = f"is not set, and {variable}_API_KEY needs it: {plans}"
+                wrong[f"{variable}_PLAN"] = [needs]
+            providers[provider.name] = ProviderSettings(**own)
+        if wrong:
+            raise ValidationError(wrong)
+        return {**loaded, "providers": providers}
+
+
+def _variables_of(provider: Provider) -> dict[str, fields.Field[Any]]:
+    name, variable = provider.name, provider.name.upper()
+    plan = fields.String(
+        data_key=f"{variable}_PLAN", load_default=None, validate=_one_of(*provider.plans)
+    )
+    return {
+        f"{name}_base_url": fields.Url(
+            data_key=f"{variable}_BASE_URL", load_default=None, require_tld=False
+        ),
+        f"{name}_api_key": fields.String(data_key=f"{variable}_API_KEY", load_default=None),
+        **({f"{name}_plan": plan} if provider.plans else {}),
+        f"{name}_requests_per_minute": fields.Integer(
+            data_key=f"{variable}_REQUESTS_PER_MINUTE",
+            load_default=provider.requests_per_minute,
+            validate=validate.Range(1),
+        ),
+        f"{name}_requests_per_month": fields.Integer(
+            data_key=f"{variable}_REQUESTS_PER_MONTH",
+            load_default=provider.requests_per_month,
+            validate=validate.Range(1),
+        ),
+    }
+
+
+Environment = _Variables.from_dict(
+    {name: field for each in PROVIDERS for name, field in _variables_of(each).items()},
+    name="Environment",
+)
+"""The schema of all variables: those above, and those of each provider of the catalogue."""

@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 from marshmallow import ValidationError
 from sqlalchemy.engine import URL
 
-from shared.environment import Environment
+from shared.environment import Environment, ProviderSettings
 from shared.errors import ConfigurationError
 from shared.model.faults import Fault
 
@@ -20,15 +20,8 @@ class Settings:
 
     database_url: URL | None
     api_database_url: URL | None
-    coinpaprika_base_url: str | None
-    coinpaprika_api_key: str | None
-    coinpaprika_requests_per_minute: int
-    coinpaprika_requests_per_month: int
-    coingecko_base_url: str | None
-    coingecko_api_key: str | None
-    coingecko_plan: str | None
-    coingecko_requests_per_minute: int
-    coingecko_requests_per_month: int
+    providers: Mapping[str, ProviderSettings]
+    """By the name of the provider."""
     csv_path: str | None
     identity_path: str
     sources: tuple[str, ...]

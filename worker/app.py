@@ -13,9 +13,8 @@ from sqlalchemy.engine import URL
 
 from shared.embedded.server import EmbeddedPostgres, project_folder
 from shared.environment import IDENTITY_FILES
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS, LISTING_SOURCES, SOURCES
 from shared.model.records import Page
-from shared.model.sources import LISTING_SOURCES, SOURCES
 from shared.settings import Settings
 from worker.curation import sample
 from worker.curation.crosswalk import apply_crosswalk, read_crosswalk

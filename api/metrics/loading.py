@@ -18,8 +18,8 @@ from api.queries.loading.monitoring import read_open
 from api.queries.loading.sources import read_loading, read_sources, read_totals
 from api.queries.schema import read_schema_revision
 from api.request.problems import DatabaseUnavailableError
+from shared.model.catalogue import SOURCES
 from shared.model.runs import OUTCOMES
-from shared.model.sources import SOURCES
 from shared.schema.base import SCHEMA_REVISION
 
 RESULTS = ("new", "unchanged", "rejected")

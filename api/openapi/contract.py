@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from api.parameters import QueryString
 from api.request.negotiation import JSON
-from shared.model.sources import LISTING_SOURCES
+from shared.model.catalogue import LISTING_SOURCES
 
 View = TypeVar("View", bound=Callable[..., Any])
 

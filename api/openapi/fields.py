@@ -11,7 +11,7 @@ from api.parameters.fields import HASH, MOST_SORT_KEYS, Bound, Hash, Since, Sort
 from api.queries.assets.columns import SORT_COLUMNS
 from api.queries.times import ZONE
 from api.schemas.fields import Amount, Hex, Json, Number
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 TYPES: dict[type[fields.Field[Any]], tuple[Any, str | None]] = {
     Number: ("number", None),

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, vali
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 MOST_VALUES = 250
 """How many values one comma-separated parameter takes."""

@@ -13,7 +13,7 @@ from api.queries.assets.columns import ASSET_COLUMNS, FIELDS, NULLABLE_COLUMNS, 
 from api.queries.assets.filters import Filters
 from api.queries.assets.keyset import BY_MARKET_CAP, Position
 from api.queries.assets.query import AssetQuery
-from shared.model.sources import LISTING_SOURCES
+from shared.model.catalogue import LISTING_SOURCES
 
 LAST_PAGE = 100
 """How far `page` goes: each further one costs more than the one before, a cursor's does not."""

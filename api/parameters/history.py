@@ -14,7 +14,7 @@ from api.queries.assets import cursors
 from api.queries.assets.past import EARLY
 from api.queries.history.intervals import INTERVALS, between, ceiling, floor, shifted
 from api.queries.history.observations import Place
-from shared.model.sources import LISTING_SOURCES
+from shared.model.catalogue import LISTING_SOURCES
 
 MOST_CANDLES = 150_000
 """How many candles a window holds, empty ones too: a year of 5 minutes, with room."""

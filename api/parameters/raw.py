@@ -5,7 +5,7 @@ from marshmallow import fields, validate
 from api.parameters import QueryString
 from api.parameters.fields import Hash
 from api.parameters.moment import time
-from shared.model.sources import LISTING_SOURCES
+from shared.model.catalogue import LISTING_SOURCES
 
 
 class RawParameters(QueryString):

@@ -12,7 +12,7 @@ from flask import current_app
 from api.database.pool import read
 from api.queries.loading.freshness import find_stale
 from api.queries.loading.sources import read_loading
-from shared.model.sources import LISTING_SOURCES
+from shared.model.catalogue import LISTING_SOURCES
 from shared.settings import Settings
 
 LASTS_SECONDS = 1.0

@@ -8,7 +8,7 @@ from api.parameters import QueryString
 from api.queries.loading.stats import read_stats
 from api.responses.answers import document
 from api.schemas.stats import StatsSchema
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 bp = Blueprint("stats", __name__)
 

@@ -3,8 +3,8 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Number, instant, share
+from shared.model.catalogue import SOURCES
 from shared.model.runs import OUTCOMES
-from shared.model.sources import SOURCES
 
 
 class AnomalySchema(Schema):

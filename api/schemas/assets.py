@@ -3,8 +3,8 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import UNITS, USD, Hex, Json, amount, instant, seconds
+from shared.model.catalogue import LISTING_SOURCES
 from shared.model.records import VALUES, value_time
-from shared.model.sources import LISTING_SOURCES
 
 
 class ValuesSchema(Schema):

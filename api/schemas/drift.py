@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Json, instant, share
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 KINDS = ("appeared", "vanished", "missing", "changed_type", "unexpected", "became_null", "renamed")
 

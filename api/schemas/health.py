@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.fields import instant, share
 from api.schemas.runs import RunningSchema, RunSchema
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 
 class ExpectedSchema(Schema):

@@ -4,7 +4,7 @@ from marshmallow import fields
 
 from api.schemas.assets import ProvenanceSchema, ValuesSchema
 from api.schemas.fields import USD, amount, instant
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 
 class ObservationSchema(ValuesSchema, ProvenanceSchema):

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Hex, Json, instant
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 LONGEST_PREVIEW = 500
 

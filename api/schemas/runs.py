@@ -4,8 +4,8 @@ from marshmallow import Schema, fields
 
 from api.schemas.anomalies import AnomalySchema
 from api.schemas.fields import Json, instant, seconds, share
+from shared.model.catalogue import SOURCES
 from shared.model.runs import OUTCOMES, PHASES
-from shared.model.sources import SOURCES
 
 RUN_ID = {"description": "The id of the run", "example": 42}
 

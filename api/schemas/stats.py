@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.fields import Json, instant, seconds, share
 from api.schemas.runs import PhasesSchema, RecordsSchema, RunningSchema, RunSchema
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 
 
 class RecentRunsSchema(Schema):

@@ -1,6 +1,5 @@
-"""What each source normally gives, declared once: runs and `/health` are weighed by it."""
+"""What is normal for a source: runs and `/health` are judged by it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -74,52 +73,3 @@ class Expectations:
 
 def _seconds(span: timedelta | None) -> int | None:
     return None if span is None else int(span.total_seconds())
-
-
-# What contracts a coin has changes slowly, and a list that is the same for weeks is a good one.
-_CONTRACTS = Expectations(
-    fresh_for=None,
-    min_snapshot_share=Decimal("0.90"),
-    max_reject_share=Decimal("0.10"),
-    max_reject_rise=Decimal("0.02"),
-    max_unchanged_for=None,
-    read_every=timedelta(days=1),
-)
-
-# Snapshots that lack a tenth of the market are `partial`, and do not count. Six hours outlast most
-# of what a provider gets wrong by less, and a coin that was taken off is known to be gone that day.
-_DELISTED = Delisting(snapshots=3, within=timedelta(hours=6))
-
-EXPECTATIONS: Mapping[str, Expectations] = {
-    # Files bring what they bring: no share of rejects, and no pace, is normal for the next one.
-    "csv": Expectations(
-        fresh_for=None,
-        min_snapshot_share=None,
-        max_reject_share=Decimal("0.10"),
-        max_reject_rise=None,
-        max_unchanged_for=None,
-    ),
-    # Its answer is refreshed every 5 to 10 minutes.
-    "coinpaprika": Expectations(
-        fresh_for=timedelta(minutes=20),
-        min_snapshot_share=Decimal("0.90"),
-        max_reject_share=Decimal("0.10"),
-        max_reject_rise=Decimal("0.02"),
-        max_unchanged_for=timedelta(minutes=30),
-        delisted=_DELISTED,
-        max_jumped_share=Decimal("0.50"),
-    ),
-    # Refreshed every minute or two.
-    "coingecko": Expectations(
-        fresh_for=timedelta(minutes=15),
-        min_snapshot_share=Decimal("0.90"),
-        max_reject_share=Decimal("0.10"),
-        max_reject_rise=Decimal("0.02"),
-        max_unchanged_for=timedelta(minutes=30),
-        max_jumped_share=Decimal("0.50"),
-        listed_by="coingecko_coins",
-        delisted=_DELISTED,
-    ),
-    "coingecko_coins": _CONTRACTS,
-    "coinpaprika_contracts": _CONTRACTS,
-}

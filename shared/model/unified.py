@@ -11,12 +11,8 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS, TRUST
 from shared.model.records import VALUES, value_time
-
-TRUST = ("coingecko", "coinpaprika", "csv")
-"""Sources, the most trusted first: CoinGecko states its own clock to the millisecond and every
-supply, CoinPaprika's free plan leaves supplies out, and a file is only as good as who wrote it."""
 
 CURRENT_FOR: Mapping[str, timedelta] = {
     source: max(timedelta(hours=1), EXPECTATIONS[source].fresh_for or timedelta(0))

@@ -13,6 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.model.catalogue import LISTING_SOURCES, SOURCES
 from shared.schema.base import BY_TIME, Key, metadata, received_columns, time_column
 
 
@@ -33,9 +34,9 @@ def _raw_table(source: str, partition_by: str | None = None) -> Table:
     )
 
 
-RAW = {source: _raw_table(source, BY_TIME) for source in ("coinpaprika", "coingecko", "csv")}
+RAW = {source: _raw_table(source, BY_TIME) for source in LISTING_SOURCES}
 
-RAW_LISTS = {source: _raw_table(source) for source in ("coingecko_coins", "coinpaprika_contracts")}
+RAW_LISTS = {source: _raw_table(source) for source in SOURCES if source not in RAW}
 """Of the sources that say which contracts a coin has, and nothing of its price.
 
 Their records have no time of their own: `observed_at` is when the response was fetched, and a

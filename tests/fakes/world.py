@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.sheet import write_sheet

@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.embedded.server import EmbeddedPostgres
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from shared.schema.operations import runs
 from tests.fakes.databases import engine_on
 from tests.fakes.upstream import Upstream

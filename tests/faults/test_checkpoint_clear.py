@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from shared.schema.operations import checkpoints, runs
 from tests.fakes.cases import sparse
 from tests.fakes.databases import engine_on

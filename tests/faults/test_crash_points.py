@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 
+from shared.model.catalogue import SOURCES
 from shared.model.faults import CRASH_POINTS, FAULT_POINTS
-from shared.model.sources import SOURCES
 from shared.schema.operations import checkpoints, runs
 from shared.schema.raw import RAW_LISTS
 from tests.fakes.databases import engine_on

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.engine import URL
 
 from shared.errors import InjectedFailureError
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from shared.schema.market import absences, assets, listings, observations, snapshot_pages
 from tests.fakes.answers import edited, status
 from tests.fakes.api import api_on

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, func, select
 
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from shared.schema.market import listings
 from tests.fakes.glitches import IDS, KINDS, GlitchyMarket, Links, read_links
 from tests.fakes.runner import Runner, adapter

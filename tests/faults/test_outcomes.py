@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from tests.fakes.answers import empty_list, status
 from tests.fakes.market import Market
 from tests.fakes.processes import environ, run_worker

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from api.queries.loading.anomaly_rules import LEAST_HISTORY
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from shared.model.runs import WEIGHED
 from tests.fakes.api import NOON, add_checkpoint, add_run
 from tests.fakes.document import check_answer

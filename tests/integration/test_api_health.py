@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, insert, select, text
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from shared.schema.base import SCHEMA_REVISION
 from shared.schema.raw import RAW
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, insert
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from shared.schema.operations import runs
 from worker.maintenance.report import read_sources
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from api.queries.loading.freshness import assess, assess_source, find_stale
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from tests.fakes.api import NOON
 
 MINUTE = timedelta(minutes=1)

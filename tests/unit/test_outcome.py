@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from shared.model.expectations import EXPECTATIONS, Expectations
+from shared.model.catalogue import EXPECTATIONS
+from shared.model.expectations import Expectations
 from shared.model.runs import REASONS
 from worker.ingest.judging.ending import Ending, Found, Normal
 from worker.ingest.judging.outcome import weigh, weigh_import

@@ -17,9 +17,8 @@ import msgspec
 import pytest
 from marshmallow import Schema, ValidationError
 
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS, LISTING_SOURCES, SOURCES
 from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
-from shared.model.sources import LISTING_SOURCES, SOURCES
 from shared.schema.raw import EVERY_RAW, RAW, RAW_LISTS
 from shared.settings import Settings
 from worker.ingest.check import check

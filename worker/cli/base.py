@@ -15,7 +15,7 @@ from shared.errors import (
     MarketDataError,
     SchemaVersionError,
 )
-from shared.model.sources import LISTING_SOURCES, SOURCES
+from shared.model.catalogue import LISTING_SOURCES, SOURCES
 from shared.settings import Settings
 from worker.app import Worker, database
 from worker.maintenance.migrate import upgrade

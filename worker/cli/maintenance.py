@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shared.model.sources import LISTING_SOURCES, SOURCES
+from shared.model.catalogue import LISTING_SOURCES, SOURCES
 from shared.settings import Settings
 from worker.app import Worker, database
 from worker.cli.base import SOURCE, as_json, open_worker

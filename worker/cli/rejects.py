@@ -7,7 +7,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from shared.model.sources import SOURCES
+from shared.model.catalogue import SOURCES
 from shared.settings import Settings
 from worker.app import Worker
 from worker.cli.base import BY, SOURCE, Commands, as_json, login_name, open_worker, stop_on_signals

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.errors import ConfigurationError
-from shared.model.sources import LISTING_SOURCES
+from shared.model.catalogue import LISTING_SOURCES
 from shared.schema.identity import crosswalk
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref

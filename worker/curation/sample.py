@@ -13,7 +13,7 @@ from functools import lru_cache
 from sqlalchemy import ARRAY, Connection, DateTime, Text, bindparam, exists, select, text
 
 from shared.environment import SAMPLE_CSV
-from shared.model.sources import LIVE_SOURCES
+from shared.model.catalogue import LIVE_SOURCES
 from shared.schema.market import retirements
 from shared.schema.operations import runs
 from worker.curation.recording import Signed

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from shared.model.records import Cursor
 from shared.model.runs import WEIGHED
 from shared.schema.market import pending_ids

@@ -19,8 +19,7 @@ from sqlalchemy import (
     true,
 )
 
-from shared.model.expectations import EXPECTATIONS
-from shared.model.sources import SOURCES
+from shared.model.catalogue import EXPECTATIONS, SOURCES
 from shared.schema.market import assets, listings
 from shared.schema.operations import checkpoints, has_reason, has_state, rejects, runs
 from shared.schema.raw import EVERY_RAW

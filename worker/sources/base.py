@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 from marshmallow import Schema, ValidationError
 
-from shared.model.expectations import EXPECTATIONS, Expectations
+from shared.model.catalogue import EXPECTATIONS
+from shared.model.expectations import Expectations
 from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.fields import Unreadable

@@ -68,13 +68,14 @@ class Coingecko(JsonApi):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Coingecko":
-        base_url, _ = PLANS[settings.coingecko_plan]
+        provider = settings.providers["coingecko"]
+        base_url, _ = PLANS[provider.plan]
         return cls(
-            base_url=settings.coingecko_base_url or base_url,
-            api_key=settings.coingecko_api_key,
-            plan=settings.coingecko_plan,
-            requests_per_minute=settings.coingecko_requests_per_minute,
-            requests_per_month=settings.coingecko_requests_per_month,
+            base_url=provider.base_url or base_url,
+            api_key=provider.api_key,
+            plan=provider.plan,
+            requests_per_minute=provider.requests_per_minute,
+            requests_per_month=provider.requests_per_month,
         )
 
     def request(self, cursor: Cursor | None) -> Request:

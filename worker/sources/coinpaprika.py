@@ -75,12 +75,12 @@ class Coinpaprika(JsonApi):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Coinpaprika":
-        default = PRO_URL if settings.coinpaprika_api_key else FREE_URL
+        provider = settings.providers["coinpaprika"]
         return cls(
-            base_url=settings.coinpaprika_base_url or default,
-            api_key=settings.coinpaprika_api_key,
-            requests_per_minute=settings.coinpaprika_requests_per_minute,
-            requests_per_month=settings.coinpaprika_requests_per_month,
+            base_url=provider.base_url or (PRO_URL if provider.api_key else FREE_URL),
+            api_key=provider.api_key,
+            requests_per_minute=provider.requests_per_minute,
+            requests_per_month=provider.requests_per_month,
         )
 
     def request(self, cursor: Cursor | None) -> Request:  # noqa: ARG002

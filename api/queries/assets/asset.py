@@ -18,8 +18,9 @@ from api.queries.assets.past import (
     with_moment,
 )
 from api.queries.statements import Statement
+from shared.model.catalogue import TRUST
 from shared.model.records import VALUES
-from shared.model.unified import TRUST, ZERO_IS_KNOWN, voices_of
+from shared.model.unified import ZERO_IS_KNOWN, voices_of
 
 LISTING_COLUMNS = (
     "source",

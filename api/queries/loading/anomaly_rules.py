@@ -16,7 +16,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from statistics import median
 from typing import Any
 
-from shared.model.expectations import EXPECTATIONS, Expectations
+from shared.model.catalogue import EXPECTATIONS
+from shared.model.expectations import Expectations
 
 HISTORY = 20
 """How many of a source's last good runs say what is usual."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.model.expectations import EXPECTATIONS, LONG_OVERDUE, Expectations
-from shared.model.sources import LIVE_SOURCES
+from shared.model.catalogue import EXPECTATIONS, LIVE_SOURCES
+from shared.model.expectations import LONG_OVERDUE, Expectations
 
 WORSE = ("pass", "warn", "fail")
 

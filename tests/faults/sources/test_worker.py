@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import URL
 
-from shared.model.sources import SOURCES as EVERY_SOURCE
+from shared.model.catalogue import SOURCES as EVERY_SOURCE
 from shared.schema.operations import runs
 from tests.fakes.answers import MIB, Answer, gzip_bomb, huge, rate_limited, redirect
 from tests.fakes.cases import sparse

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from shared.model.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.schema.operations import checkpoints, has_state, rejects, runs
 from worker.ingest.journal import Checkpoint, is_weighed

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row
 
-from shared.model.expectations import EXPECTATIONS
+from shared.model.catalogue import EXPECTATIONS
 from shared.schema.raw import RAW
 from worker.database.locks import lock_identity
 from worker.database.statements import read_statements, shared_parts
