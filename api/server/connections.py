@@ -11,6 +11,9 @@ mandatory.
 
 Clients take turns in the threads (`api.server.turns`), and one further thread is reserved for
 `/health/live` and `/health/ready`.
+
+gunicorn has no interface for this. What is used of `gthread` beyond its documentation, this module
+alone uses; `tests/unit/test_gunicorn_internals.py` says where an upgrade changes it.
 """
 
 import contextlib
