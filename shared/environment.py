@@ -1,4 +1,4 @@
-"""Environment variables: read and checked by one schema."""
+"""The schema that reads and checks environment variables."""
 
 import ipaddress
 import re
@@ -17,15 +17,15 @@ from shared.model.catalogue import PROVIDERS, SOURCES, Provider
 from shared.model.faults import FAULT_POINTS, Fault
 
 SAMPLE_CSV = Path(__file__).resolve().parent.parent / "data" / "sample.csv"
-"""The sample that ships with the project: read while `CSV_PATH` is unset."""
+"""The sample data that ships with the project, read while `CSV_PATH` is unset."""
 
 IDENTITY_FILES = SAMPLE_CSV.parent / "identity"
-"""The crosswalk that ships with the project; where `IDENTITY_PATH` is while it is unset."""
+"""The crosswalk that ships with the project, the default of `IDENTITY_PATH`."""
 
 ENVIRONMENTS = ("development", "test", "staging", "production")
 
 PUBLIC_RATE_LIMIT = "1200/minute"
-"""What each client of the API may ask where others than this machine can reach it, unless told."""
+"""Default rate limit of each client if the API can be reached from other machines."""
 
 RATE_LIMIT = re.compile("off|[1-9][0-9]{0,8}/(second|minute|hour|day)")
 ORIGIN = re.compile(
@@ -34,14 +34,14 @@ ORIGIN = re.compile(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens there."""
+    """Whether a server on this host can only be reached from this machine."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-# libpq's `host1:5432,host2:5432`, which SQLAlchemy takes as `?host=host1:5432&host=host2:5432`.
+# libpq allows `host1:5432,host2:5432`; SQLAlchemy needs `?host=host1:5432&host=host2:5432`.
 HOST_LIST = re.compile(
     r"(?P<before>://(?:[^/?#]*@)?)(?P<hosts>[^/?#@,]*(?:,[^/?#@,]*)+)(?P<path>/[^?#]*)?(?:\?|$)"
 )
@@ -53,7 +53,7 @@ def _as_query(match: re.Match[str]) -> str:
 
 
 class DatabaseUrl(fields.Field[URL]):
-    """A Postgres URL as people write it (`postgres://`, `postgresql://`), for psycopg2."""
+    """A Postgres URL in any usual form (`postgres://`, `postgresql://`), for psycopg2."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> URL:  # noqa: ARG002
         expected = "expected postgresql://user:password@host/database"
@@ -65,16 +65,16 @@ class DatabaseUrl(fields.Field[URL]):
             raise ValidationError(f"{expected}, not {url.drivername!r}")
         try:
             make_dsn(**dict.fromkeys(url.query, ""))
-        except ProgrammingError as exc:  # quotes the option, which can be a part of a password
+        except ProgrammingError as exc:  # its text quotes the option, which may be a password part
             raise ValidationError(
-                f"{expected}; what follows its '?' is no option of libpq, such as sslmode=require"
+                f"{expected}; after '?' only options of libpq are allowed, such as sslmode=require"
             ) from exc
         return url.set(drivername="postgresql+psycopg2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """How a provider is asked. No `base_url` means the provider's own, for its `plan`."""
+    """Settings of a provider's API. Without `base_url` the URL of the `plan` is used."""
 
     base_url: str | None
     api_key: str | None = field(repr=False)
@@ -91,7 +91,7 @@ def _one_of(*choices: str) -> validate.OneOf:
 
 
 class _Variables(Schema):
-    """The variables of `worker/README.md` and `api/deployment.md`, by their names there."""
+    """The variables that `worker/README.md` and `api/deployment.md` document."""
 
     class Meta:
         unknown = EXCLUDE
@@ -144,8 +144,8 @@ class _Variables(Schema):
         load_default=None,
         validate=validate.Regexp(
             re.compile(f"(?:{RATE_LIMIT.pattern})$"),
-            error=f"expected off, or a number of requests as in {PUBLIC_RATE_LIMIT}; "
-            "a second, minute, hour or day",
+            error=f"expected off, or a number of requests as in {PUBLIC_RATE_LIMIT} "
+            "(second, minute, hour or day)",
         ),
     )
     api_rate_limit_storage = fields.String(
@@ -208,45 +208,43 @@ class _Variables(Schema):
         return Fault(point, int(batch or 1))
 
     @post_load
-    def whoever_can_be_reached_is_limited(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        if loaded["api_rate_limit"] is None:
-            alone = is_loopback(loaded["api_host"]) and not loaded["api_trusted_proxies"]
-            loaded["api_rate_limit"] = None if alone else PUBLIC_RATE_LIMIT
-        elif loaded["api_rate_limit"] == "off":
-            loaded["api_rate_limit"] = None
-        return loaded
-
-    @post_load
-    def a_prefix_comes_from_a_proxy(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def check_trusted_prefix(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
         if loaded["api_trusted_prefix"] and not loaded["api_trusted_proxies"]:
             raise ValidationError(
-                {"API_TRUSTED_PROXIES": ["is not set, and API_TRUSTED_PREFIX needs it"]}
+                {"API_TRUSTED_PROXIES": ["is not set, but API_TRUSTED_PREFIX requires it"]}
             )
         return loaded
 
     @post_load
-    def nothing_fails_on_purpose_in_production(
-        self, loaded: dict[str, Any], **_: Any
-    ) -> dict[str, Any]:
+    def forbid_faults_in_production(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
         faults = {"FAULT": loaded["fault"], "FAIL_AFTER_N_RECORDS": loaded["fail_after_n_records"]}
-        refused = ["refused where ENVIRONMENT is 'production'; unset it"]
+        refused = ["not allowed if ENVIRONMENT is 'production'; unset it"]
         if loaded["environment"] == "production" and any(faults.values()):
             raise ValidationError({name: refused for name, set_ in faults.items() if set_})
         return loaded
 
     @post_load
+    def set_default_rate_limit(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if loaded["api_rate_limit"] is None:
+            is_private = is_loopback(loaded["api_host"]) and not loaded["api_trusted_proxies"]
+            loaded["api_rate_limit"] = None if is_private else PUBLIC_RATE_LIMIT
+        elif loaded["api_rate_limit"] == "off":
+            loaded["api_rate_limit"] = None
+        return loaded
+
+    @post_load
     def read_providers(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Put the variables of each provider together; a key and a plan are set both or neither."""
+        """Group the variables of each provider; a key requires a plan, and a plan a key."""
         providers, wrong = {}, {}
         for provider in PROVIDERS:
             own = {name: loaded.pop(f"{provider.name}_{name}", None) for name in PROVIDER_SETTINGS}
             variable = provider.name.upper()
             if provider.plans and own["plan"] and not own["api_key"]:
-                wrong[f"{variable}_API_KEY"] = [f"is not set, and {variable}_PLAN needs it"]
+                wrong[f"{variable}_API_KEY"] = [f"is not set, but {variable}_PLAN requires it"]
             if provider.plans and own["api_key"] and not own["plan"]:
                 plans = " or ".join(provider.plans)
-                needs = f"is not set, and {variable}_API_KEY needs it: {plans}"
-                wrong[f"{variable}_PLAN"] = [needs]
+                message = f"is not set, but {variable}_API_KEY requires it; expected {plans}"
+                wrong[f"{variable}_PLAN"] = [message]
             providers[provider.name] = ProviderSettings(**own)
         if wrong:
             raise ValidationError(wrong)
@@ -281,4 +279,4 @@ Environment = _Variables.from_dict(
     {name: field for each in PROVIDERS for name, field in _variables_of(each).items()},
     name="Environment",
 )
-"""The schema of all variables: those above, and those of each provider of the catalogue."""
+"""The schema of all variables, including those of each provider in the catalogue."""

@@ -1,18 +1,18 @@
-"""Every error, grouped by what to do next."""
+"""The program's errors; the type determines the reaction."""
 
 
 class MarketDataError(Exception):
-    """Anything this program raises on purpose, in words for the person who meets it."""
+    """Base class of the errors whose message is written for users."""
 
 
 class ConfigurationError(MarketDataError):
-    """The program cannot start as it is configured; change the configuration."""
+    """The program cannot start with this configuration."""
 
 
 class RetryableError(MarketDataError):
     """The same request may succeed later; back off and try again.
 
-    `retry_after` is the pause in seconds that the source asked for, where it did.
+    `retry_after` is the pause in seconds that the source asked for, or None.
     """
 
     def __init__(self, message: str, *, code: str, retry_after: float | None = None) -> None:
@@ -22,9 +22,9 @@ class RetryableError(MarketDataError):
 
 
 class SourceError(MarketDataError):
-    """A source cannot be read any further; fail its run, under a stable reason code.
+    """A source cannot be read further; fail its run with a stable reason code.
 
-    `brief` is the message in one line, for the log, where it holds text to copy.
+    `brief` is the message in one line for the log, if the full message contains text to copy.
     """
 
     def __init__(self, message: str, *, code: str, brief: str | None = None) -> None:
@@ -34,23 +34,23 @@ class SourceError(MarketDataError):
 
 
 class ArchiveError(MarketDataError):
-    """A file that raw records go to cannot be written, or not read back; the records are kept."""
+    """An archive of raw records cannot be written or verified; the records are not deleted."""
 
 
 class LockedError(MarketDataError):
-    """Another worker is at work on the source; the message names it."""
+    """Another worker is reading the source; the message names it."""
 
 
 class InjectedFailureError(MarketDataError):
-    """A failure that `FAIL_AFTER_N_RECORDS` asked for."""
+    """A failure caused by `FAIL_AFTER_N_RECORDS`."""
 
 
 class DatabaseUnavailableError(MarketDataError):
-    """The database cannot be reached, or went away; wait, and go on from the checkpoint."""
+    """The database cannot be reached; wait, then continue from the checkpoint."""
 
 
 class DatabaseRefusedError(MarketDataError):
-    """The database is there and refused a statement; fail the run, under a stable reason code."""
+    """The database refused a statement; fail the run with a stable reason code."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
@@ -58,4 +58,4 @@ class DatabaseRefusedError(MarketDataError):
 
 
 class SchemaVersionError(MarketDataError):
-    """The database's schema is not the one this code was written for; run `worker migrate`."""
+    """The database schema does not match this release; run `worker migrate`."""

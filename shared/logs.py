@@ -1,4 +1,4 @@
-"""Structured logs on stderr: JSON for machines, a console form for people."""
+"""Structured logs on stderr, as JSON or in a readable console format."""
 
 import json
 import logging
@@ -11,24 +11,24 @@ import msgspec
 import structlog
 
 UNSAFE = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What JSON lets stand in a string and a terminal or an editor acts on: it must not break a line,
-move the cursor or turn the writing round. The other control characters JSON escapes itself."""
+"""Characters that JSON does not escape but terminals or editors interpret: they break lines, move
+the cursor or change the direction of text."""
 
-OF_EVERY_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
-"""What a record has besides the values that were given with it."""
+STANDARD_ATTRIBUTES = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
+"""Attributes of every log record; all others were passed as `extra`."""
 
 encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def configure_logs(level: str, log_format: str | None) -> None:
-    """Send every log line to stderr in one format, `structlog`'s and the standard library's alike.
+    """Send the log lines of `structlog` and of the standard library to stderr in one format.
 
-    Without a format it is `console` on a terminal, else `json`. A second call replaces the first.
+    The default format is `console` on a terminal, else `json`. A second call replaces the first.
     """
     log_format = log_format or ("console" if sys.stderr.isatty() else "json")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        tell_of_a_dry_run,
+        mark_dry_run,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -54,7 +54,7 @@ def configure_logs(level: str, log_format: str | None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
-    # What no line of ours shows is not looked up for each (the library's HOWTO, "Optimization").
+    # No format uses these values, so they are not collected (logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -63,59 +63,65 @@ def configure_logs(level: str, log_format: str | None) -> None:
 
 
 class LineFormatter(structlog.stdlib.ProcessorFormatter):
-    """Writes the standard library's records as the chain of processors would, at half the cost.
+    """Formats simple records of the standard library like the processors do, at half the cost.
 
-    The access log has a line for each request. Others, and structlog's own, take the usual way.
+    This matters for the access log, which has a line for each request. All other records go
+    through the processors.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record whose values are all in it; order and names are the chain's."""
+        """Format a record; the order and names of the fields are those of the processors."""
         bound = structlog.contextvars.get_contextvars()
-        shown_otherwise = record.exc_info or record.stack_info or isinstance(record.msg, dict)
-        if shown_otherwise or "dry_run" in bound:
+        needs_processors = record.exc_info or record.stack_info or isinstance(record.msg, dict)
+        if needs_processors or "dry_run" in bound:
             return super().format(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-        given = record.__dict__
+        attributes = record.__dict__
         return to_json(
             {
                 "event": record.getMessage(),
                 **bound,
                 "level": record.levelname.lower(),
                 "logger": record.name,
-                **{name: given[name] for name in given if name not in OF_EVERY_RECORD},
+                **{
+                    name: value
+                    for name, value in attributes.items()
+                    if name not in STANDARD_ATTRIBUTES
+                },
                 "timestamp": f"{at.removesuffix('+00:00')}Z",
             }
         )
 
 
 def to_json(event: Any, **_: Any) -> str:
-    """Write one line of JSON that no value in it can break out of, times in ISO 8601."""
+    """Encode an event as one line of JSON that is safe to print; times are in ISO 8601."""
     try:
         line = encoder.encode(event).decode()
     except (TypeError, UnicodeEncodeError, OverflowError, msgspec.MsgspecError):
-        line = json.dumps(event, default=repr)  # a lone surrogate, or a key that is no string
+        line = json.dumps(event, default=repr)  # a lone surrogate, or a key that is not a string
     if line.isascii() and "\x7f" not in line:
         return line
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
-def tell_of_a_dry_run(
+def mark_dry_run(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Say of what is logged with `dry_run` that it is only tried: whoever logs it cannot know."""
+    """Prefix events of a dry run; the code that logs them does not know that it is one."""
     if event.get("dry_run"):
-        event["event"] = f"in a dry run, which changes nothing: {event['event']}"
+        event["event"] = f"dry run, nothing changes: {event['event']}"
     return event
 
 
 def escape(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escape what a terminal acts on. White space in a value is the renderer's to escape."""
+    """Escape characters that a terminal interprets; the renderer escapes white space in values."""
     for name, value in event.items():
         if isinstance(value, str) and not value.isprintable():
-            kept = "" if name == "event" else "\r\n\t"
+            allowed = "" if name == "event" else "\r\n\t"
             event[name] = "".join(
-                each if each.isprintable() or each in kept else repr(each)[1:-1] for each in value
+                char if char.isprintable() or char in allowed else repr(char)[1:-1]
+                for char in value
             )
     return event

@@ -1,4 +1,4 @@
-"""The configuration: read once from the environment, checked whole, handed down."""
+"""The settings, read once from the environment at the start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from shared.model.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. None for a database means the embedded one."""
+    """All settings. A database URL of None means the embedded database."""
 
     database_url: URL | None
     api_database_url: URL | None
@@ -52,11 +52,11 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
-        """Read the environment; where a variable is unset, the `dotenv` file.
+        """Read the environment and, for unset variables, the `dotenv` file.
 
         Raises:
-            ConfigurationError: naming every variable that is wrong, and what was expected; a
-                value that may be a secret is never in the message.
+            ConfigurationError: variables are invalid; the message names all of them and what was
+                expected, but never a value that may be a secret.
         """
         values = dict(dotenv_values(dotenv)) if dotenv else {}
         values.update(environ)
@@ -78,7 +78,7 @@ class Settings:
 
 
 def _sentences(reasons: Any) -> list[str]:
-    """Flatten marshmallow's messages, which nest for lists."""
+    """Flatten marshmallow's messages, which are nested for lists."""
     if isinstance(reasons, dict):
         return [text for nested in reasons.values() for text in _sentences(nested)]
     return [str(reason).rstrip(".") for reason in reasons]

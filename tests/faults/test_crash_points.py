@@ -132,7 +132,7 @@ def test_in_production_the_worker_does_not_start_with_a_fault(database_url: URL,
         ran = run_worker("run --once --source csv", env, tmp_path)
 
         assert ran.returncode == 2
-        assert f"Error: {name}: refused where ENVIRONMENT is 'production'" in ran.stderr
+        assert f"Error: {name}: not allowed if ENVIRONMENT is 'production'" in ran.stderr
 
 
 def test_an_unknown_point_is_answered_with_those_that_there_are(database_url: URL, tmp_path: Path):

@@ -78,7 +78,7 @@ def test_what_is_logged_in_a_dry_run_says_so_from_either_library(lines):
     structlog.get_logger("a").info("it is done")
 
     one, other, after = (json.loads(line) for line in lines())
-    assert one["event"] == other["event"] == "in a dry run, which changes nothing: it is done"
+    assert one["event"] == other["event"] == "dry run, nothing changes: it is done"
     assert after["event"] == "it is done"
 
 

@@ -37,7 +37,7 @@ def test_a_database_url_is_taken_as_people_write_it(scheme):
     [
         ("DATABASE_URL", "mysql://me:secret@db/market", "expected postgresql://"),
         ("DATABASE_URL", "secret", "expected postgresql://"),
-        ("DATABASE_URL", "postgresql://me:pw@db/market?secret=1", "no option of libpq"),
+        ("DATABASE_URL", "postgresql://me:pw@db/market?secret=1", "only options of libpq"),
         ("SOURCES", "coingecko,kraken", "expected some of csv,coinpaprika,coingecko"),
         ("BATCH_SIZE", "0", "BATCH_SIZE: "),
         ("BATCH_SIZE", "many", "BATCH_SIZE: "),
@@ -59,7 +59,7 @@ def test_a_database_url_is_taken_as_people_write_it(scheme):
         ("API_RATE_LIMIT_STORAGE", "secret", "API_RATE_LIMIT_STORAGE: expected redis://"),
         ("API_KEYS_REQUIRED", "perhaps", "API_KEYS_REQUIRED: "),
         ("API_TRUSTED_PROXIES", "-1", "API_TRUSTED_PROXIES: "),
-        ("API_TRUSTED_PREFIX", "true", "API_TRUSTED_PROXIES: is not set, and API_TRUSTED_PREFIX"),
+        ("API_TRUSTED_PREFIX", "true", "API_TRUSTED_PROXIES: is not set, but API_TRUSTED_PREFIX"),
         ("API_CLIENT_THREADS", "5", "API_CLIENT_THREADS: "),
         ("API_PAST_AT_ONCE", "0", "API_PAST_AT_ONCE: "),
         ("API_EXPORT_SECONDS", "0", "API_EXPORT_SECONDS: "),
@@ -91,10 +91,10 @@ def test_a_fault_is_a_point_and_the_batch_that_it_is_for():
 @pytest.mark.parametrize(
     ("name", "value"), [("FAULT", "after_raw"), ("FAIL_AFTER_N_RECORDS", "10")]
 )
-def test_nothing_fails_on_purpose_in_production(name, value):
+def test_injected_faults_are_not_allowed_in_production(name, value):
     settings(ENVIRONMENT="staging", **{name: value})
 
-    with pytest.raises(ConfigurationError, match=f"^{name}: refused where ENVIRONMENT is"):
+    with pytest.raises(ConfigurationError, match=f"^{name}: not allowed if ENVIRONMENT is"):
         settings(ENVIRONMENT="production", **{name: value})
 
 
@@ -126,7 +126,7 @@ def test_the_environment_wins_over_the_dotenv_file(tmp_path: Path):
         ({"API_RATE_LIMIT": "5/second"}, "5/second"),
     ],
 )
-def test_clients_are_limited_where_others_can_reach_the_api_unless_told(environ, limit):
+def test_the_rate_limit_defaults_to_on_if_other_machines_can_reach_the_api(environ, limit):
     assert settings(**environ).api_rate_limit == limit
 
 
