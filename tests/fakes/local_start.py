@@ -1,4 +1,4 @@
-"""Starts of `worker local`, as a person at a terminal makes them."""
+"""Start `worker local` on a pseudo-terminal."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ LOCAL = (sys.executable, "-m", "worker", "local")
 
 
 class Start:
-    """One start in a project folder: what it says, line by line, and the processes it has."""
+    """One start in a project folder, with its output (`said`) and its processes."""
 
     def __init__(
         self, project: Path, port: int, command: Sequence[str] = LOCAL, **settings: str
@@ -40,7 +40,7 @@ class Start:
         self.said = ""
 
     def until(self, words: str) -> str:
-        """Read on until these words are said; return everything that was said so far."""
+        """Read until the output contains these words, and return all output."""
         give_up = time.monotonic() + SECONDS
         while words not in self.said:
             assert time.monotonic() < give_up, self.said
@@ -50,7 +50,7 @@ class Start:
         return self.said
 
     def end(self) -> int:
-        """Read what is said until it ends, and return its exit status."""
+        """Read the output until the process ends, and return its exit status."""
         give_up = time.monotonic() + SECONDS
         while self._read():
             assert time.monotonic() < give_up, self.said
@@ -61,7 +61,7 @@ class Start:
             return False
         try:
             some = os.read(self.terminal, 4096)
-        except OSError:  # how a terminal says that nobody is at its other end
+        except OSError:  # the other end of the terminal was closed
             return False
         self.said += some.decode().replace("\r\n", "\n")
         return bool(some)
@@ -71,7 +71,7 @@ class Start:
             return json.load(answer)
 
     def child(self, words: str) -> int:
-        """Return the process that it started with these words in its command line."""
+        """Return the id of the child process whose command line contains these words."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
@@ -101,7 +101,7 @@ class Starter:
 
 
 def ends_with_nobody_in(folder: Path) -> bool:
-    """Whether every process that stands in a folder, or below it, ends within seconds."""
+    """Whether all processes whose working directory is in the folder end within seconds."""
     give_up = time.monotonic() + SECONDS
     while True:
         standing = []
@@ -121,7 +121,7 @@ def ends_with_nobody_in(folder: Path) -> bool:
 
 
 def starts_in(project: Path, port: int, command: Sequence[str] = LOCAL) -> Iterator[Starter]:
-    """Give what starts in a project folder; all of them are stopped in the end."""
+    """Yield a function that starts `worker local`; all starts are stopped at the end."""
     starter = Starter(project, port, command)
     yield starter
     for started in starter.started:

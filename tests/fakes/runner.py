@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, select
 
 from shared.schema.operations import checkpoints, runs
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http, Limits
 from worker.ingest import pipeline
@@ -65,7 +65,7 @@ class Runner:
 
     def run(self, limits: Limits = QUICK) -> Result:
         source = adapter(self.name, self.upstream)
-        turns = MemoryTurns(ANY_RATE, clock=lambda: float(next(_numbers)))
+        turns = MemoryRateLimiter(ANY_RATE, clock=lambda: float(next(_numbers)))
         stop = threading.Event()
         provider = source.provider
         wait = self.pauses.append

@@ -62,7 +62,7 @@ class Fault:
     limits: Limits = QUICK
 
 
-IF_IT_LASTS = "look at the provider's status page and check {}_BASE_URL"
+IF_IT_LASTS = "see the provider's status page and check {}_BASE_URL"
 FAULTS = {
     "429": Fault(rate_limited(), "rate_limited", "lower {}_REQUESTS_PER_MINUTE"),
     "429-short": Fault(rate_limited(seconds=2), "rate_limited", "lower {}_REQUESTS_PER_MINUTE"),
@@ -78,11 +78,11 @@ FAULTS = {
     "400": Fault(status(400), "http_400", "check {}_BASE_URL"),
     "401": Fault(status(401), "unauthorized", "check {}_API_KEY"),
     "402": Fault(payment_required(), "payment_required", "plan does not cover this call"),
-    "403": Fault(html(403), "forbidden", "check {}_API_KEY only where it is about the key"),
+    "403": Fault(html(403), "forbidden", "check {}_API_KEY only if the reason is the key"),
     "403-without-a-reason": Fault(
         Answer(status=403, body=b""),
         "forbidden",
-        "refuses the key or this address: check {}_API_KEY",
+        "refused the key or this address: check {}_API_KEY",
     ),
     "404": Fault(status(404), "not_found", "check {}_BASE_URL"),
     "silent": Fault(late(60), "timeout", IF_IT_LASTS, IMPATIENT),

@@ -169,7 +169,7 @@ def test_a_long_pause_that_the_source_asked_for_outlasts_the_worker(
         ran = run_worker(ONLY_GECKO, env, tmp_path)
 
         assert ran.returncode == 1
-        assert "it asks for a pause of 3600 s" in ran.stdout
+        assert "the provider asks for a pause of 3600 s" in ran.stdout
         first = kept(engine)
         assert first.next_request_at - first.updated_at == timedelta(seconds=3600)
 
@@ -336,5 +336,7 @@ def test_status_shows_what_is_used_of_each_budget_and_when_it_runs_out(
         1,
         None,
     )
-    assert "coingecko: 4 of 4 requests of the month used; it is asked again from " in table.stdout
+    assert (
+        "coingecko: 4 of 4 requests of the month used; no request is sent before " in table.stdout
+    )
     assert "coinpaprika: 1 of 1000000 requests of the month used; the rest lasts " in table.stdout

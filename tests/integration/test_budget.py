@@ -38,7 +38,7 @@ def change(engine: Engine, *statements) -> None:
 
 def test_a_turn_is_counted_and_puts_the_next_one_off_by_the_pace(engine):
     with Budget(engine, PACED) as budget:
-        assert budget.take() == 0
+        assert budget.acquire() == 0
 
     kept = row(engine)
     assert (kept.source, kept.requests) == ("coingecko", 1)
@@ -47,30 +47,30 @@ def test_a_turn_is_counted_and_puts_the_next_one_off_by_the_pace(engine):
 
 def test_who_comes_too_early_is_told_how_long_and_is_not_counted(engine):
     with Budget(engine, PACED) as one, Budget(engine, PACED) as other:
-        one.take()
+        one.acquire()
 
-        assert 0 < other.take() <= 12
+        assert 0 < other.acquire() <= 12
         change(engine, AT_ONCE)
-        assert other.take() == 0
+        assert other.acquire() == 0
 
     assert row(engine).requests == 2
 
 
 def test_turns_do_not_pile_up_during_a_rest(engine):
     with Budget(engine, PACED) as budget:
-        budget.take()
+        budget.acquire()
         change(
             engine,
             update(request_budgets).values(next_request_at=text("now() - interval '1 hour'")),
         )
 
-        assert budget.take() == 0
-        assert budget.take() > 0
+        assert budget.acquire() == 0
+        assert budget.acquire() > 0
 
 
 def test_a_turn_is_committed_at_once(engine):
     with Budget(engine, PACED) as budget:
-        budget.take()
+        budget.acquire()
 
         assert row(engine).requests == 1
 
@@ -81,7 +81,7 @@ def test_of_many_who_come_at_once_each_turn_goes_to_one(engine):
     def take(_: int) -> bool:
         with Budget(engine, PACED) as budget:
             together.wait()
-            return budget.take() == 0
+            return budget.acquire() == 0
 
     with ThreadPoolExecutor(8) as threads:
         first = list(threads.map(take, range(8)))
@@ -103,7 +103,7 @@ def test_of_many_who_take_the_last_ones_nobody_takes_one_too_many(engine):
             together.wait()
             for _ in range(1000):
                 try:
-                    taken += budget.take() == 0
+                    taken += budget.acquire() == 0
                 except SourceError:
                     return taken
         raise AssertionError("the budget is never spent")
@@ -116,42 +116,42 @@ def test_of_many_who_take_the_last_ones_nobody_takes_one_too_many(engine):
 
 def test_a_spent_budget_gives_no_turn_and_says_what_to_do(engine):
     with Budget(engine, replace(FAST, requests_per_month=1)) as budget:
-        budget.take()
+        budget.acquire()
         change(engine, update(request_budgets).values(month=text("date '2999-12-01'")), AT_ONCE)
 
         with pytest.raises(SourceError) as no:
-            budget.take()
+            budget.acquire()
 
     assert no.value.code == "budget_spent"
     assert str(no.value) == (
-        "coingecko: 1 of the 1 requests of 2999-12 are used, so it is not asked before "
+        "coingecko: 1 of the 1 requests of 2999-12 are used; no request is sent before "
         "3000-01-01T00:00:00Z; if the plan has more, raise COINGECKO_REQUESTS_PER_MONTH"
     )
 
 
 def test_a_new_month_begins_at_nothing(engine):
     with Budget(engine, replace(FAST, requests_per_month=1)) as budget:
-        budget.take()
+        budget.acquire()
         month = row(engine).month
         change(engine, A_MONTH_BACK, AT_ONCE)
 
-        assert budget.take() == 0
+        assert budget.acquire() == 0
 
     assert (row(engine).month, row(engine).requests) == (month, 1)
 
 
 def test_a_clock_set_back_over_a_month_forgets_nothing(engine):
     with Budget(engine, FAST) as budget:
-        budget.take()
+        budget.acquire()
         change(engine, update(request_budgets).values(month=text("date '2999-12-01'")), AT_ONCE)
-        budget.take()
+        budget.acquire()
 
     assert (str(row(engine).month), row(engine).requests) == ("2999-12-01", 2)
 
 
 def test_the_month_is_that_of_utc_whatever_the_session_thinks(engine):
     with Budget(engine, FAST) as budget:
-        budget.take()
+        budget.acquire()
     with engine.connect() as conn:
         conn.execute(text("SET timezone = 'Pacific/Kiritimati'"))
         utc = conn.scalar(text("SELECT date_trunc('month', now() AT TIME ZONE 'UTC')::date"))
@@ -161,11 +161,11 @@ def test_the_month_is_that_of_utc_whatever_the_session_thinks(engine):
 
 def test_a_pause_holds_for_everybody_and_a_shorter_one_does_not_end_it(engine):
     with Budget(engine, FAST) as one, Budget(engine, FAST) as other:
-        one.take()
-        one.defer(600)
-        one.defer(7)
+        one.acquire()
+        one.pause(600)
+        one.pause(7)
 
-        assert 599 < other.take() <= 600
+        assert 599 < other.acquire() <= 600
     kept = row(engine)
     assert kept.requests == 1
     assert timedelta(seconds=599) < kept.next_request_at - kept.updated_at <= timedelta(seconds=600)
@@ -173,8 +173,8 @@ def test_a_pause_holds_for_everybody_and_a_shorter_one_does_not_end_it(engine):
 
 def test_sources_have_budgets_of_their_own(engine):
     with Budget(engine, PACED) as one, Budget(engine, COINPAPRIKA) as other:
-        assert one.take() == 0
-        assert other.take() == 0
+        assert one.acquire() == 0
+        assert other.acquire() == 0
 
 
 def add_run(conn: Connection, source: str, requests: int, ago: str, outcome: str = "succeeded"):
@@ -205,7 +205,7 @@ def test_before_anything_ran_a_source_used_nothing_and_estimates_a_pass(engine):
 
 def test_what_recent_runs_needed_and_how_fast_is_learnt_from_them(engine):
     with Budget(engine, FAST) as budget, engine.begin() as conn:
-        budget.take()
+        budget.acquire()
         add_run(conn, "coingecko", 1000, "2 days")
         for _ in range(9):
             add_run(conn, "coingecko", 70, "10 hours")
@@ -238,7 +238,7 @@ def test_a_source_without_a_run_of_its_own_is_as_large_as_its_listings(engine):
 
 def test_what_was_used_in_an_earlier_month_is_not_used_in_this(engine):
     with Budget(engine, FAST) as budget:
-        budget.take()
+        budget.acquire()
     change(engine, A_MONTH_BACK)
     with engine.connect() as conn:
         (usage,) = read_usage(conn, [FAST])

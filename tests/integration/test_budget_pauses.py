@@ -1,4 +1,4 @@
-"""Pauses that a provider asks for: how long they are believed, and how they are lifted."""
+"""Pauses that a provider asks for: how long they are honoured, and how they are lifted."""
 
 import json
 import threading
@@ -61,34 +61,34 @@ def worker(url, upstream: Upstream | None, command: str):
 
 def test_two_sources_of_one_provider_share_its_pause(engine):
     with Budget(engine, GECKO) as market, Budget(engine, COINS) as coins:
-        market.take()
-        market.defer(600, "HTTP 429: 'Throttled'")
+        market.acquire()
+        market.pause(600, "HTTP 429: 'Throttled'")
 
-        assert 599 < coins.take() <= 600
-        assert coins.said == "HTTP 429: 'Throttled'"
+        assert 599 < coins.acquire() <= 600
+        assert coins.pause_message == "HTTP 429: 'Throttled'"
 
 
 def test_after_the_pause_a_turn_is_given_again(engine):
     with Budget(engine, GECKO) as budget:
-        budget.take()
-        budget.defer(600, "wait")
+        budget.acquire()
+        budget.pause(600, "wait")
         change(engine, paused_until="now()", next_request_at="now()")
 
-        assert budget.take() == 0
+        assert budget.acquire() == 0
 
 
 def test_a_pause_of_our_own_doubles_until_the_source_answers(engine):
     with Budget(engine, GECKO) as budget:
         pauses = []
         for _ in range(4):
-            budget.take()
+            budget.acquire()
             pauses.append(budget.back_off(60, 300, "HTTP 429"))
-            assert pauses[-1] - 1 < budget.take() <= pauses[-1]
+            assert pauses[-1] - 1 < budget.acquire() <= pauses[-1]
             change(engine, **OVER)
-        assert budget.take() == 0
-        budget.answered()
+        assert budget.acquire() == 0
+        budget.reset_backoff()
 
-        budget.take()
+        budget.acquire()
         assert pauses == [60, 120, 240, 300]
         assert budget.back_off(60, 300, "HTTP 429") == 60
         assert budget.back_off(60, 300, "of another process") == 0
@@ -98,7 +98,10 @@ def test_a_429_that_does_not_say_for_how_long_leaves_a_pause(database_url, engin
     with Upstream(assets=3) as upstream, Budget(engine, GECKO) as budget:
         upstream.always(rate_limited())
         source = replace(GECKO, base_url=upstream.coingecko_url)
-        advice = "it is not asked for 60 s: to ask less often, lower COINGECKO_REQUESTS_PER_MINUTE"
+        advice = (
+            "no request is sent for 60 s; to send fewer requests, lower "
+            "COINGECKO_REQUESTS_PER_MINUTE"
+        )
         with (
             Http("coingecko", budget, threading.Event(), QUICK) as fetch,
             pytest.raises(RetryableError, match=advice),
@@ -133,35 +136,35 @@ def test_an_answer_after_a_pause_lets_the_next_be_the_first_again(engine):
 @pytest.mark.parametrize("column", ["paused_at", "next_request_at"])
 def test_a_clock_that_was_set_back_keeps_nobody_waiting(column, engine):
     with Budget(engine, GECKO) as budget:
-        budget.take()
+        budget.acquire()
         if column == "paused_at":
-            budget.defer(600, "wait")
+            budget.pause(600, "wait")
         # What was noted while the clock was a year ahead.
         ahead = "now() + interval '1 year'"
         paused = {"paused_at": ahead, "paused_until": ahead} if column == "paused_at" else {}
         change(engine, next_request_at=ahead, **paused)
 
-        assert budget.take() == 0
+        assert budget.acquire() == 0
 
 
 def test_a_pause_noted_by_a_clock_ahead_gives_way_to_a_new_one(engine):
     with Budget(engine, GECKO) as budget:
-        budget.take()
+        budget.acquire()
         ahead = "now() + interval '1 year'"
         change(engine, paused_at=ahead, paused_until=ahead, pause_reason="'rate_limited'")
-        budget.defer(60, "wait")
+        budget.pause(60, "wait")
 
-        assert 59 < budget.take() <= 60
+        assert 59 < budget.acquire() <= 60
 
 
 def test_a_month_that_is_spent_at_the_provider_pauses_it_until_the_next(engine):
     with Budget(engine, PAPRIKA) as budget:
-        budget.take()
-        budget.spend("HTTP 402: 'monthly requests limit'")
-        budget.defer(60, "a shorter one")
+        budget.acquire()
+        budget.pause_until_next_month("HTTP 402: 'monthly requests limit'")
+        budget.pause(60, "a shorter one")
 
         with pytest.raises(SourceError, match="HTTP 402: 'monthly requests limit'") as no:
-            budget.take()
+            budget.acquire()
 
     assert no.value.code == "budget_spent"
     until = row(engine).paused_until.astimezone(UTC)
@@ -171,8 +174,8 @@ def test_a_month_that_is_spent_at_the_provider_pauses_it_until_the_next(engine):
 
 def test_what_the_budget_is_at_says_the_pause(engine):
     with Budget(engine, GECKO) as budget:
-        budget.take()
-        budget.defer(600, "HTTP 429")
+        budget.acquire()
+        budget.pause(600, "HTTP 429")
     with engine.connect() as conn:
         (usage,) = read_usage(conn, [GECKO])
 
@@ -188,10 +191,10 @@ def test_a_retry_after_of_years_is_believed_for_hours_and_then_one_request_probe
         first = worker(database_url, upstream, "run --once --source coingecko")
         again = worker(database_url, upstream, "run --once --source coingecko")
 
-        assert "believed for 21600 s: one request probes after" in first.output
+        assert "honoured for 21600 s; one test request is sent after" in first.output
         kept = row(engine)
         assert kept.paused_until - kept.paused_at == timedelta(hours=6)
-        assert "not asked, for the source asked for a pause" in again.output
+        assert "not sent: the pause that the provider asked for lasts" in again.output
         assert "You've exceeded the Rate Limit" in again.output
         assert len(upstream.asked) == 1
 
@@ -239,7 +242,7 @@ def test_coinpaprikas_402_of_a_spent_month_is_no_bad_key(database_url):
         assert "failed (budget_spent: GET " in first.output
         assert "HTTP 402: 'This plan has 20000 monthly requests limit" in first.output
         assert "API_KEY" not in first.output
-        assert "failed (budget_spent: coinpaprika: not asked before 2" in again.output
+        assert "failed (budget_spent: coinpaprika: no request is sent before 2" in again.output
         assert "This plan has 20000 monthly requests limit" in again.output
         assert len(upstream.asked) == 1
 

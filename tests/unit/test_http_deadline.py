@@ -10,7 +10,7 @@ import pytest
 from shared.errors import RetryableError
 from tests.fakes import answers as says
 from tests.fakes.answers import Answer
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http, Limits
 from worker.sources.base import Request
@@ -43,7 +43,7 @@ def silent_server() -> Iterator[str]:
 
 
 def http(stop: threading.Event, **limits: float) -> Http:
-    return Http("coingecko", MemoryTurns(FAST), stop, Limits(backoff=0.001, **limits))
+    return Http("coingecko", MemoryRateLimiter(FAST), stop, Limits(backoff=0.001, **limits))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_no_pause_is_waited_that_the_time_for_all_attempts_does_not_hold(upstrea
     limits = Limits(request=160)
 
     with (
-        Http("coingecko", MemoryTurns(FAST), stop, limits, wait=pauses.append) as asks,
+        Http("coingecko", MemoryRateLimiter(FAST), stop, limits, wait=pauses.append) as asks,
         pytest.raises(RetryableError) as no,
     ):
         asks(markets)
@@ -154,7 +154,7 @@ def test_waiting_for_a_turn_takes_no_time_of_the_attempts(upstream, stop, market
     def wait(seconds: float) -> None:
         now[0] += seconds
 
-    turns = MemoryTurns(0.5, clock=lambda: now[0])  # two minutes between turns
+    turns = MemoryRateLimiter(0.5, clock=lambda: now[0])  # two minutes between turns
     with Http("coingecko", turns, stop, clock=lambda: now[0], wait=wait) as asks:
         assert asks(markets).body
 

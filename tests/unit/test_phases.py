@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.fakes.answers import Answer
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
 from worker.ingest.batch.phases import Phases
@@ -70,7 +70,7 @@ def test_a_fetch_counts_what_it_waited_for_its_turn_and_between_attempts():
 
     with Upstream(assets=3) as upstream:
         upstream.answers(Answer(status=503))
-        turns = MemoryTurns(1, clock)
+        turns = MemoryRateLimiter(1, clock)
         with Http("coingecko", turns, threading.Event(), clock=clock, wait=wait) as fetch:
             assert fetch.waited == 0
             fetch(Request(f"{upstream.coingecko_url}/coins/markets", {"vs_currency": "usd"}))

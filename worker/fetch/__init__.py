@@ -1,1 +1,1 @@
-"""HTTP requests: client, limits, failures, budget."""
+"""HTTP requests: client, limits, failures and the request budget."""

@@ -1,27 +1,27 @@
-"""The body of an answer, read within its limits."""
+"""Reading of response bodies within a size limit."""
 
 import requests
 import urllib3
 
 CHUNK = 64 * 1024
 ERROR_BYTES = 64 * 1024
-"""An error is read this far: enough for what the provider has to say."""
+"""The part of an error response that is read; enough for the provider's message."""
 
 
-def read_body(answer: requests.Response, limit: int) -> bytes:
-    """Read up to `limit` unpacked bytes, a packet at a time."""
+def read_body(response: requests.Response, limit: int) -> bytes:
+    """Read up to `limit` decompressed bytes."""
     body = bytearray()
     while len(body) < limit:
-        chunk = answer.raw.read1(min(CHUNK, limit - len(body)), decode_content=True)
+        chunk = response.raw.read1(min(CHUNK, limit - len(body)), decode_content=True)
         if not chunk:
             break
         body += chunk
     return bytes(body)
 
 
-def read_error(answer: requests.Response) -> bytes:
-    """Read what an error says, where that can be read: its status tells what to do."""
+def read_error(response: requests.Response) -> bytes:
+    """Read the body of an error response; empty if that fails, because the status is enough."""
     try:
-        return read_body(answer, ERROR_BYTES)
+        return read_body(response, ERROR_BYTES)
     except urllib3.exceptions.HTTPError:
         return b""

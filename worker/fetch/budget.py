@@ -1,9 +1,9 @@
-"""How many requests a provider takes, a minute and a month: counted in Postgres, for all processes.
+"""The request budget of a provider by minute and month, counted in Postgres for all processes.
 
-All feeds of one provider share them; the table names it by its first feed (`coingecko`).
+All sources of a provider share its budget; the table has it under the first source (`coingecko`).
 
-A request is counted, and committed, before it is sent: so a failed one counts, and no kill can
-forget one.
+A request is counted and committed before it is sent. So failed requests count, and no request is
+lost if the process is killed.
 """
 
 import math
@@ -22,22 +22,22 @@ from worker.sources.json_api import JsonApi
 STATEMENTS = read_statements(__file__, "budget.sql")
 
 MONTH = timedelta(days=30)
-"""The month that an interval is measured by."""
+"""Length of a month when an interval is compared with a budget."""
 
-SOON = 0.001
-"""Seconds to wait for a turn that another process had a moment ago."""
+MIN_WAIT = 0.001
+"""Seconds to wait if another process was just faster."""
 
 
 class Budget:
-    """The turns of one provider on one database; `worker.fetch.client.Turns` is what it promises.
+    """The rate limiter of one provider on one database (`worker.fetch.limits.RateLimiter`).
 
-    Evenly spaced, without a burst after a rest. The connection is its own, for a turn must not
-    wait for a batch to commit, nor go back with it. What the database says against it comes as the
-    `DBAPIError` that the run's own statements raise too.
+    Requests are evenly spaced, without bursts. The budget has its own connection, because a count
+    must not wait for the commit of a batch, nor be rolled back with it. Database errors are raised
+    as `DBAPIError`, like those of the run.
     """
 
     def __init__(self, engine: Engine, source: JsonApi) -> None:
-        self.said: str | None = None
+        self.pause_message: str | None = None
         self._engine = engine
         self._source = source
         self._connection: Connection | None = None
@@ -55,44 +55,40 @@ class Budget:
         if self._connection is not None:
             self._connection.close()
 
-    def take(self) -> float:
-        """Take a turn and return 0, or take none and return the seconds until there may be one.
+    def acquire(self) -> float:
+        """Count a request and return 0, or return the seconds to wait before asking again.
 
         Raises:
             SourceError: `budget_spent`.
         """
         source = self._source
-        turn = self._execute(
-            "take_turn", gap=60 / source.requests_per_minute, budget=source.requests_per_month
+        row = self._execute(
+            "acquire", gap=60 / source.requests_per_minute, budget=source.requests_per_month
         ).one()
-        self._was_paused = turn.paused_until is not None
-        if turn.is_taken:
+        self._was_paused = row.paused_until is not None
+        if row.is_acquired:
             return 0
-        self.said = turn.pause_said if turn.is_paused else None
-        if turn.is_paused and turn.pause_reason == "budget_spent":
-            raise _spent_there(source, turn.paused_until, turn.pause_said)
-        if turn.used >= source.requests_per_month:
-            raise _spent(source, turn.used, turn.month)
-        return max(float(turn.wait or 0), SOON)
+        self.pause_message = row.pause_said if row.is_paused else None
+        if row.is_paused and row.pause_reason == "budget_spent":
+            raise _reported_spent(source, row.paused_until, row.pause_said)
+        if row.used >= source.requests_per_month:
+            raise _counted_spent(source, row.used, row.month)
+        return max(float(row.wait or 0), MIN_WAIT)
 
-    def defer(self, seconds: float, said: str = "") -> None:
-        """Have no process ask for so long."""
-        self._execute("defer", seconds=seconds, said=said)
+    def pause(self, seconds: float, message: str = "") -> None:
+        self._execute("pause", seconds=seconds, message=message)
 
-    def back_off(self, first: float, longest: float, said: str) -> float:
-        """Have no process ask for a while, which doubles until an answer is no 429."""
-        values: dict[str, float | str] = {"first": first, "longest": longest, "said": said}
+    def back_off(self, first: float, longest: float, message: str) -> float:
+        values: dict[str, float | str] = {"first": first, "longest": longest, "message": message}
         return float(self._execute("back_off", **values).scalar() or 0)
 
-    def answered(self) -> None:
-        """Take note of an answer that is no 429."""
+    def reset_backoff(self) -> None:
         if self._was_paused:
-            self._execute("forget_pause")
+            self._execute("reset_backoff")
             self._was_paused = False
 
-    def spend(self, said: str) -> None:
-        """Have no process ask before the next month."""
-        self._execute("spend", said=said)
+    def pause_until_next_month(self, message: str) -> None:
+        self._execute("pause_until_next_month", message=message)
 
     def _execute(self, statement: str, **values: float | str) -> Any:
         if self._connection is None:
@@ -103,28 +99,28 @@ class Budget:
         )
 
 
-def _spent(source: JsonApi, used: int, month: date) -> SourceError:
+def _counted_spent(source: JsonApi, used: int, month: date) -> SourceError:
     renews = (month.replace(day=1) + timedelta(days=31)).replace(day=1)
     return SourceError(
         f"{source.name}: {used} of the {source.requests_per_month} requests of {month:%Y-%m} are "
-        f"used, so it is not asked before {renews}T00:00:00Z; if the plan has more, raise "
+        f"used; no request is sent before {renews}T00:00:00Z; if the plan has more, raise "
         f"{_variable(source)}",
         code="budget_spent",
     )
 
 
-def _spent_there(source: JsonApi, until: datetime, said: str) -> SourceError:
+def _reported_spent(source: JsonApi, until: datetime, message: str) -> SourceError:
     return SourceError(
-        f"{source.name}: not asked before {until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}, for the"
-        f" provider said that the requests of the month are used; lift the pause with `worker"
-        f" budget reset {source.provider}`; it said: {said}",
+        f"{source.name}: no request is sent before {until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}:"
+        " the provider reported that the month's requests are used up; to lift the pause, run"
+        f" `worker budget reset {source.provider}`; the provider's message: {message}",
         code="budget_spent",
     )
 
 
 def lift_pause(conn: Connection, provider: str) -> bool:
-    """Let a provider be asked at once; say whether it was ever asked."""
-    return bool(conn.execute(STATEMENTS["lift"], {"source": provider}).rowcount)
+    """Allow requests at once; return False if none was ever sent to the provider."""
+    return bool(conn.execute(STATEMENTS["lift_pause"], {"source": provider}).rowcount)
 
 
 def _variable(source: JsonApi) -> str:
@@ -133,11 +129,11 @@ def _variable(source: JsonApi) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a provider used of the month's budget by an instant, and what its recent runs need.
+    """A provider's use of the month's budget at an instant, and the need of its recent runs.
 
-    `source` is its feed that has every turn, and `requests_a_pass` what one turn of that needs;
-    `requests_a_day` are for its feeds that are read once a day. `requests_a_second` is over the
-    last day; None where nothing was asked.
+    `source` is the provider's first source. `requests_a_pass` counts the sources that are read in
+    every pass, `requests_a_day` those that are read once a day. `requests_a_second` is the rate
+    of the last day; None without requests.
     """
 
     source: str
@@ -160,7 +156,7 @@ class Usage:
 
     @property
     def runs_out_at(self) -> datetime | None:
-        """When the budget is used up at the present pace, or was; None where it lasts the month."""
+        """The time when the budget is used up at the current rate; None if it lasts the month."""
         if not self.left:
             return self.last_at
         if not self.requests_a_second:
@@ -171,59 +167,62 @@ class Usage:
         return self.instant + timedelta(seconds=seconds)
 
     def shortfall(self, interval: float) -> str | None:
-        """Say why a pass every `interval` seconds is more than the budget, and what is not."""
-        said = []
+        """Compare a pass every `interval` seconds with the budget; None if it is sufficient.
+
+        The text names the intervals that would fit.
+        """
+        problems = []
         passes, need = self._needed(MONTH, interval)
         if need > self.budget:
-            said.append(
-                f"{passes} passes a month at {self.requests_a_pass} requests each{self._daily()} "
-                f"need {need} requests, the budget is {self.budget}; "
+            problems.append(
+                f"{passes} passes a month at {self.requests_a_pass} requests each"
+                f"{self._daily_part()} need {need} requests, the budget is {self.budget}; "
                 f"{self._fitting(MONTH, self.budget)} would fit"
             )
         rest = self.renews_at - self.instant
         passes, need = self._needed(rest, interval)
         if need > self.left:
-            said.append(
+            problems.append(
                 f"until {self.renews_at:%Y-%m-%dT%H:%M:%SZ} {passes} passes need {need} requests, "
                 f"{self.left} are left; {self._fitting(rest, self.left)} would fit until then"
             )
-        return f"{self.source}: {'; '.join(said)}" if said else None
+        return f"{self.source}: {'; '.join(problems)}" if problems else None
 
     def _needed(self, span: timedelta, interval: float) -> tuple[int, int]:
         passes = math.floor(span.total_seconds() / interval)
-        return passes, passes * self.requests_a_pass + math.ceil(self._seldom(span))
+        return passes, passes * self.requests_a_pass + math.ceil(self._daily_requests(span))
 
-    def _seldom(self, span: timedelta) -> float:
+    def _daily_requests(self, span: timedelta) -> float:
         return self.requests_a_day * (span / timedelta(days=1))
 
-    def _daily(self) -> str:
+    def _daily_part(self) -> str:
         return f" and {self.requests_a_day} a day" if self.requests_a_day else ""
 
     def _fitting(self, span: timedelta, requests: int) -> str:
-        passes = (requests - self._seldom(span)) / max(self.requests_a_pass, 1)
+        passes = (requests - self._daily_requests(span)) / max(self.requests_a_pass, 1)
         if passes < 1:
             return "no interval"
         return f"RUN_INTERVAL_SECONDS={math.ceil(span.total_seconds() / passes)}"
 
 
 def read_usage(conn: Connection, sources: Sequence[JsonApi]) -> list[Usage]:
-    """Read what each provider of these sources used; a feed that never ran estimates its need."""
+    """Read the use by provider; the need of a source that never ran is estimated."""
     by_name = {source.name: source for source in sources}
-    asked = {
+    parameters = {
         "sources": [*by_name],
         "providers": [source.provider for source in sources],
         "budgets": [source.requests_per_month for source in sources],
     }
-    rows = conn.execute(STATEMENTS["read_usage"], asked).all()
+    rows = conn.execute(STATEMENTS["read_usage"], parameters).all()
     needed = {
         row.source: int(row.requests_a_pass or by_name[row.source].requests_a_pass(row.listings))
         for row in rows
     }
-    used = []
+    usages = []
     for provider in dict.fromkeys(row.provider for row in rows):
         own = [row for row in rows if row.provider == provider]
-        seldom = {row.source for row in own if by_name[row.source].expects.read_every}
-        used.append(
+        daily = {row.source for row in own if by_name[row.source].expects.read_every}
+        usages.append(
             Usage(
                 source=provider,
                 budget=own[0].budget,
@@ -235,9 +234,9 @@ def read_usage(conn: Connection, sources: Sequence[JsonApi]) -> list[Usage]:
                 paused_until=own[0].paused_until,
                 pause_reason=own[0].pause_reason if own[0].paused_until else None,
                 pause_said=own[0].pause_said if own[0].paused_until else None,
-                requests_a_pass=sum(needed[row.source] for row in own if row.source not in seldom),
-                requests_a_day=sum(needed[source] for source in seldom),
+                requests_a_pass=sum(needed[row.source] for row in own if row.source not in daily),
+                requests_a_day=sum(needed[source] for source in daily),
                 requests_a_second=sum(float(row.requests_a_second or 0) for row in own) or None,
             )
         )
-    return used
+    return usages

@@ -1,15 +1,15 @@
--- Each statement is a transaction of its own. Times are the server's: one clock for every process.
--- That clock may be set back. A pause that began more than a minute from now is none then; nor is a
--- turn more than a minute ahead, since every pace has at least one a minute.
+-- Each statement is a transaction of its own. Times are those of the server, one clock for all
+-- processes. That clock may be set back. A pause that began more than a minute in the future is
+-- ignored then. So is a next request more than a minute ahead, because every rate allows at least
+-- one request a minute.
 
--- name: take_turn
--- Count one request and say when the next may go, unless it is too early, the source asked for a
--- pause, or the month's are used. The last SELECT sees the row as it was before, which is what stood
--- in the way. A month that begins starts at 0; a clock that was set back does not begin an old one
--- again.
+-- name: acquire
+-- Count one request and set the time of the next, unless it is too early, a pause is active, or the
+-- month's requests are used up. The last SELECT sees the row as it was before, which explains a
+-- refusal. A new month starts at 0; a clock that was set back does not restart an old month.
 WITH this AS (
   SELECT now() AS instant, CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date) AS month
-), taken AS (
+), acquired AS (
   INSERT INTO request_budgets AS b (source, month, requests, next_request_at, updated_at)
   SELECT :source, month, 1, instant + :gap * interval '1 second', instant FROM this
   ON CONFLICT (source) DO UPDATE
@@ -23,38 +23,38 @@ WITH this AS (
          OR b.paused_at > excluded.updated_at + interval '1 minute')
     AND (b.month < excluded.month OR b.requests < :budget)
   RETURNING source
-), stood AS (
+), previous AS (
   SELECT b.*, b.paused_until > this.instant
               AND b.paused_at <= this.instant + interval '1 minute' AS is_paused
   FROM request_budgets AS b, this WHERE b.source = :source
 )
 SELECT
-  EXISTS (SELECT FROM taken) AS is_taken,
+  EXISTS (SELECT FROM acquired) AS is_acquired,
   CASE WHEN b.month >= this.month THEN b.requests ELSE 0 END AS used,
   extract(epoch FROM CASE WHEN b.is_paused THEN greatest(b.paused_until, b.next_request_at)
                           ELSE b.next_request_at END - this.instant) AS wait,
   greatest(b.month, this.month) AS month,
   coalesce(b.is_paused, false) AS is_paused, b.paused_until, b.pause_reason, b.pause_said
-FROM this LEFT JOIN stood AS b ON true
+FROM this LEFT JOIN previous AS b ON true
 
--- name: defer
--- Let no process ask the source for so many seconds from now; a longer pause stands. The release
--- before goes by `next_request_at` alone.
+-- name: pause
+-- Allow no request for some seconds; a longer pause stays. Release 0.1.0 only reads
+-- `next_request_at`, so that is set too.
 UPDATE request_budgets
 SET next_request_at = now() + :seconds * interval '1 second',
     paused_at = now(), paused_until = now() + :seconds * interval '1 second',
-    pause_reason = 'rate_limited', pause_said = :said, updated_at = now()
+    pause_reason = 'rate_limited', pause_said = :message, updated_at = now()
 WHERE source = :source
   AND (paused_until IS NULL OR paused_until < now() + :seconds * interval '1 second'
        OR paused_at > now() + interval '1 minute')
 
 -- name: back_off
--- Let no process ask a source that asked for a pause without saying how long: for `first` seconds,
--- or twice as long as the last time where no answer but 429 came since, and for `longest` at most.
--- A pause that has begun stands. Returns the seconds.
+-- Pause for `first` seconds after a 429 without a time. If only responses with 429 came since the
+-- last pause, pause for twice its length, at most `longest`. An active pause stays. Returns the
+-- seconds.
 UPDATE request_budgets AS b
 SET next_request_at = now() + p.pause, paused_at = now(), paused_until = now() + p.pause,
-    pause_reason = 'rate_limited', pause_said = :said, updated_at = now()
+    pause_reason = 'rate_limited', pause_said = :message, updated_at = now()
 FROM (
   SELECT least(:longest * interval '1 second',
                greatest(:first * interval '1 second', 2 * (paused_until - paused_at))) AS pause
@@ -65,24 +65,23 @@ WHERE b.source = :source
        OR b.paused_at > now() + interval '1 minute')
 RETURNING extract(epoch FROM p.pause) AS seconds
 
--- name: forget_pause
--- The source answered, and not with 429: a pause that is over no longer makes the next one longer.
+-- name: reset_backoff
+-- After a response other than 429, a pause that has ended no longer makes the next one longer.
 UPDATE request_budgets
 SET paused_at = NULL, paused_until = NULL, pause_reason = NULL, pause_said = NULL
 WHERE source = :source AND paused_until <= now()
 
--- name: spend
--- Let no process ask the source before the next month begins.
+-- name: pause_until_next_month
 UPDATE request_budgets
 SET next_request_at = renews_at, paused_at = now(), paused_until = renews_at,
-    pause_reason = 'budget_spent', pause_said = :said, updated_at = now()
+    pause_reason = 'budget_spent', pause_said = :message, updated_at = now()
 FROM (
   SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
 ) AS next_month (renews_at)
 WHERE source = :source
 
--- name: lift
--- Let the source be asked at once. A month that lies ahead was counted by a wrong clock.
+-- name: lift_pause
+-- Allow requests at once. A month in the future was counted by a wrong clock, and is corrected.
 UPDATE request_budgets
 SET paused_at = NULL, paused_until = NULL, pause_reason = NULL, pause_said = NULL,
     next_request_at = now(), updated_at = now(),
@@ -91,9 +90,9 @@ SET paused_at = NULL, paused_until = NULL, pause_reason = NULL, pause_said = NUL
 WHERE source = :source
 
 -- name: read_usage
--- What each source's provider used this month, and what its recent runs say of the time to come: a run's
--- requests, and how many there were a second over the last day (an hour at least, so that one run
--- by hand is not taken for a pace).
+-- The requests of each source's provider this month, the usual requests of a run, and the requests a
+-- second over the last day. That rate covers at least an hour, so that one manual run does not count
+-- as a rate.
 WITH this AS (
   SELECT now() AS instant, CAST(date_trunc('month', now() AT TIME ZONE 'UTC') AS date) AS month
 )

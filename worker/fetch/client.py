@@ -1,4 +1,4 @@
-"""One GET: its timeouts, limits and pace, and for every failure what to do next."""
+"""The HTTP client: GET requests with timeouts, limits, rate limiting and retries."""
 
 import threading
 import time
@@ -22,8 +22,8 @@ from tenacity.stop import stop_base
 
 from shared.errors import RetryableError, SourceError
 from worker.fetch.body import read_body, read_error
-from worker.fetch.failures import BUDGET_SPENT, TOO_MANY, Failures, seconds_to_wait
-from worker.fetch.limits import DEFAULT_LIMITS, Attempts, Limits, Turns
+from worker.fetch.failures import BUDGET_SPENT, TOO_MANY, Failures, parse_retry_after
+from worker.fetch.limits import DEFAULT_LIMITS, Attempts, Limits, RateLimiter
 from worker.fetch.session import DeadlineExceededError, Session, StoppedError
 from worker.sources.base import Request, Response
 
@@ -31,20 +31,19 @@ log = structlog.get_logger(__name__)
 
 
 class Http:
-    """A source's way to the network; `worker.sources.base.Fetch` is what it promises.
+    """The HTTP client of a source; implements `worker.sources.base.Fetch`.
 
-    It keeps the connection. `requests`, `retries` and the seconds that it `waited`, for turns and
-    between attempts, count up from 0. Each request, a retry too, takes one of the source's turns
-    first. Once the `stop` event is set it ends every wait, and raises `RetryableError` with the
-    code `stopped`. Messages name the settings of the `provider`, by
-    default the source itself. `told` is called after each request with its answer's status, or
-    None.
+    It keeps the connection open. `requests`, `retries` and `waited` (seconds) count from 0. Each
+    attempt first waits for the rate limiter. If the `stop` event is set, every wait ends and
+    `RetryableError` is raised with the code `stopped`. Messages name the settings of the
+    `provider`, by default the source itself. `on_response` is called after each attempt with the
+    HTTP status, or None without a response.
     """
 
     def __init__(  # noqa: PLR0913  keywords, and most for tests
         self,
         source: str,
-        turns: Turns,
+        rate_limiter: RateLimiter,
         stop: threading.Event,
         limits: Limits = DEFAULT_LIMITS,
         *,
@@ -55,10 +54,10 @@ class Http:
         self.requests = 0
         self.retries = 0
         self.waited = 0.0
-        self.told: Callable[[int | None], object] = lambda status: None  # noqa: ARG005
+        self.on_response: Callable[[int | None], object] = lambda status: None  # noqa: ARG005
         self._source = source
         self._provider = provider or source
-        self._turns = turns
+        self._rate_limiter = rate_limiter
         self._stop = stop
         self._limits = limits
         self._clock = clock
@@ -86,30 +85,30 @@ class Http:
         failures = Failures(self._provider, request)
         attempts = Attempts(self._limits.request)
         retrying = Retrying(
-            retry=retry_if_exception(self._is_worth_another),
+            retry=retry_if_exception(self._may_retry),
             stop=stop_any(
                 stop_after_attempt(self._limits.attempts),
                 _StopInTime(attempts, self._clock),
             ),
             wait=self._pause_before_next,
-            before_sleep=lambda state: self._tell(failures.url, state),
+            before_sleep=lambda state: self._log_retry(failures.url, state),
             sleep=lambda seconds: self._sleep(seconds, failures),
             reraise=True,
         )
         try:
             return retrying(self._get, request, validator, failures, attempts)
         except RetryableError as exc:
-            made = retrying.statistics.get("attempt_number", 1)
-            if made == 1 or exc.code == "stopped":
+            count = retrying.statistics.get("attempt_number", 1)
+            if count == 1 or exc.code == "stopped":
                 raise
             pause = 0.0
             if exc.code == "rate_limited" and not exc.retry_after:
                 limits = self._limits
-                pause = self._turns.back_off(
-                    limits.first_pause, limits.longest_own_pause, failures.said or str(exc)
+                pause = self._rate_limiter.back_off(
+                    limits.first_pause, limits.longest_own_pause, failures.message or str(exc)
                 )
             raise RetryableError(
-                f"{exc} (the last of {made} attempts){failures.advice(exc, pause)}",
+                f"{exc} (the last of {count} attempts){failures.advice(exc, pause)}",
                 code=exc.code,
                 retry_after=exc.retry_after,
             ) from exc
@@ -117,31 +116,31 @@ class Http:
     def _get(
         self, request: Request, validator: str | None, failures: Failures, attempts: Attempts
     ) -> Response:
-        asked_at = self._clock()
-        self._wait_for_turn(failures)
+        waiting_since = self._clock()
+        self._wait_for_rate_limiter(failures)
         self.requests += 1
         headers = {**request.headers, **({"If-None-Match": validator} if validator else {})}
-        seconds = min(self._limits.answer, attempts.begin(asked_at, self._clock()))
+        seconds = min(self._limits.answer, attempts.begin(waiting_since, self._clock()))
         statuses: list[int] = []
         try:
-            answer = self._exchange(request, headers, seconds, failures, statuses)
+            response = self._exchange(request, headers, seconds, failures, statuses)
         except (RetryableError, SourceError) as exc:
             if statuses and statuses[0] != TOO_MANY and exc.code != "rate_limited":
-                self._turns.answered()
-            self._put_off(exc, failures.said or str(exc))
+                self._rate_limiter.reset_backoff()
+            self._pause_if_asked(exc, failures.message or str(exc))
             raise
         finally:
-            self.told(statuses[0] if statuses else None)
-        self._turns.answered()
-        return answer
+            self.on_response(statuses[0] if statuses else None)
+        self._rate_limiter.reset_backoff()
+        return response
 
-    def _put_off(self, failure: RetryableError | SourceError, said: str) -> None:
-        """Give no turn for as long as the source asks for, or before the next month."""
+    def _pause_if_asked(self, failure: RetryableError | SourceError, message: str) -> None:
+        """Pause for the time that the source asked for, or until the next month."""
         if isinstance(failure, SourceError):
             if failure.code == BUDGET_SPENT:
-                self._turns.spend(said)
+                self._rate_limiter.pause_until_next_month(message)
         elif failure.retry_after:
-            self._turns.defer(min(failure.retry_after, self._limits.longest_pause), said)
+            self._rate_limiter.pause(min(failure.retry_after, self._limits.longest_pause), message)
 
     def _exchange(
         self,
@@ -151,10 +150,10 @@ class Http:
         failures: Failures,
         statuses: list[int],
     ) -> Response:
-        """Send the request, and read the answer, within the time; note the answer's status.
+        """Send the request and read the response within the time; append its status.
 
         Raises:
-            RetryableError, SourceError: whatever went wrong, in words.
+            RetryableError, SourceError: with a message for every kind of failure.
         """
         session = self._session
 
@@ -163,13 +162,13 @@ class Http:
                 request.url,
                 params=request.params,
                 headers=headers,
-                # A pause for as long as the whole answer may take ends with it, not before.
+                # The read timeout may exceed `seconds`: the session's deadline ends the exchange.
                 timeout=(min(self._limits.connect, seconds), self._limits.read),
                 stream=True,
                 allow_redirects=False,
-            ) as answer:
-                statuses.append(answer.status_code)
-                return self._take(answer, failures)
+            ) as response:
+                statuses.append(response.status_code)
+                return self._read_response(response, failures)
 
         try:
             return session.exchange(work, seconds, self._stop)
@@ -181,41 +180,43 @@ class Http:
             raise failures.too_slow(seconds) from exc
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as exc:
             failure = failures.raised(exc)
-            # What requests raises for a bad header quotes the header.
+            # The error that requests raises for a bad header quotes the header, which is a secret.
             raise failure from (exc if isinstance(failure, RetryableError) else None)
 
-    def _wait_for_turn(self, failures: Failures) -> None:
-        """Return once a turn is taken; where it is further off than a run waits, raise.
+    def _wait_for_rate_limiter(self, failures: Failures) -> None:
+        """Return when a request may be sent; raise if a run does not wait that long.
 
-        After each wait the turn is asked for anew: another process may have put it off meanwhile.
+        After each wait the rate limiter is asked again: another process may have set a pause.
         """
         while True:
             self._sleep(0, failures)
-            seconds = self._turns.take()
+            seconds = self._rate_limiter.acquire()
             if seconds <= 0:
                 return
             if seconds > self._limits.longest_wait:
-                raise failures.deferred(seconds, self._limits.longest_wait, self._turns.said)
+                raise failures.paused(
+                    seconds, self._limits.longest_wait, self._rate_limiter.pause_message
+                )
             self._sleep(seconds, failures)
 
-    def _take(self, answer: requests.Response, failures: Failures) -> Response:
-        etag = answer.headers.get("ETag")
-        if answer.status_code == requests.codes.not_modified:
+    def _read_response(self, response: requests.Response, failures: Failures) -> Response:
+        etag = response.headers.get("ETag")
+        if response.status_code == requests.codes.not_modified:
             return Response(b"", etag, not_modified=True)
-        if answer.is_redirect:
-            raise failures.redirected(answer.headers["Location"])
-        asked = seconds_to_wait(answer.headers)
-        if answer.status_code != requests.codes.ok:
-            said = read_error(answer)
-            kind = answer.headers.get("Content-Type", "")
-            raise failures.status(answer.status_code, said, kind, asked, self._limits)
+        if response.is_redirect:
+            raise failures.redirected(response.headers["Location"])
+        retry_after = parse_retry_after(response.headers)
+        kind = response.headers.get("Content-Type", "")
+        if response.status_code != requests.codes.ok:
+            error = read_error(response)
+            raise failures.status(response.status_code, error, kind, retry_after, self._limits)
         limit = self._limits.body_bytes
-        if (answer.raw.length_remaining or 0) > limit:
+        if (response.raw.length_remaining or 0) > limit:
             raise failures.too_large(limit)
-        body = read_body(answer, limit + 1)
+        body = read_body(response, limit + 1)
         if len(body) > limit:
             raise failures.too_large(limit)
-        failures.check(body, answer.headers.get("Content-Type", ""), asked, self._limits)
+        failures.check(body, kind, retry_after, self._limits)
         return Response(body, etag)
 
     def _sleep(self, seconds: float, failures: Failures) -> None:
@@ -227,21 +228,20 @@ class Http:
             raise failures.stopped()
 
     def _pause_before_next(self, state: RetryCallState) -> float:
-        asked = _failure(state).retry_after
-        return asked or self._backoff(state)
+        return _failure(state).retry_after or self._backoff(state)
 
-    def _is_worth_another(self, exc: BaseException) -> bool:
+    def _may_retry(self, exc: BaseException) -> bool:
         return (
             isinstance(exc, RetryableError)
             and exc.code != "stopped"
             and (exc.retry_after or 0) <= self._limits.longest_wait
         )
 
-    def _tell(self, url: str, state: RetryCallState) -> None:
+    def _log_retry(self, url: str, state: RetryCallState) -> None:
         self.retries += 1
         failure = _failure(state)
         log.warning(
-            "a request failed and will be tried again",
+            "request failed, retry scheduled",
             source=self._source,
             url=url,
             code=failure.code,
@@ -252,14 +252,14 @@ class Http:
 
 
 def _failure(state: RetryCallState) -> RetryableError:
-    """The failure that an attempt ended with; nothing else is tried again."""
+    """Return the failure of the last attempt."""
     failure = state.outcome.exception() if state.outcome else None
     assert isinstance(failure, RetryableError)  # noqa: S101 - `retry` lets no other through
     return failure
 
 
 class _StopInTime(stop_base):
-    """Make no attempt that would begin after the time for all of them."""
+    """Stop if the next attempt would begin after the time for all attempts."""
 
     def __init__(self, attempts: Attempts, clock: Callable[[], float]) -> None:
         self._attempts = attempts
@@ -277,7 +277,7 @@ def _open_session() -> Session:
 
 
 def user_agent() -> str:
-    """Name the program, and its version where it is installed."""
+    """Return the program's name, with its version if it is installed."""
     try:
         return f"kasparro-etl/{version('kasparro-etl')}"
     except PackageNotFoundError:

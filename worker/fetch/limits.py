@@ -1,4 +1,4 @@
-"""What a request may take, and the turns that it waits for."""
+"""Limits of time and size for requests, and the interface of the rate limiter."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,18 +6,19 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a request may take (in seconds and bytes), and when to stop trying.
+    """Limits of a request, in seconds and bytes, and of its attempts.
 
-    `answer` is the time for connecting, headers and body of one attempt together, however steadily
-    they arrive. `request` is the time for all attempts and the pauses between them, without the
-    waits for a turn. `body_bytes` counts what an answer unpacks to.
+    `answer` is the total time of one attempt: connecting, headers and body. `request` is the time
+    of all attempts and the pauses between them, without the waits for the rate limiter.
+    `body_bytes` limits the decompressed body.
 
-    The pause before attempt n+1 is a random part of `backoff * 2**n`, at most `longest_backoff`; or
-    what the source asked for with `Retry-After`, where that is no more than `longest_wait`. A
-    longer one ends the run. It is believed up to `longest_pause`; after that, one request probes.
-    A source that says 429 to the last attempt, and not for how long, is not asked for
-    `first_pause`, then twice as long each time, up to `longest_own_pause`. Any answer that is no
-    429 ends that: the next such pause is `first_pause` again.
+    The pause before attempt n+1 is a random part of `backoff * 2**n`, at most `longest_backoff`.
+    If the source sent `Retry-After`, that pause is used, up to `longest_wait`. A longer one ends
+    the run, and no run sends requests until it is over, but at most for `longest_pause`.
+
+    If the last attempt gets 429 without `Retry-After`, no requests are sent for `first_pause`. Each
+    time this is repeated the pause doubles, up to `longest_own_pause`. Any other response resets
+    it to `first_pause`.
     """
 
     connect: float = 5
@@ -36,49 +37,49 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 
-SHORTEST = 0.1
-"""Seconds that any attempt may take."""
+MIN_ATTEMPT_SECONDS = 0.1
+"""Every attempt may take at least this long."""
 
 
-class Turns(Protocol):
-    """When a source may be asked, by its budget; `worker.fetch.budget.Budget` keeps one.
+class RateLimiter(Protocol):
+    """Decides when a request may be sent; `worker.fetch.budget.Budget` is the implementation.
 
-    `said` is why the source is not asked, where `take` last ran into a pause.
+    `pause_message` is the provider's message if `acquire` was refused because of a pause.
     """
 
-    said: str | None
+    pause_message: str | None
 
-    def take(self) -> float:
-        """Take a turn and return 0, or take none and return the seconds until there may be one."""
+    def acquire(self) -> float:
+        """Count a request and return 0, or return the seconds to wait before asking again."""
 
-    def defer(self, seconds: float, said: str) -> None:
-        """Give no turn for so long: the source asked for that, and said this."""
+    def pause(self, seconds: float, message: str) -> None:
+        """Allow no request for this time, because the source asked for it with this message."""
 
-    def back_off(self, first: float, longest: float, said: str) -> float:
-        """Give no turn for `first` seconds, or for twice the last pause; 0 where one stands."""
+    def back_off(self, first: float, longest: float, message: str) -> float:
+        """Pause for `first` seconds or twice the last pause; return 0 if a pause is active."""
 
-    def answered(self) -> None:
-        """Take note of an answer that is no 429: the next `back_off` is for `first` again."""
+    def reset_backoff(self) -> None:
+        """Let the next `back_off` start at `first` again, after a response that is not 429."""
 
-    def spend(self, said: str) -> None:
-        """Give no turn until the next month: the source said that the requests of this are used."""
+    def pause_until_next_month(self, message: str) -> None:
+        """Allow no request before the next month, because the source reported its limit."""
 
 
 @dataclass(slots=True)
 class Attempts:
-    """The time that is left for the attempts of one request; waits for a turn take none of it."""
+    """The time left for all attempts of a request, without the waits for the rate limiter."""
 
     left: float
     counted_until: float | None = None
 
-    def begin(self, asked_at: float, now: float) -> float:
-        """Begin an attempt whose turn was asked for then; return the seconds that it may take."""
-        self.count(asked_at)
+    def begin(self, waiting_since: float, now: float) -> float:
+        """Start an attempt that waited for the rate limiter; return the seconds it may take."""
+        self.count(waiting_since)
         self.counted_until = now
-        return max(self.left, SHORTEST)
+        return max(self.left, MIN_ATTEMPT_SECONDS)
 
     def count(self, now: float) -> float:
-        """Count the time since the last attempt began, and return what is left."""
+        """Subtract the time since the last attempt began, and return the rest."""
         if self.counted_until is not None:
             self.left -= now - self.counted_until
             self.counted_until = now

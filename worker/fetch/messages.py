@@ -1,4 +1,4 @@
-"""The words of messages: what a provider says of an error, and what was asked without secrets."""
+"""Text for error messages: the provider's own message, and URLs without secrets."""
 
 import json
 import re
@@ -9,27 +9,27 @@ from urllib.parse import urlencode, urlsplit
 from worker.sources.base import Request
 
 LOWEST_ERROR = 400
-LONGEST_WORDS = 300
-"""Characters of a provider's words that a message quotes."""
+MAX_EXCERPT = 300
+"""Characters of a provider's message that our messages quote."""
 
 SECRETS = ("key", "token", "secret", "auth", "password")
 SILENT_TAGS = {"script", "style"}
 
 _LIMIT = r"\b(?:limit|quota|requests|calls|credits)\b"
-OF_A_MONTH = re.compile(
+MONTHLY_LIMIT = re.compile(
     rf"\bmonth(?:ly)?\b.*{_LIMIT}|{_LIMIT}.*\bmonth(?:ly)?\b", re.IGNORECASE | re.DOTALL
 )
-OF_THE_PACE = re.compile(r"rate[ -]?limit|throttl|too many requests", re.IGNORECASE)
-OF_THE_KEY = re.compile(r"\bkey\b|\btoken\b|unauthori[sz]ed", re.IGNORECASE)
-_PAGE = re.compile(r"\s*<(?:!doctype|html)", re.IGNORECASE)
+RATE_LIMIT = re.compile(r"rate[ -]?limit|throttl|too many requests", re.IGNORECASE)
+KEY_PROBLEM = re.compile(r"\bkey\b|\btoken\b|unauthori[sz]ed", re.IGNORECASE)
+_HTML_START = re.compile(r"\s*<(?:!doctype|html)", re.IGNORECASE)
 
 
-def words_in(body: bytes, content_type: str = "") -> str:
-    """Find what a body says, for a person: an error's text, a page's text, or its beginning."""
-    _, text = error_in(body)
+def readable_text(body: bytes, content_type: str = "") -> str:
+    """Return the text of an error or of an HTML page in a body, or else the body's beginning."""
+    _, text = parse_error(body)
     if not text:
         text = body[: 64 * 1024].decode(errors="replace")
-        if "html" in content_type.lower() or _PAGE.match(text):
+        if "html" in content_type.lower() or _HTML_START.match(text):
             text = _page_text(text) or text
     return " ".join(text.split())
 
@@ -41,7 +41,7 @@ def _page_text(page: str) -> str:
 
 
 class _PageText(HTMLParser):
-    """Gathers the text of a page without its scripts and styles."""
+    """Collects the text of an HTML page without scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class _PageText(HTMLParser):
             self.parts.append(data.strip())
 
 
-def error_in(body: bytes) -> tuple[int | None, str | None]:
-    """Find the code and the text of an error in a JSON body, in the forms that providers use.
+def parse_error(body: bytes) -> tuple[int | None, str | None]:
+    """Return the code and the text of an error in a JSON body, in the forms that providers use.
 
     `{"error": "text"}`, `{"error": {"code": 429, "message": "text"}}`,
     `{"status": {"error_code": 429, "error_message": "text"}}`, `{"status": 400, "error": "text"}`,
@@ -87,8 +87,8 @@ def error_in(body: bytes) -> tuple[int | None, str | None]:
     return code, str(text or document.get("message") or f"error {code}")
 
 
-def shown_url(request: Request) -> str:
-    """Show a request's URL, without a user, a password, or a parameter that may be a key."""
+def redact_url(request: Request) -> str:
+    """Return a request's URL without user and password; values that may be keys become `***`."""
     parts = urlsplit(request.url)
     host = parts.netloc.rpartition("@")[2]
     params = {

@@ -1,8 +1,8 @@
-"""A session of `requests` whose exchanges end at a deadline or at a stop, whatever the peer does.
+"""A session of `requests` with a total deadline and a stop event.
 
-A socket's timeout is per packet, so a peer that sends a byte every few seconds never reaches it,
-and a lookup of a host name has none at all. Each exchange therefore runs in a thread of its own.
-The caller waits for it until the deadline, then shuts its sockets down and leaves it.
+A socket's timeout applies to each packet, so a peer that sends a byte every few seconds never
+reaches it. DNS lookups have no timeout at all. Each exchange therefore runs in its own thread. The
+caller waits until the deadline, then shuts down the sockets and abandons the thread.
 """
 
 import os
@@ -18,26 +18,26 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 POLL = 0.05
-"""Seconds within which a stop is noticed."""
+"""Seconds between checks of the stop event."""
 
 GRACE = 1.0
-"""Seconds for an exchange to end after its sockets were shut down."""
+"""Seconds that a thread gets to end after its sockets were shut down."""
 
 Result = TypeVar("Result")
 
 
 class DeadlineExceededError(Exception):
-    """An exchange took longer than it may."""
+    """An exchange exceeded its deadline."""
 
 
 class StoppedError(Exception):
-    """The worker was told to stop during an exchange."""
+    """The worker was stopped during an exchange."""
 
 
 class Session(requests.Session):
     """A session for one exchange at a time, without redirects and without ~/.netrc.
 
-    `requests` reads even those redirects whole that it is not to follow.
+    Redirects are disabled here because `requests` reads their bodies even if it does not follow.
     """
 
     def __init__(self) -> None:
@@ -45,83 +45,83 @@ class Session(requests.Session):
         self._sockets = _Sockets()
         for prefix in ("https://", "http://"):
             self.mount(prefix, _Adapter(self._sockets))
-        # An `auth` of its own keeps the session from adding one out of ~/.netrc.
+        # With an explicit `auth` the session does not read ~/.netrc.
         self.auth = _no_auth
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
 
     def exchange(self, work: Callable[[], Result], seconds: float, stop: threading.Event) -> Result:
-        """Return or raise what `work` does with this session, within so many seconds.
+        """Run `work` with this session, and return its result or raise its error.
 
         Raises:
-            DeadlineExceededError, StoppedError: the sockets were shut down; the session is of no
-                further use, and `work` may still run for as long as a name lookup takes.
+            DeadlineExceededError, StoppedError: the sockets were shut down. The session cannot be
+                used again, and `work` may continue until a DNS lookup ends.
         """
-        done: Future[Result] = Future()
-        threading.Thread(target=_settle, args=(done, work), name="exchange", daemon=True).start()
-        ends_at = time.monotonic() + seconds
+        future: Future[Result] = Future()
+        threading.Thread(target=_run, args=(future, work), name="exchange", daemon=True).start()
+        deadline = time.monotonic() + seconds
         try:
-            while not done.done():
-                left = ends_at - time.monotonic()
+            while not future.done():
+                left = deadline - time.monotonic()
                 if stop.is_set() or left <= 0:
                     self._sockets.shut_down()
-                    wait([done], GRACE)
+                    wait([future], GRACE)
                     raise StoppedError if stop.is_set() else DeadlineExceededError
-                wait([done], min(POLL, left))
+                wait([future], min(POLL, left))
         finally:
-            self._sockets.release()
-        return done.result()
+            self._sockets.close()
+        return future.result()
 
 
-def _settle(done: "Future[Result]", work: Callable[[], Result]) -> None:
+def _run(future: "Future[Result]", work: Callable[[], Result]) -> None:
     try:
-        done.set_result(work())
-    except BaseException as exc:  # noqa: BLE001 - raised by whoever waits for the result
-        done.set_exception(exc)
+        future.set_result(work())
+    except BaseException as exc:  # noqa: BLE001 - raised where the result is read
+        future.set_exception(exc)
 
 
 class _Sockets:
-    """Duplicates of the sockets that an exchange uses.
+    """Duplicates of the sockets of an exchange.
 
-    `http.client` closes its own as soon as it has read the headers of a last answer, and TLS takes
-    the connected one over. A duplicate still reaches the connection.
+    `http.client` closes its socket after the headers of a last response, and TLS takes over the
+    connected one. A duplicate still refers to the connection.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: list[socket.socket] = []
+        self._duplicates: list[socket.socket] = []
         self._is_shut_down = False
 
-    def hold(self, used: socket.socket) -> None:
-        duplicate = socket.socket(fileno=os.dup(used.fileno()))
+    def add(self, original: socket.socket) -> None:
+        duplicate = socket.socket(fileno=os.dup(original.fileno()))
         with self._lock:
-            self._held.append(duplicate)
+            self._duplicates.append(duplicate)
             if self._is_shut_down:
                 _shut_down(duplicate)
 
     def shut_down(self) -> None:
-        """Shut down the sockets of now, and those that are opened later."""
+        """Shut down all sockets, including those that are added later."""
         with self._lock:
             self._is_shut_down = True
-            for each in self._held:
-                _shut_down(each)
+            for duplicate in self._duplicates:
+                _shut_down(duplicate)
 
-    def release(self) -> None:
+    def close(self) -> None:
         with self._lock:
-            while self._held:
-                self._held.pop().close()
+            while self._duplicates:
+                self._duplicates.pop().close()
 
 
-def _shut_down(used: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     try:
-        used.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the peer was faster
+        return  # the peer closed it first
 
 
 class _Adapter(HTTPAdapter):
-    """Has every connection tell which socket it uses."""
+    """Registers the socket of every connection."""
 
     def __init__(self, sockets: _Sockets) -> None:
         self._sockets = sockets
@@ -129,32 +129,33 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self._watch(self.poolmanager)
+        self._register(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
         if is_new:
-            self._watch(manager)
+            self._register(manager)
         return manager
 
-    def _watch(self, manager: urllib3.PoolManager) -> None:
+    def _register(self, manager: urllib3.PoolManager) -> None:
         manager.pool_classes_by_scheme = {
-            scheme: self._watched(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+            scheme: self._registering(pool)
+            for scheme, pool in manager.pool_classes_by_scheme.items()
         }
 
-    def _watched(self, pool: Any) -> Any:
+    def _registering(self, pool: Any) -> Any:
         sockets = self._sockets
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc]  # the class is a value
             def _new_conn(self) -> socket.socket:
                 connected: socket.socket = super()._new_conn()
-                sockets.hold(connected)
+                sockets.add(connected)
                 return connected
 
             def request(self, *args: Any, **kwargs: Any) -> None:
-                if self.sock is not None:  # kept from an earlier exchange
-                    sockets.hold(self.sock)
+                if self.sock is not None:  # reused from an earlier exchange
+                    sockets.add(self.sock)
                 super().request(*args, **kwargs)
 
         return type(pool.__name__, (pool,), {"ConnectionCls": Connection})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.http_client import FAST, KEY, Clock
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
 from worker.sources.base import Request
@@ -30,7 +30,9 @@ def stop() -> threading.Event:
 
 @pytest.fixture
 def http(clock: Clock, stop: threading.Event) -> Iterator[Http]:
-    with Http("coingecko", MemoryTurns(FAST, clock), stop, clock=clock, wait=clock.wait) as made:
+    with Http(
+        "coingecko", MemoryRateLimiter(FAST, clock), stop, clock=clock, wait=clock.wait
+    ) as made:
         clock.pauses.clear()
         yield made
 

@@ -10,7 +10,7 @@ from shared.errors import SourceError
 from tests.fakes import answers as says
 from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST, KEY
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http, Limits
 from worker.sources.base import Request
@@ -146,7 +146,7 @@ def test_json_under_any_of_its_names_is_taken(kind, upstream, http, markets):
 def test_an_error_inside_a_200_fails_the_run(told, upstream, http, markets):
     upstream.always(says.status(200, told))
 
-    with pytest.raises(SourceError, match="HTTP 200, with an error in it: ") as no:
+    with pytest.raises(SourceError, match="HTTP 200 with an error: ") as no:
         http(markets)
 
     assert no.value.code == "error_answer"
@@ -185,7 +185,12 @@ def test_a_gzip_bomb_is_stopped_at_the_limit_of_what_it_unpacks_to(upstream, sto
     try:
         with (
             Http(
-                "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
+                "coingecko",
+                MemoryRateLimiter(FAST, clock),
+                stop,
+                limits,
+                clock=clock,
+                wait=clock.wait,
             ) as http,
             pytest.raises(SourceError) as no,
         ):
@@ -204,7 +209,7 @@ def test_a_body_of_exactly_the_limit_is_taken(upstream, stop, clock, markets):
     limits = Limits(body_bytes=len(BODY))
 
     with Http(
-        "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
+        "coingecko", MemoryRateLimiter(FAST, clock), stop, limits, clock=clock, wait=clock.wait
     ) as http:
         assert http(markets).body == BODY
 
@@ -251,7 +256,7 @@ def test_a_body_longer_than_declared_does_not_spoil_the_next_answer(upstream, ht
 def test_a_key_that_no_header_can_carry_is_named_but_not_shown(key, upstream, http):
     request = Request(f"{upstream.coingecko_url}/coins/markets", {}, {"x-cg-demo-api-key": key})
 
-    with pytest.raises(SourceError, match="cannot carry COINGECKO_API_KEY") as no:
+    with pytest.raises(SourceError, match="COINGECKO_API_KEY cannot be sent") as no:
         http(request)
 
     assert no.value.code == "misconfigured"

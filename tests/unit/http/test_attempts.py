@@ -12,7 +12,7 @@ from shared.errors import RetryableError
 from tests.fakes import answers as says
 from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST, KEY, pauses
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from worker.fetch.client import DEFAULT_LIMITS, Http, Limits
 from worker.sources.base import Request
 
@@ -63,7 +63,7 @@ def test_a_pause_beyond_what_a_run_waits_ends_it_and_says_until_when(
 ):
     upstream.always(says.rate_limited(seconds=3600))
 
-    with pytest.raises(RetryableError, match="a run waits 180 s at most: try again after 20") as no:
+    with pytest.raises(RetryableError, match="a run waits 180 s at most; try again after 20") as no:
         http(markets)
 
     assert no.value.code == "rate_limited"
@@ -75,7 +75,7 @@ def test_a_pause_beyond_what_a_run_waits_ends_it_and_says_until_when(
 def test_an_absurd_pause_is_no_overflow(upstream, http, markets):
     upstream.always(says.status(429, Retry_After="9" * 400))
 
-    with pytest.raises(RetryableError, match="one request probes after"):
+    with pytest.raises(RetryableError, match="one test request is sent after"):
         http(markets)
 
 
@@ -167,7 +167,7 @@ def test_a_silent_source_times_out(upstream, stop, clock, markets):
 
     with (
         Http(
-            "coingecko", MemoryTurns(FAST, clock), stop, limits, clock=clock, wait=clock.wait
+            "coingecko", MemoryRateLimiter(FAST, clock), stop, limits, clock=clock, wait=clock.wait
         ) as http,
         pytest.raises(RetryableError, match=r"timed out \(the last of 2 attempts\)") as no,
     ):
@@ -181,7 +181,7 @@ def test_a_trickle_has_an_end_although_no_read_ever_times_out(upstream, stop, ma
     limits = Limits(answer=0.2, attempts=1)
 
     with (
-        Http("coingecko", MemoryTurns(FAST), stop, limits) as http,
+        Http("coingecko", MemoryRateLimiter(FAST), stop, limits) as http,
         pytest.raises(RetryableError, match=r"not complete after 0.2 s") as no,
     ):
         http(markets)
@@ -192,7 +192,7 @@ def test_a_trickle_has_an_end_although_no_read_ever_times_out(upstream, stop, ma
 def test_a_stop_ends_the_wait_before_the_next_attempt(upstream, stop, markets):
     upstream.always(says.rate_limited(seconds=100))
 
-    with Http("coingecko", MemoryTurns(FAST), stop) as http:
+    with Http("coingecko", MemoryRateLimiter(FAST), stop) as http:
         threading.Timer(0.05, stop.set).start()
         with pytest.raises(RetryableError) as no:
             http(markets)
@@ -203,7 +203,7 @@ def test_a_stop_ends_the_wait_before_the_next_attempt(upstream, stop, markets):
 def test_a_stop_ends_the_reading_of_a_slow_body(upstream, stop, markets):
     upstream.always(says.trickle())
 
-    with Http("coingecko", MemoryTurns(FAST), stop) as http:
+    with Http("coingecko", MemoryRateLimiter(FAST), stop) as http:
         threading.Timer(0.1, stop.set).start()
         with pytest.raises(RetryableError) as no:
             http(markets)
@@ -219,7 +219,7 @@ def test_a_failed_attempt_is_logged_with_its_pause_and_without_the_key(upstream,
 
     (line,) = lines
     assert line["log_level"] == "warning"
-    assert line["event"] == "a request failed and will be tried again"
+    assert line["event"] == "request failed, retry scheduled"
     assert (line["code"], line["attempt"], line["pause_seconds"]) == ("rate_limited", 1, 30)
     assert "You've exceeded the Rate Limit" in line["error"]
     assert KEY not in str(line)

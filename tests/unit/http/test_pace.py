@@ -8,13 +8,13 @@ from shared.errors import RetryableError, SourceError
 from tests.fakes import answers as says
 from tests.fakes.answers import Answer
 from tests.fakes.http_client import FAST
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from worker.fetch.client import Http
 from worker.sources.base import Request
 
 
 def test_requests_keep_an_even_distance(stop, clock, markets):
-    with Http("coingecko", MemoryTurns(5, clock), stop, clock=clock, wait=clock.wait) as http:
+    with Http("coingecko", MemoryRateLimiter(5, clock), stop, clock=clock, wait=clock.wait) as http:
         http(markets)
         http(markets)
         clock.now += 7
@@ -29,7 +29,7 @@ def test_requests_keep_an_even_distance(stop, clock, markets):
 def test_a_retry_takes_its_turn_like_any_request(upstream, stop, clock, markets):
     upstream.answers(says.status(500))
 
-    with Http("coingecko", MemoryTurns(5, clock), stop, clock=clock, wait=clock.wait) as http:
+    with Http("coingecko", MemoryRateLimiter(5, clock), stop, clock=clock, wait=clock.wait) as http:
         http(markets)
 
     assert sum(clock.pauses) == pytest.approx(12)
@@ -39,23 +39,23 @@ def test_a_pause_that_the_source_asked_for_is_passed_on_to_its_turns(
     upstream, stop, clock, markets
 ):
     upstream.answers(says.rate_limited(seconds=119)).then(says.status(503, Retry_After="7"))
-    turns = MemoryTurns(FAST, clock)
+    turns = MemoryRateLimiter(FAST, clock)
 
     with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
         http(markets)
 
-    assert turns.deferred == [119, 7]
+    assert turns.pauses == [119, 7]
 
 
 def test_a_turn_that_is_further_off_than_a_run_waits_is_not_waited_for(
     upstream, stop, clock, markets
 ):
-    turns = MemoryTurns(FAST, clock)
-    turns.defer(181)
+    turns = MemoryRateLimiter(FAST, clock)
+    turns.pause(181)
 
     with (
         Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
-        pytest.raises(RetryableError, match=r"not asked.* 181 s more.* try again after 2") as no,
+        pytest.raises(RetryableError, match=r"not sent.* 181 s more.* try again after 2") as no,
     ):
         http(markets)
 
@@ -66,11 +66,11 @@ def test_a_turn_that_is_further_off_than_a_run_waits_is_not_waited_for(
 
 
 def test_a_turn_that_was_put_off_during_the_wait_is_waited_for_again(stop, clock, markets):
-    turns = MemoryTurns(5, clock)
+    turns = MemoryRateLimiter(5, clock)
 
     def wait(seconds: float) -> None:
         if not clock.pauses:
-            turns.defer(100)  # another process was told to wait
+            turns.pause(100)  # another process was told to wait
         clock.wait(seconds)
 
     with Http("coingecko", turns, stop, clock=clock, wait=wait) as http:
@@ -81,11 +81,11 @@ def test_a_turn_that_was_put_off_during_the_wait_is_waited_for_again(stop, clock
 
 
 def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
-    with Http("coingecko", MemoryTurns(1), stop) as http:
+    with Http("coingecko", MemoryRateLimiter(1), stop) as http:
         http(markets)
         threading.Timer(0.05, stop.set).start()
 
-        with pytest.raises(RetryableError, match="stopped before it was answered") as no:
+        with pytest.raises(RetryableError, match="stopped before the response") as no:
             http(markets)
 
     assert no.value.code == "stopped"
@@ -93,7 +93,7 @@ def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
 
 
 def test_once_told_to_stop_no_turn_is_taken_for_what_is_not_sent(upstream, stop, clock, markets):
-    turns = MemoryTurns(5, clock)
+    turns = MemoryRateLimiter(5, clock)
     stop.set()
 
     with (
@@ -104,7 +104,7 @@ def test_once_told_to_stop_no_turn_is_taken_for_what_is_not_sent(upstream, stop,
 
     assert no.value.code == "stopped"
     assert not upstream.asked
-    assert turns.take() == 0
+    assert turns.acquire() == 0
 
 
 def code_of(http: Http, request: Request) -> str | None:
@@ -132,7 +132,7 @@ def test_a_429_to_the_last_attempt_without_a_time_leaves_a_pause(
     answers, pauses, upstream, stop, clock, markets
 ):
     upstream.answers(*answers)
-    turns = MemoryTurns(FAST, clock)
+    turns = MemoryRateLimiter(FAST, clock)
 
     with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
         assert code_of(http, markets)
@@ -160,7 +160,7 @@ def test_a_429_to_the_last_attempt_without_a_time_leaves_a_pause(
 def test_any_answer_but_a_429_after_a_pause_lets_the_next_be_the_first_again(
     answer, pauses, upstream, stop, clock, markets
 ):
-    turns = MemoryTurns(FAST, clock)
+    turns = MemoryRateLimiter(FAST, clock)
     with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
         for said in (says.rate_limited(), answer, says.rate_limited()):
             upstream.always(said)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.turns import MemoryTurns
+from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
 from worker.sources.coingecko import Coingecko
@@ -20,7 +20,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def http() -> Iterator[Http]:
-    with Http("coingecko", MemoryTurns(6_000_000), threading.Event()) as made:
+    with Http("coingecko", MemoryRateLimiter(6_000_000), threading.Event()) as made:
         yield made
 
 
