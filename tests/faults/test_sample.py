@@ -17,7 +17,7 @@ from tests.fakes.upstream import Upstream
 from worker.app import Worker
 from worker.curation import retirements as decisions
 from worker.curation import sample
-from worker.curation.recording import Signed
+from worker.curation.recording import Attribution
 from worker.ingest import loop
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
@@ -49,7 +49,7 @@ def start(database_url: URL, upstream: Upstream) -> Starter:
 
 def make_pass(worker: Worker) -> dict[str, tuple[str, int]]:
     """Make one pass of the loop; return each run's outcome and how many records it fetched."""
-    worker.settle_sample()
+    worker.update_sample()
     done = loop.run_once(worker.settings.sources, worker.take_turn, worker.stop)
     return {each.source: (each.ending.outcome, each.counts.fetched) for each in done.results}
 
@@ -124,7 +124,7 @@ def test_a_worker_that_was_killed_before_it_retired_the_sample_does_so_at_its_ne
     worker.run("coingecko")
     assert count(engine, ACTIVE) == 100
 
-    start().settle_sample()
+    start().update_sample()
 
     assert count(engine, ACTIVE) == 0
 
@@ -177,7 +177,7 @@ def test_a_retirement_that_a_person_took_back_stays_taken_back(engine: Engine, s
     make_pass(start())
     with engine.begin() as conn:
         number = conn.scalar(select(func.min(retirements.c.id)))
-        decisions.undo(conn, number, Signed("ada", "the sample is what I compare with"))
+        decisions.undo(conn, number, Attribution("ada", "the sample is what I compare with"))
     assert count(engine, ACTIVE) == 100
 
     make_pass(start())

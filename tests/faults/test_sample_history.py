@@ -18,11 +18,11 @@ from tests.fakes.upstream import Upstream
 from worker.app import Worker
 from worker.cli.main import main
 from worker.curation import retirements as decisions
-from worker.curation.recording import Signed
+from worker.curation.recording import Attribution
 from worker.database.locks import lock_identity
 from worker.maintenance.verify import verify
 
-ADA = Signed("ada", "the sample is what I compare with")
+ADA = Attribution("ada", "the sample is what I compare with")
 OWN_FILE = """id,symbol,name,price_usd,last_updated
 bitcoin,BTC,Bitcoin,70000,2026-01-05T00:00:00Z
 """
@@ -45,7 +45,7 @@ class Machine:
         assert done.exit_code == 0, done.output
 
     def settle(self, **settings: object) -> None:
-        Worker(Settings.from_env(self.env(**settings)), self.url).settle_sample()
+        Worker(Settings.from_env(self.env(**settings)), self.url).update_sample()
 
     def active(self) -> set[str]:
         with self.engine.connect() as conn:
@@ -129,7 +129,7 @@ def test_a_listing_that_a_person_retires_meanwhile_is_left_to_them(machine: Mach
 
     def settle() -> None:
         try:
-            worker.settle_sample()
+            worker.update_sample()
         except BaseException as exc:  # noqa: BLE001 -- the test reports it
             failed.append(exc)
 

@@ -10,7 +10,7 @@ from tests.fakes.api import NOON, add_asset, add_listing, take_values_from
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, EARLIER, LATER, load, market, ticker
 from tests.fakes.batches import NOON as NOON_TEXT
 from worker.curation.corrections import merge
-from worker.curation.recording import Signed
+from worker.curation.recording import Attribution
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_slug_that_is_gone_leads_to_what_its_listings_are_now(client, engine):
     load(engine, COINPAPRIKA, ticker("uno-uno", "UNO", "Uno"))
     for slug, into in (("one", "uno"), ("uno", "two")):
         with engine.begin() as conn:
-            merge(conn, slug, into, Signed("ann", "one coin"))
+            merge(conn, slug, into, Attribution("ann", "one coin"))
 
     for path in ("/data/one", "/data/uno", "/data/uno/history", "/data/one/raw"):
         gone = client.get(path)

@@ -12,11 +12,11 @@ from tests.fakes.cases import sparse
 from tests.integration.test_identity import clusters
 from worker.curation import corrections as deciding
 from worker.curation.crosswalk import apply_crosswalk
-from worker.curation.recording import CorrectionError, Signed
+from worker.curation.recording import Attribution, CorrectionError
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 
-ANN = Signed("ann", "same project, asked its team")
+ANN = Attribution("ann", "same project, asked its team")
 TON = ("coingecko", "the-open-network")
 TONCOIN = ("coinpaprika", "toncoin-the-open-network")
 BITCOIN = ("coingecko", "bitcoin")
@@ -225,10 +225,11 @@ def test_rulings_that_contradict_through_a_third_listing_are_refused_with_the_ch
         deciding.split(conn, BTC, TONCOIN, ANN)
 
     assert str(refused.value) == (
-        "this contradicts what was ruled: coinpaprika:btc-bitcoin is coingecko:the-open-network by"
-        " correction 2; that is coinpaprika:toncoin-the-open-network by correction 3; but"
+        "this contradicts earlier decisions: coinpaprika:btc-bitcoin is"
+        " coingecko:the-open-network by correction 2, which is"
+        " coinpaprika:toncoin-the-open-network by correction 3; but"
         " correction 4 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
-        " apart; undo one of them first, or mend the file"
+        " apart; undo one of them, or fix the crosswalk file"
     )
     holds(engine, ton=True, bitcoin=False)
 

@@ -12,12 +12,12 @@ from shared.schema.market import assets, listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from worker.curation import corrections as deciding
 from worker.curation.crosswalk import apply_crosswalk
-from worker.curation.recording import CorrectionError, Signed
+from worker.curation.recording import Attribution, CorrectionError
 from worker.identity.resolver.evidence import Ref
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 
-ANN = Signed("ann", "same project, asked its team")
+ANN = Attribution("ann", "same project, asked its team")
 SOURCES = {
     "coingecko": (COINGECKO, market),
     "coinpaprika": (COINPAPRIKA, ticker),

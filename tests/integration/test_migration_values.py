@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 from shared.schema.market import assets, observations
 from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
-from worker.curation.recording import Signed
+from worker.curation.recording import Attribution
 from worker.curation.retirements import retire
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.verify import verify
@@ -87,7 +87,7 @@ def test_taken_back_it_leaves_the_values_of_the_revision_before(engine: Engine, 
     load(engine, COINPAPRIKA, ticker("btc-bitcoin", "BTC", "Bitcoin", 5, STALE))
     load(engine, CSV, row("old", "OLD", "Old Coin"))
     with engine.begin() as conn:
-        retire(conn, [("csv", "old")], Signed("ann", "the file is of 2021"))
+        retire(conn, [("csv", "old")], Attribution("ann", "the file is of 2021"))
         before = conn.scalar(select(assets.c.market_cap_usd).where(assets.c.slug == "bitcoin"))
 
     downgrade(database_url, "0006")

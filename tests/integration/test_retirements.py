@@ -15,10 +15,10 @@ from tests.fakes.batches import COINGECKO, CSV, load, market, row
 from worker.cli.main import main
 from worker.curation import retirements as retiring
 from worker.curation.corrections import split, undo
-from worker.curation.recording import CorrectionError, Signed
+from worker.curation.recording import Attribution, CorrectionError
 from worker.maintenance.verify import verify
 
-ANN = Signed("ann", "the file is of 2021")
+ANN = Attribution("ann", "the file is of 2021")
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,10 @@ def test_a_newer_record_does_not_list_a_retired_listing_again(engine: Engine):
 
 
 def test_a_source_whose_snapshots_tell_what_it_lists_is_not_overruled(engine: Engine):
-    with engine.begin() as conn, pytest.raises(CorrectionError, match="coingecko: its snapshots"):
+    with (
+        engine.begin() as conn,
+        pytest.raises(CorrectionError, match="coingecko: cannot retire"),
+    ):
         retiring.retire(conn, [("coingecko", "bitcoin")], ANN)
 
 
@@ -127,7 +130,7 @@ def test_a_decision_names_listings_that_there_are_and_is_made_once(engine: Engin
     with pytest.raises(CorrectionError, match="csv:nothing: no such listing"):
         retire(engine, "old", "nothing")
     retire(engine, "old")
-    with pytest.raises(CorrectionError, match="csv:old: retired already"):
+    with pytest.raises(CorrectionError, match="csv:old: already retired"):
         retire(engine, "old", "btc")
 
     with engine.connect() as conn:

@@ -1,1 +1,1 @@
-"""What people decide about listings, and how it is applied."""
+"""Decisions of people about listings: corrections, retirements, the crosswalk, the sample."""

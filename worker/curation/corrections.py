@@ -1,7 +1,8 @@
-"""What a person decides of listings: one asset, or not. Each holds until it is undone.
+"""Corrections: a person decides that listings are one asset, or not.
 
-A decision is one or more rows of `corrections`, a pair of listings each, of one instant. Each
-function decides in the caller's transaction, under the identity lock, which it takes.
+A decision is one or more rows of `corrections` with the same time, one for each pair of listings.
+It applies until it is revoked. Each function works in the caller's transaction and takes the
+identity lock.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,21 +15,21 @@ from shared.schema.identity import corrections, identity_events
 from shared.schema.market import assets, listings
 from worker.curation import retirements
 from worker.curation.recording import (
+    Attribution,
     CorrectionError,
-    Decided,
-    Signed,
-    note,
+    Decision,
+    record_events,
+    record_pairs,
+    record_same,
     refuse_contradiction,
-    require_standing,
-    rule,
-    rule_same,
+    require_active,
 )
 from worker.curation.rulings import pairs_of, read_rulings, show_ref
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref, side_of
 from worker.ingest.batch.apply import decide_anew
 
-# An asset of its own for a listing that is taken out of one; its slug is given once decided.
+# A new asset for a listing that leaves its asset. Identity assigns the slug later.
 INSERT_ASSET = text("""
 INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE
 SELECT n.id, '~' || n.id, upper(l.symbol), l.name
@@ -38,99 +39,101 @@ WHERE l.id = :listing_id
 RETURNING id
 """)
 
-# Listings that a decision brought into an asset, where they are still one with others.
-FIND_WHO_CAME = text("""
-WITH came AS (
+# Listings that a decision moved into an asset in which there are still other listings.
+FIND_MOVED_LISTINGS = text("""
+WITH moved AS (
   SELECT l.id, l.source, l.external_id, l.asset_id
   FROM identity_events AS e JOIN listings AS l ON l.id = e.listing_id AND l.asset_id = e.to_asset_id
   WHERE e.method = 'correction' AND e.evidence ->> 'decision' IN ('link', 'merge')
     AND CAST(e.evidence ->> 'correction' AS integer) = :correction_id
     AND e.from_asset_id <> e.to_asset_id
 )
-SELECT * FROM came
+SELECT * FROM moved
 WHERE EXISTS (SELECT FROM listings AS l
-              WHERE l.asset_id = came.asset_id AND l.id NOT IN (SELECT id FROM came))
+              WHERE l.asset_id = moved.asset_id AND l.id NOT IN (SELECT id FROM moved))
 ORDER BY source, external_id
 """)
 
 
-def link(conn: Connection, ref: Ref, slug: str, signed: Signed) -> Decided:
-    """Decide that a listing is the asset of that slug.
+def link(conn: Connection, ref: Ref, slug: str, attribution: Attribution) -> Decision:
+    """Decide that a listing belongs to the asset with this slug.
 
-    What the rule holds to be one with the listing comes with it; then the older asset's slug stays.
+    Listings that the rules link to it move too. In that case the older asset's slug stays.
     """
     lock_identity(conn)
     listing, asset = _find_listing(conn, ref), _find_asset(conn, slug)
     members = _members(conn, asset.id)
     others = [member for member in members if ref_of(member) != ref]
     if not others:
-        raise CorrectionError(f"{show_ref(ref)} alone is {slug!r} already; nothing to link")
-    decided = _rule_one_asset(conn, [ref], [ref_of(other) for other in others], signed)
-    _move(conn, [listing], asset.id, "link", decided, signed)
+        raise CorrectionError(f"{show_ref(ref)} is the only listing of {slug!r}; nothing to link")
+    decision = _record_one_asset(conn, [ref], [ref_of(other) for other in others], attribution)
+    _move(conn, [listing], asset.id, "link", decision, attribution)
     decide_anew(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
-    return replace(decided, assets=_slugs_of(conn, [ref]))
+    return replace(decision, assets=_slugs_of(conn, [ref]))
 
 
-def merge(conn: Connection, slug: str, into: str, signed: Signed) -> Decided:
-    """Decide that one asset's listings are another asset, whose slug stays."""
+def merge(conn: Connection, slug: str, into: str, attribution: Attribution) -> Decision:
+    """Decide that the listings of one asset belong to another asset, whose slug stays."""
     lock_identity(conn)
     asset, other = _find_asset(conn, slug), _find_asset(conn, into)
     if asset.id == other.id:
-        raise CorrectionError(f"{slug!r} is one asset; name two")
+        raise CorrectionError(f"cannot merge {slug!r} into itself; name another asset")
     members, others = _members(conn, asset.id), _members(conn, other.id)
     refs, other_refs = [*map(ref_of, members)], [*map(ref_of, others)]
-    decided = _rule_one_asset(conn, refs, other_refs, signed)
-    _move(conn, members, other.id, "merge", decided, signed)
+    decision = _record_one_asset(conn, refs, other_refs, attribution)
+    _move(conn, members, other.id, "merge", decision, attribution)
     decide_anew(conn, [*refs, *other_refs], [asset.id, other.id])
-    return replace(decided, assets=_slugs_of(conn, refs))
+    return replace(decision, assets=_slugs_of(conn, refs))
 
 
-def split(conn: Connection, ref: Ref, other: Ref | None, signed: Signed) -> Decided:
-    """Decide that a listing is not what it is one with now, or is not one `other` listing.
+def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attribution) -> Decision:
+    """Separate a listing from all other listings of its asset, or from the `other` listing only.
 
-    Then the listing leaves, or of the two the one that came into their asset later. What a
-    crosswalk makes one with it counts, though it may not be there yet.
+    Without `other` the listing leaves the asset, and is also kept apart from the listings of the
+    same crosswalk asset, which need not exist yet. With `other` the one of the two leaves that
+    joined their asset later.
     """
     lock_identity(conn)
     listing = _find_listing(conn, ref)
-    mates = [m for m in _members(conn, listing.asset_id) if m.id != listing.id]
+    siblings = [m for m in _members(conn, listing.asset_id) if m.id != listing.id]
     if other is None:
-        kept_apart = mates
-        waiting = read_rulings(conn).written_same(ref)
-        if not mates:
+        opposed = siblings
+        absent = read_rulings(conn).crosswalk_matches(ref)
+        if not siblings:
             raise CorrectionError(
-                f"{show_ref(ref)} is an asset of its own; to reject a review name the other"
-                " listing: --from SOURCE EXTERNAL_ID"
+                f"{show_ref(ref)} is the only listing of its asset; to reject a review, name the"
+                " other listing: --from SOURCE EXTERNAL_ID"
             )
     else:
-        kept_apart = [_find_listing(conn, other)]
-        waiting = set()
+        opposed = [_find_listing(conn, other)]
+        absent = set()
         if other == ref:
-            raise CorrectionError(f"{show_ref(ref)} is one listing; name two")
-    refs = sorted({*map(ref_of, kept_apart), *waiting})
-    decided = rule(conn, pairs_of(ref, refs), same=False, signed=signed)
-    leaves = any(each.asset_id == listing.asset_id for each in kept_apart)
+            raise CorrectionError(f"cannot split {show_ref(ref)} from itself; name another listing")
+    refs = sorted({*map(ref_of, opposed), *absent})
+    decision = record_pairs(conn, pairs_of(ref, refs), same=False, attribution=attribution)
+    are_linked = any(each.asset_id == listing.asset_id for each in opposed)
     leaving = listing
-    if leaves and other is not None and _came(conn, kept_apart[0]) > _came(conn, listing):
-        [leaving] = kept_apart
-    to = conn.scalars(INSERT_ASSET, {"listing_id": leaving.id}).one() if leaves else None
-    _move(conn, [leaving], to or leaving.asset_id, "split", decided, signed)
-    touched = {listing.asset_id, *(each.asset_id for each in kept_apart), *([to] if to else [])}
-    decide_anew(conn, [ref, *refs, *map(ref_of, mates)], touched)
-    return replace(decided, assets=_slugs_of(conn, [ref]))
+    if (
+        are_linked
+        and other is not None
+        and _joined_at(conn, opposed[0]) > _joined_at(conn, listing)
+    ):
+        [leaving] = opposed
+    new = conn.scalars(INSERT_ASSET, {"listing_id": leaving.id}).one() if are_linked else None
+    _move(conn, [leaving], new or leaving.asset_id, "split", decision, attribution)
+    affected = {listing.asset_id, *(each.asset_id for each in opposed), *([new] if new else [])}
+    decide_anew(conn, [ref, *refs, *map(ref_of, siblings)], affected)
+    return replace(decision, assets=_slugs_of(conn, [ref]))
 
 
-def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
-    """Revoke a decision, all its pairs; what it had revoked stays revoked.
-
-    The decision may also be a retirement.
-    """
+def undo(conn: Connection, correction_id: int, attribution: Attribution) -> Decision:
+    """Revoke all pairs of a correction, or a retirement; what it had revoked stays revoked."""
     if retirements.find_retirement(conn, correction_id) is not None:
-        return retirements.undo(conn, correction_id, signed)
+        return retirements.undo(conn, correction_id, attribution)
     lock_identity(conn)
     c = corrections.c
-    decision = conn.execute(select(corrections).where(c.id == correction_id)).one_or_none()
-    row = require_standing("correction", correction_id, decision)
+    found = conn.execute(select(corrections).where(c.id == correction_id)).one_or_none()
+    row = require_active("correction", correction_id, found)
     rows = conn.execute(
         update(corrections)
         .where(
@@ -143,51 +146,52 @@ def undo(conn: Connection, correction_id: int, signed: Signed) -> Decided:
         .returning(corrections)
     ).all()
     refuse_contradiction(conn, refs_of(rows))
-    found = _find_listings(conn, refs_of(rows))
-    decided = Decided(min(each.id for each in rows), [each.id for each in rows], len(rows))
-    came = conn.execute(FIND_WHO_CAME, {"correction_id": decided.id}).all()
-    own = {}
-    if came:
-        # Out of the asset again, so that it is the others which keep its slug.
-        to = conn.scalars(INSERT_ASSET, {"listing_id": came[0].id}).one()
-        own = {each.id: to for each in came}
-        conn.execute(update(listings).where(listings.c.id.in_(own)).values(asset_id=to))
-    moves = [(each, own.get(each.id, each.asset_id)) for each in found]
-    note(conn, moves, "undo", decided, signed)
-    touched = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
-    decide_anew(conn, {*refs_of(rows), *map(ref_of, came)}, touched)
-    return replace(decided, assets=_slugs_of(conn, refs_of(rows)))
+    affected_listings = _find_listings(conn, refs_of(rows))
+    decision = Decision(min(each.id for each in rows), [each.id for each in rows], len(rows))
+    moved = conn.execute(FIND_MOVED_LISTINGS, {"correction_id": decision.id}).all()
+    new_assets = {}
+    if moved:
+        # Moved out first, so that the other listings keep the slug.
+        new = conn.scalars(INSERT_ASSET, {"listing_id": moved[0].id}).one()
+        new_assets = {each.id: new for each in moved}
+        conn.execute(update(listings).where(listings.c.id.in_(new_assets)).values(asset_id=new))
+    moves = [(each, new_assets.get(each.id, each.asset_id)) for each in affected_listings]
+    record_events(conn, moves, "undo", decision, attribution)
+    affected = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
+    decide_anew(conn, {*refs_of(rows), *map(ref_of, moved)}, affected)
+    return replace(decision, assets=_slugs_of(conn, refs_of(rows)))
 
 
-def _rule_one_asset(
-    conn: Connection, refs: Sequence[Ref], members: Sequence[Ref], signed: Signed
-) -> Decided:
-    """Rule the listings the same as the members of an asset, so that it holds all of them.
+def _record_one_asset(
+    conn: Connection, refs: Sequence[Ref], members: Sequence[Ref], attribution: Attribution
+) -> Decision:
+    """Record that the listings are the same as the members of an asset.
 
-    Where a source then has two in it, the members are ruled one too: the rule would let go of one.
+    If one source then has two listings in the asset, the members are recorded as the same too.
+    Otherwise the rules would remove one of them.
     """
-    anchor, *mates = members
-    crowded = {side_of(ref) for ref in refs} & {side_of(mate) for mate in mates}
-    return rule_same(conn, [*refs, *(mates if crowded else [])], [anchor, *mates], signed)
+    anchor, *others = members
+    shared = {side_of(ref) for ref in refs} & {side_of(other) for other in others}
+    return record_same(conn, [*refs, *(others if shared else [])], [anchor, *others], attribution)
 
 
 def _move(
     conn: Connection,
     moving: Sequence[Row[Any]],
     asset_id: int,
-    what: str,
-    decided: Decided,
-    signed: Signed,
+    kind: str,
+    decision: Decision,
+    attribution: Attribution,
 ) -> None:
-    """Put the listings into the asset, so that it is this one which keeps its slug.
+    """Move the listings into the asset before identity decides, so that the asset keeps its slug.
 
-    Their method is what this makes of them: where the rule agrees, that is no event of its own.
+    The method is set too, so that identity records no second event if it agrees.
     """
-    note(conn, [(each, asset_id) for each in moving], what, decided, signed)
+    record_events(conn, [(each, asset_id) for each in moving], kind, decision, attribution)
     conn.execute(
         update(listings)
         .where(listings.c.id.in_([each.id for each in moving]), listings.c.asset_id != asset_id)
-        .values(asset_id=asset_id, match_method="own" if what == "split" else "correction")
+        .values(asset_id=asset_id, match_method="own" if kind == "split" else "correction")
     )
 
 
@@ -210,8 +214,8 @@ def _find_asset(conn: Connection, slug: str) -> Row[Any]:
     return found
 
 
-def _came(conn: Connection, listing: Row[Any]) -> int:
-    """Say by which event a listing came into its asset; 0 where it was there from the first."""
+def _joined_at(conn: Connection, listing: Row[Any]) -> int:
+    """Return the id of the event that moved a listing into its asset; 0 if it was never moved."""
     e = identity_events.c
     stmt = select(func.coalesce(func.max(e.id), 0)).where(
         e.listing_id == listing.id,

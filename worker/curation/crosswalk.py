@@ -1,4 +1,4 @@
-"""The files in `data/identity`: which listings are one asset, as somebody wrote it down."""
+"""The crosswalk: CSV files in `IDENTITY_PATH` with the asset of each listing."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from worker.ingest.batch.apply import decide_anew
 
 HEADER = ["source", "external_id", "asset"]
 
-# Rows that the files have otherwise, or not at all. One statement, however many there are.
+# Rows that differ between files and table, or are missing in one of them, in one statement.
 FIND_DIFFERENCES = text("""
 SELECT source, external_id, f.asset
 FROM unnest(CAST(:sources AS text[]), CAST(:external_ids AS text[]), CAST(:assets AS text[]))
@@ -27,29 +27,29 @@ WHERE f.asset COLLATE "C" IS DISTINCT FROM c.asset
 
 
 def read_crosswalk(folder: Path) -> dict[Ref, str]:
-    """Read every `*.csv` of the folder; where there is none, no listing is in the crosswalk.
+    """Read all `*.csv` files of the folder; an empty folder means an empty crosswalk.
 
     Raises:
-        ConfigurationError: the folder is not there or cannot be read; a file cannot be read, names
-            an unknown column or source, leaves a cell empty, or gives one listing two assets; the
-            message names file and line.
+        ConfigurationError: the folder or a file cannot be read, or a line is invalid; the message
+            names file and line.
     """
     try:
         files = sorted(file for file in folder.iterdir() if file.match("*.csv"))
     except OSError as exc:
-        # Taken for a folder without a file, it would take every ruling of the crosswalk back.
+        # Reading a missing folder as an empty one would revoke every line of the crosswalk.
         raise ConfigurationError(
             f"IDENTITY_PATH is {str(folder)!r}: {exc.strerror}; expected a folder of crosswalk "
-            "files: set it to the right one, or to an empty one for no crosswalk"
+            "files; for no crosswalk, set it to an empty folder"
         ) from exc
     found: dict[Ref, tuple[str, str]] = {}
     for file in files:
         for line, (source, external_id, asset) in _read_file(file):
             where = f"{file}, line {line}"
-            known, first = found.setdefault((source, external_id), (asset, where))
-            if known != asset:
+            first_asset, first = found.setdefault((source, external_id), (asset, where))
+            if first_asset != asset:
                 raise ConfigurationError(
-                    f"{where}: {source} {external_id!r} is {asset!r} here, and {known!r} at {first}"
+                    f"{where}: {source} {external_id!r} is {asset!r} here, but {first_asset!r} at "
+                    f"{first}"
                 )
     return {ref: asset for ref, (asset, _) in found.items()}
 
@@ -88,23 +88,23 @@ def _check_row(cells: Sequence[str], where: str) -> None:
         raise ConfigurationError(f"{where}: {len(cells)} cells; expected {len(HEADER)}")
     for column, cell in zip(HEADER, cells, strict=True):
         if not cell or "\0" in cell:
-            raise ConfigurationError(f"{where}: {column} is empty, or holds a NUL")
+            raise ConfigurationError(f"{where}: {column} is empty or contains a NUL")
     if cells[0] not in LISTING_SOURCES:
         raise ConfigurationError(
-            f"{where}: {cells[0]!r} is no source; expected one of {', '.join(LISTING_SOURCES)}"
+            f"{where}: {cells[0]!r} is not a source; expected one of {', '.join(LISTING_SOURCES)}"
         )
 
 
-def apply_crosswalk(conn: Connection, wanted: Mapping[Ref, str]) -> int:
-    """Make the table `crosswalk` what the files say; return how many of its rows changed.
+def apply_crosswalk(conn: Connection, lines: Mapping[Ref, str]) -> int:
+    """Update the table `crosswalk` from the lines of the files; return how many rows changed.
 
-    Listings whose rows changed, and those they were or become one with, are decided anew in the
-    same transaction, under the identity lock. Where nothing differs no lock is taken.
+    Identity decides again for the listings of changed rows, and of the same crosswalk assets, in
+    the same transaction and under the identity lock. Without differences no lock is taken.
     """
-    if not _find_differences(conn, wanted):
+    if not _find_differences(conn, lines):
         return 0
     lock_identity(conn)
-    differences = _find_differences(conn, wanted)
+    differences = _find_differences(conn, lines)
     if not differences:
         return 0
     key = tuple_(crosswalk.c.source, crosswalk.c.external_id)
@@ -112,8 +112,8 @@ def apply_crosswalk(conn: Connection, wanted: Mapping[Ref, str]) -> int:
     assets = {asset for asset in differences.values() if asset is not None}
     assets.update(conn.scalars(select(crosswalk.c.asset).where(key.in_(refs))))
     affected = _refs_of(conn, assets)
-    gone = [ref for ref, asset in differences.items() if asset is None]
-    conn.execute(delete(crosswalk).where(key.in_(gone)))
+    removed = [ref for ref, asset in differences.items() if asset is None]
+    conn.execute(delete(crosswalk).where(key.in_(removed)))
     rows = [
         {"source": source, "external_id": external_id, "asset": asset}
         for (source, external_id), asset in differences.items()
@@ -130,11 +130,11 @@ def apply_crosswalk(conn: Connection, wanted: Mapping[Ref, str]) -> int:
     return len(differences)
 
 
-def _find_differences(conn: Connection, wanted: Mapping[Ref, str]) -> dict[Ref, str | None]:
+def _find_differences(conn: Connection, lines: Mapping[Ref, str]) -> dict[Ref, str | None]:
     columns = {
-        "sources": [source for source, _ in wanted],
-        "external_ids": [external_id for _, external_id in wanted],
-        "assets": list(wanted.values()),
+        "sources": [source for source, _ in lines],
+        "external_ids": [external_id for _, external_id in lines],
+        "assets": list(lines.values()),
     }
     rows = conn.execute(FIND_DIFFERENCES, columns)
     return {(row.source, row.external_id): row.asset for row in rows}

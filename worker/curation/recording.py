@@ -1,4 +1,4 @@
-"""Writing down what was decided: each pair in `corrections`, an event for each listing."""
+"""Records decisions: a row of `corrections` for each pair, an event for each listing."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,65 +20,69 @@ PAIR = tuple_(
 
 
 class CorrectionError(MarketDataError):
-    """A decision that cannot be: it names what is not there, or contradicts another."""
+    """A decision that is refused: its object does not exist, or it contradicts another one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """Who decides, and why."""
+class Attribution:
+    """The person who decides, and the reason."""
 
     by: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision that was recorded: its id, and which older ones it revoked."""
+class Decision:
+    """A recorded decision: its id, and the ids of the older corrections that it revoked."""
 
     id: int
     revoked: Sequence[int]
     pairs: int
     assets: Sequence[str] = ()
-    """The slugs of what the listings are now."""
+    """The slugs of the assets that the listings belong to now."""
     listings: int = 0
-    """How many listings were decided on, each by itself; none where it was pairs of them."""
+    """The number of listings, if the decision is about single listings and not about pairs."""
 
 
-def require_standing(kind: str, number: int, row: Row[Any] | None) -> Row[Any]:
-    """Return a decision's row, where it is there and holds.
+def require_active(kind: str, number: int, row: Row[Any] | None) -> Row[Any]:
+    """Return the row of a decision.
 
     Raises:
-        CorrectionError: there is none, or it was revoked.
+        CorrectionError: it does not exist, or was revoked.
     """
     if row is None or row.revoked_at is not None:
-        state = "was revoked" if row else "there is none"
+        state = "was revoked" if row else "not found"
         raise CorrectionError(f"{kind} {number}: {state}; see `worker identity show`")
     return row
 
 
-def rule_same(
-    conn: Connection, refs: Sequence[Ref], others: Sequence[Ref], signed: Signed
-) -> Decided:
-    """Rule each listing the same as the first of the others, and where need be as any of them.
+def record_same(
+    conn: Connection, refs: Sequence[Ref], others: Sequence[Ref], attribution: Attribution
+) -> Decision:
+    """Record that each listing is the same as the first of the others.
 
-    That is where another ruling has the very pair apart: the newer wins over it.
+    If an older ruling keeps a listing apart from another one of the others, that pair is recorded
+    too, because the newer ruling on a pair wins.
     """
     rulings = read_rulings(conn)
     pairs = []
     for ref in refs:
         for n, (one, other) in enumerate(pairs_of(ref, others)):
-            ruled = rulings.corrected.get((one, other))
-            mine, its = rulings.assets.get(one), rulings.assets.get(other)
-            apart = not ruled[0] if ruled else None not in {mine, its} and mine != its
+            correction = rulings.corrected.get((one, other))
+            asset, other_asset = rulings.assets.get(one), rulings.assets.get(other)
+            if correction:
+                apart = not correction[0]
+            else:
+                apart = None not in {asset, other_asset} and asset != other_asset
             if n == 0 or apart:
                 pairs.append((one, other))
-    return rule(conn, pairs, same=True, signed=signed)
+    return record_pairs(conn, pairs, same=True, attribution=attribution)
 
 
-def rule(
-    conn: Connection, pairs: Sequence[tuple[Ref, Ref]], *, same: bool, signed: Signed
-) -> Decided:
-    """Record a ruling for each pair in place of what held of it."""
+def record_pairs(
+    conn: Connection, pairs: Sequence[tuple[Ref, Ref]], *, same: bool, attribution: Attribution
+) -> Decision:
+    """Record a correction for each pair, and revoke the pair's older one."""
     revoked = conn.execute(
         update(corrections)
         .where(PAIR.in_([(*one, *other) for one, other in pairs]))
@@ -86,7 +90,7 @@ def rule(
         .values(revoked_at=func.now())
         .returning(corrections.c.id)
     ).scalars()
-    was = sorted(revoked)
+    revoked_ids = sorted(revoked)
     rows = [
         {
             "source": one[0],
@@ -94,41 +98,42 @@ def rule(
             "other_source": other[0],
             "other_external_id": other[1],
             "same": same,
-            "decided_by": signed.by,
-            "reason": signed.reason,
+            "decided_by": attribution.by,
+            "reason": attribution.reason,
         }
         for one, other in pairs
     ]
     ids = conn.scalars(insert(corrections).values(rows).returning(corrections.c.id)).all()
     refuse_contradiction(conn, {ref for pair in pairs for ref in pair})
-    return Decided(min(ids), was, len(pairs))
+    return Decision(min(ids), revoked_ids, len(pairs))
 
 
 def refuse_contradiction(conn: Connection, refs: Collection[Ref]) -> None:
     rulings = read_rulings(conn)
     if chain := rulings.find_contradiction(rulings.component(refs)):
         raise CorrectionError(
-            f"this contradicts what was ruled: {chain}; undo one of them first, or mend the file"
+            f"this contradicts earlier decisions: {chain}; undo one of them, or fix the "
+            "crosswalk file"
         )
 
 
-def note(
+def record_events(
     conn: Connection,
     moves: Sequence[tuple[Row[Any], int]],
-    what: str,
-    decided: Decided,
-    signed: Signed,
+    kind: str,
+    decision: Decision,
+    attribution: Attribution,
 ) -> None:
-    """Record who decided what of each listing, and why."""
+    """Record an event for each listing, with its asset before and after the decision."""
     rows = [
         {
             "listing_id": listing.id,
             "from_asset_id": listing.asset_id,
             "to_asset_id": to,
             "method": "correction",
-            "evidence": {"decision": what, "correction": decided.id},
-            "decided_by": signed.by,
-            "reason": signed.reason,
+            "evidence": {"decision": kind, "correction": decision.id},
+            "decided_by": attribution.by,
+            "reason": attribution.reason,
         }
         for listing, to in moves
     ]

@@ -1,4 +1,4 @@
-"""What there is to see of identity: listings, one asset, and what waits for a decision."""
+"""Queries of `worker identity`: listings, one asset, and pairs that need a decision."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from shared.schema.market import assets, listings, pending_ids, retirements
 from worker.identity.resolver.corroboration import DIFFER_BEYOND, NEAR
 
 l, a = listings.c, assets.c  # noqa: E741
-SHOWN = (
+COLUMNS = (
     *(l.source, l.external_id, a.slug.label("asset"), l.symbol, l.name, l.price_usd),
     *(l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply, l.observed_at),
     *(l.match_method, l.match_score, l.match_evidence),
@@ -47,7 +47,7 @@ IS_PENDING = (
     .exists()
     .label("pending")
 )
-HERE = listings.join(assets, l.asset_id == a.id)
+LISTINGS_WITH_ASSETS = listings.join(assets, l.asset_id == a.id)
 
 
 def asset_exists(conn: Connection, slug: str) -> bool:
@@ -57,22 +57,22 @@ def asset_exists(conn: Connection, slug: str) -> bool:
 def read_listings(
     conn: Connection, asset: str | None, source: str | None, method: str | None, limit: int
 ) -> Sequence[Any]:
-    """Read which asset each listing is, by asset and source."""
-    stmt = select(*SHOWN).select_from(HERE)
-    for column, wanted in ((a.slug, asset), (l.source, source), (l.match_method, method)):
-        if wanted is not None:
-            stmt = stmt.where(column == wanted)
+    """Return listings with their assets, sorted by asset and source."""
+    stmt = select(*COLUMNS).select_from(LISTINGS_WITH_ASSETS)
+    for column, value in ((a.slug, asset), (l.source, source), (l.match_method, method)):
+        if value is not None:
+            stmt = stmt.where(column == value)
     return conn.execute(stmt.order_by(a.slug, l.source, l.external_id).limit(limit)).all()
 
 
 def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
-    """Read all of one asset: its listings, its events, the rulings on them; None without it."""
+    """Return an asset with its listings, events and decisions; None if it does not exist."""
     found = conn.execute(select(assets).where(a.slug == slug)).one_or_none()
     if found is None:
         return None
     own = select(l.id).where(l.asset_id == found.id)
-    shown = (*SHOWN, CONTRACTS, FORMER_NAMES, IS_PENDING)
-    members = select(*shown).select_from(HERE).where(a.id == found.id)
+    columns = (*COLUMNS, CONTRACTS, FORMER_NAMES, IS_PENDING)
+    members = select(*columns).select_from(LISTINGS_WITH_ASSETS).where(a.id == found.id)
     e, c = identity_events.c, corrections.c
     events = (
         select(e.id, e.at, e.run_id, l.source, l.external_id, e.method, e.evidence)
@@ -82,7 +82,7 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
     )
     side = and_(l.source == c.source, l.external_id == c.external_id)
     other = and_(l.source == c.other_source, l.external_id == c.other_external_id)
-    held = select(corrections).where(
+    active = select(corrections).where(
         c.revoked_at.is_(None),
         select(l.id).where(l.asset_id == found.id, or_(side, other)).exists(),
     )
@@ -94,7 +94,7 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
         )
         .where(l.asset_id == found.id, retirements.c.revoked_at.is_(None))
     )
-    written = select(crosswalk).where(
+    crosswalk_lines = select(crosswalk).where(
         select(l.id)
         .where(
             l.asset_id == found.id,
@@ -107,19 +107,19 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
         "asset": {"slug": found.slug, "symbol": found.symbol, "name": found.name},
         "listings": conn.execute(members.order_by(l.source, l.external_id)).all(),
         "events": conn.execute(events.order_by(e.id)).all(),
-        "corrections": conn.execute(held.order_by(c.id)).all(),
+        "corrections": conn.execute(active.order_by(c.id)).all(),
         "retirements": conn.execute(retired.order_by(retirements.c.id)).all(),
-        "crosswalk": conn.execute(written).all(),
+        "crosswalk": conn.execute(crosswalk_lines).all(),
     }
 
 
-def _contradicted() -> Select[tuple[int, int]]:
-    """Find pairs that are linked though their newest prices, of one hour, differ.
+def _differing_links() -> Select[tuple[int, int]]:
+    """Select linked pairs whose newest prices, of the same hour, differ.
 
-    A price that was right within that hour keeps them from being disputed yet.
+    The link need not be disputed yet, if the prices agreed earlier in that hour.
     """
     m, one, other = matches.alias("pair"), listings.alias("one"), listings.alias("other")
-    mine, its = one.c.price_usd, other.c.price_usd
+    price, other_price = one.c.price_usd, other.c.price_usd
     newer = func.greatest(one.c.observed_at, other.c.observed_at)
     older = func.least(one.c.observed_at, other.c.observed_at)
     return (
@@ -128,31 +128,31 @@ def _contradicted() -> Select[tuple[int, int]]:
         .join(other, other.c.id == m.c.other_listing_id)
         .where(
             m.c.verdict == "linked",
-            func.least(mine, its) > 0,
-            func.greatest(mine, its) > DIFFER_BEYOND * func.least(mine, its),
+            func.least(price, other_price) > 0,
+            func.greatest(price, other_price) > DIFFER_BEYOND * func.least(price, other_price),
             newer - older <= NEAR,
         )
     )
 
 
 def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
-    """Read the pairs that wait for a decision, the largest market cap first.
+    """Return the pairs that a person should decide, the largest market cap first.
 
-    `one` is the listing in doubt, `other` the one that it may be. Among them are those that are one
-    asset, while their prices contradict that.
+    `one` is the listing in question, `other` its possible match. Linked pairs are included if
+    their prices contradict the link.
     """
     m = matches.c
     pair = l.id.in_([m.listing_id, m.other_listing_id])
     cap = select(func.max(l.market_cap_usd)).where(pair).correlate(matches).scalar_subquery()
-    contradicted = tuple_(m.listing_id, m.other_listing_id).in_(_contradicted())
-    stmt = select(matches).where(or_(m.verdict == "review", m.prices == "disputed", contradicted))
+    differs = tuple_(m.listing_id, m.other_listing_id).in_(_differing_links())
+    stmt = select(matches).where(or_(m.verdict == "review", m.prices == "disputed", differs))
     stmt = stmt.order_by(cap.desc().nulls_last(), m.listing_id, m.other_listing_id).limit(limit)
     rows = conn.execute(stmt).all()
     ids = {id_ for row in rows for id_ in (row.listing_id, row.other_listing_id)}
     sides = {
         row.id: row._asdict()
         for row in conn.execute(
-            select(l.id, *SHOWN, CONTRACTS).select_from(HERE).where(l.id.in_(ids))
+            select(l.id, *COLUMNS, CONTRACTS).select_from(LISTINGS_WITH_ASSETS).where(l.id.in_(ids))
         )
     }
     return [
@@ -172,7 +172,7 @@ def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def count_pending(conn: Connection) -> Mapping[str, int]:
-    """Count the ids of each source that identity leaves aside, and that are not delisted."""
+    """Count the pending ids of each source that are not delisted; identity ignores them."""
     p = pending_ids.c
     of_id = (listings.c.source == p.source, listings.c.external_id == p.external_id)
     stmt = select(p.source, func.count().label("ids")).where(

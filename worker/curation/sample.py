@@ -1,8 +1,8 @@
-"""The sample that ships with the project: what the loop shows until a provider has been read.
+"""The sample data that ships with the project, shown until a provider has been read.
 
-Its data is of 2021, and must not stand beside live data. So its listings are retired once a
-provider's run has succeeded, as `worker listings retire` would; their history stays. A listing of
-the sample is one whose newest record is the sample's: one for which another file said more is not.
+The data is from 2021 and must not be mixed with live data. The first successful run of a provider
+therefore retires the sample's listings, as `worker listings retire` would; their history stays.
+A listing belongs to the sample if its newest record does.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,17 @@ from shared.environment import SAMPLE_CSV
 from shared.model.catalogue import LIVE_SOURCES
 from shared.schema.market import retirements
 from shared.schema.operations import runs
-from worker.curation.recording import Signed
+from worker.curation.recording import Attribution
 from worker.curation.retirements import retire, revoke
 from worker.database.locks import lock_identity
 from worker.sources.csv import CsvFiles
 
-SIGNED = Signed(by="worker run", reason="sample data of 2021; a provider has been read since")
+ATTRIBUTION = Attribution(
+    by="worker run", reason="sample data of 2021; a provider has been read since"
+)
+"""Stored in the database and compared with stored values, so these texts must not change."""
 
-# A listing whose retirement a person revoked is left alone. Who revoked it, its events say.
+# A listing whose retirement a person revoked is not retired again. Its events have the person.
 FIND_LISTINGS = text("""
 SELECT l.external_id, l.delisted_at IS NULL AND NOT EXISTS (
          SELECT FROM retirements AS r
@@ -47,36 +50,36 @@ ORDER BY l.external_id
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """How many listings were retired, and how many came back."""
+class SampleChanges:
+    """The number of listings that were retired, and of those whose retirement was revoked."""
 
     retired: int = 0
     returned: int = 0
 
 
 def is_over(conn: Connection) -> bool:
-    """Whether a provider's own run has ever succeeded; an import says nothing of that."""
+    """Whether a run of a provider has ever succeeded; imports do not count."""
     r = runs.c
     live = (r.source.in_(LIVE_SOURCES), r.command == "run", r.outcome == "succeeded")
     return bool(conn.scalar(select(exists().where(*live))))
 
 
-def settle(conn: Connection, *, is_chosen: bool) -> Settled:
-    """Bring the retirement of the sample's listings up to date; a second call changes nothing.
+def update_retirements(conn: Connection, *, is_chosen: bool) -> SampleChanges:
+    """Retire the sample's listings or revoke that, as needed; a second call changes nothing.
 
-    With `is_chosen` a person has the sample read, and none of it is retired. Only where something
-    is to change, the identity lock is taken; what to change is then read again under it.
+    With `is_chosen` the configuration names the sample, and nothing is retired. The identity lock
+    is taken only if something must change; the changes are then determined again under the lock.
     """
-    if not _plan(conn, is_chosen=is_chosen).is_due:
-        return Settled()
+    if not _plan(conn, is_chosen=is_chosen).has_changes:
+        return SampleChanges()
     lock_identity(conn)
     plan = _plan(conn, is_chosen=is_chosen)
     returned = 0
     if plan.revoked:
-        returned = revoke(conn, [retirements.c.id.in_(plan.revoked)], SIGNED).listings
+        returned = revoke(conn, [retirements.c.id.in_(plan.revoked)], ATTRIBUTION).listings
     if plan.retired:
-        retire(conn, [("csv", external_id) for external_id in plan.retired], SIGNED)
-    return Settled(len(plan.retired), returned)
+        retire(conn, [("csv", external_id) for external_id in plan.retired], ATTRIBUTION)
+    return SampleChanges(len(plan.retired), returned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +90,32 @@ class _Plan:
     revoked: Sequence[int]
 
     @property
-    def is_due(self) -> bool:
+    def has_changes(self) -> bool:
         return bool(self.retired or self.revoked)
 
 
 def _plan(conn: Connection, *, is_chosen: bool) -> _Plan:
-    """Find what has to change; retirements that a person made stay as they are."""
+    """Determine the changes; retirements by a person are never revoked."""
     external_ids, times = _read_sample()
-    sought = {"external_ids": external_ids, "times": times}
-    found = conn.execute(FIND_LISTINGS, {**sought, **asdict(SIGNED)}).all()
-    over = [] if is_chosen or not is_over(conn) else found
+    parameters = {"external_ids": external_ids, "times": times, **asdict(ATTRIBUTION)}
+    listed = conn.execute(FIND_LISTINGS, parameters).all()
+    obsolete = [] if is_chosen or not is_over(conn) else listed
     r = retirements.c
-    own = (r.source == "csv", r.decided_by == SIGNED.by, r.reason == SIGNED.reason)
-    keep = [row.external_id for row in over]
+    own = (r.source == "csv", r.decided_by == ATTRIBUTION.by, r.reason == ATTRIBUTION.reason)
+    keep = [row.external_id for row in obsolete]
     stale = select(r.id).where(*own, r.revoked_at.is_(None), r.external_id.not_in(keep))
-    return _Plan([row.external_id for row in over if row.is_new], conn.scalars(stale).all())
+    return _Plan([row.external_id for row in obsolete if row.is_new], conn.scalars(stale).all())
 
 
 @lru_cache(maxsize=1)
 def _read_sample() -> tuple[Sequence[str], Sequence[datetime]]:
-    """Read which listings the sample has, each with its instant; none where it is not installed."""
+    """Return the external ids and times of the sample's records; empty if it is not installed."""
     if not SAMPLE_CSV.exists():
         return [], []
     source = CsvFiles(path=str(SAMPLE_CSV), rows_per_page=1000)
-    said = [
+    observations = [
         source.observe(record.document or {})
         for page in source.saved_pages(SAMPLE_CSV)
         for record in page.records
     ]
-    return [each.external_id for each in said], [each.observed_at for each in said]
+    return [each.external_id for each in observations], [each.observed_at for each in observations]
