@@ -86,17 +86,19 @@ def archive(tmp_path: Path) -> Path:
 def test_without_a_retention_everything_is_kept(engine: Engine, loaded: Any, prune: Prune):
     said = prune("--yes --drop", RAW_RETENTION_DAYS="").stdout
 
-    assert said.startswith("raw records are kept for ever: RAW_RETENTION_DAYS is not set\n")
+    assert said.startswith("RAW_RETENTION_DAYS is not set: raw records are kept forever\n")
     assert stored(engine) == loaded
 
 
-def test_without_yes_it_only_says_what_would_go(engine: Engine, loaded: Any, prune: Prune):
+def test_without_yes_it_only_shows_what_would_be_deleted(engine: Engine, loaded: Any, prune: Prune):
     said = prune("--source coingecko").stdout.splitlines()
 
-    assert "coingecko: raw_coingecko_2018, 1 raw records in " in said[0]
-    assert said[0].endswith("observed from 2018-07-01T12:00:00Z to 2018-07-01T12:00:00Z: would go")
-    assert "coingecko: raw_coingecko_2019, 4 raw records in " in said[1]
-    assert said[-1] == "nothing was changed; --yes with --archive FOLDER or --drop does it"
+    assert "coingecko: raw_coingecko_2018, 1 raw records, " in said[0]
+    assert said[0].endswith(
+        "observed from 2018-07-01T12:00:00Z to 2018-07-01T12:00:00Z: would be deleted"
+    )
+    assert "coingecko: raw_coingecko_2019, 4 raw records, " in said[1]
+    assert said[-1] == ("nothing was changed; to delete, add --yes and --archive FOLDER or --drop")
     assert stored(engine) == loaded
 
 
@@ -107,13 +109,13 @@ def test_a_partition_that_is_old_only_in_part_is_kept(
 
     pruned = list(prune_source(engine, "coingecko", retention, None))
 
-    assert [each.old.name for each in pruned] == ["raw_coingecko_2018"]
+    assert [each.partition.name for each in pruned] == ["raw_coingecko_2018"]
     assert stored(engine) == loaded[1:]
 
 
-def test_what_becomes_of_them_has_to_be_said(prune: Prune):
-    assert "--archive FOLDER, or --drop" in prune("--yes", code=2).stderr
-    assert "say one of them" in prune("--yes --drop --archive a", code=2).stderr
+def test_yes_needs_either_archive_or_drop(prune: Prune):
+    assert "--archive FOLDER or --drop" in prune("--yes", code=2).stderr
+    assert "use one of them" in prune("--yes --drop --archive a", code=2).stderr
 
 
 def test_the_archive_holds_every_byte_of_what_is_gone(
@@ -208,7 +210,7 @@ def test_what_cannot_be_archived_whole_is_kept(engine: Engine, prune: Prune, arc
 
     refused = prune(f"--yes --archive {archive}", code=1)
 
-    assert "Error: raw_coingecko_2019: not archived: what was read back is not" in refused.stderr
+    assert "Error: raw_coingecko_2019: not archived: the records read back differ" in refused.stderr
     assert stored(engine) == damaged[1:]
     assert [file.name for file in archive.iterdir()] == ["raw_coingecko_2018.parquet"]
 
@@ -263,7 +265,7 @@ def test_beside_a_long_reader_nobody_waits_and_the_partition_goes_once_it_ends(
     def work() -> None:
         own = create_engine(database_url)
         gone = prune_source(own, "coingecko", retention_from(SINCE_2020), None)
-        pruned.extend(each.old.name for each in gone)
+        pruned.extend(each.partition.name for each in gone)
         own.dispose()
 
     with engine.connect() as reader:
@@ -296,7 +298,7 @@ def test_verify_finds_no_damage_where_a_partition_is_pruned_beside_it(
     def work() -> None:
         own = create_engine(database_url)
         gone = prune_source(own, "coingecko", retention_from(SINCE_2020), None)
-        pruned.extend(each.old.name for each in gone)
+        pruned.extend(each.partition.name for each in gone)
         own.dispose()
 
     checker, worker = Thread(target=check), Thread(target=work)

@@ -107,5 +107,5 @@ def test_killed_before_they_are_deleted_they_are_there_and_a_second_time_goes_on
     assert again.wait() == 0, again.out
     assert len(stored(engine)) == 1
     assert len(list((tmp_path / "archive").glob("*.parquet"))) == 1
-    assert "coingecko: 3 rejects in " in again.out
+    assert "coingecko: 3 rejects, " in again.out
     assert verify(engine).findings == ()

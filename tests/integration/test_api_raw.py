@@ -219,7 +219,7 @@ def test_what_was_pruned_names_its_archive_and_its_observation_is_there(
         pruned.archive
         for source in ("coingecko", "coinpaprika")
         for pruned in prune(engine, source, retention_from(SINCE_2020), folder)
-        if pruned.old.records
+        if pruned.partition.records
     ]
 
     with api_on(reader_url, API_CACHE_MB="0") as client:

@@ -1,1 +1,1 @@
-"""Commands that keep a database in order: migrate, verify, reprocess, retry."""
+"""Maintenance of the database: migrate, verify, reprocess, prune, retry, API keys, reports."""

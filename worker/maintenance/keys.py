@@ -1,4 +1,4 @@
-"""The keys of the API's clients: made, listed, revoked. The API looks them up by itself."""
+"""Creates, lists and revokes API keys; the API only reads them."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -14,9 +14,9 @@ from shared.schema.operations import api_keys
 def insert_key(
     conn: Connection, name: str, key: str, scopes: Collection[str], lifetime: timedelta | None
 ) -> bool:
-    """Store a key's hash under a name, and return whether the name was free.
+    """Store the hash of a key under a name; return False if the name exists.
 
-    A name is given once, and stays with its key when that is revoked.
+    A name is used once, and stays with its key after it was revoked.
     """
     values = {
         "name": name,
@@ -29,13 +29,13 @@ def insert_key(
 
 
 def revoke_key(conn: Connection, name: str) -> bool:
-    """Revoke a key, and return whether there was one of that name that was not revoked yet."""
+    """Revoke a key; return False if no active key has this name."""
     stmt = update(api_keys).where(api_keys.c.name == name, api_keys.c.revoked_at.is_(None))
     return conn.execute(stmt.values(revoked_at=func.now())).rowcount == 1
 
 
 def read_keys(conn: Connection) -> Sequence[Any]:
-    """Return every key by name, without its hash, with what it is good for at present."""
+    """Return all keys sorted by name, with their state and without their hashes."""
     c = api_keys.c
     state = case(
         (c.revoked_at.is_not(None), "revoked"),

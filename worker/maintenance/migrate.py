@@ -1,4 +1,4 @@
-"""Bring the schema up to date, one process at a time."""
+"""Migrates the database schema, one process at a time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +21,10 @@ from worker.ingest.batch.apply import decide_anew
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
-# Held by the session, not the transaction: a migration may commit in between.
+# A lock of the session, not of the transaction: a migration may commit in between.
 LOCK_MIGRATIONS = text("SELECT pg_advisory_lock(hashtext('kasparro migrations'))")
 
-# A statement that waits on a reader's lock gives up instead of queueing every reader behind it.
+# A statement that waits for a reader gives up, because new readers would queue behind it.
 SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")
 SET_WAIT = text("SET lock_timeout = '5min'")
 
@@ -37,19 +37,19 @@ IS_MEMBER = text("SELECT pg_has_role(:name, :role, 'MEMBER')")
 
 
 def alembic_config() -> Config:
-    """Point Alembic at this project's migrations, wherever it is installed."""
+    """Return Alembic's configuration for this project's migrations."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 
 def upgrade(url: URL, revision: str = "head") -> None:
-    """Migrate up to the revision. Safe to repeat, and to start twice at once.
+    """Migrate up to the revision. Safe to repeat and to run in two processes at once.
 
-    At the newest one identity decides for all listings where no pair of them was compared yet.
+    At the newest revision identity decides for all listings if no pair was compared yet.
 
     Raises:
-        LockedError: a worker is at a source, and there is something to migrate; nothing was done.
+        LockedError: a migration is needed while a worker is reading a source; nothing was done.
     """
     _run(_upgrade, url, revision)
 
@@ -58,7 +58,7 @@ def _upgrade(config: Config, revision: str) -> None:
     command.upgrade(config, revision)
     conn: Connection = config.attributes["connection"]
     if revision == "head" and is_unfounded(conn):
-        conn.execute(SET_WAIT)  # a batch may hold the lock until it is committed
+        conn.execute(SET_WAIT)  # a batch may hold the identity lock until it commits
         lock_identity(conn)
         decide_anew(conn, [])
 
@@ -67,21 +67,21 @@ def require_schema(url: URL) -> str:
     """Return the database's revision.
 
     Raises:
-        SchemaVersionError: it is not the one that this code was written for.
+        SchemaVersionError: it is not the one that this release requires.
     """
     engine = writer_engine(url, "worker")
     with reachable(), engine.connect() as conn:
         found = MigrationContext.configure(conn).get_current_revision()
     if found != SCHEMA_REVISION:
         raise SchemaVersionError(
-            f"the database's schema is at revision {found!r}, this code expects "
+            f"the database schema is at revision {found!r}, but this release requires "
             f"{SCHEMA_REVISION!r}; run `worker migrate`"
         )
     return SCHEMA_REVISION
 
 
 def downgrade(url: URL, revision: str) -> None:
-    """Migrate down to the revision ("base" leaves no table)."""
+    """Migrate down to the revision; "base" removes all tables."""
     _run(command.downgrade, url, revision)
 
 
@@ -102,39 +102,39 @@ def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
 
 
 def _is_at(conn: Connection, config: Config, revision: str) -> bool:
-    asked = ScriptDirectory.from_config(config).get_revision(revision)
+    target = ScriptDirectory.from_config(config).get_revision(revision)
     with conn.begin():
-        found = MigrationContext.configure(conn).get_current_revision()
-    return found == (asked.revision if asked else None)
+        current = MigrationContext.configure(conn).get_current_revision()
+    return current == (target.revision if target else None)
 
 
 def _lock_sources(conn: Connection) -> None:
-    """Keep workers from their sources until this session ends.
+    """Lock all sources until this session ends.
 
-    A run that began before would go on to write what the new schema has other rules for.
+    Otherwise a run that started before the migration could write rows of the old schema.
     """
     for source in EVERY_RAW:
         try:
             lock_source(conn, source)
         except LockedError as exc:
             raise LockedError(
-                f"{exc}. Nothing was migrated: stop all workers, and run `worker migrate` again"
+                f"{exc}. Nothing was migrated; stop all workers, then run `worker migrate` again"
             ) from exc
 
 
 def ensure_reader_login(url: URL, login: URL) -> bool:
-    """Create the login of `API_DATABASE_URL` as a member of the reader role; say if it was new.
+    """Create the login of `API_DATABASE_URL` as a member of the reader role.
 
-    One that exists is left as it is, password and all.
+    An existing login keeps its password. Returns whether the login was created.
 
     Raises:
-        ConfigurationError: the login is the owner, or has rights of its own to write.
+        ConfigurationError: the login is the owner, or may not be created by this user.
     """
     name = login.username
     if not name or name == url.username:
         raise ConfigurationError(
-            f"API_DATABASE_URL: user {name!r} owns the data; name another, and it is created with "
-            "the right to read alone"
+            f"API_DATABASE_URL: user {name!r} owns the tables; use another name, which is created "
+            "with read-only privileges"
         )
     engine = writer_engine(url, "kasparro migrate")
     with reachable(), engine.begin() as conn:
@@ -149,12 +149,12 @@ def ensure_reader_login(url: URL, login: URL) -> bool:
 
 
 def _create_login(conn: Connection, name: str, password: str | None) -> None:
-    """Create the login; quoting is Postgres' own `format`."""
+    """Create the login; Postgres quotes name and password with `format`."""
     statement = conn.scalar(CREATE_LOGIN, {"name": name, "password": password or ""})
     try:
         conn.exec_driver_sql(str(statement).replace("%", "%%"))
     except ProgrammingError as exc:
         raise ConfigurationError(
-            f"API_DATABASE_URL: login {name!r} does not exist and this user may not create it; "
-            f"have an administrator create it and GRANT {READER_ROLE} TO it"
+            f"API_DATABASE_URL: login {name!r} does not exist, and this user may not create it; "
+            f"as an administrator, create it and GRANT {READER_ROLE} TO it"
         ) from exc

@@ -1,4 +1,4 @@
-"""What the worker's commands show: sources, runs, checkpoints, rejects."""
+"""Queries for the output of commands: sources, runs, checkpoints, budgets and rejects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,22 +27,22 @@ from worker.fetch.budget import Usage
 from worker.ingest.batch.rejects import KIND_OF_REASON, OpenRejects
 
 Rows = Sequence[Any]
-"""Rows of a result, their columns as attributes."""
+"""Rows of a result, with their columns as attributes."""
 
 
 def read_sources(conn: Connection) -> Rows:
-    """Each source: its last run, its totals, its freshest observation; null where it never ran."""
-    known = func.unnest(literal(list(SOURCES), ARRAY(Text))).table_valued(
+    """Return the last run, totals and newest observation of each source; null if it never ran."""
+    every = func.unnest(literal(list(SOURCES), ARRAY(Text))).table_valued(
         column("source", Text), with_ordinality="place"
     )
-    known = known.render_derived(name="known")
+    every = every.render_derived(name="every")
     last = (
         select(runs.c.source, func.max(runs.c.id).label("id"))
         .where(runs.c.command != "retry")
         .group_by(runs.c.source)
         .subquery()
     )
-    held = (
+    listed = (
         select(
             listings.c.source,
             func.count().label("listings"),
@@ -53,7 +53,7 @@ def read_sources(conn: Connection) -> Rows:
     )
     stmt = (
         select(
-            known.c.source,
+            every.c.source,
             runs.c.id.label("run_id"),
             runs.c.outcome,
             runs.c.reason,
@@ -66,21 +66,21 @@ def read_sources(conn: Connection) -> Rows:
             checkpoints.c.records_new,
             checkpoints.c.records_unchanged,
             checkpoints.c.records_rejected,
-            held.c.listings,
-            held.c.observed_at,
+            listed.c.listings,
+            listed.c.observed_at,
         )
-        .select_from(known)
-        .outerjoin(last, last.c.source == known.c.source)
+        .select_from(every)
+        .outerjoin(last, last.c.source == every.c.source)
         .outerjoin(runs, runs.c.id == last.c.id)
-        .outerjoin(checkpoints, checkpoints.c.source == known.c.source)
-        .outerjoin(held, held.c.source == known.c.source)
-        .order_by(known.c.place)
+        .outerjoin(checkpoints, checkpoints.c.source == every.c.source)
+        .outerjoin(listed, listed.c.source == every.c.source)
+        .order_by(every.c.place)
     )
     return conn.execute(stmt).all()
 
 
 def budget(usage: Usage) -> dict[str, Any]:
-    """What a source used of the month's requests; `runs_out_at` is null where they will do."""
+    """Return the use of a provider's budget; `runs_out_at` is null if it lasts the month."""
     return {
         "source": usage.source,
         "requests_used": usage.used,
@@ -95,7 +95,7 @@ def budget(usage: Usage) -> dict[str, Any]:
 
 
 def budget_sentence(usage: Usage) -> str:
-    """Say the same to a person."""
+    """Describe the use of a provider's budget in one sentence."""
     used = f"{usage.source}: {usage.used} of {usage.budget} requests of the month used"
     if usage.paused_until:
         return (
@@ -103,17 +103,17 @@ def budget_sentence(usage: Usage) -> str:
             f"({usage.pause_reason}); `worker budget reset {usage.source}` lifts the pause"
         )
     if not usage.left:
-        return f"{used}; it is asked again from {usage.renews_at:%Y-%m-%d %H:%M:%SZ}"
+        return f"{used}; no request is sent before {usage.renews_at:%Y-%m-%d %H:%M:%SZ}"
     if usage.runs_out_at is None:
-        return f"{used}; the rest lasts until {usage.renews_at:%Y-%m-%d} at the present pace"
+        return f"{used}; the rest lasts until {usage.renews_at:%Y-%m-%d} at the current rate"
     return (
-        f"{used}; the rest lasts until {usage.runs_out_at:%Y-%m-%d %H:%M:%SZ} at the present pace, "
-        f"and renews at {usage.renews_at:%Y-%m-%d}"
+        f"{used}; the rest lasts until {usage.runs_out_at:%Y-%m-%d %H:%M:%SZ} at the current rate, "
+        f"and the budget renews on {usage.renews_at:%Y-%m-%d}"
     )
 
 
 def expectations() -> list[dict[str, Any]]:
-    """What is declared of each source, and its runs are weighed by."""
+    """Return what is declared for each source; its runs are judged by that."""
     return [{"source": name, **EXPECTATIONS[name].dump()} for name in SOURCES]
 
 
@@ -126,7 +126,7 @@ def count_raw(conn: Connection, source: str) -> int:
 
 
 def read_runs(conn: Connection, limit: int, source: str | None = None) -> Rows:
-    """The newest runs, newest first."""
+    """Return the newest runs, the newest first."""
     stmt = select(runs).order_by(runs.c.id.desc()).limit(limit)
     return conn.execute(_of_source(stmt, runs.c.source, source)).all()
 
@@ -138,10 +138,10 @@ def read_checkpoints(conn: Connection, source: str | None = None) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class RejectFilter:
-    """Which refused records to show.
+    """Selects refused records.
 
-    `reason` is a part of one of their reasons, `run_id` a run that saw them first or last, and
-    `state` one of `shared.model.runs.REJECT_STATES`, or all.
+    `reason` is a part of a reason, `run_id` the run that saw the record first or last, and `state`
+    one of `shared.model.runs.REJECT_STATES` or `all`.
     """
 
     source: str | None = None
@@ -149,7 +149,7 @@ class RejectFilter:
     run_id: int | None = None
     state: str = "open"
 
-    def of(self, stmt: Select[Any]) -> Select[Any]:
+    def apply(self, stmt: Select[Any]) -> Select[Any]:
         stmt = _of_source(stmt, rejects.c.source, self.source)
         if self.reason:
             stmt = stmt.where(has_reason(self.reason))
@@ -159,37 +159,36 @@ class RejectFilter:
         return stmt if self.state == "all" else stmt.where(has_state(self.state))
 
 
-def read_rejects(conn: Connection, limit: int, wanted: RejectFilter) -> Rows:
-    """The refused records seen last, without their payloads."""
-    shown = [column for column in rejects.c if column is not rejects.c.payload]
-    stmt = select(*shown).order_by(rejects.c.last_seen_at.desc(), rejects.c.id.desc())
-    return conn.execute(wanted.of(stmt).limit(limit)).all()
+def read_rejects(conn: Connection, limit: int, query: RejectFilter) -> Rows:
+    """Return the most recently seen rejects, without their payloads."""
+    columns = [column for column in rejects.c if column is not rejects.c.payload]
+    stmt = select(*columns).order_by(rejects.c.last_seen_at.desc(), rejects.c.id.desc())
+    return conn.execute(query.apply(stmt).limit(limit)).all()
 
 
 def read_reject(conn: Connection, reject_id: int) -> Any:
-    """One refused record with its payload; None where there is none of this id."""
+    """Return a reject with its payload; None if no reject has this id."""
     return conn.execute(select(rejects).where(rejects.c.id == reject_id)).one_or_none()
 
 
-def has_rejects(conn: Connection, source: str, wanted: OpenRejects) -> bool:
-    """Whether the source has an open reject that is wanted."""
-    stmt = select(rejects.c.id).where(*wanted.of(source).conditions())
+def has_rejects(conn: Connection, source: str, query: OpenRejects) -> bool:
+    stmt = select(rejects.c.id).where(*query.of(source).conditions())
     return conn.execute(stmt.limit(1)).first() is not None
 
 
 def find_missing_rejects(conn: Connection, ids: Sequence[int]) -> list[int]:
-    """Those of the ids that no reject has."""
+    """Return the ids that no reject has."""
     found = set(conn.scalars(select(rejects.c.id).where(rejects.c.id.in_(ids))))
     return [each for each in ids if each not in found]
 
 
-def count_rejects(conn: Connection, wanted: RejectFilter) -> Rows:
-    """How many records are refused, by source and kind of reason, with one of that kind.
+def count_rejects(conn: Connection, query: RejectFilter) -> Rows:
+    """Count rejects by source and kind of reason, with an example reason of each kind.
 
-    One that has reasons of two kinds counts in both.
+    A reject with reasons of two kinds counts in both.
     """
-    said = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("reason")
-    said = said.render_derived(name="said")
+    each = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("reason")
+    each = each.render_derived(name="each_reason")
     kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
     records = func.count(rejects.c.id.distinct())
     stmt = (
@@ -197,13 +196,13 @@ def count_rejects(conn: Connection, wanted: RejectFilter) -> Rows:
             rejects.c.source,
             kind.label("reason"),
             records.label("records"),
-            func.min(said.c.reason).label("example"),
+            func.min(each.c.reason).label("example"),
         )
-        .select_from(rejects.join(said, onclause=true()))
+        .select_from(rejects.join(each, onclause=true()))
         .group_by(rejects.c.source, kind)
         .order_by(records.desc(), rejects.c.source, kind)
     )
-    return conn.execute(wanted.of(stmt)).all()
+    return conn.execute(query.apply(stmt)).all()
 
 
 def _of_source(stmt: Select[Any], column: Any, source: str | None) -> Select[Any]:

@@ -1,8 +1,8 @@
-"""Rebuild observations, listings, contracts and assets from raw records, without fetching.
+"""Rebuilds observations, listings, contracts and assets from raw records, without fetching.
 
-In batches, each a transaction of its own; readers go on reading. What comes out is what the same
-records loaded now would give: ids and slugs stay, and a second time changes nothing. A record
-that is none by today's schema keeps the observation that was made of it.
+Each batch is a transaction, and readers are not blocked. The result is that of loading the same
+records now; ids and slugs stay, and a second run changes nothing. A record that no longer matches
+the current schema keeps its observation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +25,8 @@ from worker.sources.base import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What a reprocess did: raw records read, and those that are none by today's schema."""
+class ReprocessResult:
+    """The number of raw records read, and of those that no longer match the current schema."""
 
     read: int
     unreadable: int
@@ -36,14 +36,14 @@ def reprocess(
     engine: Engine,
     source: Source,
     progress: Callable[[int], None] = lambda read: None,  # noqa: ARG005
-) -> Rebuilt:
-    """Rebuild what follows from one source's raw records.
+) -> ReprocessResult:
+    """Rebuild all that is derived from the raw records of one source.
 
-    Killed half-way, it leaves part of it rebuilt, and the rest as it was; start it again.
+    If it is killed, a part is rebuilt and the rest is unchanged; run it again.
 
     Raises:
-        LockedError: a worker is at this source.
-        DatabaseUnavailableError: the database went away.
+        LockedError: a worker is reading this source.
+        DatabaseUnavailableError: the database cannot be reached.
     """
     with reachable(), locked(engine, source.name) as conn:
         kind = _ReprocessClaims if source.name in RAW_LISTS else _Reprocess
@@ -51,27 +51,27 @@ def reprocess(
 
 
 class _Reprocess:
-    """One rebuild under the source's lock."""
+    """Rebuilds one source under its lock."""
 
     def __init__(self, conn: Connection, source: Source) -> None:
         self.conn = conn
         self.source = source
         self.statements = read_statements(__file__, "reprocess.sql", **source_parts(source.name))
 
-    def execute(self, progress: Callable[[int], None]) -> Rebuilt:
+    def execute(self, progress: Callable[[int], None]) -> ReprocessResult:
         with self.conn.begin():
             transaction.create_staging(self.conn, self.source.name)
             self.names = renames.RawNames(self.conn, self.source.name)
         read = unreadable = 0
-        for rows in self._stretches():
+        for rows in self._batches():
             readable = self._rebuild(rows)
             read += len(rows)
             unreadable += len(rows) - readable
             progress(read)
-        self._rebuild_what_follows()
-        return Rebuilt(read, unreadable)
+        self._rebuild_derived()
+        return ReprocessResult(read, unreadable)
 
-    def _rebuild_what_follows(self) -> None:
+    def _rebuild_derived(self) -> None:
         with self.conn.begin():
             self.conn.execute(
                 self.statements["delete_unfounded_observations"], {"source": self.source.name}
@@ -79,8 +79,8 @@ class _Reprocess:
         self._rebuild_listings()
         self._rebuild_assets()
 
-    def _stretches(self) -> Iterator[Sequence[Row[Any]]]:
-        """Yield the raw records, each stretch read in a transaction of its own."""
+    def _batches(self) -> Iterator[Sequence[Row[Any]]]:
+        """Yield the raw records in batches, each read in its own transaction."""
         after: RawKey | Row[Any] = BEFORE_ALL
         while True:
             with self.conn.begin():
@@ -105,7 +105,7 @@ class _Reprocess:
         return len(observed)
 
     def _rebuild_listings(self) -> None:
-        """Make each listing say what its newest raw record says, whatever it says now."""
+        """Rebuild each listing from its newest raw record."""
         name, after = self.source.name, 0
         while True:
             with self.conn.begin():
@@ -116,15 +116,15 @@ class _Reprocess:
                 ).all()
                 if not rows:
                     return
-                there = [row for row in rows if row.payload_hash is not None]
-                copy.copy_fresh(self.conn, observe_raw(self.source, there))
+                unpruned = [row for row in rows if row.payload_hash is not None]
+                copy.copy_fresh(self.conn, observe_raw(self.source, unpruned))
                 updated = transaction.update_listings(self.conn, name, None, rebuild=True)
                 moved = transaction.decide_anew(self.conn, None, updated)
                 transaction.unify_assets(self.conn, name, moved)
             after = rows[-1].id
 
     def _rebuild_assets(self) -> None:
-        """Decide anew for every listing, and unify every asset."""
+        """Decide again for all listings, and unify all assets."""
         with self.conn.begin():
             lock_identity(self.conn)
             self.conn.execute(
@@ -142,7 +142,7 @@ class _Reprocess:
 
 
 class _ReprocessClaims(_Reprocess):
-    """One rebuild of what a list of contracts says."""
+    """Rebuilds the claims and contracts of a list of contracts."""
 
     def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
         with self.conn.begin():
@@ -150,7 +150,7 @@ class _ReprocessClaims(_Reprocess):
             claims.rebuild_claims(self.conn, self.source.name)
         return readable
 
-    def _rebuild_what_follows(self) -> None:
+    def _rebuild_derived(self) -> None:
         name = self.source.name
         with self.conn.begin():
             claims.delete_unfounded_claims(self.conn, name)

@@ -1,8 +1,8 @@
--- Rebuilding what follows from raw records. `{raw}` is the source's raw table.
+-- Rebuilds tables from raw records. `{raw}` is the source's raw table.
 
 -- name: read_newest_raw
--- The newest raw record of each of a stretch of listings; without a hash where there is none, as
--- after `worker prune`: such a listing stays as it is.
+-- The newest raw record of each listing of a batch. The hash is null if the record was pruned; such
+-- a listing stays as it is.
 SELECT r.observed_at, r.external_id, r.payload_hash, r.superseded_at, r.run_id,
        r.payload::text AS payload, l.id
 FROM (SELECT * FROM listings WHERE source = :source AND id > :after ORDER BY id LIMIT :limit) AS l
@@ -31,7 +31,7 @@ WHERE (o.superseded_at, o.superseded_before, o.run_id, o.ingested_at, {o_values}
                         excluded.ingested_at, {excluded_values})
 
 -- name: delete_unfounded_observations
--- Observations that no raw record stands behind, nor one that was pruned.
+-- Observations without a raw record, unless that was pruned.
 DELETE FROM observations AS o
 USING listings AS l
 WHERE l.id = o.listing_id AND l.source = :source

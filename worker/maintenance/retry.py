@@ -1,9 +1,8 @@
-"""Reading refused records again, by the schema of today.
+"""Reads refused records again with the current schema.
 
-They go the way of every record: checked, and loaded in batches of a run of their own, the command
-of which is `retry`. The source's cursor stays where it is. What passes is resolved in the
-transaction that loads it; what is refused once more counts as seen once more, with the reasons of
-now.
+They are checked and loaded like all records, in batches of a run with the command `retry`. The
+source's cursor does not move. A record that passes is resolved in the transaction that loads it. A
+record that is refused again counts as seen again, with the new reasons.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Checked:
-    """A stretch of rejects, read again."""
+    """A batch of rejects that were read and checked again."""
 
     ids: list[int] = field(default_factory=list)
     observed: list[tuple[RawRecord, Observation | Claim]] = field(default_factory=list)
@@ -49,27 +48,27 @@ class Checked:
             len(self.observed),
             self.refused,
             cursor=None,
-            periods=periods_of([said.observed_at for _, said in self.observed]),
+            periods=periods_of([observed.observed_at for _, observed in self.observed]),
             moves_cursor=False,
             retried=self.ids,
         )
 
-    def note(self, readings: Readings) -> None:
-        """Note the values that are not readable, and null in what passed."""
-        for record, said in self.observed:
-            if isinstance(said, Observation) and said.notes:
-                readings.add_notes(record, said)
+    def add_notes(self, readings: Readings) -> None:
+        """Add the unreadable values, which were loaded as null."""
+        for record, observed in self.observed:
+            if isinstance(observed, Observation) and observed.notes:
+                readings.add_notes(record, observed)
 
 
-def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options) -> Result:
+def retry(engine: Engine, source: Source, query: OpenRejects, options: Options) -> Result:
     """Read a source's open rejects again, and load those that pass.
 
-    Killed half-way, the batches before are loaded and resolved, and the others are still open.
+    If it is killed, committed batches are loaded and resolved, and the other rejects stay open.
 
     Raises:
-        LockedError: a worker is at this source; nothing was done.
-        DatabaseUnavailableError: the database went away; what was committed is resolved.
-        DatabaseRefusedError: the run could not be opened or closed: a timeout, a full disk.
+        LockedError: a worker is reading this source; nothing was done.
+        DatabaseUnavailableError: the database cannot be reached; committed batches are resolved.
+        DatabaseRefusedError: the run could not be started or finished.
     """
     name = source.name
     with reachable(), locked(engine, name) as conn:
@@ -81,13 +80,13 @@ def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options)
         counts, phases, readings = Counts(), Phases(), Readings()
         ending = Ending("succeeded")
         try:
-            for stretch in phases.each("check", _stretches(conn, source, wanted, options)):
+            for checked in phases.each("check", _batches(conn, source, query, options)):
                 if options.stop.is_set():
                     ending = Ending("partial", "stopped", "stopped after the batch in flight")
                     break
-                at = options.faults.of_batch(name, counts.fetched + len(stretch.ids))
-                counts += transaction.load_batch(conn, name, run_id, stretch.batch(), at, phases)
-                stretch.note(readings)
+                at = options.faults.of_batch(name, counts.fetched + len(checked.ids))
+                counts += transaction.load_batch(conn, name, run_id, checked.batch(), at, phases)
+                checked.add_notes(readings)
                 options.progress(counts.fetched)
         except InjectedFailureError as exc:
             ending = Ending("failed", "injected_failure", str(exc))
@@ -97,7 +96,7 @@ def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options)
             refused = refusal(exc)
             ending = Ending("failed", refused.code, f"{name}: {refused}")
         except Exception as exc:
-            log.exception("a mistake in this program; please report it")
+            log.exception("internal error, please report it")
             ending = Ending("failed", "internal", f"{name}: {exc!r}")
         with conn.begin():
             numbers = {"phase_seconds": phases.taken()}
@@ -113,22 +112,22 @@ def retry(engine: Engine, source: Source, wanted: OpenRejects, options: Options)
     return Result(name, run_id, ending, counts, [*readings.lines()])
 
 
-def rehearse(
-    engine: Engine, source: Source, wanted: OpenRejects, options: Options
+def preview(
+    engine: Engine, source: Source, query: OpenRejects, options: Options
 ) -> tuple[int, int]:
-    """Count the rejects that would be read again, and those that would pass; change nothing."""
+    """Return the number of matching rejects, and of those that would pass; change nothing."""
     read = passed = 0
     with reachable(), engine.connect() as conn:
-        for stretch in _stretches(conn, source, wanted, options):
-            read += len(stretch.ids)
-            passed += len(stretch.observed)
+        for checked in _batches(conn, source, query, options):
+            read += len(checked.ids)
+            passed += len(checked.observed)
     return read, passed
 
 
-def _stretches(
-    conn: Connection, source: Source, wanted: OpenRejects, options: Options
+def _batches(
+    conn: Connection, source: Source, query: OpenRejects, options: Options
 ) -> Iterator[Checked]:
-    """Yield the rejects in the order of their ids, a batch of them at a time."""
+    """Yield the rejects in batches, in the order of their ids."""
     after = 0
     columns = (
         rejects.c.id,
@@ -139,7 +138,7 @@ def _stretches(
     )
     while True:
         stmt: Select[Any] = select(*columns, rejects.c.external_id).where(
-            *wanted.of(source.name).conditions()
+            *query.of(source.name).conditions()
         )
         stmt = stmt.where(rejects.c.id > after).order_by(rejects.c.id).limit(options.batch_size)
         with conn.begin():
@@ -156,14 +155,14 @@ def _check(source: Source, rows: Sequence[Row[Any]], now: datetime) -> Checked:
         payload = bytes(row.payload)
         checked.ids.append(row.id)
         record = source.kept(payload, row.position)
-        if record is None:  # nothing new can be said of it
-            unread = RawRecord(payload, row.position, None)
-            checked.refused.append(Reject(unread, row.reasons, row.external_id))
+        if record is None:  # the source cannot read it again, so the reasons stay
+            unreadable = RawRecord(payload, row.position, None)
+            checked.refused.append(Reject(unreadable, row.reasons, row.external_id))
             continue
-        # Where a record has no time of its own, it is of when it came last.
-        said = check(source, record._replace(fetched_at=row.last_seen_at), now)
-        if isinstance(said, Reject):
-            checked.refused.append(said)
+        # A record without its own time has the time at which it was last received.
+        outcome = check(source, record._replace(fetched_at=row.last_seen_at), now)
+        if isinstance(outcome, Reject):
+            checked.refused.append(outcome)
         else:
-            checked.observed.append((record, said))
+            checked.observed.append((record, outcome))
     return checked

@@ -1,4 +1,4 @@
-"""Whether the invariants hold in a database, and the fingerprint of its content."""
+"""Checks the invariants of a database, and computes the fingerprint of its content."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from worker.ingest.batch.raw import BEFORE_ALL, observe_raw, read_raw
 from worker.sources.base import Source
 
 SHOWN = 20
-"""How many damaged rows of a kind are named; all are counted."""
+"""The number of damaged rows that a check names; all are counted."""
 
 BY_SOURCE = (
     "raw_has_its_hash",
@@ -59,7 +59,7 @@ BY_PAIRS = "pairs_follow_the_rule"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One invariant that does not hold: how many rows break it, and the first of them."""
+    """A violated invariant: the number of damaged rows, and the first of them."""
 
     check: str
     count: int
@@ -68,11 +68,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verification counted, what it found, and the fingerprint of the content.
+    """The counts, the findings, and the fingerprint of the content.
 
-    `fingerprint` is equal for two databases that hold the same raw records, observations,
-    listings, assets and rejects, however they came there: surrogate ids, slugs, run ids and load
-    times are not part of it.
+    Two databases with the same raw records, observations, listings, assets and rejects have the
+    same `fingerprint`. Surrogate ids, slugs, run ids and load times are not part of it.
     """
 
     counted: Mapping[str, int]
@@ -82,10 +81,10 @@ class Report:
 
 
 def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
-    """Check the whole database in one snapshot; it reads every row, and changes none.
+    """Check all rows of the database in one snapshot; change nothing.
 
-    Of the `sources` given, every raw record is also read anew, and compared with what was made of
-    it then.
+    The raw records of the given `sources` are also read again and compared with the stored
+    observations.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
@@ -111,9 +110,9 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
         findings += _find(conn, BY_PAIRS, compared[BY_PAIRS])
         for reader in sources:
             if reader.name in RAW_LISTS:
-                findings += _read_list_anew(conn, reader)
+                findings += _compare_claims(conn, reader)
             else:
-                findings += _read_anew(conn, reader)
+                findings += _compare_observations(conn, reader)
         counted, fingerprint = _fingerprint(conn)
         transaction.rollback()
     checks = len(RAW) * len(BY_SOURCE) + len(RAW_LISTS) * len(BY_LIST) + len(OVERALL) + 1
@@ -132,20 +131,20 @@ def _statements(source: str) -> dict[str, TextClause]:
 
 
 def _find(
-    conn: Connection, check: str, statement: TextClause, asked: Mapping[str, str] | None = None
+    conn: Connection, check: str, statement: TextClause, values: Mapping[str, str] | None = None
 ) -> list[Finding]:
-    rows = conn.execute(statement, asked or {}).all()
+    rows = conn.execute(statement, values or {}).all()
     shown = tuple(f"{row.what}: {row.why}" for row in rows[:SHOWN])
     return [Finding(check, len(rows), shown)] if rows else []
 
 
 def _find_in_list(conn: Connection, source: str) -> list[Finding]:
-    """Find what is damaged of what a list of contracts says."""
+    """Check the claims and contracts of a list of contracts."""
     store.create_staging(conn, source)
     claims.find_unsaid_contracts(conn, source)
     statements = _statements(source) | claims.STATEMENTS[source]
     listed_by = claims.list_of(source).listed_by
-    asked = {
+    values = {
         "claims_have_their_raw": {"source": source},
         "claims_are_the_newest": {"source": source},
         "contracts_say_what_was_claimed": {"listed_by": listed_by},
@@ -153,12 +152,12 @@ def _find_in_list(conn: Connection, source: str) -> list[Finding]:
     return [
         found
         for check in BY_LIST
-        for found in _find(conn, f"{check} ({source})", statements[check], asked.get(check))
+        for found in _find(conn, f"{check} ({source})", statements[check], values.get(check))
     ]
 
 
-def _read_list_anew(conn: Connection, source: Source) -> list[Finding]:
-    """Compare what every raw record of a list says with the claims made of them."""
+def _compare_claims(conn: Connection, source: Source) -> list[Finding]:
+    """Read all raw records of a list again, and compare them with the stored claims."""
     statements = claims.STATEMENTS[source.name]
     (check,) = BY_RAW_LIST
     count = 0
@@ -174,8 +173,8 @@ def _read_list_anew(conn: Connection, source: Source) -> list[Finding]:
     return [Finding(f"{check} ({source.name})", count, tuple(shown[:SHOWN]))] if count else []
 
 
-def _read_anew(conn: Connection, source: Source) -> list[Finding]:
-    """Compare what every raw record of a source says with what the tables say it said."""
+def _compare_observations(conn: Connection, source: Source) -> list[Finding]:
+    """Read all raw records of a source again, and compare them with the stored rows."""
     statements = _statements(source.name)
     counts = dict.fromkeys(BY_RAW, 0)
     shown: dict[str, list[str]] = {check: [] for check in BY_RAW}
@@ -203,7 +202,7 @@ def _read_anew(conn: Connection, source: Source) -> list[Finding]:
 
 
 def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
-    """Count and digest each table; the order of its rows does not matter."""
+    """Count and hash each table, independently of the order of its rows."""
     counted: dict[str, int] = {}
     digest = hashlib.sha256()
     for source in RAW:

@@ -1,15 +1,15 @@
--- What must hold in a database, as questions that find what breaks it. Each answers rows that name
--- the damage; none means that it holds. `{raw}` is one source's raw table.
+-- The invariants of a database, as queries that return the rows violating them: `what` names the
+-- row, `why` describes the damage. `{raw}` is the raw table of a source.
 
 -- name: lock_raw
--- Before the snapshot, so that `worker prune` drops nothing that is still noted as there in it; it
--- tries again until this is over. Readers and writers do not wait.
+-- Taken before the snapshot, so that `worker prune` does not drop a partition that the snapshot still
+-- has; it retries until the check ends. Readers and writers do not wait.
 LOCK TABLE {raw} IN ACCESS SHARE MODE
 
 -- name: checkpoints_add_up
 SELECT c.source AS what,
-       format('the checkpoint counts %s batches, %s fetched, %s new, %s unchanged, %s rejected; its '
-              'runs %s, %s, %s, %s, %s', c.batches, c.records_fetched, c.records_new,
+       format('the checkpoint counts %s batches, %s fetched, %s new, %s unchanged, %s rejected, but '
+              'its runs %s, %s, %s, %s, %s', c.batches, c.records_fetched, c.records_new,
               c.records_unchanged, c.records_rejected,
               r.batches, r.fetched, r.new, r.unchanged, r.rejected) AS why
 FROM checkpoints AS c
@@ -23,9 +23,9 @@ WHERE (c.batches, c.records_fetched, c.records_new, c.records_unchanged, c.recor
       <> (r.batches, r.fetched, r.new, r.unchanged, r.rejected)
 
 -- name: rejects_are_stored
--- A run with too many keeps some of their payloads, and counts the others; old ones were pruned.
+-- A run with too many rejects stores some payloads and counts the others; old ones were pruned.
 SELECT r.source AS what,
-       format('runs rejected %s records; the table holds %s, %s were not kept, %s were pruned',
+       format('runs rejected %s records, but %s are stored, %s were not stored and %s were pruned',
               r.rejected, coalesce(s.seen, 0), r.dropped, coalesce(p.seen, 0)) AS why
 FROM (SELECT source, sum(records_rejected) AS rejected, sum(rejects_dropped) AS dropped
       FROM runs GROUP BY source) AS r
@@ -38,8 +38,8 @@ WHERE r.rejected <> coalesce(s.seen, 0) + r.dropped + coalesce(p.seen, 0)
 -- name: rejects_are_sound
 SELECT 'reject ' || r.id || ' (' || r.source || ')' AS what,
        CASE WHEN r.payload_hash <> substr(sha256(r.payload), 1, 16)
-            THEN 'its payload is not the one that was hashed'
-            ELSE format('seen first by run %s and last by run %s of its source, which cannot be',
+            THEN 'its payload does not match its hash'
+            ELSE format('first seen by run %s, last seen by run %s: not runs of its source in order',
                         r.first_run_id, r.last_run_id) END AS why
 FROM rejects AS r
 WHERE r.payload_hash <> substr(sha256(r.payload), 1, 16)
@@ -48,12 +48,12 @@ WHERE r.payload_hash <> substr(sha256(r.payload), 1, 16)
    OR NOT EXISTS (SELECT FROM runs WHERE id = r.last_run_id AND source = r.source)
 
 -- name: checkpoints_have_their_run
-SELECT c.source AS what, format('its checkpoint names run %s, which is none of its', c.run_id) AS why
+SELECT c.source AS what, format('the checkpoint names run %s of another source', c.run_id) AS why
 FROM checkpoints AS c
 WHERE NOT EXISTS (SELECT FROM runs WHERE id = c.run_id AND source = c.source)
 
 -- name: runs_are_closed
--- One that is `running` may be under way, or is closed by the next run.
+-- A run that is `running` is in progress, or the next run closes it.
 SELECT 'run ' || id AS what,
        format('%s, but finished at %s', outcome, coalesce(finished_at::text, 'no time')) AS why
 FROM runs
@@ -61,54 +61,54 @@ WHERE (outcome = 'running') <> (finished_at IS NULL) OR finished_at < started_at
 
 -- name: versions_were_drawn
 SELECT 'asset ' || slug AS what,
-       format('has version %s, of %s that were given', version, last_value) AS why
+       format('has version %s, but the last assigned version is %s', version, last_value) AS why
 FROM assets, asset_version WHERE version > last_value
 
 -- name: changes_are_told
--- What a mirror goes by: the newest version of all, and which assets are gone. It may be of an asset
--- that was gone again in the same transaction.
+-- Mirrors rely on the newest version and on the removed assets. The newest version may belong to an
+-- asset that was removed in the same transaction.
 SELECT 'the dataset' AS what,
-       format('is said to be at version %s, and is at %s', d.version, newest.version) AS why
+       format('is recorded at version %s, but is at %s', d.version, newest.version) AS why
 FROM (SELECT coalesce(max(version), 0) AS version
       FROM (SELECT version FROM assets UNION ALL SELECT version FROM removed_assets) AS each) AS newest
 LEFT JOIN dataset AS d ON true
 WHERE coalesce(d.version, -1) < newest.version
 UNION ALL
-SELECT 'asset ' || a.slug, 'is there, and is said to be removed'
+SELECT 'asset ' || a.slug, 'exists, but is recorded as removed'
 FROM removed_assets AS r JOIN assets AS a ON a.id = r.asset_id
 
 -- name: history_is_unbroken
--- What an asset was ends where what came after it begins.
+-- Every past version of an asset ends where a later version begins.
 WITH later AS (
   SELECT id, version FROM assets
   UNION ALL SELECT id, version FROM asset_history
   UNION ALL SELECT asset_id, version FROM removed_assets
 )
 SELECT 'asset ' || h.slug AS what,
-       format('was replaced by version %s, which is none of its', h.replaced_by) AS why
+       format('was replaced by version %s, which is not a later version of it', h.replaced_by) AS why
 FROM asset_history AS h
 WHERE NOT EXISTS (
   SELECT FROM later AS l WHERE l.id = h.id AND l.version = h.replaced_by AND l.version > h.version)
 
 -- name: assets_have_listings
-SELECT 'asset ' || a.slug AS what, 'no listing is this asset' AS why
+SELECT 'asset ' || a.slug AS what, 'has no listing' AS why
 FROM assets AS a WHERE NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 
 -- name: assets_show_their_listings
-SELECT 'asset ' || a.slug AS what, 'shows other values than its listings give' AS why
+SELECT 'asset ' || a.slug AS what, 'its values do not follow from its listings' AS why
 FROM assets AS a JOIN ({unified_of_all}) AS u ON u.asset_id = a.id
 WHERE (a.symbol, a.name, {a_unified}) IS DISTINCT FROM (u.symbol, u.name, {u_unified})
 
 -- name: assets_show_what_they_were_called
-SELECT 'asset ' || a.slug AS what, 'is searched under other former names than its listings had' AS why
+SELECT 'asset ' || a.slug AS what, 'its former names differ from those of its listings' AS why
 FROM assets AS a WHERE a.former_names <> {former_names}
 
 -- name: listings_show_their_newest
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
-       CASE WHEN o.observed_at IS NULL THEN 'no observation stands behind it'
+       CASE WHEN o.observed_at IS NULL THEN 'has no observation'
             WHEN o.observed_at > l.observed_at
-            THEN format('shows %s, but was observed at %s', l.observed_at, o.observed_at)
-            ELSE 'shows other values than its newest observation' END AS why
+            THEN format('is of %s, but its newest observation is of %s', l.observed_at, o.observed_at)
+            ELSE 'its values differ from its newest observation' END AS why
 FROM listings AS l
 LEFT JOIN LATERAL (
   SELECT * FROM observations
@@ -119,14 +119,14 @@ WHERE (l.observed_at, l.payload_hash, l.run_id, {l_values})
 
 -- name: listings_are_delisted_as_recorded
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
-       format('is delisted since %s, and should be since %s', coalesce(l.delisted_at::text, 'never'),
+       format('delisted since %s, expected %s', coalesce(l.delisted_at::text, 'never'),
               coalesce(d.delisted_at::text, 'never')) AS why
 FROM listings AS l JOIN ({delisted_since}) AS d USING (id)
 WHERE l.delisted_at IS DISTINCT FROM d.delisted_at
 
 -- name: one_record_of_an_instant_prevails
 SELECT 'listing ' || l.source || ':' || l.external_id || ' at ' || o.observed_at AS what,
-       format('%s of its records of that instant prevail', o.prevailing) AS why
+       format('%s of its records at that time prevail, expected 1', o.prevailing) AS why
 FROM (
   SELECT listing_id, observed_at, count(*) FILTER (WHERE superseded_at IS NULL) AS prevailing
   FROM observations GROUP BY listing_id, observed_at
@@ -135,13 +135,13 @@ WHERE o.prevailing <> 1
 
 -- name: observations_have_listings
 SELECT 'observation ' || o.listing_id || ' at ' || o.observed_at AS what,
-       'there is no such listing' AS why
+       'its listing does not exist' AS why
 FROM observations AS o WHERE NOT EXISTS (SELECT FROM listings WHERE id = o.listing_id)
 
 -- name: links_follow_the_rule
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
-       format('is asset %s, but should be %s by %s', d.from_asset_id,
-              coalesce(d.to_asset_id::text, 'one of its own'), d.method) AS why
+       format('is asset %s, expected %s by %s', d.from_asset_id,
+              coalesce(d.to_asset_id::text, 'a new one'), d.method) AS why
 FROM decisions AS d JOIN listings AS l ON l.id = d.listing_id
 WHERE d.from_asset_id IS DISTINCT FROM d.to_asset_id
    OR (l.match_method, l.match_score, l.match_evidence)
@@ -151,10 +151,10 @@ WHERE d.from_asset_id IS DISTINCT FROM d.to_asset_id
 SELECT format('match of %s and %s', coalesce(l.source || ':' || l.external_id, 'no listing'),
               coalesce(o.source || ':' || o.external_id, 'no listing')) AS what,
        CASE WHEN m.listing_id IS NULL
-            THEN format('is not kept, but should be %s by %s', t.verdict, t.method)
+            THEN format('is missing, expected %s by %s', t.verdict, t.method)
             WHEN t.listing_id IS NULL
-            THEN format('is %s by %s, which the rule does not give', m.verdict, m.method)
-            ELSE format('is %s by %s, but should be %s by %s, or on other evidence',
+            THEN format('is %s by %s, expected none', m.verdict, m.method)
+            ELSE format('is %s by %s, expected %s by %s, or other evidence',
                         m.verdict, m.method, t.verdict, t.method) END AS why
 FROM matches AS m
 FULL JOIN thought AS t
@@ -166,13 +166,13 @@ WHERE (m.method, m.score, m.verdict, m.prices, m.evidence)
 
 -- name: raw_has_its_hash
 SELECT 'raw {source}:' || external_id || ' at ' || observed_at AS what,
-       'its payload is not the one that was hashed' AS why
+       'its payload does not match its hash' AS why
 FROM {raw}
 WHERE payload_hash <> substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16)
 
 -- name: raw_has_its_observation
 SELECT 'raw {source}:' || r.external_id || ' at ' || r.observed_at AS what,
-       'no observation was made of it' AS why
+       'has no observation' AS why
 FROM {raw} AS r
 LEFT JOIN listings AS l ON l.source = '{source}' AND l.external_id = r.external_id
 LEFT JOIN observations AS o ON o.listing_id = l.id AND o.observed_at = r.observed_at
@@ -181,11 +181,11 @@ WHERE o.listing_id IS NULL
 
 -- name: observations_have_their_raw
 SELECT 'observation of {source}:' || l.external_id || ' at ' || o.observed_at AS what,
-       CASE WHEN r.external_id IS NULL THEN 'no raw record stands behind it'
+       CASE WHEN r.external_id IS NULL THEN 'has no raw record'
             WHEN (r.superseded_at, r.superseded_before)
                  IS DISTINCT FROM (o.superseded_at, o.superseded_before)
-            THEN 'its raw record says otherwise which of its instant was received last'
-            ELSE 'its raw record came with another run, or at another time' END AS why
+            THEN 'its raw record was superseded at another time'
+            ELSE 'its raw record has another run or load time' END AS why
 FROM observations AS o JOIN listings AS l ON l.id = o.listing_id AND l.source = '{source}'
 LEFT JOIN {raw} AS r ON r.external_id = l.external_id AND r.observed_at = o.observed_at
                     AND r.payload_hash = o.payload_hash
@@ -197,11 +197,11 @@ WHERE (r.external_id IS NULL AND NOT {o_is_pruned})
 -- name: runs_stored_what_they_counted
 SELECT 'run ' || r.id AS what,
        CASE WHEN r.records_new <> coalesce(n.stored, 0)
-            THEN format('counted %s new records, stored %s', r.records_new, coalesce(n.stored, 0))
+            THEN format('counted %s new records, but stored %s', r.records_new, coalesce(n.stored, 0))
             WHEN NOT r.records_revised BETWEEN 0 AND r.records_new + r.records_unchanged
             THEN format('counted %s revisions of %s new and %s unchanged records',
                         r.records_revised, r.records_new, r.records_unchanged)
-            ELSE format('compared %s prices of %s new records, of which %s jumped, and found %s of '
+            ELSE format('compared %s prices of %s new records, %s of them jumped, and found %s of '
                         '%s ids replaced', r.prices_compared, r.records_new, r.prices_jumped,
                         r.ids_replaced, r.records_fetched) END AS why
 FROM runs AS r
@@ -219,9 +219,9 @@ WHERE r.source = '{source}'
                AND 0 <= r.ids_replaced AND r.ids_replaced <= r.records_fetched))
 
 -- name: observations_say_what_raw_says
--- Of the raw records in `fresh`, read anew.
+-- `fresh` has the raw records, read again.
 SELECT 'observation of {source}:' || f.external_id || ' at ' || f.observed_at AS what,
-       'says otherwise than its raw record' AS why
+       'its values differ from its raw record' AS why
 FROM fresh AS f
 JOIN listings AS l ON l.source = '{source}' AND l.external_id = f.external_id
 JOIN observations AS o ON o.listing_id = l.id AND o.observed_at = f.observed_at
@@ -230,7 +230,7 @@ WHERE ({o_values}) IS DISTINCT FROM ({f_values})
 
 -- name: listings_are_called_what_raw_says
 SELECT 'listing {source}:' || l.external_id AS what,
-       format('is called %s (%s), but its newest raw record says %s (%s)', l.name, l.symbol,
+       format('is called %s (%s), but %s (%s) in its newest raw record', l.name, l.symbol,
               f.name, f.symbol) AS why
 FROM fresh AS f
 JOIN listings AS l ON l.source = '{source}' AND l.external_id = f.external_id
@@ -248,7 +248,7 @@ SELECT count(*) AS records,
 FROM {raw}
 
 -- name: fingerprint_observations
--- Which record of an instant prevails is content; when the others were superseded is not.
+-- The content includes which record of an instant prevails, but not when the others were superseded.
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(l.source, l.external_id, extract(epoch FROM o.observed_at),
                                 o.payload_hash, {o_values},
@@ -265,7 +265,7 @@ SELECT count(*) AS records,
 FROM listings AS l
 
 -- name: fingerprint_assets
--- An asset is known by its listings: its id and slug depend on which of them came first.
+-- Assets are identified by their listings: id and slug depend on which of them came first.
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(m.listings, a.symbol, a.name, {a_columns},
                                 extract(epoch FROM a.observed_at), a.source_count,

@@ -1,4 +1,4 @@
-"""Records in a Parquet file: written, made durable, read back; needs the extra `parquet`."""
+"""Archives in Parquet files, written durably and verified; needs the extra `parquet`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from worker.maintenance.prune.files import sync_folder
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of an archive and their types, by the names of pyarrow's functions.
+    """The columns of an archive with their types, as names of pyarrow's functions.
 
-    `payload` is the column whose SHA-256 begins with what is in `payload_hash`.
+    `payload_hash` is the beginning of the SHA-256 of `payload`.
     """
 
     columns: Mapping[str, str]
@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def hashed(self) -> Callable[[Sequence[Any]], tuple[Any, Any]]:
-        """What takes the payload and its hash out of a row."""
+        """A function that returns the payload and its hash from a row."""
         return itemgetter(self.names.index("payload"), self.names.index("payload_hash"))
 
 
@@ -75,8 +75,8 @@ def require_parquet() -> None:
     """
     if find_spec("pyarrow") is None:
         raise ConfigurationError(
-            "pyarrow, which writes Parquet, is not installed; install kasparro-etl[parquet], or "
-            "say --drop to keep no copy"
+            "--archive needs pyarrow, which is not installed; pip install 'kasparro-etl[parquet]', "
+            "or use --drop to keep no copy"
         )
 
 
@@ -86,13 +86,13 @@ def write_archive(
     name: str,
     layout: Layout = RAW_RECORDS,
 ) -> tuple[Path, bytes]:
-    """Write records, some at a time, to a new file; return it and its SHA-256.
+    """Write records in parts to a new file; return the file and its SHA-256.
 
-    The file has its name once all of it is on the disk and was read back. None is overwritten: one
-    that holds the same records, from a time that was cut off, is taken instead.
+    The file gets its name after it was flushed to the disk and read back. Existing files are never
+    overwritten. An existing file with the same records, from a call that was killed, is reused.
 
     Raises:
-        ArchiveError: it cannot be written, or what is read back is not what was written.
+        ArchiveError: the file cannot be written, or the records read back differ.
     """
     partial = folder / f".{name}.{uuid4().hex}.partial"
     try:
@@ -106,17 +106,17 @@ def write_archive(
 
 
 def _publish(partial: Path, written: bytes, name: str, layout: Layout) -> tuple[Path, bytes]:
-    """Give the file its name, once it holds what was written."""
+    """Verify the file and give it its name."""
     folder = partial.parent
     if _digest_of(partial, layout) != written:
         raise ArchiveError(
-            f"{name}: not archived: what was read back is not what was written, or a payload is "
-            "not the one that was hashed; `worker verify` tells"
+            f"{name}: not archived: the records read back differ from those written, or a payload "
+            "does not match its hash; run `worker verify`"
         )
     for number in count(1):
         file = folder / (f"{name}.parquet" if number == 1 else f"{name}.{number}.parquet")
         if not file.exists():
-            os.link(partial, file)  # unlike a rename, refuses to replace
+            os.link(partial, file)  # unlike a rename, it does not replace an existing file
             break
         if _digest_of(file, layout) == written:
             break
@@ -126,8 +126,8 @@ def _publish(partial: Path, written: bytes, name: str, layout: Layout) -> tuple[
 
 
 def _write(file: Path, parts: Iterable[Sequence[Sequence[Any]]], layout: Layout) -> bytes:
-    """Write the file and see it to the disk; return the digest of its records."""
-    # Here and not above: it is optional, and large.
+    """Write the file and flush it to the disk; return the digest of its records."""
+    # Imported here because it is optional and large.
     import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -154,7 +154,7 @@ def _write(file: Path, parts: Iterable[Sequence[Sequence[Any]]], layout: Layout)
 
 
 def read_archive(file: Path, layout: Layout = RAW_RECORDS) -> Iterator[tuple[Any, ...]]:
-    """Yield the records of an archive, in the order in which they were written."""
+    """Yield the records of an archive in the order of writing."""
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     with ParquetFile(file) as archive:
@@ -164,9 +164,9 @@ def read_archive(file: Path, layout: Layout = RAW_RECORDS) -> Iterator[tuple[Any
 
 
 def _digest_of(file: Path, layout: Layout) -> bytes:
-    """Return the digest of an archive's records; none where a payload is not its hash.
+    """Return the digest of an archive's records.
 
-    Nor of a file that is no archive: one that broke off, or somebody else's.
+    Empty if a payload does not match its hash, or if the file is not a complete archive.
     """
     from pyarrow import ArrowException  # noqa: PLC0415
 
@@ -183,7 +183,7 @@ def _digest_of(file: Path, layout: Layout) -> bytes:
 
 
 def _is_sound(payload: str | bytes, payload_hash: bytes) -> bool:
-    """Whether a payload is the one that was hashed."""
+
     received = payload.encode() if isinstance(payload, str) else payload
     return sha256(received).digest()[: len(payload_hash)] == payload_hash
 
@@ -193,7 +193,7 @@ def _line(row: Sequence[Any]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Give a value as it reads whether it comes from Postgres or from the file."""
+    """Convert a value to a form that is the same for Postgres and Parquet."""
     if isinstance(value, datetime):
         return value.timestamp()
     return bytes(value) if isinstance(value, memoryview) else value

@@ -1,11 +1,11 @@
-"""Files that outlive a crash."""
+"""Durable file operations."""
 
 import os
 from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder survive a crash of the machine."""
+    """Flush a folder to the disk, so that new names in it survive a crash of the machine."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,6 +1,6 @@
--- Refused records that were seen last before the retention.
+-- Deletes rejects that were last seen before the retention period.
 
--- name: weigh_old
+-- name: measure_old
 SELECT count(*) AS rejects, coalesce(sum(times_seen), 0) AS times_seen,
        coalesce(sum(octet_length(payload)), 0) AS bytes
 FROM rejects WHERE source = :source AND last_seen_at < :before
@@ -9,10 +9,10 @@ FROM rejects WHERE source = :source AND last_seen_at < :before
 SELECT {columns} FROM rejects WHERE source = :source AND last_seen_at < :before ORDER BY id
 
 -- name: delete_old
-WITH gone AS (
+WITH deleted AS (
   DELETE FROM rejects WHERE source = :source AND last_seen_at < :before RETURNING times_seen
 )
 INSERT INTO pruned_rejects (source, seen_before, rejects, times_seen, archive, digest)
-SELECT :source, :before, count(*), sum(times_seen), :archive, :digest FROM gone
+SELECT :source, :before, count(*), sum(times_seen), :archive, :digest FROM deleted
 HAVING count(*) > 0
 RETURNING rejects

@@ -1,8 +1,9 @@
-"""Taking raw records out that are older than they are to be kept; their observations stay.
+"""Deletes raw records older than the retention; their observations stay.
 
-One partition at a time: it is archived, the archive is read back, and then it is dropped and noted
-in one transaction. Killed anywhere before that, everything is still there, and a second time goes
-on. The newest raw record of a listing is no exception: its values are the observation's.
+Partitions are processed one by one: a partition is archived, the archive is read back, and then one
+transaction drops and records it. If the process is killed before that, nothing is lost, and the
+next call continues. The newest raw record of a listing is deleted too, because the observation has
+its values.
 """
 
 import time
@@ -32,12 +33,12 @@ log = structlog.get_logger(__name__)
 LOCK_NOT_AVAILABLE = "55P03"
 ATTEMPTS = 60
 PAUSE = 1.0
-"""How often a partition is tried to be dropped beside those who read, and seconds between."""
+"""Attempts to drop a partition that is being read, and the seconds between them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
-    """A partition whose records are all older than the retention, and what is in it."""
+class OldPartition:
+    """A partition whose records are all older than the retention."""
 
     name: str
     period: Period
@@ -48,28 +49,27 @@ class Old:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
-    """A partition that is gone, and the file that has its records; None where none has."""
+class PrunedPartition:
+    """A partition that was dropped, and its archive; None without one."""
 
-    old: Old
+    partition: OldPartition
     archive: Path | None
 
 
-def find_old(engine: Engine, source: str, retention: timedelta) -> list[Old]:
-    """Say what of a source's raw records is older than the retention; change nothing."""
+def find_old_partitions(engine: Engine, source: str, retention: timedelta) -> list[OldPartition]:
     with reachable(), engine.connect() as conn:
         return list(_find_old(conn, source, datetime.now(UTC) - retention))
 
 
 def prune(
     engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = go_on
-) -> Iterator[Pruned]:
-    """Archive to a folder, or only drop, what is older than the retention; oldest first.
+) -> Iterator[PrunedPartition]:
+    """Drop the partitions older than the retention, oldest first; with a folder, archive them.
 
     Raises:
-        LockedError: a worker is at this source; nothing was done.
-        ArchiveError: the archive cannot be written, or not read back; the partition is kept.
-        DatabaseRefusedError: a reader had the table in use all the time; the partition is kept.
+        LockedError: a worker is reading this source; nothing was done.
+        ArchiveError: the archive cannot be written or read back; the partition is not dropped.
+        DatabaseRefusedError: a reader blocked the table; the partition is not dropped.
     """
     with reachable(), locked(engine, source) as conn:
         for old in list(_find_old(conn, source, datetime.now(UTC) - retention)):
@@ -78,11 +78,11 @@ def prune(
                 with closing(read_records(conn, source, old.name)) as rows:
                     archive, digest = write_archive(rows, folder, old.name)
             at("before_drop")
-            _repeat_while_read(lambda: _drop(conn, source, old, archive, digest))  # noqa: B023
-            yield Pruned(old, archive)
+            _retry_while_locked(lambda: _drop(conn, source, old, archive, digest))  # noqa: B023
+            yield PrunedPartition(old, archive)
 
 
-def _find_old(conn: Connection, source: str, before: datetime) -> Iterator[Old]:
+def _find_old(conn: Connection, source: str, before: datetime) -> Iterator[OldPartition]:
     table = RAW[source].name
     with conn.begin():
         names = find_partitions(conn, table)
@@ -94,14 +94,14 @@ def _find_old(conn: Connection, source: str, before: datetime) -> Iterator[Old]:
         if period.end is None or period.end > before:
             continue
         with conn.begin():
-            row = conn.execute(_statements(source, name)["weigh_partition"]).one()
-        yield Old(name, period, row.records, row.bytes, row.earliest, row.latest)
+            row = conn.execute(_statements(source, name)["measure_partition"]).one()
+        yield OldPartition(name, period, row.records, row.bytes, row.earliest, row.latest)
 
 
 def read_records(conn: Connection, source: str, partition: str) -> Generator[Sequence[Any]]:
-    """Yield a partition's raw records, some at a time, in a transaction that ends with the last.
+    """Yield a partition's raw records in batches, in one transaction that ends with the last.
 
-    What is done with them afterwards may take longer than a transaction is let be idle.
+    Later work on the records may exceed the limit for idle transactions.
     """
     with conn.begin():
         stmt = _statements(source, partition)["read_partition"]
@@ -110,13 +110,13 @@ def read_records(conn: Connection, source: str, partition: str) -> Generator[Seq
 
 
 def _drop(
-    conn: Connection, source: str, old: Old, archive: Path | None, digest: bytes | None
+    conn: Connection, source: str, old: OldPartition, archive: Path | None, digest: bytes | None
 ) -> None:
     statements = _statements(source, old.name)
     with conn.begin():
         conn.execute(statements["set_timeout"])
         if old.records:
-            noted: Mapping[str, Any] = {
+            values: Mapping[str, Any] = {
                 "source": source,
                 "observed_from": old.period.start or old.earliest,
                 "observed_until": old.period.end,
@@ -124,12 +124,12 @@ def _drop(
                 "archive": str(archive) if archive else None,
                 "digest": digest,
             }
-            pruned_id = conn.scalar(statements["note_partition"], noted)
-            conn.execute(statements["note_runs"], {"pruned_id": pruned_id})
+            pruned_id = conn.scalar(statements["record_partition"], values)
+            conn.execute(statements["record_runs"], {"pruned_id": pruned_id})
         conn.execute(statements["drop_partition"])
 
 
-def _repeat_while_read(step: Callable[[], None]) -> None:
+def _retry_while_locked(step: Callable[[], None]) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             step()

@@ -1,7 +1,7 @@
-"""Taking refused records out that were seen last before the retention; `verify` still counts them.
+"""Deletes rejects that were last seen before the retention; `verify` still counts them.
 
-They are archived, the archive is read back, and then they are deleted and noted in one transaction.
-Killed anywhere before that, everything is still there, and a second time goes on.
+They are archived, the archive is read back, and then one transaction deletes and records them. If
+the process is killed before that, nothing is lost, and the next call continues.
 """
 
 from collections.abc import Generator, Sequence
@@ -30,7 +30,7 @@ STATEMENTS = read_statements(
 
 @dataclass(frozen=True, slots=True)
 class OldRejects:
-    """What of a source's rejects was seen last before a day (UTC)."""
+    """The rejects of a source that were last seen before a day (UTC)."""
 
     source: str
     before: datetime
@@ -39,7 +39,6 @@ class OldRejects:
 
 
 def find_old_rejects(engine: Engine, source: str, retention: timedelta) -> OldRejects:
-    """Say what of a source's rejects is older than the retention; change nothing."""
     with reachable(), engine.connect() as conn:
         return _find(conn, source, retention)
 
@@ -47,11 +46,13 @@ def find_old_rejects(engine: Engine, source: str, retention: timedelta) -> OldRe
 def prune_rejects(
     engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = go_on
 ) -> tuple[OldRejects, Path | None]:
-    """Archive to a folder, or only delete, what is older; return it and the archive.
+    """Delete the rejects older than the retention, and return them with their archive.
+
+    Without a folder they are not archived.
 
     Raises:
-        LockedError: a worker is at this source; nothing was done.
-        ArchiveError: the archive cannot be written, or not read back; the rejects are kept.
+        LockedError: a worker is reading this source; nothing was done.
+        ArchiveError: the archive cannot be written or read back; the rejects are not deleted.
     """
     with reachable(), locked(engine, source) as conn:
         old = _find(conn, source, retention)
@@ -63,31 +64,31 @@ def prune_rejects(
             with closing(_read(conn, old)) as rows:
                 archive, digest = write_archive(rows, folder, name, REJECTS)
         at("before_drop")
-        noted = {"archive": str(archive) if archive else None, "digest": digest}
+        values = {"archive": str(archive) if archive else None, "digest": digest}
         with conn.begin():
-            gone = conn.scalar(STATEMENTS["delete_old"], {**_which(old), **noted})
-            if gone != old.rejects:
+            deleted = conn.scalar(STATEMENTS["delete_old"], {**_parameters(old), **values})
+            if deleted != old.rejects:
                 raise ArchiveError(
-                    f"{source}: {old.rejects} rejects were to be pruned, and {gone} are there;"
-                    " nothing was deleted: start it again"
+                    f"{source}: expected to prune {old.rejects} rejects, but found {deleted};"
+                    " nothing was deleted; run the command again"
                 )
         return old, archive
 
 
 def _find(conn: Connection, source: str, retention: timedelta) -> OldRejects:
-    # A whole day: what is archived the same day again, after a kill, is the same.
+    # Whole days: after a kill, a second archive of the same day has the same content.
     before = (datetime.now(UTC) - retention).replace(hour=0, minute=0, second=0, microsecond=0)
     with conn.begin():
-        row = conn.execute(STATEMENTS["weigh_old"], {"source": source, "before": before}).one()
+        row = conn.execute(STATEMENTS["measure_old"], {"source": source, "before": before}).one()
     return OldRejects(source, before, row.rejects, int(row.bytes))
 
 
 def _read(conn: Connection, old: OldRejects) -> Generator[Sequence[Any]]:
     with conn.begin():
         stream = {"stream_results": True}
-        result = conn.execute(STATEMENTS["read_old"], _which(old), execution_options=stream)
+        result = conn.execute(STATEMENTS["read_old"], _parameters(old), execution_options=stream)
         yield from result.partitions(STRETCH)
 
 
-def _which(old: OldRejects) -> dict[str, Any]:
+def _parameters(old: OldRejects) -> dict[str, Any]:
     return {"source": old.source, "before": old.before}
