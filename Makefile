@@ -19,7 +19,7 @@ up: .env ## Build and start the containers (needs Docker with Compose)
 	@docker compose build
 	@docker compose stop worker  # nothing may be loaded while the schema changes
 	@docker compose up --detach
-	@echo "http://127.0.0.1:$${API_PORT:-8000} answers in a moment; make logs shows how it goes, make down stops it"
+	@echo "starting the API on http://127.0.0.1:$${API_PORT:-8000}; make logs follows the logs, make down stops the containers"
 
 down: ## Stop the containers; their data stays
 	@docker compose down
@@ -60,39 +60,39 @@ clean: ## Delete what was installed and built; the data in .local stays
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find api migrations shared tests worker -name __pycache__ -prune -exec rm -rf {} +
 
-# Made with the first Python that will do, of PYTHON alone where that is set.
+# Uses the first suitable Python, or only PYTHON if it is set.
 .venv/bin/pip:
 	@new=; for python in $${PYTHON:-python3.13 python3.12 python3.11 python3}; do \
 	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 	  new=$$python; \
 	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
-	  echo "making .venv with $$("$$python" --version)"; \
+	  echo "creating .venv with $$("$$python" --version)"; \
 	  exec "$$python" -m venv .venv; \
 	done; \
 	if [ -n "$$new" ]; then \
-	  echo "$$new cannot make .venv, its venv module is not installed; on Debian and Ubuntu: apt install $$("$$new" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; \
+	  echo "$$new cannot create .venv: its venv module is not installed; on Debian and Ubuntu: apt install $$("$$new" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; \
 	else \
-	  echo "there is no Python 3.11 or newer here; install one, or say where it is: make PYTHON=/path/to/python3" >&2; \
+	  echo "Python 3.11 or newer not found; install it, or set its path: make PYTHON=/path/to/python3" >&2; \
 	fi; \
 	exit 1
 
 .venv/.runs: $(PINS) | .venv/bin/pip
-	@echo "installing the packages that it needs (once)"
+	@echo "installing the program's packages (once)"
 	@.venv/bin/python $(PIP) --editable '.[local]'
 	@touch $@
 
 .venv/.tests: $(PINS) | .venv/bin/pip
-	@echo "installing the packages that it and its tests need (once)"
+	@echo "installing the packages of the program and its tests (once)"
 	@.venv/bin/python $(PIP) --editable '.[local,dev]'
 	@touch .venv/.runs $@
 
 # Programs that read the API in tests/clients; without them these tests are skipped.
 .venv/.clients: $(PINS) | .venv/.tests
-	@echo "installing the clients that the API is tried with (once)"
+	@echo "installing the clients that the API is tested with (once)"
 	@.venv/bin/python $(PIP) --editable '.[local,dev,clients]'
 	@touch $@
 
-# dlt and FastAPI are measured in an environment of their own: the program does without their packages.
+# dlt and FastAPI are measured in a separate environment, because the program does not need them.
 .local/bench-venv/.runs: $(PINS) | .venv/bin/pip
 	@echo "installing the packages that the benchmark compares with (once)"
 	@mkdir -p .local
@@ -100,7 +100,7 @@ clean: ## Delete what was installed and built; the data in .local stays
 	@.local/bench-venv/bin/python $(PIP) 'dlt[postgres]' fastapi sqlalchemy 'uvicorn[standard]'
 	@touch $@
 
-# Passwords have no default: where there is none yet, it is random and stays on this machine.
+# Passwords have no default: a missing one is generated and stays on this machine.
 .PHONY: .env
 .env:
 	@command -v docker >/dev/null || { echo "make up needs Docker with Compose; make run needs neither" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""What `make run` starts, as the person at the terminal meets it."""
+"""`make run` as seen at the terminal: its output, its services, and how it stops."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def new_project(empty_project: Path) -> Iterator[Path]:
-    """A copy of this project in which nothing was started yet; it is left without processes."""
+    """A copy of this project that was never started; the test must leave no process behind."""
     for name in ("api", "data", "migrations", "shared", "worker"):
         shutil.copytree(PROJECT / name, empty_project / name)
     shutil.copy(PROJECT / "pyproject.toml", empty_project)
@@ -32,7 +32,7 @@ def new_project(empty_project: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def project(new_project: Path, stopped_server: Path) -> Path:
-    """One in which a database server was started before, which saves its first start."""
+    """A copy with an initialized database folder, which saves time."""
     copy_folder(stopped_server, new_project)
     return new_project
 
@@ -52,18 +52,18 @@ def first_start(new_project: Path, port: int) -> Iterator[Starter]:
     yield from starts_in(new_project, port)
 
 
-def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_data(
+def test_the_output_shows_services_and_loaded_records_and_a_second_start_has_the_data(
     first_start: Starter, new_project: Path, httpserver: HTTPServer
 ):
     httpserver.expect_request("/tickers").respond_with_data("no", status=403)
     settings = {"SOURCES": "csv,coinpaprika", "COINPAPRIKA_BASE_URL": httpserver.url_for("")}
     first = first_start(**settings)
-    said = first.until("Ctrl-C stops all of it")
+    said = first.until("Press Ctrl-C to stop")
 
     assert f"in {new_project}/.local/postgres/data" in said
-    assert "0 assets so far" in said
-    assert "          csv is sample data of 2021, until a provider has been read; CSV_PATH " in said
-    assert f"API       http://127.0.0.1:{first.port}, log in .local/logs/api.log" in said
+    assert "0 assets stored" in said
+    assert "          csv: sample data of 2021 until a provider has been read; set CSV_" in said
+    assert f"API       http://127.0.0.1:{first.port}, log: .local/logs/api.log" in said
     assert "loaded    csv succeeded, 100 records: 100 new, 0 unchanged, 0 rejected" in said
     assert "loaded    coinpaprika failed, 0 records" in said
     assert "HTTP 403" in said
@@ -79,22 +79,22 @@ def test_it_says_what_runs_where_and_what_was_loaded_and_a_second_start_has_the_
     assert ends_with_nobody_in(new_project)
 
     second = first_start(**settings)
-    assert "100 assets so far" in second.until("API ")
+    assert "100 assets stored" in second.until("API ")
     assert [asset["symbol"] for asset in second.get("/data?symbol=BTC")["data"]] == ["BTC"]
 
 
-def test_a_second_start_is_refused_and_ctrl_c_stops_the_first_in_order_however_often_it_is_pressed(
+def test_a_second_start_is_refused_and_repeated_ctrl_c_stops_the_first_in_order(
     start: Starter, project: Path
 ):
     started = start()
-    started.until("Ctrl-C stops all of it")
+    started.until("Press Ctrl-C to stop")
 
     second = start(API_PORT=str(free_port()))
     assert second.end() == 2
-    assert f"in this folder already, as process {started.process.pid}" in second.said
+    assert f"already running in this folder as process {started.process.pid}" in second.said
 
     os.write(started.terminal, b"\x03")  # each press makes the terminal forget unread output
-    started.until("stopping the worker after the batch in flight, the API, and the database")
+    started.until("stopping the worker after the batch in flight, then the API, then the database")
     os.write(started.terminal, b"\x03")
 
     assert started.end() == 0
@@ -114,9 +114,9 @@ def test_a_signal_during_the_start_is_not_lost(start: Starter):
     assert started.said.endswith("stopped\n")
 
 
-def test_killed_it_takes_its_children_along_and_the_next_start_works(start: Starter, project: Path):
+def test_when_it_is_killed_its_children_end_and_the_next_start_works(start: Starter, project: Path):
     first = start()
-    first.until("Ctrl-C stops all of it")
+    first.until("Press Ctrl-C to stop")
     children = [os.pidfd_open(first.child(words)) for words in ("gunicorn", "worker")]
     first.process.kill()
     first.process.wait()
@@ -125,7 +125,7 @@ def test_killed_it_takes_its_children_along_and_the_next_start_works(start: Star
         os.close(child)
 
     second = start()
-    assert "100 assets so far" in second.until("Ctrl-C stops all of it")
+    assert "100 assets stored" in second.until("Press Ctrl-C to stop")
     second.process.terminate()
     assert second.end() == 0
     assert ends_with_nobody_in(project)
@@ -138,33 +138,33 @@ def test_killed_it_takes_its_children_along_and_the_next_start_works(start: Star
         pytest.param("gunicorn", "API", id="api"),
     ],
 )
-@pytest.mark.slow  # as where the database ends by itself
-def test_a_part_that_ends_by_itself_ends_all_with_its_last_words(
+@pytest.mark.slow  # the case of the database is tested in the fast suite
+def test_when_a_service_ends_unexpectedly_all_stop_and_its_log_is_quoted(
     start: Starter, project: Path, words: str, name: str
 ):
     started = start()
-    started.until("Ctrl-C stops all of it")
+    started.until("Press Ctrl-C to stop")
 
     os.kill(started.child(words), signal.SIGKILL)
 
     assert started.end() == 1
-    assert f"Error: the {name} ended by itself, with exit status -9; the end of" in started.said
+    assert f"Error: the {name} ended unexpectedly with exit status -9; last lines" in started.said
     assert f"{name.lower()}.log" in started.said
     assert ends_with_nobody_in(project)
 
 
-def test_a_database_that_ends_by_itself_ends_all_and_recovers_at_the_next_start(
+def test_when_the_database_ends_unexpectedly_all_stop_and_the_next_start_recovers(
     start: Starter, project: Path
 ):
     first = start()
-    first.until("Ctrl-C stops all of it")
+    first.until("Press Ctrl-C to stop")
 
     pid_file = project / ".local" / "postgres" / "data" / "postmaster.pid"
     os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
 
     assert first.end() == 1
-    assert "Error: the database ended by itself" in first.said
-    assert "100 assets so far" in start().until("API ")
+    assert "Error: the database ended unexpectedly" in first.said
+    assert "100 assets stored" in start().until("API ")
 
 
 def test_a_taken_port_is_refused_before_anything_starts(
@@ -185,7 +185,7 @@ def test_with_database_url_set_everything_uses_that_database(
     url = database_url.render_as_string(hide_password=False)
     for _ in range(2):
         started = first_start(DATABASE_URL=url)
-        started.until("Ctrl-C stops all of it")
+        started.until("Press Ctrl-C to stop")
         assert [asset["symbol"] for asset in started.get("/data?symbol=BTC")["data"]] == ["BTC"]
         started.process.terminate()
         assert started.end() == 0
@@ -200,5 +200,5 @@ def test_the_api_alone_on_another_database_is_refused(start: Starter):
     refused = start(API_DATABASE_URL="postgresql://reader:secret@127.0.0.1:9/elsewhere")
 
     assert refused.end() == 2
-    assert "API_DATABASE_URL is set and DATABASE_URL is not" in refused.said
+    assert "API_DATABASE_URL is set but DATABASE_URL is not" in refused.said
     assert "secret" not in refused.said

@@ -46,7 +46,7 @@ def start(installed: Path, empty_project: Path) -> Iterator[Starter]:
 
 def test_installed_elsewhere_it_serves_the_sample(start: Starter, empty_project: Path):
     started = start()
-    said = started.until("Ctrl-C stops all of it")
+    said = started.until("Press Ctrl-C to stop")
 
     assert f"in {empty_project}/.local/postgres/data" in said
     assert [asset["symbol"] for asset in started.get("/data?symbol=BTC")["data"]] == ["BTC"]

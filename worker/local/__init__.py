@@ -1,1 +1,1 @@
-"""What `make run` starts and stops: the database, the worker and the API."""
+"""`make run`: the database, the worker and the API as one command."""

@@ -1,4 +1,4 @@
-"""The logins that `make run` makes for the API on databases of its own choice, kept in a file."""
+"""The database logins that `make run` creates for the API, stored in a file."""
 
 import json
 import os
@@ -16,19 +16,19 @@ from shared.errors import ConfigurationError
 from worker.maintenance.prune.files import sync_folder
 
 
-def own_login(url: URL, file: Path, tell: Callable[[str], None]) -> URL:
-    """Return this checkout's own login for the API on a database, made the first time.
+def api_login(url: URL, file: Path, report: Callable[[str], None]) -> URL:
+    """Return the URL of this checkout's API login for a database; generate it the first time.
 
-    It is in a file for its owner alone, since the password is nowhere else. A damaged file is set
-    aside and begun again, which `tell` is told: its logins are then made anew.
+    The file is readable by its owner only, because the password is stored nowhere else. A damaged
+    file is renamed and replaced by a new one with new logins; `report` receives a message then.
 
     Raises:
-        ConfigurationError: the file can be neither read nor written.
+        ConfigurationError: the file cannot be read or written.
     """
     try:
-        logins = _read(file, tell)
-        place = url.set(username=None, password=None).render_as_string()
-        key = sha256(place.encode()).hexdigest()[:16]
+        logins = _read(file, report)
+        database = url.set(username=None, password=None).render_as_string()
+        key = sha256(database.encode()).hexdigest()[:16]
         if key not in logins:
             name = f"kasparro_api_{secrets.token_hex(4)}"
             login = url.set(username=name, password=secrets.token_urlsafe(24))
@@ -38,30 +38,30 @@ def own_login(url: URL, file: Path, tell: Callable[[str], None]) -> URL:
         return make_url(logins[key])
     except OSError as exc:
         raise ConfigurationError(
-            f"{str(file)!r}, which holds the API's login: {exc.strerror}; make it readable and "
-            "writable, or set API_DATABASE_URL"
+            f"cannot use {str(file)!r}, which stores the API's login: {exc.strerror}; make it "
+            "readable and writable, or set API_DATABASE_URL"
         ) from exc
 
 
-def _read(file: Path, tell: Callable[[str], None]) -> Mapping[str, str]:
+def _read(file: Path, report: Callable[[str], None]) -> Mapping[str, str]:
     try:
         content = file.read_bytes()
     except FileNotFoundError:
         return {}
     logins = _parse(content)
     if logins is None:
-        aside = file.with_name(f"{file.name}.damaged")
-        file.replace(aside)
-        # Nothing of the content is shown: it may hold a password.
-        tell(
-            f"{str(file)!r} was damaged and is now {aside.name!r}; the API gets a new login. Roles "
-            "kasparro_api_… that are in no such file are no longer used, and may be dropped"
+        backup = file.with_name(f"{file.name}.damaged")
+        file.replace(backup)
+        # The content is not shown: it may contain a password.
+        report(
+            f"{str(file)!r} is damaged and was renamed to {backup.name!r}; the API gets a new "
+            "login. Roles kasparro_api_… that are in no such file are unused and can be dropped"
         )
     return logins or {}
 
 
 def _parse(content: bytes) -> Mapping[str, str] | None:
-    """Return the logins by their databases; None where these are none."""
+    """Return the login of each database; None if the file is damaged."""
     try:
         logins = json.loads(content)
         if isinstance(logins, dict) and all(make_url(each).password for each in logins.values()):
@@ -72,7 +72,7 @@ def _parse(content: bytes) -> Mapping[str, str] | None:
 
 
 def _write(file: Path, content: str) -> None:
-    """Replace a file by one with this content: whatever happens, it is the old or the new one."""
+    """Replace the file atomically."""
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as new:

@@ -1,4 +1,4 @@
-"""What `worker local` prints while it runs."""
+"""The output of `worker local` on the terminal."""
 
 import time
 from collections.abc import Iterable
@@ -13,48 +13,51 @@ from shared.errors import DatabaseUnavailableError
 from worker.database.engine import reachable
 from worker.maintenance import report
 
-PATIENCE_SECONDS = 10
-"""How long the first source may take before it is told what to try meanwhile."""
+EXAMPLES_AFTER_SECONDS = 10
+"""Print the example commands after this time, even if no source has been read yet."""
 
-SAMPLE_SHOWN = "sample data of 2021, until a provider has been read; CSV_PATH names your own files"
-SAMPLE_OVER = "not read: its sample data of 2021 is retired, and CSV_PATH names no files"
+SAMPLE_SHOWN = "csv: sample data of 2021 until a provider has been read; set CSV_PATH to use files"
+SAMPLE_OVER = "csv: not read; its sample data of 2021 is retired, and CSV_PATH is not set"
 
 
-class News:
-    """What the first pass over the sources comes to, told as it comes."""
+class FirstRuns:
+    """The first run of each source since the start, printed when it ends."""
 
     def __init__(self, engine: Engine, sources: Iterable[str], newest_run: int) -> None:
         self._engine = engine
-        self._untold = set(sources)
+        self._pending = set(sources)
         self._newest_run = newest_run
-        self._advice_at = time.monotonic() + PATIENCE_SECONDS
-        self._is_advised = False
+        self._examples_at = time.monotonic() + EXAMPLES_AFTER_SECONDS
+        self._examples_shown = False
 
     @property
-    def all_told(self) -> bool:
-        return not self._untold
+    def all_reported(self) -> bool:
+        return not self._pending
 
-    def tell(self) -> None:
-        """Say what ended since the last call. A database that is away is the worker's to report."""
-        if self.all_told:
+    def report(self) -> None:
+        """Print the runs that ended since the last call.
+
+        If the database cannot be reached, the worker logs it, so nothing is printed here.
+        """
+        if self.all_reported:
             return
         with suppress(DatabaseUnavailableError), reachable(), self._engine.connect() as conn:
             for run in reversed(report.read_runs(conn, 100)):
-                is_news = run.id > self._newest_run and run.outcome != "running"
-                if is_news and run.source in self._untold:
-                    self._untold.remove(run.source)
-                    say(f"{'loaded':10}{_outcome(run)}")
+                has_ended = run.id > self._newest_run and run.outcome != "running"
+                if has_ended and run.source in self._pending:
+                    self._pending.remove(run.source)
+                    print_line(f"{'loaded':10}{_outcome(run)}")
 
-    def is_time_for_advice(self) -> bool:
-        """Whether to tell what to try: once, when something is there or takes its time."""
-        if self._is_advised or not (self.all_told or time.monotonic() > self._advice_at):
+    def examples_are_due(self) -> bool:
+        """Return True once: when all sources were reported, or after some seconds."""
+        if self._examples_shown or not (self.all_reported or time.monotonic() > self._examples_at):
             return False
-        self._is_advised = True
+        self._examples_shown = True
         return True
 
 
-def say(line: str, *, err: bool = False) -> None:
-    """Tell the person at the terminal, if there is one still."""
+def print_line(line: str, *, err: bool = False) -> None:
+    """Print to the terminal; ignore errors if it was closed."""
     with suppress(OSError):
         click.echo(line, err=err)
 
@@ -68,7 +71,8 @@ def _outcome(run: Any) -> str:
     return f"{run.source} {run.outcome}, {counts}{reason}"
 
 
-def _short(path: Path) -> str:
+def relative_path(path: Path) -> str:
+    """Return the path relative to the current folder if it is below it."""
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

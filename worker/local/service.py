@@ -1,4 +1,4 @@
-"""One service as a child process: its output in a file, its end noticed, its life bounded."""
+"""A service as a child process, with its output in a rotated log file."""
 
 import contextlib
 import ctypes
@@ -18,20 +18,20 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LAST_LINES = 20
 KILL_SECONDS = 10
-"""Where the kernel holds a killed process for longer, it is left behind."""
+"""Wait after SIGKILL. A process that the kernel holds for longer is left behind."""
 LOG_SECONDS = 10
-"""How long the last lines of a child may take to reach its log."""
+"""Wait for the last lines of a process that ended to reach its log."""
 
 
-class EndedByItselfError(MarketDataError):
-    """A part of the whole is gone, though nobody stopped it; the message has its last words."""
+class ServiceEndedError(MarketDataError):
+    """A service ended without being stopped; the message quotes the end of its log."""
 
 
-class Child:
-    """A process in a session of its own, so that the terminal's Ctrl-C does not reach it.
+class Service:
+    """A process in its own session, so that the terminal's Ctrl-C does not reach it.
 
-    On Linux it is asked to end when this process dies, however that happens. Elsewhere a child
-    outlives a supervisor that was killed with SIGKILL, and is to be ended by hand.
+    On Linux the process gets SIGTERM when this process dies for whatever reason. On other systems
+    it survives a supervisor that was killed with SIGKILL, and must be stopped by hand.
     """
 
     def __init__(
@@ -48,25 +48,25 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=environ,
                 start_new_session=True,
-                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509  no thread holds a lock here
+                preexec_fn=_exit_with_parent(os.getpid()),  # noqa: PLW1509  no thread holds a lock
             )
 
     def check(self) -> None:
-        """Return if it runs.
+        """Check that the process is running.
 
         Raises:
-            EndedByItselfError: it does not.
+            ServiceEndedError: it is not.
         """
         status = self._process.poll()
         if status is not None:
             self._writer.wait(LOG_SECONDS)
-            raise EndedByItselfError(
-                f"the {self.name} ended by itself, with exit status {status}; the end of "
+            raise ServiceEndedError(
+                f"the {self.name} ended unexpectedly with exit status {status}; last lines of "
                 f"{str(self.log)!r}:\n{last_lines(self.log)}"
             )
 
     def stop(self, seconds: float) -> bool:
-        """Ask it to end, and after a time kill it with what it started; return False then."""
+        """Send SIGTERM; after the timeout kill the whole session and return False."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
@@ -82,37 +82,37 @@ class Child:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what children leave behind, where the system can do that (Linux).
+    """Become the parent of orphaned descendants (Linux only).
 
-    A server that outlived its starter can then be waited for until it is gone entirely.
+    A server whose starter has ended can then be waited for.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def wait_for(pid: int, seconds: float) -> None:
-    """Wait for the end of a process for so long; of one that is no child here, do not."""
-    give_up = time.monotonic() + seconds
+    """Wait until a child process ends or the time is up; return at once if it is not a child."""
+    deadline = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < give_up:
+        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
 def last_lines(log: Path) -> str:
-    """Return the end of a log, indented."""
+    """Return the last lines of a log, indented."""
     with log.open(encoding="utf-8", errors="replace") as file:
         return "".join(f"  {line}" for line in deque(file, LAST_LINES)).rstrip()
 
 
-def _end_with(parent: int) -> Callable[[], None] | None:
-    """Make what a child runs first: it asks the kernel for SIGTERM when its parent is gone."""
+def _exit_with_parent(parent: int) -> Callable[[], None] | None:
+    """Return a `preexec_fn` that requests SIGTERM from the kernel when the parent dies."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
 
-    def ask() -> None:
+    def request_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the kernel was asked
+        if os.getppid() != parent:  # the parent died before the request
             os.kill(os.getpid(), signal.SIGTERM)
 
-    return ask
+    return request_signal

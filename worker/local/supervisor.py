@@ -1,4 +1,4 @@
-"""What `make run` starts: the database, the worker's loop and the API; it stops them in order."""
+"""Starts the database, the worker's loop and the API, watches them, and stops them in order."""
 
 import fcntl
 import http.client
@@ -22,19 +22,19 @@ from shared.settings import Settings
 from worker.curation import sample
 from worker.database.engine import writer_engine
 from worker.ingest.journal import read_due
-from worker.local.api_login import own_login
-from worker.local.child import Child, EndedByItselfError, adopt_orphans, last_lines, wait_for
-from worker.local.news import SAMPLE_OVER, SAMPLE_SHOWN, News, _short, say
+from worker.local.api_login import api_login
+from worker.local.console import SAMPLE_OVER, SAMPLE_SHOWN, FirstRuns, print_line, relative_path
+from worker.local.service import Service, ServiceEndedError, adopt_orphans, last_lines, wait_for
 from worker.maintenance import report
 from worker.maintenance.migrate import ensure_reader_login, upgrade
 
 API_CONFIG = Path(__file__).resolve().parents[2] / "api" / "server" / "gunicorn.conf.py"
 
 WORKER_STOP_SECONDS = 60
-"""For the batch in flight, and for a request that has to run into its timeout."""
+"""Enough for the batch in flight, and for a request that ends by its timeout."""
 API_STOP_SECONDS = 25
 DATABASE_STOP_SECONDS = 10
-"""Until its process is gone after it has stopped."""
+"""Wait for the process to end after the server has stopped."""
 API_START_SECONDS = 60
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -42,7 +42,7 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """The worker's login and the API's; `server` is the embedded one, where that is used."""
+    """The URLs of the worker and the API; `server` is None unless the embedded one is used."""
 
     url: URL
     reader_url: URL
@@ -50,17 +50,17 @@ class Databases:
 
 
 def serve(settings: Settings) -> int:
-    """Run everything until Ctrl-C or SIGTERM; return 0 then, and 1 where a part ended by itself.
+    """Run all services until Ctrl-C or SIGTERM and return 0; return 1 if a service ended.
 
     Raises:
-        ConfigurationError: it cannot start; nothing is left running.
+        ConfigurationError: a service cannot start; nothing is left running.
     """
     folder = project_folder() / ".local"
     check_port(settings.api_host, settings.api_port)
-    with _alone(folder), _stop_on_signals() as stop:
-        say("starting")
+    with _single_instance(folder), _stop_on_signals() as stop:
+        print_line("starting")
         status = _serve(settings, folder, stop)
-    say("stopped")
+    print_line("stopped")
     return status
 
 
@@ -70,26 +70,28 @@ def _serve(settings: Settings, folder: Path, stop: threading.Event) -> int:
         if databases.server is None:
             ensure_reader_login(databases.url, databases.reader_url)
         engine = writer_engine(databases.url, "kasparro make run")
-        parts = Parts(settings, folder / "logs", databases, engine, stop)
+        services = Services(settings, folder / "logs", databases, engine, stop)
         try:
-            parts.run()
-        except EndedByItselfError as exc:
-            say(f"Error: {exc}", err=True)
+            services.run()
+        except ServiceEndedError as exc:
+            print_line(f"Error: {exc}", err=True)
             return 1
         finally:
-            also = ", and the database" if databases.server else ""
-            say(f"stopping the worker after the batch in flight, the API{also}")
-            parts.stop()
+            database = ", then the database" if databases.server else ""
+            print_line(f"stopping the worker after the batch in flight, then the API{database}")
+            services.stop()
             engine.dispose()
     return 0
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one of these run in a folder; the kernel forgets the lock when it dies.
+def _single_instance(folder: Path) -> Iterator[None]:
+    """Hold a file lock, so that only one instance runs in a folder.
+
+    The kernel releases the lock when the process dies.
 
     Raises:
-        ConfigurationError: one runs already; the message has its number.
+        ConfigurationError: another instance is running; the message has its process id.
     """
     folder.mkdir(exist_ok=True)
     with (folder / "run.lock").open("a+") as lock:
@@ -98,8 +100,8 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError as exc:
             lock.seek(0)
             raise ConfigurationError(
-                f"`make run` runs in this folder already, as process {lock.read().strip()}; stop "
-                "it first (Ctrl-C, or SIGTERM)"
+                f"`make run` is already running in this folder as process {lock.read().strip()}; "
+                "stop it first (Ctrl-C or SIGTERM)"
             ) from exc
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -108,10 +110,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def check_port(host: str, port: int) -> None:
-    """Check that the API can have its port.
+    """Check that the API can listen on its port.
 
     Raises:
-        ConfigurationError: it is taken, or not to be had.
+        ConfigurationError: it cannot.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -124,35 +126,35 @@ def check_port(host: str, port: int) -> None:
     except OSError as exc:
         other = port + 1 if port >= 1024 else 8000  # noqa: PLR2004  below it only root may listen
         raise ConfigurationError(
-            f"the API cannot listen on {host}:{port}: {exc.strerror}; stop what does, or choose "
-            f"another port: API_PORT={other} make run"
+            f"the API cannot listen on {host}:{port}: {exc.strerror}; stop the process that does, "
+            f"or choose another port: API_PORT={other} make run"
         ) from exc
 
 
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C, SIGTERM and the terminal's end set, as often as they come."""
+    """Yield an event that is set by Ctrl-C, by SIGTERM and when the terminal closes."""
     stop = threading.Event()
-    before = {
+    previous = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     yield stop
-    for number, handler in before.items():
+    for number, handler in previous.items():
         signal.signal(number, handler)
 
 
 @contextmanager
 def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
-    """Give the configured database, or else the embedded one while the block lasts."""
+    """Yield the configured database, or run the embedded one during the block."""
     url, reader_url = settings.database_url, settings.api_database_url
     if url is not None:
-        reader_url = reader_url or own_login(url, folder / "api-logins.json", say)
+        reader_url = reader_url or api_login(url, folder / "api-logins.json", print_line)
         yield Databases(url, reader_url, None)
     elif reader_url is not None:
         raise ConfigurationError(
-            "API_DATABASE_URL is set and DATABASE_URL is not: the API would not show what the "
-            "worker loads; set both, or neither for the embedded database"
+            "API_DATABASE_URL is set but DATABASE_URL is not: the API and the worker would use "
+            "different databases; set both, or neither for the embedded database"
         )
     else:
         adopt_orphans()
@@ -162,8 +164,8 @@ def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
             wait_for(server.pid, DATABASE_STOP_SECONDS)
 
 
-class Parts:
-    """The worker and the API as children of this process, on databases that are there."""
+class Services:
+    """The worker and the API as child processes, on running databases."""
 
     def __init__(
         self,
@@ -178,14 +180,14 @@ class Parts:
         self._databases = databases
         self._engine = engine
         self._stop = stop
-        self._worker: Child | None = None
-        self._api: Child | None = None
+        self._worker: Service | None = None
+        self._api: Service | None = None
 
     def run(self) -> None:
-        """Start both, say what goes on, and watch until told to stop.
+        """Start both, print their state, and watch them until the stop event is set.
 
         Raises:
-            EndedByItselfError: one of them ended, or the database did.
+            ServiceEndedError: a service or the database ended.
         """
         if self._stop.is_set():
             return
@@ -195,20 +197,21 @@ class Parts:
             sample_is_over = sample.is_over(conn)
         self._start()
         self._wait_for_the_api()
-        self._introduce(assets, sample_is_over=sample_is_over)
-        news = News(self._engine, due, newest[0].id if newest else 0)
+        self._print_summary(assets, sample_is_over=sample_is_over)
+        first_runs = FirstRuns(self._engine, due, newest[0].id if newest else 0)
         while not self._stop.is_set():
             self._check()
-            news.tell()
-            if news.is_time_for_advice():
-                self._advise()
-            self._stop.wait(1 if news.all_told else 0.2)
+            first_runs.report()
+            if first_runs.examples_are_due():
+                self._print_examples()
+            self._stop.wait(1 if first_runs.all_reported else 0.2)
 
     def stop(self) -> None:
-        """End the worker, then the API."""
-        for child, seconds in ((self._worker, WORKER_STOP_SECONDS), (self._api, API_STOP_SECONDS)):
-            if child is not None and not child.stop(seconds):
-                say(f"the {child.name} did not end within {seconds} s and was killed")
+        """Stop the worker, then the API."""
+        timeouts = ((self._worker, WORKER_STOP_SECONDS), (self._api, API_STOP_SECONDS))
+        for service, seconds in timeouts:
+            if service is not None and not service.stop(seconds):
+                print_line(f"the {service.name} did not stop within {seconds} s and was killed")
 
     def _start(self) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -219,13 +222,13 @@ class Parts:
         }
         url = self._databases.url.render_as_string(hide_password=False)
         reader_url = self._databases.reader_url.render_as_string(hide_password=False)
-        self._worker = Child(
+        self._worker = Service(
             "worker",
             [sys.executable, "-m", "worker", "run"],
             {**environ, "DATABASE_URL": url},
             self._logs / "worker.log",
         )
-        self._api = Child(
+        self._api = Service(
             "API",
             [sys.executable, "-m", "gunicorn", "--config", str(API_CONFIG), "api.wsgi:app"],
             {**environ, "API_DATABASE_URL": reader_url},
@@ -233,47 +236,51 @@ class Parts:
         )
 
     def _check(self) -> None:
-        for child in (self._worker, self._api):
-            if child is not None:
-                child.check()
+        for service in (self._worker, self._api):
+            if service is not None:
+                service.check()
         server = self._databases.server
         if server is not None and not server.is_running():
-            raise EndedByItselfError(
-                f"the database ended by itself; the end of {str(server.log)!r}:\n"
+            raise ServiceEndedError(
+                f"the database ended unexpectedly; last lines of {str(server.log)!r}:\n"
                 f"{last_lines(server.log)}"
             )
 
     def _wait_for_the_api(self) -> None:
-        give_up = time.monotonic() + API_START_SECONDS
+        deadline = time.monotonic() + API_START_SECONDS
         host = ANY_ADDRESS.get(self._settings.api_host, self._settings.api_host)
         while not self._stop.is_set():
             self._check()
             if _is_alive(host, self._settings.api_port):
                 return
-            if time.monotonic() > give_up:
-                raise EndedByItselfError(f"the API does not answer; see {str(self._logs)!r}")
+            if time.monotonic() > deadline:
+                raise ServiceEndedError(
+                    f"the API does not respond after {API_START_SECONDS} s; see {str(self._logs)!r}"
+                )
             self._stop.wait(0.1)
 
-    def _introduce(self, assets: int, *, sample_is_over: bool) -> None:
+    def _print_summary(self, assets: int, *, sample_is_over: bool) -> None:
         server, url, settings = self._databases.server, self._databases.url, self._settings
         if server is None:
-            say(f"database  {url.host or url.query.get('host')}, {url.database!r}")
+            print_line(f"database  {url.host or url.query.get('host')}, {url.database!r}")
         else:
-            say(f"database  PostgreSQL {server.version}, this machine only, in {server.data}")
-        say(f"          {assets:,} assets so far")
-        say(
+            print_line(
+                f"database  PostgreSQL {server.version}, local socket only, data in {server.data}"
+            )
+        print_line(f"          {assets:,} assets stored")
+        print_line(
             f"worker    {', '.join(settings.sources)}; every {settings.run_interval_seconds} s, "
-            f"log in {_short(self._logs / 'worker.log')}"
+            f"log: {relative_path(self._logs / 'worker.log')}"
         )
         if settings.csv_path is None and "csv" in settings.sources:
-            say(f"          csv is {SAMPLE_OVER if sample_is_over else SAMPLE_SHOWN}")
-        say(f"API       {self._api_url()}, log in {_short(self._logs / 'api.log')}")
+            print_line(f"          {SAMPLE_OVER if sample_is_over else SAMPLE_SHOWN}")
+        print_line(f"API       {self._api_url()}, log: {relative_path(self._logs / 'api.log')}")
 
-    def _advise(self) -> None:
-        say("try       " + f"curl '{self._api_url()}/data?symbol=BTC'")
-        say("          " + f"curl '{self._api_url()}/stats'")
-        say("          .venv/bin/worker status")
-        say("          Ctrl-C stops all of it")
+    def _print_examples(self) -> None:
+        print_line(f"try       curl '{self._api_url()}/data?symbol=BTC'")
+        print_line(f"          curl '{self._api_url()}/stats'")
+        print_line("          .venv/bin/worker status")
+        print_line("          Press Ctrl-C to stop")
 
     def _api_url(self) -> str:
         host = ANY_ADDRESS.get(self._settings.api_host, self._settings.api_host)
