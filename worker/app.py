@@ -1,4 +1,4 @@
-"""The worker put together: settings, database, sources and what runs them."""
+"""The worker: settings, database and sources joined."""
 
 import dataclasses
 import functools
@@ -40,9 +40,9 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def database(settings: Settings) -> Iterator[URL]:
-    """Give the owner's URL of the database; where none is configured, of the embedded one.
+    """Yield the owner's URL of the configured database, or of the embedded one.
 
-    That one runs at least as long as the `with` block.
+    The embedded database runs at least as long as the `with` block.
     """
     if settings.database_url is not None:
         yield settings.database_url
@@ -52,7 +52,7 @@ def database(settings: Settings) -> Iterator[URL]:
 
 
 class Worker:
-    """One process's worker on one database."""
+    """The worker of one process on one database."""
 
     def __init__(self, settings: Settings, url: URL) -> None:
         self.settings = settings
@@ -62,57 +62,56 @@ class Worker:
         self.engine: Engine = writer_engine(url, worker_name())
         self.faults = Faults(settings.fail_after_n_records, settings.fault)
         self._sample_is_over = False
-        self._settling = threading.Lock()
+        self._sample_lock = threading.Lock()
 
     def require_schema(self) -> None:
-        """Check that the database's schema is the one that this code was written for.
+        """Check that the database schema matches this release.
 
         Raises:
-            SchemaVersionError: it is another.
+            SchemaVersionError: it does not.
             DatabaseUnavailableError: the database cannot be reached.
         """
         require_schema(self.url)
 
     def read_crosswalk(self) -> Mapping[Ref, str]:
-        """Read the files in `IDENTITY_PATH`.
+        """Read the crosswalk files in `IDENTITY_PATH`.
 
         Raises:
-            ConfigurationError: a file is wrong, and the message names its line; or the folder is
-                not there.
+            ConfigurationError: the folder does not exist, or a line of a file is invalid.
         """
         folder = Path(self.settings.identity_path)
         if folder == IDENTITY_FILES and not folder.parent.exists():
-            # An installed wheel has nothing of data/, and no crosswalk unless it is given one.
+            # An installed wheel without data/ has no crosswalk unless one is configured.
             return {}
         return read_crosswalk(folder)
 
     def apply_crosswalk(self) -> None:
-        """Bring the database up to what the files in `IDENTITY_PATH` say of listings.
+        """Apply changes of the crosswalk files to the database.
 
         Raises:
-            ConfigurationError: as `read_crosswalk` says. Nothing changed.
-            DatabaseUnavailableError: the database went away.
+            ConfigurationError: see `read_crosswalk`; nothing was changed.
+            DatabaseUnavailableError: the database cannot be reached.
         """
-        wanted = self.read_crosswalk()
+        lines = self.read_crosswalk()
         with reachable(), self.engine.begin() as conn:
-            changed = apply_crosswalk(conn, wanted)
+            changed = apply_crosswalk(conn, lines)
         if changed:
-            log.info("the crosswalk changed", rows=changed)
+            log.info("crosswalk changes applied", rows=changed)
 
     def source(self, name: str) -> Source:
-        """Make a source as it is configured; CSV files without the sample where that is over."""
+        """Create a source from the settings; `csv` without the sample once it is retired."""
         source = REGISTRY[name].from_settings(self.settings)
         if self._sample_is_over and isinstance(source, CsvFiles):
             return source.without_sample()
         return source
 
     def provider_of(self, name: str) -> str:
-        """Name whose pace and budget a source shares: its provider's, or its own."""
+        """Return the provider whose rate and budget a source shares, or the source itself."""
         source = self.source(name)
         return source.provider if isinstance(source, JsonApi) else name
 
     def run(self, name: str, progress: Progress | None = None) -> Result:
-        """Run a source once; `pipeline.run` says what that raises."""
+        """Run a source once; errors are those of `pipeline.run`."""
         source = self.source(name)
         with self.metrics.running(name), self._network(source) as fetch:
             result = pipeline.run(self.engine, source, fetch, self._options(progress))
@@ -120,7 +119,7 @@ class Worker:
         return result
 
     def run_if_due(self, name: str, progress: Progress | None = None) -> Result | None:
-        """Run a source that has its turn now, as `run` does; `runs.read_due` says which has."""
+        """Run a source if it is due (see `journal.read_due`)."""
         if EXPECTATIONS[name].read_every:
             with reachable(), self.engine.connect() as conn:
                 if not journal.read_due(conn, [name]):
@@ -128,45 +127,43 @@ class Worker:
         return self.run(name, progress)
 
     def take_turn(self, name: str, progress: Progress | None = None) -> Result | None:
-        """Run a source in the loop, as `run_if_due` does; then settle the sample."""
+        """Run a source in the loop if it is due, then update the sample."""
         result = self.run_if_due(name, progress)
         if result is not None and name in LISTING_SOURCES:
-            self.settle_sample()
+            self.update_sample()
         return result
 
-    def settle_sample(self) -> None:
-        """Retire the sample's listings once a provider has been read; no longer read it then.
+    def update_sample(self) -> None:
+        """Retire the sample's listings and stop reading it once a provider has been read.
 
-        Where `CSV_PATH` names the sample, a person wants it: what was retired comes back.
+        If `CSV_PATH` names the sample, its listings stay, and an earlier retirement is revoked.
         """
         try:
             is_chosen = CsvFiles.from_settings(self.settings).reads_sample_by_choice()
-        except OSError:  # the source's own run reports it, with its path
+        except OSError:  # the run of the source reports it, with the path
             return
-        with self._settling, reachable(), self.engine.begin() as conn:
+        with self._sample_lock, reachable(), self.engine.begin() as conn:
             self._sample_is_over = sample.is_over(conn)
-            settled = sample.settle(conn, is_chosen=is_chosen)
-        if settled.retired or settled.returned:
-            log.info(
-                "the sample's listings changed", retired=settled.retired, returned=settled.returned
-            )
+            changes = sample.update_retirements(conn, is_chosen=is_chosen)
+        if changes.retired or changes.returned:
+            log.info("sample listings updated", retired=changes.retired, returned=changes.returned)
 
     def read_usage(self, names: Sequence[str] = SOURCES) -> list[Usage]:
-        """Read what the providers that are asked over the network used of the month's budget."""
+        """Return the use of the month's request budget by provider."""
         sources = [source for name in names if isinstance(source := self.source(name), JsonApi)]
         with reachable(), self.engine.connect() as conn:
             return read_usage(conn, sources)
 
     def warn_of_budgets(self, names: Sequence[str]) -> None:
-        """Warn of each source that the month's budget cannot carry at the configured interval.
+        """Log a warning for each provider whose budget is too small for the interval.
 
-        It only says so: the source is read until the budget is used up.
+        The provider's sources are read anyway, until the budget is used up.
         """
         interval = self.settings.run_interval_seconds
         for usage in self.read_usage(names):
             if advice := usage.shortfall(interval):
                 log.warning(
-                    "the request budget does not carry the interval",
+                    "request budget too small for the interval",
                     source=usage.source,
                     advice=advice,
                     interval_seconds=interval,
@@ -179,9 +176,9 @@ class Worker:
         declaration: Path | None = None,
         progress: Progress | None = None,
     ) -> Result:
-        """Load saved responses, or CSV files, in the order given, as one run.
+        """Load saved responses, or CSV files, in the given order as one run.
 
-        A `declaration` says what the CSV files do not say themselves.
+        A `declaration` replaces the one beside each CSV file.
         """
         source = self.source(name)
 
@@ -194,33 +191,33 @@ class Worker:
         result = pipeline.load_saved(self.engine, source, pages, self._options(progress))
         if declaration is None or not isinstance(source, CsvFiles) or not result.succeeded:
             return result
-        undeclared = self._say_undeclared(source, files, declaration)
-        return dataclasses.replace(result, notes=[*result.notes, *undeclared])
+        advice = self._advise_on_loop(source, files, declaration)
+        return dataclasses.replace(result, notes=[*result.notes, *advice])
 
-    def _say_undeclared(
+    def _advise_on_loop(
         self, source: CsvFiles, files: Sequence[Path], declaration: Path
     ) -> Iterator[str]:
-        """Say which imported files the loop reads too, without what was declared for the import."""
+        """Name the imported files that the loop reads too, but without this declaration."""
         if "csv" not in self.settings.sources:
             return
         declared = declaration.read_bytes()
         for file in files:
             beside = file.with_name(f"{file.name}.toml")
-            is_beside = beside.exists() and beside.read_bytes() == declared
-            if not is_beside and source.reads(file):
-                yield f"{file}: the loop reads this file too; copy {declaration} to {beside} for it"
+            has_declaration = beside.exists() and beside.read_bytes() == declared
+            if not has_declaration and source.reads(file):
+                yield f"{file}: the loop reads this file too; copy {declaration} to {beside}"
 
-    def retry(self, name: str, wanted: OpenRejects, progress: Progress | None = None) -> Result:
-        """Read a source's open rejects again; `retry.retry` says what that raises."""
-        return retry.retry(self.engine, self.source(name), wanted, self._options(progress))
+    def retry(self, name: str, query: OpenRejects, progress: Progress | None = None) -> Result:
+        """Read a source's open rejects again; errors are those of `retry.retry`."""
+        return retry.retry(self.engine, self.source(name), query, self._options(progress))
 
-    def rehearse_retry(self, name: str, wanted: OpenRejects) -> tuple[int, int]:
-        """Count the rejects that would be read again, and those that would pass."""
-        return retry.rehearse(self.engine, self.source(name), wanted, self._options(None))
+    def preview_retry(self, name: str, query: OpenRejects) -> tuple[int, int]:
+        """Return the number of matching rejects, and of those that would pass."""
+        return retry.preview(self.engine, self.source(name), query, self._options(None))
 
     @contextmanager
     def _network(self, source: Source) -> Iterator[Http | None]:
-        """Give the source its way to the network for one run; None where it reads files."""
+        """Yield the HTTP client of a run; None for a source that reads files."""
         if not isinstance(source, JsonApi):
             yield None
             return
@@ -228,7 +225,7 @@ class Worker:
             Budget(self.engine, source) as budget,
             Http(source.name, budget, self.stop, provider=source.provider) as fetch,
         ):
-            fetch.told = functools.partial(self.metrics.answered, source.name)
+            fetch.on_response = functools.partial(self.metrics.answered, source.name)
             try:
                 yield fetch
             finally:

@@ -141,7 +141,7 @@ def test_what_differs_is_warned_of_once_a_run_until_a_person_accepts_it(
         acked = run_worker(f"drift ack {gone} 999", env, tmp_path)
         assert f"drift {gone}: coingecko: 'market_cap_rank' vanished" in acked.stdout
         assert "1 acknowledged" in acked.stdout
-        assert "drift 999: nothing to acknowledge" in acked.stderr
+        assert "drift 999: not open" in acked.stderr
         assert acked.returncode == 1
         assert "3 acknowledged" in run_worker("drift ack --all", env, tmp_path).stdout
         assert "no drift" in run_worker("drift list", env, tmp_path).stdout

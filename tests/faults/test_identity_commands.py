@@ -94,7 +94,7 @@ def test_a_dry_run_does_not_log_a_broken_link_as_if_it_were(
     assert said.returncode == 0, said.stderr
     [told] = map(json.loads, said.stderr.splitlines())
     assert told["dry_run"] is True
-    assert told["event"].startswith("in a dry run, which changes nothing: a link is broken")
+    assert told["event"].startswith("dry run, nothing changes: a link is broken")
     assert verify(engine) == before
 
 
@@ -144,14 +144,14 @@ def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", ["list --asset nope", "list --asset nope --json", "show nope"])
-def test_an_asset_that_there_is_not_is_an_error(env: dict[str, str], tmp_path: Path, command: str):
+def test_an_unknown_asset_is_an_error(env: dict[str, str], tmp_path: Path, command: str):
     said = run_worker(f"identity {command}", env, tmp_path)
 
     assert (said.returncode, said.stdout) == (1, "")
     assert said.stderr == "Error: no asset 'nope'; see `worker identity list`\n"
 
 
-def test_an_asset_without_such_a_listing_is_none(env: dict[str, str], tmp_path: Path):
+def test_an_asset_without_matching_listings_is_not_an_error(env: dict[str, str], tmp_path: Path):
     said = run_worker("identity list --asset crystal --source csv", env, tmp_path)
 
     assert (said.returncode, said.stdout) == (0, "no listings\n"), said.stderr
@@ -182,8 +182,8 @@ def test_a_review_shows_what_to_type_and_is_gone_once_typed(
         (b"", "listings.csv, line 1: expected the header"),
         (b"source,external_id,asset\ncsv,a\n", "line 2: 2 cells; expected 3"),
         (b"source,external_id,asset\ncsv,,a\n", "line 2: external_id is empty"),
-        (b"source,external_id,asset\nkraken,a,b\n", "line 2: 'kraken' is no source"),
-        (b"source,external_id,asset\ncsv,a,b\ncsv,a,c\n", "line 3: csv 'a' is 'c' here, and 'b'"),
+        (b"source,external_id,asset\nkraken,a,b\n", "line 2: 'kraken' is not a source"),
+        (b"source,external_id,asset\ncsv,a,b\ncsv,a,c\n", "line 3: csv 'a' is 'c' here, but 'b'"),
         (b"source,external_id,asset\ncsv,\xff,b\n", "line 2: not UTF-8"),
         (b'source,external_id,asset\ncsv,"a"x,b\n', "line 2: "),
     ],
@@ -205,7 +205,7 @@ def test_a_wrong_file_is_named_with_its_line_and_nothing_changes(
 @pytest.mark.parametrize(
     ("path", "why"), [("identiy", "No such file or directory"), ("ton.csv", "Not a directory")]
 )
-def test_a_folder_that_is_none_takes_no_ruling_back(
+def test_a_missing_folder_revokes_no_line_of_the_crosswalk(
     engine: Engine, env: dict[str, str], tmp_path: Path, path: str, why: str
 ):
     file = tmp_path / "identity" / "ton.csv"
@@ -227,7 +227,7 @@ def test_a_folder_that_is_none_takes_no_ruling_back(
         assert ran.returncode == 2, ran.stdout
         assert ran.stderr == (
             f"Error: IDENTITY_PATH is '{tmp_path / path}': {why}; expected a folder of crosswalk "
-            "files: set it to the right one, or to an empty one for no crosswalk\n"
+            "files; for no crosswalk, set it to an empty folder\n"
         )
 
     assert count_assets(engine) == 1

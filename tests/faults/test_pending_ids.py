@@ -135,7 +135,7 @@ def test_all_new_ids_are_pending_after_a_run_with_changed_ids_whatever_the_batch
     external_id = min(read_pending(small.engine))
     slug = after.slugs[f"coingecko:{external_id}"]
     shown = CliRunner().invoke(main, ["identity", "show", slug]).output
-    assert "pending: a run of coingecko found most of its ids new" in shown
+    assert "pending: in a run of coingecko most ids were new" in shown
     assert "`worker checkpoint clear coingecko`" in shown
 
 

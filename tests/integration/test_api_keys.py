@@ -251,7 +251,7 @@ def test_the_worker_makes_lists_and_revokes_keys(database_url, engine, client):
 
     assert made.exit_code == 0, made.output
     assert KEY.fullmatch(key)
-    assert "grafana: opens data, operations, until it is revoked" in made.stderr
+    assert "grafana: created, scopes: data, operations; valid until it is revoked" in made.stderr
     assert client.get("/stats", headers=bearer(key)).status_code == 200
     with engine.connect() as conn:
         [row] = conn.execute(api_keys.select()).all()
@@ -260,10 +260,10 @@ def test_the_worker_makes_lists_and_revokes_keys(database_url, engine, client):
 
     again = worker(database_url, "create", "grafana")
     assert again.exit_code == 1
-    assert "there is a key 'grafana' already" in again.output
+    assert "key 'grafana' already exists" in again.output
 
     soon = worker(database_url, "create", "guest", "--expires-in-days", "7")
-    assert "guest: opens data, for 7 days" in soon.stderr
+    assert "guest: created, scopes: data; valid for 7 days" in soon.stderr
     revoked = worker(database_url, "revoke", "grafana")
     assert revoked.stdout == "grafana: revoked\n"
     assert worker(database_url, "revoke", "grafana").exit_code == 1

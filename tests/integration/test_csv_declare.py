@@ -39,5 +39,5 @@ def test_a_declaration_that_the_loop_lacks_is_pointed_out(
     result = worker.load_saved("csv", [file], declaration)
 
     assert result.succeeded
-    wanted = f"{file}: the loop reads this file too; copy {declaration} to {file}.toml for it"
-    assert [note for note in result.notes if "loop" in note] == [wanted] * is_told
+    advice = f"{file}: the loop reads this file too; copy {declaration} to {file}.toml"
+    assert [note for note in result.notes if "loop" in note] == [advice] * is_told

@@ -150,7 +150,7 @@ def test_a_dry_run_counts_and_changes_nothing(engine: Engine, database_url: URL)
 
     ran = worker(database_url, "retry", "--dry-run")
 
-    assert ran.stdout == "coingecko: 4 rejects to read again, 3 of them would pass\n"
+    assert ran.stdout == "coingecko: 3 of 4 rejects would pass\n"
     assert (verify(engine).fingerprint, stored(engine)) == before
 
 
@@ -218,7 +218,7 @@ def test_show_of_an_id_that_there_is_not_is_a_sentence(database_url: URL):
     ran = worker(database_url, "show", 7)
 
     assert ran.exit_code == 1
-    assert "reject 7: there is none" in ran.output
+    assert "reject 7: not found" in ran.output
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,13 @@ def test_a_dismissed_payload_stays_closed_when_it_comes_again_and_is_not_retried
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--reason", "why"], "name the rejects"),
+        (["--reason", "why"], "select the rejects"),
         (["--source", "coingecko"], "Missing option '--reason'"),
         (["--source", "coingecko", "--reason", " "], "--reason is empty"),
         (["999", "--reason", "why"], "no reject has the id 999"),
     ],
 )
-def test_what_is_not_said_is_asked_for(arguments, says, worker, engine):
+def test_missing_arguments_are_refused(arguments, says, worker, engine):
     ran = worker("dismiss", *arguments)
 
     assert ran.exit_code != 0
@@ -97,11 +97,11 @@ def test_what_is_not_said_is_asked_for(arguments, says, worker, engine):
     assert all(row.resolved_at is None for row in stored(engine).values())
 
 
-def test_one_that_is_closed_already_is_left_as_it_is(worker, engine):
+def test_a_closed_reject_stays_unchanged(worker, engine):
     number = stored(engine)["nameless"].id
     worker("dismiss", number, "--reason", "first")
 
     ran = worker("dismiss", number, "--reason", "second")
 
-    assert "0 rejects dismissed\n1 of those named are closed already" in ran.output
+    assert "0 rejects dismissed\n1 of the given IDs are already closed" in ran.output
     assert stored(engine)["nameless"].dismissed_reason == "first"

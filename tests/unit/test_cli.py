@@ -40,7 +40,7 @@ def test_drift_is_acknowledged_by_id_or_all_of_it(arguments: list[str]):
     refused = CliRunner().invoke(main, arguments)
 
     assert refused.exit_code == 2
-    assert "name the drift by its IDs, or say --all" in refused.output
+    assert "name the IDs of the drift, or set --all" in refused.output
 
 
 def test_the_commands_are_those_that_are_documented():

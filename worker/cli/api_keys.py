@@ -1,4 +1,4 @@
-"""`worker api-keys`: who may ask the API, and for what."""
+"""`worker api-keys`: the keys of the API's clients."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,7 @@ MOST_DAYS = 3650
 
 
 def check_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    """Take a name that is safe to show wherever logs are shown."""
+    """Accept only names that are safe to print in logs."""
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value, re.ASCII):
         raise click.BadParameter("expected up to 64 letters, digits, dots, dashes, underscores")
     return value
@@ -24,7 +24,7 @@ def check_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 @click.group("api-keys", cls=Commands)
 def api_keys() -> None:
-    """Make, list and revoke the keys that the API takes."""
+    """Create, list and revoke API keys."""
 
 
 @api_keys.command("create")
@@ -34,38 +34,38 @@ def api_keys() -> None:
     "scopes",
     type=click.Choice(tuple(SCOPES)),
     multiple=True,
-    help="What it opens; may be repeated.  [default: data]",
+    help="Scope of the key; repeatable.  [default: data]",
 )
 @click.option(
     "--expires-in-days",
     "days",
     type=click.IntRange(1, MOST_DAYS),
-    help="How long it works.  [default: until it is revoked]",
+    help="Days until the key expires.  [default: never]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be created; change nothing.")
 @click.pass_obj
 def api_keys_create(
     settings: Settings, name: str, scopes: tuple[str, ...], days: int | None, dry_run: bool
 ) -> None:
-    """Make a key called NAME, and print it, once: only its hash is stored.
+    """Create a key called NAME and print it once: only its hash is stored.
 
-    The key alone goes to stdout, and what is said of it to stderr.
+    The key alone goes to stdout, its description to stderr.
     """
-    wanted = [scope for scope in SCOPES if scope in (scopes or ("data",))]
+    granted = [scope for scope in SCOPES if scope in (scopes or ("data",))]
     key = make_key()
     lifetime = timedelta(days=days) if days else None
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        if not insert_key(conn, name, key, wanted, lifetime):
+        if not insert_key(conn, name, key, granted, lifetime):
             raise click.ClickException(
-                f"there is a key {name!r} already; take another name (a revoked key keeps its own)"
+                f"key {name!r} already exists; use another name (a revoked key keeps its name)"
             )
         if dry_run:
             conn.rollback()
         else:
             conn.commit()
-    until = f"for {days} days" if days else "until it is revoked"
-    verb = "would open" if dry_run else "opens"
-    click.echo(f"{name}: {verb} {', '.join(wanted)}, {until}", err=True)
+    until = f"valid for {days} days" if days else "valid until it is revoked"
+    verb = "would be created" if dry_run else "created"
+    click.echo(f"{name}: {verb}, scopes: {', '.join(granted)}; {until}", err=True)
     if not dry_run:
         click.echo(key)
 
@@ -74,7 +74,7 @@ def api_keys_create(
 @as_json
 @click.pass_obj
 def api_keys_list(settings: Settings, as_json: bool) -> None:
-    """Show every key's name, scopes and times; the keys themselves are nowhere."""
+    """Show the names, scopes and times of all keys; the keys themselves are not stored."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = read_keys(conn)
     if as_json:
@@ -96,10 +96,10 @@ def api_keys_list(settings: Settings, as_json: bool) -> None:
 
 @api_keys.command("revoke")
 @click.argument("name")
-@click.option("--dry-run", is_flag=True, help="Say what would be revoked, and leave it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be revoked; change nothing.")
 @click.pass_obj
 def api_keys_revoke(settings: Settings, name: str, dry_run: bool) -> None:
-    """End the key called NAME for good; within a second the API refuses it."""
+    """Revoke the key called NAME permanently; the API refuses it within a second."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         if not revoke_key(conn, name):
             raise click.ClickException(f"no key {name!r} to revoke; see `worker api-keys list`")

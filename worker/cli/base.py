@@ -1,4 +1,4 @@
-"""What the commands share: errors with exit codes, options, and a worker to work with."""
+"""Shared by all commands: options, exit codes for errors, and the worker."""
 
 import getpass
 import signal
@@ -24,25 +24,23 @@ SOURCE = click.Choice(SOURCES)
 LISTING_SOURCE = click.Choice(LISTING_SOURCES)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-BY = click.option("--by", metavar="NAME", help="Who decides.  [default: the login name]")
+BY = click.option(
+    "--by", metavar="NAME", help="Name of the person who decides.  [default: the login name]"
+)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, for programs.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
 class WrongUsage(click.ClickException):
-    """The program cannot do this as it is configured."""
-
     exit_code = 2
 
 
 class Locked(click.ClickException):
-    """Another worker is at the source."""
-
     exit_code = 3
 
 
 class Commands(click.Group):
-    """A group whose commands end with a message and an exit code, not with a traceback."""
+    """Turn errors of the commands into a message and an exit code, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -57,7 +55,10 @@ class Commands(click.Group):
 
 @contextmanager
 def open_worker(settings: Settings) -> Iterator[Worker]:
-    """Put a worker together on a database with the schema of this code."""
+    """Yield a worker whose database has the schema that this code requires.
+
+    An embedded database is migrated first.
+    """
     with database(settings) as url:
         if settings.database_url is None:
             upgrade(url)
@@ -67,15 +68,19 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
 
 
 def login_name() -> str:
-    """Name who is logged in, for a decision that says who made it."""
+    """Return the login name, which is recorded with a decision.
+
+    Raises:
+        click.UsageError: the process has no login name.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError) as exc:
-        raise click.UsageError("nobody is logged in here; say who decides: --by NAME") from exc
+        raise click.UsageError("no login name found; set --by NAME") from exc
 
 
 def stop_on_signals(worker: Worker) -> None:
-    """Let SIGTERM and Ctrl-C end what the worker does after the batch in flight."""
+    """Stop the worker after the batch in flight on SIGTERM and Ctrl-C."""
 
     def stop(*_: object) -> None:
         worker.stop.set()

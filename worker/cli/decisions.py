@@ -1,4 +1,4 @@
-"""`worker identity link`, `split`, `merge`, `undo`: what a person decides, and takes back."""
+"""`worker identity link`, `split`, `merge` and `undo`: decisions of a person."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ from shared.settings import Settings
 from worker.cli.base import BY, LISTING_SOURCE, login_name, open_worker
 from worker.curation import corrections
 from worker.curation.crosswalk import apply_crosswalk
-from worker.curation.recording import Decided, Signed
+from worker.curation.recording import Attribution, Decision
 from worker.database.engine import reachable
 
-REASON = click.option("--reason", required=True, help="Why; it is kept with the decision.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be, and change nothing.")
+REASON = click.option("--reason", required=True, help="Reason, stored with the decision.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the result; change nothing.")
 
 
 @click.command("link")
@@ -34,10 +34,10 @@ def link(  # noqa: PLR0913, PLR0917 -- one for each argument
     by: str | None,
     dry_run: bool,
 ) -> None:
-    """Decide that a listing, by its SOURCE and EXTERNAL_ID, is the asset with the slug ASSET."""
+    """Link the listing SOURCE EXTERNAL_ID to the asset with the slug ASSET."""
     ref = (source, external_id)
     decided = decide(settings, reason, by, dry_run, lambda c, s: corrections.link(c, ref, asset, s))
-    _tell(f"{source}:{external_id} is {asset}", decided, dry_run=dry_run)
+    _show_decision(f"{source}:{external_id} is {asset}", decided, dry_run=dry_run)
 
 
 @click.command("split")
@@ -48,7 +48,7 @@ def link(  # noqa: PLR0913, PLR0917 -- one for each argument
     "other",
     type=(LISTING_SOURCE, str),
     metavar="SOURCE EXTERNAL_ID",
-    help="Only from this listing, which it may not be one with yet: so a review is rejected.",
+    help="Separate it only from this listing, even if they are not linked (rejects a review).",
 )
 @REASON
 @BY
@@ -63,13 +63,16 @@ def split(  # noqa: PLR0913, PLR0917 -- one for each argument
     by: str | None,
     dry_run: bool,
 ) -> None:
-    """Decide that a listing is not the coin of the other listings of its asset, as they are now."""
+    """Separate a listing from its asset.
+
+    It is also kept apart from each listing that is in the asset now.
+    """
     ref = (source, external_id)
     decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.split(c, ref, other, s)
     )
-    told = "what it was one with" if other is None else ":".join(other)
-    _tell(f"{source}:{external_id} is not {told}", decided, dry_run=dry_run)
+    apart_from = "the other listings of its asset" if other is None else ":".join(other)
+    _show_decision(f"{source}:{external_id} is not {apart_from}", decided, dry_run=dry_run)
 
 
 @click.command("merge")
@@ -82,11 +85,11 @@ def split(  # noqa: PLR0913, PLR0917 -- one for each argument
 def merge(
     settings: Settings, slug: str, into: str, reason: str, by: str | None, dry_run: bool
 ) -> None:
-    """Decide that the asset SLUG is the asset INTO_SLUG, whose slug stays."""
+    """Merge the asset SLUG into the asset INTO_SLUG, whose slug stays."""
     decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.merge(c, slug, into, s)
     )
-    _tell(f"{slug} is {into}", decided, dry_run=dry_run)
+    _show_decision(f"{slug} is {into}", decided, dry_run=dry_run)
 
 
 @click.command("undo")
@@ -98,20 +101,20 @@ def merge(
 def undo(
     settings: Settings, correction_id: int, reason: str, by: str | None, dry_run: bool
 ) -> None:
-    """Revoke the decision with this ID; its listings are decided anew.
+    """Revoke the decision with this ID and decide again about its listings.
 
-    What it had revoked stays revoked.
+    Decisions that it had revoked stay revoked.
     """
     decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.undo(c, correction_id, s)
     )
     verb = "would be revoked" if dry_run else "revoked"
-    told = "one pair" if decided.pairs == 1 else f"{decided.pairs} pairs"
     if decided.listings:
-        told = "one listing" if decided.listings == 1 else f"{decided.listings} listings"
-        click.echo(f"decision {correction_id}: {verb}, {told}{_assets(decided)}")
+        listings = "one listing" if decided.listings == 1 else f"{decided.listings} listings"
+        click.echo(f"decision {correction_id}: {verb}, {listings}{_assets(decided)}")
         return
-    click.echo(f"correction {correction_id}: {verb}, {told} of listings{_assets(decided)}")
+    pairs = "one pair" if decided.pairs == 1 else f"{decided.pairs} pairs"
+    click.echo(f"correction {correction_id}: {verb}, {pairs} of listings{_assets(decided)}")
 
 
 def decide(
@@ -119,23 +122,22 @@ def decide(
     reason: str,
     by: str | None,
     dry_run: bool,
-    decision: Callable[[Connection, Signed], Decided],
-) -> Decided:
-    """Decide in one transaction, which a dry run takes back."""
+    decision: Callable[[Connection, Attribution], Decision],
+) -> Decision:
+    """Apply the crosswalk and the decision in one transaction; a dry run rolls it back."""
     if not reason.strip():
-        raise click.BadParameter("say why", param_hint="--reason")
-    signed = Signed(by or login_name(), reason.strip())
+        raise click.BadParameter("is empty; expected a reason", param_hint="--reason")
+    attribution = Attribution(by or login_name(), reason.strip())
     with open_worker(settings) as worker:
-        written = worker.read_crosswalk()
+        rows = worker.read_crosswalk()
         at = worker.faults.of_batch("identity", 0)
-        tried = {"dry_run": True} if dry_run else {}
         with (
-            structlog.contextvars.bound_contextvars(**tried),
+            structlog.contextvars.bound_contextvars(**({"dry_run": True} if dry_run else {})),
             reachable(),
             worker.engine.connect() as conn,
         ):
-            apply_crosswalk(conn, written)
-            decided = decision(conn, signed)
+            apply_crosswalk(conn, rows)
+            decided = decision(conn, attribution)
             at("before_commit")
             if dry_run:
                 conn.rollback()
@@ -145,16 +147,16 @@ def decide(
     return decided
 
 
-def _tell(said: str, decided: Decided, *, dry_run: bool) -> None:
-    revoked = f"; it revokes {', '.join(map(str, decided.revoked))}" if decided.revoked else ""
+def _show_decision(summary: str, decided: Decision, *, dry_run: bool) -> None:
+    revoked = f"; revokes {', '.join(map(str, decided.revoked))}" if decided.revoked else ""
     if dry_run:
-        click.echo(f"would decide: {said}{revoked}{_assets(decided)}")
+        click.echo(f"would decide: {summary}{revoked}{_assets(decided)}")
     else:
-        click.echo(f"correction {decided.id}: {said}{revoked}{_assets(decided)}")
+        click.echo(f"correction {decided.id}: {summary}{revoked}{_assets(decided)}")
 
 
-def _assets(decided: Decided) -> str:
-    """Say what the listings are then: an older asset of theirs may be the one that stays."""
+def _assets(decided: Decision) -> str:
+    """Name the resulting assets, whose slugs may differ from those in the command."""
     return f"; asset {', '.join(decided.assets)}"
 
 

@@ -1,4 +1,4 @@
-"""`worker drift`: how the sources' shapes differ from what was known of them."""
+"""`worker drift`: differences between the sources' shapes and the known ones."""
 
 import click
 
@@ -11,16 +11,16 @@ from worker.drift.ledger import acknowledge, read_drift
 
 @click.group(cls=Commands)
 def drift() -> None:
-    """Show how the sources' shapes came to differ, and accept it."""
+    """Show how the sources' shapes differ from the known ones, and accept it."""
 
 
 @drift.command("list")
-@click.option("--source", type=SOURCE, help="Only this source.")
-@click.option("--all", "everything", is_flag=True, help="What was acknowledged too.")
+@click.option("--source", type=SOURCE, help="Show only this source.")
+@click.option("--all", "everything", is_flag=True, help="Include acknowledged drift.")
 @as_json
 @click.pass_obj
 def drift_list(settings: Settings, source: str | None, everything: bool, as_json: bool) -> None:
-    """Show what differs and is not acknowledged, what was seen last first."""
+    """Show drift that is not acknowledged, the most recent first."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         rows = read_drift(conn, source, everything=everything)
     if as_json:
@@ -47,23 +47,23 @@ def drift_list(settings: Settings, source: str | None, everything: bool, as_json
 
 @drift.command("ack")
 @click.argument("ids", type=click.IntRange(1), nargs=-1, metavar="ID...")
-@click.option("--all", "everything", is_flag=True, help="All that is not acknowledged yet.")
-@click.option("--dry-run", is_flag=True, help="Say what would be acknowledged, and change nothing.")
+@click.option("--all", "everything", is_flag=True, help="Acknowledge all open drift.")
+@click.option("--dry-run", is_flag=True, help="Show what would be acknowledged; change nothing.")
 @click.pass_obj
 def drift_ack(settings: Settings, ids: tuple[int, ...], everything: bool, dry_run: bool) -> None:
-    """Accept what differs: it is not warned of, and fails no run, until it differs anew."""
+    """Accept drift: it causes no warning and fails no run until the shape changes again."""
     if bool(ids) == everything:
-        raise click.UsageError("name the drift by its IDs, or say --all")
+        raise click.UsageError("name the IDs of the drift, or set --all")
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        done = acknowledge(conn, None if everything else ids)
+        acknowledged = acknowledge(conn, None if everything else ids)
         if dry_run:
             conn.rollback()
         else:
             conn.commit()
-    for row in done:
+    for row in acknowledged:
         click.echo(f"drift {row.id}: {row.source}: {row.path!r} {row.kind}")
-    click.echo(f"{len(done)} {'would be ' if dry_run else ''}acknowledged")
-    unknown = sorted(set(ids) - {row.id for row in done})
-    if unknown:
-        told = ", ".join(map(str, unknown))
-        raise click.ClickException(f"drift {told}: nothing to acknowledge; see `worker drift list`")
+    click.echo(f"{len(acknowledged)} {'would be ' if dry_run else ''}acknowledged")
+    if missing := sorted(set(ids) - {row.id for row in acknowledged}):
+        raise click.ClickException(
+            f"drift {', '.join(map(str, missing))}: not open; see `worker drift list`"
+        )

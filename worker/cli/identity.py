@@ -1,4 +1,4 @@
-"""`worker identity` and `worker listings`: which listing is which asset, and decisions on it."""
+"""`worker identity` and `worker listings`: which listing is which asset, and decisions."""
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,17 +14,23 @@ from worker.cli.base import BY, LISTING_SOURCE, Commands, as_json, open_worker
 from worker.cli.decisions import DECISIONS, DRY_RUN, REASON, decide
 from worker.cli.show import show_json, show_table
 from worker.curation import retirements
-from worker.curation import review as looking
+from worker.curation.review import (
+    asset_exists,
+    count_pending,
+    read_asset,
+    read_listings,
+    read_reviews,
+)
 from worker.database.engine import reachable
 
 LIMIT = click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Number of rows."
 )
 
 
 @contextmanager
 def open_identity(settings: Settings) -> Iterator[Connection]:
-    """Open a connection to a database that has what the crosswalk's files say."""
+    """Apply the crosswalk files, then yield a connection."""
     with open_worker(settings) as worker:
         worker.apply_crosswalk()
         with reachable(), worker.engine.connect() as conn:
@@ -33,17 +39,17 @@ def open_identity(settings: Settings) -> Iterator[Connection]:
 
 @click.group(cls=Commands)
 def identity() -> None:
-    """Show which listing is which asset, and why; and decide it where the rule cannot.
+    """Show which listing is which asset, and record decisions.
 
-    Each of these commands, those that only show something too, reads the crosswalk's files in
-    IDENTITY_PATH at its start. Where they changed, that is applied to the database first.
+    Before each of these commands, changes of the crosswalk files in IDENTITY_PATH are applied to
+    the database, even if the command only shows something.
     """
 
 
 @identity.command("list")
-@click.option("--asset", metavar="SLUG", help="Only this asset.")
-@click.option("--source", type=LISTING_SOURCE, help="Only this source.")
-@click.option("--method", help="Only listings that are their asset by this method.")
+@click.option("--asset", metavar="SLUG", help="Show only this asset.")
+@click.option("--source", type=LISTING_SOURCE, help="Show only this source.")
+@click.option("--method", help="Show only listings linked by this method.")
 @LIMIT
 @as_json
 @click.pass_obj
@@ -55,14 +61,14 @@ def identity_list(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show which asset each listing is, by what method, and how sure that is.
+    """Show which asset each listing is, by which method and with which score.
 
-    If the crosswalk's files changed, they are applied first.
+    Changes of the crosswalk files are applied first.
     """
     with open_identity(settings) as conn:
-        if asset is not None and not looking.asset_exists(conn, asset):
+        if asset is not None and not asset_exists(conn, asset):
             raise _no_asset(asset)
-        rows = looking.read_listings(conn, asset, source, method, limit)
+        rows = read_listings(conn, asset, source, method, limit)
     if as_json:
         show_json(rows)
         return
@@ -87,12 +93,12 @@ def identity_list(
 @as_json
 @click.pass_obj
 def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
-    """Show one asset: its listings side by side, its events, and the rulings that hold.
+    """Show one asset: its listings side by side, its events and the decisions in force.
 
-    If the crosswalk's files changed, they are applied first.
+    Changes of the crosswalk files are applied first.
     """
     with open_identity(settings) as conn:
-        found = looking.read_asset(conn, slug)
+        found = read_asset(conn, slug)
     if found is None:
         raise _no_asset(slug)
     if as_json:
@@ -103,23 +109,23 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
     pending = sorted({each["source"] for each in members if each["pending"]})
     _show_side_by_side(members, without=frozenset() if pending else {"pending"})
     for source in pending:
-        click.echo(f"pending: {_accepting(source)}")
+        click.echo(f"pending: {_how_to_accept(source)}")
     for title, columns in (
         ("events", _EVENTS),
-        ("corrections", _RULINGS),
+        ("corrections", _CORRECTIONS),
         ("retirements", _RETIREMENTS),
-        ("crosswalk", _WRITTEN),
+        ("crosswalk", _CROSSWALK),
     ):
         if found[title]:
             click.echo(f"\n{title}")
             show_table(found[title], **columns)
 
 
-def _accepting(source: str) -> str:
+def _how_to_accept(source: str) -> str:
     return (
-        f"a run of {source} found most of its ids new, under symbols and names that other ids "
-        "have, and identity leaves them aside. Those that its next good run has are accepted; if "
-        f"they are new for good, accept them with `worker checkpoint clear {source}`"
+        f"in a run of {source} most ids were new, under symbols and names that other ids have. "
+        "Identity ignores these ids until the next successful run has them too. If they are "
+        f"permanent, accept them with `worker checkpoint clear {source}`"
     )
 
 
@@ -137,7 +143,7 @@ _EVENTS = {
     "decided_by": "by",
     "reason": "reason",
 }
-_RULINGS = {
+_CORRECTIONS = {
     "id": "id",
     "source": "source",
     "external_id": "external id",
@@ -156,25 +162,24 @@ _RETIREMENTS = {
     "decided_at": "at",
     "reason": "reason",
 }
-_WRITTEN = {"source": "source", "external_id": "external id", "asset": "crosswalk asset"}
+_CROSSWALK = {"source": "source", "external_id": "external id", "asset": "crosswalk asset"}
 
 
 def _readable(listing: dict[str, Any]) -> dict[str, Any]:
-    """Write a listing's evidence as people read it."""
-    return {**listing, "match_evidence": _told(listing["match_evidence"]) or None}
+    return {**listing, "match_evidence": _format_evidence(listing["match_evidence"]) or None}
 
 
-def _told(evidence: Mapping[str, Any]) -> str:
-    return "; ".join(f"{aspect}: {said}" for aspect, said in sorted(evidence.items()))
+def _format_evidence(evidence: Mapping[str, Any]) -> str:
+    return "; ".join(f"{aspect}: {value}" for aspect, value in sorted(evidence.items()))
 
 
-_BY_WHICH = frozenset({"match_method", "match_score", "match_evidence"})
+_MATCH_COLUMNS = frozenset({"match_method", "match_score", "match_evidence"})
 
 
 def _show_side_by_side(
     listings: Sequence[dict[str, Any]], without: Collection[str] = frozenset()
 ) -> None:
-    """Show listings as columns, one line for each of what they say."""
+    """Show one column for each listing and one line for each attribute."""
     listings = [_readable(each) for each in listings]
     headings = {f"listing_{n}": f"{each['source']}" for n, each in enumerate(listings)}
     lines = [
@@ -193,29 +198,30 @@ def _show_side_by_side(
 @as_json
 @click.pass_obj
 def identity_review(settings: Settings, limit: int, as_json: bool) -> None:
-    """Show the listings that may be one asset, for a person to decide; the largest first.
+    """Show pairs of listings that a person should decide, the largest market cap first.
 
-    If the crosswalk's files changed, they are applied first.
+    Changes of the crosswalk files are applied first.
     """
     with open_identity(settings) as conn:
-        reviews = looking.read_reviews(conn, limit)
-        pending = looking.count_pending(conn)
+        reviews = read_reviews(conn, limit)
+        pending = count_pending(conn)
     if as_json:
         show_json(reviews)
         return
     if not reviews and not pending:
         click.echo("nothing to review")
     for source, ids in pending.items():
-        click.echo(f"{source}: {ids} new ids are pending; {_accepting(source)}\n")
+        click.echo(f"{source}: {ids} new ids are pending; {_how_to_accept(source)}\n")
     for review in reviews:
         one, other = review["one"], review["other"]
         why = review["evidence"].get("why", "-")
         state = f"not linked: {why}"
         if review["verdict"] == "linked":
-            state = "linked, though prices differ now"
+            state = "linked, but prices differ now"
         click.echo(f"{review['method']}, score {review['score']}; {state}")
-        _show_side_by_side([one, other], without=_BY_WHICH)
-        click.echo(f"  {_told({k: v for k, v in review['evidence'].items() if k != 'why'})}")
+        _show_side_by_side([one, other], without=_MATCH_COLUMNS)
+        evidence = {name: value for name, value in review["evidence"].items() if name != "why"}
+        click.echo(f"  {_format_evidence(evidence)}")
         mine, its = (shlex.join([each["source"], each["external_id"]]) for each in (one, other))
         click.echo(f"  one coin:  worker identity link {mine} {other['asset']} --reason …")
         click.echo(f"  two coins: worker identity split {mine} --from {its} --reason …\n")
@@ -227,7 +233,7 @@ for decision in DECISIONS:
 
 @click.group(cls=Commands)
 def listings() -> None:
-    """Decide which listings a source lists no more, where no snapshot tells."""
+    """Decide that a source no longer has certain listings."""
 
 
 @listings.command("retire")
@@ -245,11 +251,11 @@ def retire(
     by: str | None,
     dry_run: bool,
 ) -> None:
-    """Decide that SOURCE lists these listings no more, as of a file that will not be updated.
+    """Mark listings of SOURCE as delisted, for example those of a file that is not updated.
 
-    Their values are then not current, and they are compared with no other listing by name. Their
-    history stays. `worker identity undo ID` takes the decision back. Not for CoinPaprika and
-    CoinGecko: their whole snapshots tell what they list.
+    Their values are no longer current, and their names are not compared with other listings.
+    Their history stays. `worker identity undo ID` revokes the decision. CoinPaprika and CoinGecko
+    are excluded: their complete snapshots show which listings they have.
     """
     refs = [(source, external_id) for external_id in external_ids]
     decided = decide(settings, reason, by, dry_run, lambda c, s: retirements.retire(c, refs, s))

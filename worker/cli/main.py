@@ -1,7 +1,7 @@
-"""The `worker` command: parse, call, say what came of it.
+"""The `worker` command and its subcommands.
 
-Exit codes: 0 done; 1 a source failed, or `verify` found damage; 2 wrong usage or configuration;
-3 the source is locked by another worker. What a program should read goes to stdout, logs to stderr.
+Exit codes: 0 success; 1 a source failed, or `verify` found damage; 2 wrong usage or configuration;
+3 the source is locked by another worker. Results go to stdout, logs to stderr.
 """
 
 import os
@@ -29,9 +29,9 @@ from worker.local import supervisor
 def main(ctx: click.Context) -> None:
     """Load crypto market data from CoinPaprika, CoinGecko and CSV files into Postgres.
 
-    Configured by the environment (see worker/README.md). While DATABASE_URL is not set, an embedded
-    PostgreSQL below .local/ is used, and started where it does not run yet. LOG_LEVEL is DEBUG,
-    INFO, WARNING or ERROR.
+    Settings come from the environment (see worker/README.md). Without DATABASE_URL, commands use an
+    embedded PostgreSQL below .local/ and start it if it is not running. LOG_LEVEL is DEBUG, INFO,
+    WARNING or ERROR.
     """
     ctx.obj = settings = Settings.from_env(os.environ, Path(".env"))
     configure_logs(settings.log_level, settings.log_format)
@@ -40,10 +40,10 @@ def main(ctx: click.Context) -> None:
 @main.command("local")
 @click.pass_context
 def local_(ctx: click.Context) -> None:
-    """Run everything here: the database, the worker's loop and the API, until Ctrl-C.
+    """Run the database, the worker's loop and the API until Ctrl-C.
 
-    What `make run` starts. It stops them in order: the worker after the batch in flight, the API,
-    the database.
+    `make run` calls this command. It stops the worker after the batch in flight, then the API,
+    then the database.
     """
     ctx.exit(supervisor.serve(ctx.obj))
 

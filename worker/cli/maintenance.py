@@ -1,4 +1,4 @@
-"""`worker migrate`, `reprocess`, `verify` and `prune`: keep a database in order."""
+"""`worker migrate`, `reprocess`, `verify` and `prune`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from worker.database.engine import reachable
 from worker.maintenance import report
 from worker.maintenance.migrate import ensure_reader_login, require_schema, upgrade
 from worker.maintenance.prune.archive import require_parquet
-from worker.maintenance.prune.records import Old, find_old, prune
+from worker.maintenance.prune.records import OldPartition, find_old_partitions, prune
 from worker.maintenance.prune.rejects import OldRejects, find_old_rejects, prune_rejects
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
@@ -25,13 +25,13 @@ from worker.maintenance.verify import verify
 @click.command()
 @click.pass_obj
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date; safe to repeat.
+    """Update the database schema; safe to repeat.
 
-    Stop all workers before: while one is at a source, this is refused where anything is to change.
+    Stop all workers first: the update is refused while a worker is reading a source.
 
-    Where a release changed how listings become assets, decide on all listings again.
+    If a release changed how listings become assets, all listings are decided again.
 
-    With API_DATABASE_URL set, also create that login, with the right to read alone.
+    With API_DATABASE_URL set, also create that login with read-only privileges.
     """
     with database(settings) as url:
         upgrade(url)
@@ -42,14 +42,14 @@ def migrate(settings: Settings) -> None:
 
 @click.command("reprocess")
 @click.option(
-    "--source", "names", type=SOURCE, multiple=True, help="Only this source; may be repeated."
+    "--source", "names", type=SOURCE, multiple=True, help="Rebuild only this source; repeatable."
 )
-@click.option("--dry-run", is_flag=True, help="Count the raw records to read, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Count the raw records; change nothing.")
 @click.pass_obj
 def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> None:
     """Rebuild observations, listings and assets from raw records, without fetching.
 
-    Readers are not disturbed; killed half-way, start it again.
+    Readers are not blocked. If the command is killed, run it again.
     """
     with open_worker(settings) as worker:
         if dry_run:
@@ -64,8 +64,8 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
             with show_progress() as progress:
                 rebuilt = reprocess(worker.engine, worker.source(name), progress(name))
             click.echo(
-                f"{name}: {rebuilt.read} raw records read, {rebuilt.unreadable} of them are none "
-                "by the schema of today"
+                f"{name}: {rebuilt.read} raw records read, {rebuilt.unreadable} of them no longer "
+                "match the current schema"
             )
 
 
@@ -73,9 +73,9 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
 @as_json
 @click.pass_context
 def verify_(ctx: click.Context, as_json: bool) -> None:
-    """Check the invariants on the whole database, and print what was counted.
+    """Check the invariants on the whole database and print the counts.
 
-    Exits with 1 where something is damaged, and names the rows. It changes nothing.
+    Exit with 1 and list the rows if something is damaged. Nothing is changed.
     """
     with open_worker(ctx.obj) as worker:
         found = verify(worker.engine, [worker.source(name) for name in SOURCES])
@@ -99,7 +99,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """What is to be done, and in which folder it is archived; without `yes`, it is only told."""
+    """The arguments of `worker prune`; without `yes` nothing is changed."""
 
     worker: Worker
     names: Sequence[str]
@@ -113,32 +113,33 @@ class Pruning:
     "names",
     type=click.Choice(SOURCES),
     multiple=True,
-    help="Only this source; may be repeated.",
+    help="Prune only this source; repeatable.",
 )
 @click.option(
-    "--archive", "folder", type=FOLDER, help="Write them to Parquet files in this folder."
+    "--archive", "folder", type=FOLDER, help="Archive the records as Parquet in this folder."
 )
-@click.option("--drop", is_flag=True, help="Keep no copy of them.")
-@click.option("--yes", is_flag=True, help="Do it; without this, it only says what would go.")
+@click.option("--drop", is_flag=True, help="Delete the records without an archive.")
+@click.option("--yes", is_flag=True, help="Delete; without this, only show what would be deleted.")
 @click.pass_obj
 def prune_(
     settings: Settings, names: Sequence[str], folder: Path | None, drop: bool, yes: bool
 ) -> None:
-    """Take out raw records older than RAW_RETENTION_DAYS, and rejects than REJECT_RETENTION_DAYS.
+    """Delete raw records and rejects that are older than the retention settings.
 
-    Observations are kept. Of raw records whole partitions go: months, and before 2026 years; of
-    rejects those that were seen last before that day. Each is archived, the archive read back, and
-    then it is dropped; killed half-way, start it again.
+    The settings are RAW_RETENTION_DAYS and REJECT_RETENTION_DAYS. Observations stay. Raw records
+    are deleted in whole partitions: months, and years before 2026. Rejects are deleted by the day
+    when they were last seen. An archive is read back before its records are deleted. If the command
+    is killed, run it again.
     """
     if folder and drop:
-        raise click.UsageError("--archive keeps a copy and --drop keeps none: say one of them")
+        raise click.UsageError("--archive and --drop exclude each other; use one of them")
     days, reject_days = settings.raw_retention_days, settings.reject_retention_days
     if days is None and reject_days is None:
-        click.echo("raw records are kept for ever: RAW_RETENTION_DAYS is not set")
-        click.echo("rejects are kept for ever: REJECT_RETENTION_DAYS is not set")
+        click.echo("RAW_RETENTION_DAYS is not set: raw records are kept forever")
+        click.echo("REJECT_RETENTION_DAYS is not set: rejects are kept forever")
         return
     if yes and not folder and not drop:
-        raise click.UsageError("say what becomes of them: --archive FOLDER, or --drop")
+        raise click.UsageError("--yes needs --archive FOLDER or --drop")
     if folder:
         require_parquet()
     with open_worker(settings) as worker:
@@ -148,7 +149,7 @@ def prune_(
         if reject_days is not None:
             _prune_rejects(pruning, reject_days)
     if not yes:
-        click.echo("nothing was changed; --yes with --archive FOLDER or --drop does it")
+        click.echo("nothing was changed; to delete, add --yes and --archive FOLDER or --drop")
 
 
 def _prune_raw(pruning: Pruning, days: int) -> None:
@@ -157,13 +158,13 @@ def _prune_raw(pruning: Pruning, days: int) -> None:
         if name not in LISTING_SOURCES:
             continue
         if not pruning.yes:
-            _show(name, find_old(engine, name, retention))
+            _show_partitions(name, find_old_partitions(engine, name, retention))
             continue
         at = pruning.worker.faults.of_batch(name, 0)
         gone = 0
         for pruned in prune(engine, name, retention, pruning.folder, at):
             where = f"archived in {pruned.archive}" if pruned.archive else "dropped"
-            click.echo(f"{name}: {_describe(pruned.old)}: {where}")
+            click.echo(f"{name}: {_describe(pruned.partition)}: {where}")
             gone += 1
         if not gone:
             click.echo(f"{name}: nothing is older than {days} days")
@@ -174,7 +175,7 @@ def _prune_rejects(pruning: Pruning, days: int) -> None:
     for name in pruning.names:
         if not pruning.yes:
             old = find_old_rejects(engine, name, retention)
-            verb = "would go" if old.rejects else "nothing would go"
+            verb = "would be deleted" if old.rejects else "nothing to delete"
         else:
             at = pruning.worker.faults.of_batch(name, 0)
             old, archive = prune_rejects(engine, name, retention, pruning.folder, at)
@@ -185,22 +186,22 @@ def _prune_rejects(pruning: Pruning, days: int) -> None:
 
 def _describe_rejects(old: OldRejects) -> str:
     return (
-        f"{old.rejects} rejects in {old.bytes} bytes, seen last before "
+        f"{old.rejects} rejects, {old.bytes} bytes, last seen before "
         f"{old.before:%Y-%m-%dT%H:%M:%SZ}"
     )
 
 
-def _show(name: str, found: Sequence[Old]) -> None:
-    for old in found:
-        click.echo(f"{name}: {_describe(old)}: would go")
-    if not found:
-        click.echo(f"{name}: nothing would go")
+def _show_partitions(name: str, partitions: Sequence[OldPartition]) -> None:
+    for partition in partitions:
+        click.echo(f"{name}: {_describe(partition)}: would be deleted")
+    if not partitions:
+        click.echo(f"{name}: nothing to delete")
 
 
-def _describe(old: Old) -> str:
-    if not old.records:
-        return f"{old.name}, empty"
+def _describe(partition: OldPartition) -> str:
+    if not partition.records:
+        return f"{partition.name}, empty"
     return (
-        f"{old.name}, {old.records} raw records in {old.bytes} bytes, "
-        f"observed from {old.earliest:%Y-%m-%dT%H:%M:%SZ} to {old.latest:%Y-%m-%dT%H:%M:%SZ}"
+        f"{partition.name}, {partition.records} raw records, {partition.bytes} bytes, observed "
+        f"from {partition.earliest:%Y-%m-%dT%H:%M:%SZ} to {partition.latest:%Y-%m-%dT%H:%M:%SZ}"
     )

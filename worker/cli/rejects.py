@@ -1,4 +1,4 @@
-"""`worker rejects`: what was refused, and why; reading it again; and closing it."""
+"""`worker rejects`: show refused records, read them again, close them."""
 
 import base64
 from collections.abc import Sequence
@@ -17,24 +17,26 @@ from worker.ingest.batch.rejects import OpenRejects, count_rejects, dismiss
 from worker.maintenance import report
 from worker.maintenance.report import RejectFilter
 
-NAMED = 20
-"""How many of the records that are refused once more are shown; `list --run` shows more."""
+MAX_SHOWN = 20
+"""How many records that are refused again `retry` shows; `list --run` shows more."""
 
 
 @click.group(cls=Commands)
 def rejects() -> None:
-    """Show refused records, read them again, or dismiss them."""
+    """Show, retry or dismiss refused records."""
 
 
 @rejects.command("list")
-@click.option("--source", type=SOURCE, help="Only this source.")
-@click.option("--reason", help="Only records with this text in one of their reasons.")
-@click.option("--run", "run_id", type=int, help="Only those that this run saw first, or last.")
-@click.option("--resolved", "state", flag_value="resolved", help="Those that were mended since.")
-@click.option("--dismissed", "state", flag_value="dismissed", help="Those that were dismissed.")
-@click.option("--all", "state", flag_value="all", help="All of them.")
+@click.option("--source", type=SOURCE, help="Select only this source.")
+@click.option("--reason", help="Select only records with this text in a reason.")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+    "--run", "run_id", type=int, help="Select only records first or last seen by this run."
+)
+@click.option("--resolved", "state", flag_value="resolved", help="Show resolved rejects.")
+@click.option("--dismissed", "state", flag_value="dismissed", help="Show dismissed rejects.")
+@click.option("--all", "state", flag_value="all", help="Show open and closed rejects.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Number of rows."
 )
 @as_json
 @click.pass_obj
@@ -47,11 +49,11 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show open rejects, those seen last first, and how many there are by kind of reason."""
-    wanted = RejectFilter(source, reason, run_id, state or "open")
+    """Show open rejects, the most recent first, and their number by kind of reason."""
+    query = RejectFilter(source, reason, run_id, state or "open")
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_rejects(conn, limit, wanted)
-        counts = report.count_rejects(conn, wanted)
+        rows = report.read_rejects(conn, limit, query)
+        counts = report.count_rejects(conn, query)
     if as_json:
         show_json({"counts": counts, "rejects": rows})
         return
@@ -59,26 +61,25 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
         click.echo("no open rejects; --all shows closed ones" if state is None else "no rejects")
         return
     show_table(
-        counts, source="source", records="records", reason="kind of reason", example="for example"
+        counts, source="source", records="records", reason="kind of reason", example="example"
     )
     _show_rejects(rows)
 
 
 @rejects.command("show")
 @click.argument("reject_id", metavar="ID", type=int)
-@click.option("--payload", "only_payload", is_flag=True, help="Its bytes alone, as received.")
+@click.option("--payload", "only_payload", is_flag=True, help="Print only its bytes, as received.")
 @as_json
 @click.pass_obj
 def rejects_show(settings: Settings, reject_id: int, only_payload: bool, as_json: bool) -> None:
-    """Show everything about one refused record.
+    """Show one refused record.
 
-    With --payload, its bytes and nothing else. In JSON they are text, or base64 where they are none
-    (`payload_encoding` says which).
+    In JSON the payload is text, or base64 if it is not valid UTF-8 (see `payload_encoding`).
     """
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         row = report.read_reject(conn, reject_id)
     if row is None:
-        raise click.ClickException(f"reject {reject_id}: there is none; see `worker rejects list`")
+        raise click.ClickException(f"reject {reject_id}: not found; see `worker rejects list`")
     payload = bytes(row.payload)
     if only_payload:
         click.echo(payload, nl=False)
@@ -96,36 +97,37 @@ def rejects_show(settings: Settings, reject_id: int, only_payload: bool, as_json
 
 @rejects.command("retry")
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
-@click.option("--source", type=SOURCE, help="Only this source.")
-@click.option("--reason", help="Only records with this text in one of their reasons.")
-@click.option("--dry-run", is_flag=True, help="Count what would pass, and change nothing.")
+@click.option("--source", type=SOURCE, help="Select only this source.")
+@click.option("--reason", help="Select only records with this text in a reason.")
+@click.option("--dry-run", is_flag=True, help="Count the records that would pass; change nothing.")
 @click.pass_context
 def rejects_retry(
     ctx: click.Context, ids: tuple[int, ...], source: str | None, reason: str | None, dry_run: bool
 ) -> None:
-    """Read open rejects again: all of them, or those with an ID.
+    """Read open rejects again, all or those with the given IDs, and load those that pass.
 
-    What passes by the schema of today is loaded as any record, and resolved; the others say why
-    not. Values that are not readable are null, and named. The source's checkpoint keeps its cursor.
+    A record that passes the current schema is loaded and resolved. For the others the command
+    shows the reasons. Unreadable values are loaded as null and listed. The source's checkpoint
+    keeps its cursor.
     """
-    wanted = OpenRejects(ids, reason=reason)
+    query = OpenRejects(ids, reason=reason)
     succeeded = True
     with open_worker(ctx.obj) as worker:
         if not dry_run:
             worker.apply_crosswalk()
         stop_on_signals(worker)
-        names = _sources_of(worker, wanted, source)
+        names = _sources_of(worker, query, source)
         if not names:
-            click.echo("no open rejects to read again")
+            click.echo("no open rejects")
         for name in names:
             if worker.stop.is_set():
                 break
             if dry_run:
-                read, passed = worker.rehearse_retry(name, wanted)
-                click.echo(f"{name}: {read} rejects to read again, {passed} of them would pass")
+                read, passed = worker.preview_retry(name, query)
+                click.echo(f"{name}: {passed} of {read} rejects would pass")
                 continue
             with show_progress() as progress:
-                result = worker.retry(name, wanted, progress(name))
+                result = worker.retry(name, query, progress(name))
             show_result(result)
             for note in result.notes:
                 click.echo(note)
@@ -136,11 +138,11 @@ def rejects_retry(
 
 @rejects.command("dismiss")
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
-@click.option("--reason", required=True, help="Why; it is kept with the rejects.")
+@click.option("--reason", required=True, help="Reason, stored with the rejects.")
 @BY
-@click.option("--source", type=SOURCE, help="Only of this source.")
-@click.option("--reason-like", metavar="TEXT", help="Only with this text in one of their reasons.")
-@click.option("--dry-run", is_flag=True, help="Count what would be dismissed, and change nothing.")
+@click.option("--source", type=SOURCE, help="Select only this source.")
+@click.option("--reason-like", metavar="TEXT", help="Select only records with TEXT in a reason.")
+@click.option("--dry-run", is_flag=True, help="Count what would be dismissed; change nothing.")
 @click.pass_obj
 def rejects_dismiss(  # noqa: PLR0913, PLR0917 -- one for each option
     settings: Settings,
@@ -151,57 +153,57 @@ def rejects_dismiss(  # noqa: PLR0913, PLR0917 -- one for each option
     reason_like: str | None,
     dry_run: bool,
 ) -> None:
-    """Close open rejects for good: those with an ID, of a source, or with a text in a reason.
+    """Close open rejects, selected by ID, by source or by a text in a reason.
 
-    A dismissed payload stays closed when it comes again. It is kept as it is; `worker prune` takes
-    it out in time.
+    A dismissed payload stays closed if it is received again. It stays stored until `worker prune`
+    removes it.
     """
     if not reason.strip():
-        raise click.UsageError("--reason is empty; say why they need no attention")
+        raise click.UsageError("--reason is empty; expected a reason")
     if not ids and not source and not reason_like:
-        raise click.UsageError("name the rejects: an ID, --source or --reason-like")
-    chosen = OpenRejects(ids, source, reason_like)
+        raise click.UsageError("select the rejects by ID, --source or --reason-like")
+    query = OpenRejects(ids, source, reason_like)
     with open_worker(settings) as worker, reachable(), worker.engine.begin() as conn:
-        _require(conn, ids)
+        _require_rejects(conn, ids)
         if dry_run:
-            count = count_rejects(conn, chosen)
+            count = count_rejects(conn, query)
         else:
-            count = dismiss(conn, chosen, reason.strip(), by or login_name())
+            count = dismiss(conn, query, reason.strip(), by or login_name())
     click.echo(f"{count} rejects {'would be ' if dry_run else ''}dismissed")
     if count < len(ids):
-        click.echo(f"{len(ids) - count} of those named are closed already, or of another kind")
+        click.echo(f"{len(ids) - count} of the given IDs are already closed or do not match")
 
 
-def _require(conn: Connection, ids: Sequence[int]) -> None:
+def _require_rejects(conn: Connection, ids: Sequence[int]) -> None:
     missing = report.find_missing_rejects(conn, ids) if ids else []
     if missing:
         raise click.ClickException(f"no reject has the id {', '.join(map(str, missing))}")
 
 
-def _sources_of(worker: Worker, wanted: OpenRejects, source: str | None) -> list[str]:
-    """Name the sources with an open reject that is wanted, in their order.
+def _sources_of(worker: Worker, query: OpenRejects, source: str | None) -> list[str]:
+    """Return the sources that have matching open rejects, in their usual order.
 
     Raises:
-        click.ClickException: an id is no reject's.
+        click.ClickException: no reject has one of the IDs.
     """
     with reachable(), worker.engine.connect() as conn:
-        _require(conn, wanted.ids)
+        _require_rejects(conn, query.ids)
         return [
             name
             for name in ([source] if source else SOURCES)
-            if report.has_rejects(conn, name, wanted)
+            if report.has_rejects(conn, name, query)
         ]
 
 
 def _show_refused(worker: Worker, source: str, run_id: int) -> None:
     with reachable(), worker.engine.connect() as conn:
-        rows = report.read_rejects(conn, NAMED, RejectFilter(source, run_id=run_id))
+        rows = report.read_rejects(conn, MAX_SHOWN, RejectFilter(source, run_id=run_id))
     if rows:
         _show_rejects(rows)
-    if len(rows) == NAMED:
-        click.echo(f"perhaps more of them: worker rejects list --run {run_id}")
+    if len(rows) == MAX_SHOWN:
+        click.echo(f"for a complete list run `worker rejects list --run {run_id}`")
     if source == "csv" and rows:
-        click.echo("a line that is no row of its file is not read again: mend the file instead")
+        click.echo("lines that are not rows of a CSV file cannot be retried; fix the file")
 
 
 def _show_rejects(rows: report.Rows) -> None:
@@ -215,7 +217,7 @@ def _show_rejects(rows: report.Rows) -> None:
         times_seen="seen",
         last_seen_at="last seen",
         resolved_at="closed",
-        dismissed_reason="dismissed for",
+        dismissed_reason="reason of dismissal",
     )
 
 

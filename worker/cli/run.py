@@ -14,9 +14,9 @@ from worker.maintenance.migrate import upgrade
 
 
 @click.command("run")
-@click.option("--once", is_flag=True, help="Make one pass over the sources, and exit.")
+@click.option("--once", is_flag=True, help="Read each source once, then exit.")
 @click.option(
-    "--source", "names", type=SOURCE, multiple=True, help="Only this source; may be repeated."
+    "--source", "names", type=SOURCE, multiple=True, help="Read only this source; repeatable."
 )
 @click.option(
     "--interval",
@@ -36,12 +36,12 @@ def run(
     interval: int | None,
     batch_size: int | None,
 ) -> None:
-    """Read the sources and load what is new, every --interval seconds or --once.
+    """Read the sources and load new records, every --interval seconds or --once.
 
-    The lists of contracts (coingecko_coins, coinpaprika_contracts) are read once a day: a pass
-    leaves out one whose last good run is younger. One that --source names with --once is read.
+    Lists of contracts (coingecko_coins, coinpaprika_contracts) are read once a day. To read one
+    sooner, name it with --once --source.
 
-    SIGTERM and Ctrl-C end it after the batch in flight.
+    SIGTERM and Ctrl-C stop the command after the batch in flight.
     """
     settings = ctx.obj.replace(batch_size=batch_size, run_interval_seconds=interval)
     sources = names or settings.sources
@@ -59,7 +59,7 @@ def run(
             worker.provider_of,
         )
         if not done.unowned:
-            worker.settle_sample()
+            worker.update_sample()
     for result in done.results:
         show_result(result)
     for error in [*done.locked, *done.refused]:
@@ -69,7 +69,7 @@ def run(
 
 
 def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
-    """Make passes until told to stop, whether the database is there yet or not."""
+    """Read the sources in a loop until stopped; wait while the database cannot be reached."""
     with database(settings) as url:
         if settings.database_url is None:
             upgrade(url)
@@ -88,7 +88,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.apply_crosswalk()
                 worker.warn_of_budgets(sources)
                 is_first = False
-            worker.settle_sample()
+            worker.update_sample()
             rounds.go_round(sources).raise_unowned()
             worker.metrics.passed()
 
@@ -107,7 +107,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
     "--declare",
     "declaration",
     type=FILE,
-    help="What the CSV files do not say themselves; instead of the .toml beside each.",
+    help="Declaration of the CSV files, instead of the .toml file beside each.",
 )
 @click.pass_context
 def import_(
@@ -115,19 +115,19 @@ def import_(
 ) -> None:
     """Load saved responses of SOURCE, or CSV files, as if they had just been received.
 
-    A saved response must have been asked for in US dollars: nothing in it says so. The source's
-    checkpoint keeps its cursor; what is stored already stays unchanged.
+    A saved response must have been requested in US dollars: it does not name its currency. The
+    import does not move the source's cursor. Records that are already stored stay unchanged.
 
-    Of CSV files it says which column became what, and which are left out.
+    For CSV files, the command prints the meaning of each column and the ignored columns.
     """
     if declaration is not None and source != "csv":
-        raise click.UsageError(f"--declare is for csv; {source} files need none")
+        raise click.UsageError(f"--declare is for csv; {source} files need no declaration")
     with open_worker(ctx.obj) as worker:
         worker.apply_crosswalk()
         stop_on_signals(worker)
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
-        worker.settle_sample()
+        worker.update_sample()
     show_result(result)
     for note in result.notes:
         click.echo(note)

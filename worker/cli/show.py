@@ -1,4 +1,4 @@
-"""How commands show things: tables and progress for people, JSON for programs."""
+"""Output of the commands: tables and progress bars on a terminal, JSON for programs."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +16,11 @@ from sqlalchemy import Row
 from worker.ingest.options import Result
 
 TABLE_WIDTH = 200
-"""Columns of a table that no terminal shows: a pipe or a log takes what there is."""
+"""Width of a table that is written to a pipe or a file."""
 
 
 def show_result(result: Result) -> None:
-    """Say in one line how a run ended, and what it counted."""
+    """Print the outcome and the counts of a run in one line."""
     counts, ending = result.counts, result.ending
     reason = f" ({ending.reason}: {ending.error})" if ending.reason else ""
     dismissed = f" ({counts.dismissed} dismissed)" if counts.dismissed else ""
@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
 
 
 def show_table(rows: Sequence[Any], **columns: str) -> None:
-    """Print the rows' columns under their headings; every text is shown as it is."""
+    """Print the columns of the rows under their headings; text is not read as markup."""
     console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
@@ -72,7 +72,7 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], Callable[[int], None]]]:
-    """Show a bar for each thing under way, on a terminal only; give what makes one by its name."""
+    """Show progress bars if stderr is a terminal; yield a function that adds a bar by name."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

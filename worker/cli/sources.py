@@ -1,4 +1,4 @@
-"""`worker checkpoint` and `worker budget`: where a source stands, and how much it may be asked."""
+"""`worker checkpoint` and `worker budget`: a source's position, and its provider's requests."""
 
 import click
 
@@ -16,7 +16,7 @@ from worker.sources.json_api import JsonApi
 
 @click.group(cls=Commands)
 def checkpoint() -> None:
-    """Show where sources stand, or set one back."""
+    """Show or clear the checkpoints of sources."""
 
 
 @checkpoint.command("show")
@@ -45,12 +45,12 @@ def checkpoint_show(settings: Settings, source: str | None, as_json: bool) -> No
 
 @checkpoint.command("clear")
 @click.argument("source", type=SOURCE)
-@click.option("--dry-run", is_flag=True, help="Say what would be cleared, and leave it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be cleared; change nothing.")
 @click.pass_obj
 def checkpoint_clear(settings: Settings, source: str, dry_run: bool) -> None:
-    """Set SOURCE back to its beginning; no stored data is touched.
+    """Reset SOURCE to its beginning; stored data stays.
 
-    Its next run reads everything again, and finds what is stored already unchanged.
+    The next run reads everything again and counts stored records as unchanged.
     """
     with open_worker(settings) as worker:
         if dry_run:
@@ -59,28 +59,30 @@ def checkpoint_clear(settings: Settings, source: str, dry_run: bool) -> None:
         else:
             found = clear_checkpoint(worker.engine, source)
     verb = "would be cleared" if dry_run else "cleared"
-    click.echo(f"{source}: checkpoint {verb}" if found else f"{source}: has no checkpoint")
+    click.echo(f"{source}: checkpoint {verb}" if found else f"{source}: no checkpoint")
 
 
-ASKED = click.Choice([name for name, source in REGISTRY.items() if issubclass(source, JsonApi)])
+NETWORK_SOURCE = click.Choice(
+    [name for name, source in REGISTRY.items() if issubclass(source, JsonApi)]
+)
 
 
 @click.group(cls=Commands)
 def budget() -> None:
     """Show the request budgets of providers, or lift a pause.
 
-    Sources of one provider share its budget: coingecko_coins is asked on that of coingecko.
+    Sources of one provider share its budget: coingecko_coins uses that of coingecko.
     """
 
 
 @budget.command("show")
-@click.argument("source", type=ASKED, required=False)
+@click.argument("source", type=NETWORK_SOURCE, required=False)
 @as_json
 @click.pass_obj
 def budget_show(settings: Settings, source: str | None, as_json: bool) -> None:
-    """Show the budget of SOURCE, or of every provider, and a pause with the provider's words."""
+    """Show the budget of SOURCE, or of all providers, and a pause with the provider's message."""
     with open_worker(settings) as worker:
-        budgets = _read(worker, source)
+        budgets = _read_budgets(worker, source)
     if as_json:
         show_json([report.budget(usage) for usage in budgets])
         return
@@ -91,16 +93,16 @@ def budget_show(settings: Settings, source: str | None, as_json: bool) -> None:
 
 
 @budget.command("reset")
-@click.argument("source", type=ASKED)
-@click.option("--dry-run", is_flag=True, help="Say what would be lifted, and leave it.")
+@click.argument("source", type=NETWORK_SOURCE)
+@click.option("--dry-run", is_flag=True, help="Show what would be lifted; change nothing.")
 @click.pass_obj
 def budget_reset(settings: Settings, source: str, dry_run: bool) -> None:
-    """Lift the pause of SOURCE's provider: the next run asks it at once.
+    """Lift the pause of SOURCE's provider: the next run sends requests at once.
 
-    The requests of the month stay counted.
+    The count of the month's requests stays.
     """
     with open_worker(settings) as worker:
-        (usage,) = _read(worker, source)
+        (usage,) = _read_budgets(worker, source)
         if not dry_run:
             with reachable(), worker.engine.begin() as conn:
                 lift_pause(conn, usage.source)
@@ -114,17 +116,17 @@ def budget_reset(settings: Settings, source: str, dry_run: bool) -> None:
         )
     if not usage.left:
         click.echo(
-            f"{usage.source}: the budget of the month is used too; raise "
-            f"{usage.source.upper()}_REQUESTS_PER_MONTH if the plan has more"
+            f"{usage.source}: the month's budget is also used up; if the plan has more, raise "
+            f"{usage.source.upper()}_REQUESTS_PER_MONTH"
         )
 
 
-def _read(worker: Worker, source: str | None) -> list[Usage]:
+def _read_budgets(worker: Worker, source: str | None) -> list[Usage]:
     """Read the budgets of all providers, or of the one that a source belongs to."""
     budgets = worker.read_usage()
     if source is None:
         return budgets
-    asked = worker.source(source)
+    adapter = worker.source(source)
     return [
-        each for each in budgets if isinstance(asked, JsonApi) and each.source == asked.provider
+        each for each in budgets if isinstance(adapter, JsonApi) and each.source == adapter.provider
     ]

@@ -1,4 +1,4 @@
-"""`worker status` and `worker runs`: how each source stands, and what its runs did."""
+"""`worker status` and `worker runs`."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -17,14 +17,19 @@ from worker.maintenance import report
 @as_json
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
-    """Show each source: its last run, its totals, how fresh its data is, and its request budget."""
+    """Show the last run, totals and freshness of each source, and the request budgets."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         sources, assets = report.read_sources(conn), report.count_assets(conn)
         budgets = worker.read_usage()
     if as_json:
-        shown = [report.budget(usage) for usage in budgets]
-        expected = report.expectations()
-        show_json({"assets": assets, "sources": sources, "budgets": shown, "expected": expected})
+        show_json(
+            {
+                "assets": assets,
+                "sources": sources,
+                "budgets": [report.budget(usage) for usage in budgets],
+                "expected": report.expectations(),
+            }
+        )
         return
     show_table(
         sources,
@@ -48,22 +53,22 @@ def status(settings: Settings, as_json: bool) -> None:
     click.echo()
     show_table(
         [SimpleNamespace(**each) for each in report.expectations()],
-        source="expected of",
-        fresh_for_seconds="fresh for s",
-        min_snapshot_share="snapshot share, least",
-        max_reject_share="rejects, most",
-        max_reject_rise="above the usual",
-        max_unchanged_seconds="nothing new for s",
-        min_new_share="new share, least",
-        read_every_seconds="read every s",
+        source="expectations",
+        fresh_for_seconds="fresh (s)",
+        min_snapshot_share="min snapshot",
+        max_reject_share="max rejects",
+        max_reject_rise="max rise of rejects",
+        max_unchanged_seconds="max unchanged (s)",
+        min_new_share="min new",
+        read_every_seconds="interval (s)",
     )
 
 
 @click.command()
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Number of runs."
 )
-@click.option("--source", type=SOURCE, help="Only this source.")
+@click.option("--source", type=SOURCE, help="Show only this source.")
 @as_json
 @click.pass_obj
 def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
@@ -87,10 +92,10 @@ def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> N
         records_unchanged="unchanged",
         records_rejected="rejected",
         records_revised="revised",
-        took="took, in s",
+        took="seconds",
     )
 
 
 def _phases(seconds: Mapping[str, float]) -> str | None:
-    """Say what each phase of a run took, in their order, where it took any time."""
+    """Format the seconds of each phase that took any time, in order."""
     return ", ".join(f"{name} {seconds[name]:.1f}" for name in PHASES if seconds.get(name)) or None
