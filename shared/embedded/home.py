@@ -1,10 +1,10 @@
-"""Where the embedded PostgreSQL lives, and which user it runs as.
+"""The folder of the embedded PostgreSQL, and the user it runs as.
 
-An ordinary user's server has its data in `.local/postgres` of the project folder and runs as that
-user. PostgreSQL refuses to run as root, so root's server runs as `nobody`; where that user cannot
-reach the project folder or the packaged server files (a project below a closed home), data and
-server files live under `/var/lib/kasparro-etl` instead. No mode and no owner of any folder is
-changed but of those that are made here.
+The server of an ordinary user has its data in `.local/postgres` of the project folder and runs as
+that user. PostgreSQL refuses to run as root, so root's server runs as `nobody`. If that user cannot
+reach the project folder or the packaged server files, for example below a private home folder, data
+and server files are in `/var/lib/kasparro-etl`. Only folders that are created here get another mode
+or owner.
 """
 
 import contextlib
@@ -36,14 +36,14 @@ from shared.errors import ConfigurationError
 UNPRIVILEGED_USER = "nobody"
 PAUSE_SECONDS = 0.05
 FIND_SECONDS = 300
-"""How long another process may look for a home, for which it may copy the server's files."""
+"""Wait for another process that determines the folder; it may have to copy the server's files."""
 LONGEST_SOCKET_FOLDER = 85
-"""A Unix socket's path has room for about 104 bytes; PostgreSQL adds `/.s.PGSQL.5432.lock`."""
+"""The path of a Unix socket may have about 104 bytes; PostgreSQL adds `/.s.PGSQL.5432.lock`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerHome:
-    """One server's folder, its binaries, and the user it runs as (None: the caller)."""
+    """A server's folder, its programs, and the user it runs as (None: the current user)."""
 
     folder: Path
     binaries: Path
@@ -58,13 +58,13 @@ class ServerHome:
         return self.folder / "server.log"
 
     def create(self) -> None:
-        """Make what the server needs around its data; safe to repeat."""
+        """Create the folder and the log; safe to repeat."""
         try:
             make_folder(self.folder, 0o700 if self.user is None else 0o711)
             owner = self.folder.stat().st_uid
             if os.geteuid() not in {owner, 0}:
                 raise ConfigurationError(
-                    f"{str(self.folder)!r} belongs to {user_name(owner)!r}, who started the "
+                    f"{str(self.folder)!r} belongs to user {user_name(owner)!r}, who started the "
                     "embedded PostgreSQL first; start as that user, or move the folder away"
                 )
             os.close(self.open(self.log))
@@ -72,15 +72,15 @@ class ServerHome:
             raise _unusable(self.folder, exc) from exc
 
     def open(self, path: Path) -> int:
-        """Open a file of this folder for reading and writing, made where it is missing."""
+        """Open a file of this folder for reading and writing; create it if it is missing."""
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if os.geteuid() == 0:  # in another user's folder, that user opens it next
+        if os.geteuid() == 0:  # the owner of the folder must be able to open it too
             folder = path.parent.stat()
             os.fchown(file, folder.st_uid, folder.st_gid)
         return file
 
-    def give(self, path: Path) -> None:
-        """Make a file or folder that was made here the server user's own."""
+    def give_to_server_user(self, path: Path) -> None:
+        """Change the owner of a file or folder that was created here."""
         if self.user is not None:
             os.chown(path, self.user, group_of(self.user), follow_symlinks=False)
 
@@ -93,12 +93,12 @@ class ServerHome:
         inherits: Sequence[int] = (),
         output: int = subprocess.PIPE,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run one of the server's programs as the server's user, out of the terminal's reach.
+        """Run one of the server's programs as the server's user, detached from the terminal.
 
-        It inherits the open files `inherits`; both its outputs go to the open file `output`.
+        The program inherits the open files `inherits`. Its stdout and stderr go to `output`.
 
         Raises:
-            ConfigurationError: it has not ended after so many seconds.
+            ConfigurationError: it did not end within the time.
         """
         return run_as(
             self.user,
@@ -110,64 +110,64 @@ class ServerHome:
         )
 
     def socket_folder(self) -> Path:
-        """Make and return the folder of the socket, which only the server's user and root enter.
+        """Create and return the socket's folder, which only the server's user and root may enter.
 
-        It stands beside the data unless its path is too long for a socket or holds what a
-        connection string cannot; then it is in the temporary folder, under a digest.
+        It is beside the data. If that path is too long for a socket, or not allowed in a connection
+        string, the folder is in the temporary folder with a hash as its name.
         """
-        beside = self.folder / "socket"
-        fits = len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER
-        if not fits or not re.fullmatch(r"[\w ./-]+", str(beside), re.ASCII):
+        folder = self.folder / "socket"
+        fits = len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER
+        if not fits or not re.fullmatch(r"[\w ./-]+", str(folder), re.ASCII):
             digest = hashlib.sha256(os.fsencode(self.data.absolute())).hexdigest()[:16]
-            beside = Path(tempfile.gettempdir()) / f"kasparro-etl-{digest}"
+            folder = Path(tempfile.gettempdir()) / f"kasparro-etl-{digest}"
         owner = os.geteuid() if self.user is None else self.user
         try:
-            beside.mkdir(mode=0o700)
-            self.give(beside)
+            folder.mkdir(mode=0o700)
+            self.give_to_server_user(folder)
         except FileExistsError:
-            found = beside.lstat()
+            found = folder.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
                 raise ConfigurationError(
-                    f"{str(beside)!r} is not a folder that {user_name(owner)!r} alone may enter, "
-                    "and the embedded PostgreSQL's socket belongs there; remove it"
+                    f"{str(folder)!r} is needed for the socket of the embedded PostgreSQL, but is "
+                    f"not a folder that {user_name(owner)!r} alone may enter; remove it"
                 ) from None
         except OSError as exc:
-            raise _unusable(beside, exc) from exc
-        return beside
+            raise _unusable(folder, exc) from exc
+        return folder
 
 
 def possible_folders(project: Path) -> tuple[Path, Path]:
-    """Name the two folders that a project's server may live in, the usual one first."""
+    """Return the two possible folders of a project's server, the usual one first."""
     digest = hashlib.sha256(os.fsencode(project.resolve())).hexdigest()[:16]
     return project.absolute() / ".local" / "postgres", SYSTEM_FOLDER / digest / "postgres"
 
 
 def find_home(project: Path) -> ServerHome:
-    """Say where the server of a project folder lives; make `.local` where it lives in there.
+    """Determine the folder and the user of a project's server; create `.local` if it is used.
 
     Raises:
-        ConfigurationError: the server is not installed, or no place or user can be had for it.
+        ConfigurationError: the server is not installed, or no folder or user is suitable.
     """
-    beside, away = possible_folders(project)
+    local, system = possible_folders(project)
     try:
         if os.geteuid() != 0:
-            beside.parent.mkdir(exist_ok=True)
-            return ServerHome(beside, packaged_binaries(), user=None)
-        with _one_at_a_time(project):
-            return _root_home(project, beside, away)
+            local.parent.mkdir(exist_ok=True)
+            return ServerHome(local, packaged_binaries(), user=None)
+        with _exclusive(project):
+            return _root_home(project, local, system)
     except OSError as exc:
-        raise _unusable(beside, exc) from exc
+        raise _unusable(local, exc) from exc
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process look for a home at a time: half-made folders would mislead another."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Allow one process at a time, because incomplete folders would mislead another one."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not lock_within(handle, fcntl.LOCK_EX, FIND_SECONDS):
             raise ConfigurationError(
-                f"another command has looked in {str(folder)!r} for the embedded PostgreSQL's "
-                f"folder for {FIND_SECONDS} s; end it, and try again"
+                f"another command has been preparing the embedded PostgreSQL in {str(folder)!r} "
+                f"for {FIND_SECONDS} s; end it, and try again"
             )
         yield
     finally:
@@ -175,42 +175,42 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def lock_within(file: int, kind: int, seconds: float) -> bool:
-    """Take a lock on an open file; return False where it stays taken for so long."""
-    give_up = time.monotonic() + seconds
+    """Lock an open file; return False if that is not possible within the time."""
+    deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(file, kind | fcntl.LOCK_NB)
             return True
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             return False
         time.sleep(PAUSE_SECONDS)
 
 
-def _root_home(project: Path, beside: Path, away: Path) -> ServerHome:
-    if (beside / "data").exists():
-        user = (beside / "data").stat().st_uid
+def _root_home(project: Path, local: Path, system: Path) -> ServerHome:
+    if (local / "data").exists():
+        user = (local / "data").stat().st_uid
         if user == 0:
             raise ConfigurationError(
-                f"{str(beside / 'data')!r} belongs to root, and PostgreSQL does not run as root; "
-                f"chown -R {UNPRIVILEGED_USER} {str(beside / 'data')!r}, or move it away"
+                f"{str(local / 'data')!r} belongs to root, and PostgreSQL does not run as root; "
+                f"chown -R {UNPRIVILEGED_USER} {str(local / 'data')!r}, or move it away"
             )
-        if not _may_enter(user, beside):
+        if not _can_enter(user, local):
             raise ConfigurationError(
-                f"{str(beside)!r} is closed to {user_name(user)!r}, the owner of the database in "
-                "it; open the folders above it to that user again, or move the database away"
+                f"user {user_name(user)!r}, who owns the database in {str(local)!r}, cannot enter "
+                "that folder; allow it for the folders above, or move the database away"
             )
-        return ServerHome(beside, reachable_binaries(user), user)
+        return ServerHome(local, reachable_binaries(user), user)
     user = _unprivileged_user()
-    if not (away / "data").exists():
-        made = make_folder(beside.parent, 0o755)
-        if _may_enter(user, beside if beside.exists() else beside.parent):
-            return ServerHome(beside, reachable_binaries(user), user)
-        if made:
-            beside.parent.rmdir()
+    if not (system / "data").exists():
+        created = make_folder(local.parent, 0o755)
+        if _can_enter(user, local if local.exists() else local.parent):
+            return ServerHome(local, reachable_binaries(user), user)
+        if created:
+            local.parent.rmdir()
     make_folder(SYSTEM_FOLDER, 0o755)
-    make_folder(away.parent, 0o755)
-    (away.parent / "project").write_text(f"{project.resolve()}\n")
-    return ServerHome(away, reachable_binaries(user), user)
+    make_folder(system.parent, 0o755)
+    (system.parent / "project").write_text(f"{project.resolve()}\n")
+    return ServerHome(system, reachable_binaries(user), user)
 
 
 def _unprivileged_user() -> int:
@@ -218,18 +218,18 @@ def _unprivileged_user() -> int:
         return pwd.getpwnam(UNPRIVILEGED_USER).pw_uid
     except KeyError:
         raise ConfigurationError(
-            f"PostgreSQL does not run as root, and there is no user {UNPRIVILEGED_USER!r} to run "
-            "it as; start as an ordinary user, or set DATABASE_URL"
+            f"PostgreSQL does not run as root, and user {UNPRIVILEGED_USER!r} does not exist; "
+            "start as an ordinary user, or set DATABASE_URL"
         ) from None
 
 
-def _may_enter(user: int, folder: Path) -> bool:
-    """Whether a user reaches a folder, asked of the system as that user."""
+def _can_enter(user: int, folder: Path) -> bool:
+    """Test as that user, because the modes of all folders above matter."""
     return run_as(user, ["/bin/sh", "-c", 'cd -- "$0"', str(folder)]).returncode == 0
 
 
 def _unusable(folder: Path, exc: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"the embedded PostgreSQL cannot use {str(exc.filename or folder)!r}: {exc.strerror}; "
-        "make it writable, free space there, or set DATABASE_URL"
+        "make it writable, free disk space, or set DATABASE_URL"
     )

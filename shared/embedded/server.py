@@ -1,9 +1,9 @@
-"""The embedded PostgreSQL: what the program uses while `DATABASE_URL` is not set.
+"""The embedded PostgreSQL, which is used while `DATABASE_URL` is not set.
 
-The first command that needs it starts the server, later ones join it, and the last to leave stops
-it. Every user of the server holds a shared lock on one file: the kernel drops it when the user
-dies, so a count of users is never wrong. A server that is left over because its last user was
-killed is joined by the next start. It listens on a Unix socket only.
+The first command starts the server, later commands join it, and the last one stops it. Each command
+holds a shared lock on the same file. The kernel releases it when the command dies, so the number
+of users is always right. If the last user is killed, the server keeps running, and the next
+command joins it. The server listens on a Unix socket only.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ from shared.embedded.state import (
     accepts_connections,
     find_running,
     has_processes,
-    opened,
+    open_file,
     record_start,
-    serves,
+    serves_data_of,
     status,
 )
 from shared.errors import ConfigurationError
@@ -42,14 +42,14 @@ OPTIONS = {
     "shared_buffers": "256MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    # There is no replica and no archive: no more is logged than a crash needs.
+    # No replica and no archive: the WAL is only needed for crash recovery.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "2GB",
     "wal_compression": "on",
     "checkpoint_timeout": "15min",
     "log_checkpoints": "off",
-    # The statement of an error may hold a payload or be megabytes long; its message is enough.
+    # The statement of an error may contain a payload or be megabytes long; the message is enough.
     "log_min_error_statement": "panic",
     "jit": "off",
 }
@@ -57,25 +57,25 @@ OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many seconds each wait for the server may take; then an error says what was waited for.
+    """Time limits in seconds for waiting for the server.
 
-    Recovery after a crash reads up to `max_wal_size` again, so `start` is long.
+    `start` is long because recovery after a crash reads up to `max_wal_size`.
     """
 
     start: float = 300
     stop: float = 60
-    """For each of the two ways to stop it: `fast`, then `immediate`."""
+    """For each of the two stop modes, `fast` and `immediate`."""
     join: float = 15
 
     @property
-    def turn(self) -> float:
-        """For another command that starts or stops the server."""
+    def lock(self) -> float:
+        """For another command that is starting or stopping the server."""
         return self.start + 3 * self.stop
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that runs at least as long as the `with` block that gave it."""
+    """A server that runs at least as long as the `with` block that yielded it."""
 
     url: URL
     reader_url: URL
@@ -86,18 +86,18 @@ class RunningServer:
     socket: Path
 
     def is_running(self) -> bool:
-        """Whether it still accepts connections; it may have been killed."""
+
         return accepts_connections(self.socket)
 
 
 def project_folder() -> Path:
-    """Return the checkout that this code runs from; where it is installed, the current folder."""
+    """Return the checkout of this code, or the current folder if the code is installed."""
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
 
 
 class EmbeddedPostgres:
-    """The server of one project folder; `options` are server settings over this module's."""
+    """The server of a project folder; `options` override the server settings of this module."""
 
     def __init__(
         self,
@@ -112,65 +112,65 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[RunningServer]:
-        """Start the server, or join it where it runs; stop it after, unless others use it.
+        """Start or join the server, and stop it at the end unless other commands use it.
 
         Raises:
-            ConfigurationError: with what to do, where it cannot run or does not stop.
+            ConfigurationError: the server cannot run or does not stop.
         """
         home = find_home(self._project)
         home.create()
-        with opened(home, "users") as users:
-            with self._turn(home):
+        with open_file(home, "users") as users:
+            with self._exclusive(home):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 try:
                     server = self._join(home)
                 except StillStartingError:
-                    raise  # Stopped now, its next start would begin the recovery again.
+                    raise  # not stopped, because the next start would repeat the recovery
                 except BaseException as exc:
                     self._leave_after(exc, home, users)
                     raise
             try:
                 yield server
             except BaseException as exc:
-                with self._turn(home):
+                with self._exclusive(home):
                     self._leave_after(exc, home, users)
                 raise
-            with self._turn(home):
+            with self._exclusive(home):
                 self._leave(home, users)
 
     @contextlib.contextmanager
-    def _turn(self, home: ServerHome) -> Iterator[None]:
-        """Let one process start, join or leave the server at a time."""
-        with opened(home, "lock") as lock:
-            if not lock_within(lock, fcntl.LOCK_EX, self._limits.turn):
+    def _exclusive(self, home: ServerHome) -> Iterator[None]:
+        """Allow one process at a time to start, join or leave the server."""
+        with open_file(home, "lock") as lock:
+            if not lock_within(lock, fcntl.LOCK_EX, self._limits.lock):
                 raise ConfigurationError(
                     f"another command has been starting or stopping the embedded PostgreSQL in "
-                    f"{str(home.folder)!r} for {self._limits.turn:.0f} s; end it, and try again "
+                    f"{str(home.folder)!r} for {self._limits.lock:.0f} s; end it, and try again "
                     f"(log: {str(home.log)!r})"
                 )
             yield
 
     def _join(self, home: ServerHome) -> RunningServer:
-        """Join the server or start it; one that is dying just now, once it is dead."""
+        """Join the server or start it; wait for one that is ending."""
         limits = self._limits
-        give_up = time.monotonic() + limits.join
+        deadline = time.monotonic() + limits.join
         while True:
             socket = find_running(home, limits.start, limits.join)
             if socket is None:
                 socket, self._log = start(home, self._options, limits.start, limits.stop)
             try:
                 version = prepare(socket)
-                found = PidFile.read(home)
-                if found and found.pid:
-                    record_start(home, found)
+                pid_file = PidFile.read(home)
+                if pid_file and pid_file.pid:
+                    record_start(home, pid_file)
                     break
-                reason = "its postmaster.pid is not there"
+                reason = "postmaster.pid does not exist"
             except psycopg2.OperationalError as exc:
                 reason = str(exc).strip()
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    f"the embedded PostgreSQL on {str(home.data)!r} runs but does not answer: "
-                    f"{reason!r} (log: {str(home.log)!r})"
+                    f"the embedded PostgreSQL on {str(home.data)!r} is running, but does not "
+                    f"respond: {reason!r} (log: {str(home.log)!r})"
                 )
             time.sleep(PAUSE_SECONDS)
         return RunningServer(
@@ -179,19 +179,19 @@ class EmbeddedPostgres:
             data=home.data,
             log=home.log,
             version=version,
-            pid=found.pid,
+            pid=pid_file.pid,
             socket=socket,
         )
 
     def _leave_after(self, exc: BaseException, home: ServerHome, users: int) -> None:
-        """Leave because of an error, which stays the one that is reported."""
+        """Leave after an error; another error is added to it as a note."""
         try:
             self._leave(home, users)
-        except ConfigurationError as also:
-            exc.add_note(str(also))
+        except ConfigurationError as second:
+            exc.add_note(str(second))
 
     def _leave(self, home: ServerHome, users: int) -> None:
-        """Give up the share in the server, and stop it when no one else has one.
+        """Stop the server unless another command uses it.
 
         Raises:
             ConfigurationError: it does not stop.
@@ -205,10 +205,10 @@ class EmbeddedPostgres:
                 self._log = None
 
     def _stop(self, home: ServerHome) -> None:
-        found = self._find_alive(home)
-        if found is None:
+        pid_file = self._find_running(home)
+        if pid_file is None:
             return
-        said = ""
+        message = ""
         for mode in ("fast", "immediate"):
             stopped = home.run(
                 "pg_ctl",
@@ -220,47 +220,46 @@ class EmbeddedPostgres:
                 environ={"PGDATA": str(home.data)},
                 seconds=2 * self._limits.stop,
             )
-            said = stopped.stderr.strip()
+            message = stopped.stderr.strip()
             if not stopped.returncode and self._has_ended(home):
                 return
         raise ConfigurationError(
-            f"the embedded PostgreSQL on {str(home.data)!r} (process {found.pid}) does not stop "
-            f"within {2 * self._limits.stop:.0f} s: {said!r} (log: {str(home.log)!r}); it may be "
-            "writing to a slow disk: wait for it, or end that process"
+            f"the embedded PostgreSQL on {str(home.data)!r} (process {pid_file.pid}) does not stop "
+            f"within {2 * self._limits.stop:.0f} s: {message!r} (log: {str(home.log)!r}); it may "
+            "be writing to a slow disk: wait for it, or end that process"
         )
 
-    def _find_alive(self, home: ServerHome) -> PidFile | None:
-        """Read the pid file of a server that lives, and not just one of its number.
+    def _find_running(self, home: ServerHome) -> PidFile | None:
+        """Return the pid file if its server is running, and not just a process with the same id.
 
-        One that was killed leaves processes for a moment; one that starts, accepts connections in
-        a moment.
+        Waits for a server that was killed and still has processes, and for one that is starting.
         """
-        give_up = time.monotonic() + self._limits.join
-        while (found := PidFile.read(home)) is not None:
-            inherited = has_processes(home)
-            if found.socket and accepts_connections(found.socket):
-                return found if inherited or serves(found.socket, home) else None
-            if not inherited:
+        deadline = time.monotonic() + self._limits.join
+        while (pid_file := PidFile.read(home)) is not None:
+            is_locked = has_processes(home)
+            if pid_file.socket and accepts_connections(pid_file.socket):
+                return pid_file if is_locked or serves_data_of(home, pid_file.socket) else None
+            if not is_locked:
                 return None
-            if time.monotonic() > give_up:
-                return None if status(home)[0] else found
+            if time.monotonic() > deadline:
+                return None if status(home)[0] else pid_file
             time.sleep(PAUSE_SECONDS)
         return None
 
     def _has_ended(self, home: ServerHome) -> bool:
-        """Wait until no process is left: the pid file goes an instant before the last."""
-        with opened(home, "server.lock") as file:
+        """Wait until all processes have ended; the pid file is removed just before the last."""
+        with open_file(home, "server.lock") as file:
             return lock_within(file, fcntl.LOCK_SH, self._limits.stop)
 
 
 def find_reader_url(project: Path) -> URL | None:
-    """Say where the API's login finds the project's server; None unless it runs. Starts nothing."""
+    """Return the API's URL of the project's server; None if it is not running."""
     for folder in possible_folders(project):
         with contextlib.suppress(OSError):
             text = (folder / "data" / "postmaster.pid").read_text(errors="replace")
-            found = PidFile.parse(text)
-            if found.is_ready and found.socket:
-                return _url(found.socket, READER)
+            pid_file = PidFile.parse(text)
+            if pid_file.is_ready and pid_file.socket:
+                return _url(pid_file.socket, READER)
     return None
 
 

@@ -1,7 +1,7 @@
-"""The start of the embedded PostgreSQL: its data folder, its process, its database and logins.
+"""Starts the embedded PostgreSQL and creates its data folder, database and logins.
 
-The package's own `get_server()` is not used: started as root it adds a user to the system, and
-opens every folder above the data to everyone.
+The package's own `get_server()` is not used: as root it adds a user to the system and makes all
+folders above the data accessible to everyone.
 """
 
 import contextlib
@@ -27,30 +27,30 @@ READER = "kasparro_api"
 DATABASE = "kasparro"
 
 STILL_ENDING = "pre-existing shared memory block"
-"""Said while processes of a server that was killed have not noticed it yet."""
+"""PostgreSQL's message while processes of a killed server are still ending."""
 
-START_ANEW = (
-    "put a backup in its place, or move it away and start again: the sources are then read anew"
+RECOVERY_ADVICE = (
+    "put a backup in its place, or move it away and start again: the sources are then read again"
 )
 LOG_SECONDS = 10
-"""How long the last lines of a server that ended may take to reach its log."""
+"""Wait for the last lines of a server that ended to reach its log."""
 
 
 def start(
     home: ServerHome, options: Mapping[str, str], start_seconds: float, stop_seconds: float
 ) -> tuple[Path, RotatingLog]:
-    """Start the server, on a new data folder where there is none; return its socket and its log.
+    """Start the server and return its socket and log; create the data folder if it is missing.
 
     Raises:
-        StillStartingError: it is not ready after `start_seconds`; it is left to get ready.
+        StillStartingError: it is not ready after `start_seconds`; it continues to start.
         ConfigurationError: it does not start.
     """
     if not home.data.exists():
-        _init(home)
+        _create_data_folder(home)
     _check_version(home)
     socket = home.socket_folder()
-    for left_over in socket.glob(".s.PGSQL.*"):  # their process number may be in use again
-        left_over.unlink()
+    for stale in socket.glob(".s.PGSQL.*"):  # another process may have the same process id now
+        stale.unlink()
     options = {**options, "port": PORT, "unix_socket_directories": f'"{socket}"'}
     arguments = (
         "start",
@@ -61,10 +61,10 @@ def start(
         "-p",
         _quoted(home.binaries / "postgres"),
     )
-    give_up = time.monotonic() + stop_seconds
+    deadline = time.monotonic() + stop_seconds
     while True:
         with server_lock(home, stop_seconds) as lock:
-            log, before = RotatingLog(home.log), home.log.stat().st_size
+            log, log_size = RotatingLog(home.log), home.log.stat().st_size
             try:
                 with log.output() as output:
                     started = home.run(
@@ -83,47 +83,47 @@ def start(
         if has_processes(home):
             log.wait(0)
             raise StillStartingError(
-                f"the embedded PostgreSQL on {str(home.data)!r} is not ready after "
-                f"{start_seconds:.0f} s and still starts, which recovery after a crash may take; "
-                f"start again later: it goes on meanwhile (log: {str(home.log)!r})"
+                f"the embedded PostgreSQL on {str(home.data)!r} is still starting after "
+                f"{start_seconds:.0f} s, perhaps because it recovers from a crash; it continues in "
+                f"the background, so start again later (log: {str(home.log)!r})"
             )
         log.wait(LOG_SECONDS)
-        reason = _last_words(home.log, before)
-        if STILL_ENDING not in reason or time.monotonic() > give_up:
+        reason = _failure_reason(home.log, log_size)
+        if STILL_ENDING not in reason or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     raise ConfigurationError(
         f"the embedded PostgreSQL does not start on {str(home.data)!r}: {reason!r} "
-        f"(log: {str(home.log)!r}); where the folder is damaged, {START_ANEW}"
+        f"(log: {str(home.log)!r}); if the folder is damaged, {RECOVERY_ADVICE}"
     )
 
 
-def _init(home: ServerHome) -> None:
-    """Make the data folder under another name and rename it: a broken attempt leaves none."""
+def _create_data_folder(home: ServerHome) -> None:
+    """Create the data folder under another name and rename it, so that it is complete or absent."""
     new = home.data.with_name("data.new")
     try:
         if new.exists():
             shutil.rmtree(new)
         new.mkdir(mode=0o700)
-        home.give(new)
+        home.give_to_server_user(new)
     except OSError as exc:
-        raise ConfigurationError(f"{str(new)!r}: {exc.strerror}") from exc
-    made = home.run(
+        raise ConfigurationError(f"cannot create {str(new)!r}: {exc.strerror}") from exc
+    created = home.run(
         "initdb",
         f"--pgdata={new}",
         f"--username={OWNER}",
         "--auth-local=trust",
         "--auth-host=reject",
         "--encoding=UTF8",
-        # Sorts by code point and knows every letter's case, the same on every machine.
+        # Sorts by code point and supports the case of all letters, the same on every machine.
         "--locale=C",
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
     )
-    if made.returncode:
+    if created.returncode:
         raise ConfigurationError(
-            f"the embedded PostgreSQL cannot make its data folder {str(home.data)!r}: "
-            f"{made.stderr.strip()!r}"
+            f"the embedded PostgreSQL cannot create its data folder {str(home.data)!r}: "
+            f"{created.stderr.strip()!r}"
         )
     new.rename(home.data)
 
@@ -133,17 +133,17 @@ def _check_version(home: ServerHome) -> None:
         found = (home.data / "PG_VERSION").read_text().strip()
     except OSError as exc:
         raise ConfigurationError(
-            f"{str(home.data)!r} is damaged: PG_VERSION: {exc.strerror}; {START_ANEW}"
+            f"{str(home.data)!r} is damaged: PG_VERSION: {exc.strerror}; {RECOVERY_ADVICE}"
         ) from exc
     if found != str(MAJOR):
         raise ConfigurationError(
-            f"{str(home.data)!r} was written by PostgreSQL {found}, and this is {MAJOR}; use the "
-            f"release that wrote it and pg_dump, or {START_ANEW}"
+            f"{str(home.data)!r} was written by PostgreSQL {found}, but this release uses {MAJOR}; "
+            f"export it with the release that wrote it and pg_dump, or {RECOVERY_ADVICE}"
         )
 
 
 def prepare(socket: Path) -> str:
-    """Make the database and the API's login where they are missing; return the server's version."""
+    """Create the database and the API's login if missing, and return the server's version."""
     connection = psycopg2.connect(
         host=str(socket), port=PORT, user=OWNER, dbname="postgres", connect_timeout=10
     )
@@ -167,11 +167,11 @@ def prepare(socket: Path) -> str:
     return str(version)
 
 
-def _last_words(log: Path, since: int) -> str:
-    """Return why the server ended: its first fatal line since then, or else its last line."""
+def _failure_reason(log: Path, since: int) -> str:
+    """Return the first fatal line after this position of the log, or else the last line."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(since if since <= size else 0)  # the log may have been rotated
+        file.seek(since if since <= size else 0)  # the log was rotated
         lines = file.read().decode(errors="replace").splitlines()
     own = [line for line in lines if not re.match("pg_ctl:|Examine the log output", line)]
     fatal = [line for line in own if re.search(r"\b(FATAL|PANIC):", line)]
@@ -179,5 +179,5 @@ def _last_words(log: Path, since: int) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """Spell a path for the inside of double quotes, where `pg_ctl` puts it in a shell command."""
+    """Escape a path for double quotes, because `pg_ctl` puts it into a shell command."""
     return re.sub(r'([$`"\\])', r"\\\1", str(path))

@@ -1,16 +1,16 @@
-"""Whether the embedded PostgreSQL lives: from facts that any user may read, in any container.
+"""Whether the embedded PostgreSQL is running, determined in a way that works in containers too.
 
-Process numbers tell too little. Another user's process cannot be inspected without
-`CAP_SYS_PTRACE`, another container's is not visible at all, and a number is given out again. Two
-facts are certain everywhere:
+Process ids are not sufficient. The process of another user cannot be inspected without
+`CAP_SYS_PTRACE`, that of another container is not visible, and ids are reused. Two facts are
+reliable:
 
-- Every process of the server inherits a lock on `server.lock`. The kernel drops it with the last of
-  them, so a free lock means that none is left.
-- A socket that accepts connections has a living server behind it.
+- Every process of the server inherits a lock on `server.lock`. The kernel releases it with the last
+  process, so if the lock is free, no process is left.
+- If a socket accepts connections, a server is running.
 
-A server that was started without the lock, by release 0.1.0, is judged by its socket and by
-`pg_ctl status`, which is run as the server's user. What that leaves open stays open: it is waited
-for, then reported, and `postmaster.pid` is not touched.
+Release 0.1.0 started servers without the lock. They are judged by their socket and by
+`pg_ctl status`, run as the server's user. If that is not conclusive, it is reported after a wait,
+and `postmaster.pid` is not touched.
 """
 
 import contextlib
@@ -32,16 +32,16 @@ PORT = "5432"
 """Part of the socket's name; no network port is opened."""
 
 NOT_RUNNING = 3
-"""Exit status of `pg_ctl status` where the process in `postmaster.pid` is not a server."""
+"""Exit status of `pg_ctl status` if the process in `postmaster.pid` is not a server."""
 
 
 class StillStartingError(ConfigurationError):
-    """The server is not ready yet, and goes on getting ready: it recovers from a crash."""
+    """The server is still starting, for example because it recovers from a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """What `postmaster.pid` says; the parts that are not written yet are empty."""
+    """The content of `postmaster.pid`; parts that are not written yet are empty."""
 
     lines: tuple[str, ...]
 
@@ -51,10 +51,10 @@ class PidFile:
 
     @classmethod
     def read(cls, home: ServerHome) -> "PidFile | None":
-        """Read it; None where there is none.
+        """Read the file; return None if it does not exist.
 
         Raises:
-            ConfigurationError: it cannot be read, so whether a server runs is not known.
+            ConfigurationError: it cannot be read, so it is unknown whether a server is running.
         """
         try:
             return cls.parse(_path(home).read_text(errors="replace"))
@@ -62,8 +62,8 @@ class PidFile:
             return None
         except OSError as exc:
             raise ConfigurationError(
-                f"{str(_path(home))!r} cannot be read: {exc.strerror}; whether the embedded "
-                "PostgreSQL runs is therefore not known; make the file readable for this user"
+                f"cannot read {str(_path(home))!r}: {exc.strerror}; it shows whether the embedded "
+                "PostgreSQL is running, so make it readable for this user"
             ) from exc
 
     @property
@@ -80,7 +80,7 @@ class PidFile:
 
     @property
     def start(self) -> str:
-        """Which start it is of: the data folder, and the second."""
+        """Identifies a start of the server by its data folder and its time in seconds."""
         return "\n".join([self._line(1), self._line(2)])
 
     def _line(self, number: int) -> str:
@@ -88,8 +88,8 @@ class PidFile:
 
 
 @contextlib.contextmanager
-def opened(home: ServerHome, name: str) -> Iterator[int]:
-    """Open a file of the server's folder, made where it is missing.
+def open_file(home: ServerHome, name: str) -> Iterator[int]:
+    """Open a file of the server's folder; create it if it is missing.
 
     Raises:
         ConfigurationError: it cannot be opened.
@@ -97,7 +97,9 @@ def opened(home: ServerHome, name: str) -> Iterator[int]:
     try:
         file = home.open(home.folder / name)
     except OSError as exc:
-        raise ConfigurationError(f"{str(home.folder / name)!r}: {exc.strerror}") from exc
+        raise ConfigurationError(
+            f"cannot open {str(home.folder / name)!r}: {exc.strerror}"
+        ) from exc
     try:
         yield file
     finally:
@@ -106,64 +108,65 @@ def opened(home: ServerHome, name: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def server_lock(home: ServerHome, seconds: float) -> Iterator[int]:
-    """Give the open and locked file that a server inherits at its start.
+    """Yield the open and locked file that a server inherits at its start.
 
     Raises:
-        ConfigurationError: processes of an earlier server hold it for longer than so many seconds.
+        ConfigurationError: processes of an earlier server hold the lock longer than `seconds`.
     """
-    with opened(home, "server.lock") as file:
+    with open_file(home, "server.lock") as file:
         if not lock_within(file, fcntl.LOCK_EX, seconds):
             raise ConfigurationError(
-                f"processes of an earlier PostgreSQL still work on {str(home.data)!r} after "
-                f"{seconds:.0f} s and have not noticed that their server ended; wait for them or "
-                f"end them, then start again (log: {str(home.log)!r})"
+                f"processes of an earlier PostgreSQL still use {str(home.data)!r} after "
+                f"{seconds:.0f} s, although their server ended; wait for them or end them, then "
+                f"start again (log: {str(home.log)!r})"
             )
         os.ftruncate(file, 0)
         yield file
 
 
-def record_start(home: ServerHome, found: PidFile) -> None:
-    """Note which start the lock is of: that of the server which runs now, if it inherited it.
+def record_start(home: ServerHome, pid_file: PidFile) -> None:
+    """Record in the lock file which start of the server holds the lock.
 
-    Without the note, as on a full disk, a pid file that is left is judged as an older release's.
+    Without the record, for example on a full disk, a stale pid file is judged like one of an older
+    release.
     """
     if has_processes(home):
-        with contextlib.suppress(OSError), opened(home, "server.lock") as file:
+        with contextlib.suppress(OSError), open_file(home, "server.lock") as file:
             os.ftruncate(file, 0)
-            os.pwrite(file, found.start.encode(errors="replace"), 0)
+            os.pwrite(file, pid_file.start.encode(errors="replace"), 0)
 
 
 def has_processes(home: ServerHome) -> bool:
-    """Whether a process is left of the server that inherited the lock."""
-    with opened(home, "server.lock") as file:
+    """Whether a process of the server that inherited the lock is left."""
+    with open_file(home, "server.lock") as file:
         return not lock_within(file, fcntl.LOCK_SH, 0)
 
 
-def is_of_a_locked_start(home: ServerHome, found: PidFile) -> bool:
-    """Whether a pid file is of the server that inherited the lock last.
+def is_recorded_start(home: ServerHome, pid_file: PidFile) -> bool:
+    """Whether a pid file belongs to the server that last held the lock.
 
-    Where it is and the lock is free, that server is gone for certain.
+    If it does and the lock is free, that server has certainly ended.
     """
-    with opened(home, "server.lock") as file:
+    with open_file(home, "server.lock") as file:
         recorded = os.pread(file, 10_000, 0).decode(errors="replace")
-    return bool(recorded) and recorded == found.start
+    return bool(recorded) and recorded == pid_file.start
 
 
 def accepts_connections(folder: Path) -> bool:
-    """Whether a process accepts connections on the socket in a folder; it need not be ready."""
+    """Whether a server accepts connections on the socket in a folder, even if it is not ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
             probe.connect(str(folder / f".s.PGSQL.{PORT}"))
-        except (TimeoutError, BlockingIOError):  # its queue is full
+        except (TimeoutError, BlockingIOError):  # the queue of the socket is full
             return True
         except OSError:
             return False
         return True
 
 
-def serves(folder: Path, home: ServerHome) -> bool:
-    """Whether the server behind a socket says that it works on this data folder, and no copy."""
+def serves_data_of(home: ServerHome, folder: Path) -> bool:
+    """Whether the server of a socket uses this data folder, and not a copy of it."""
     try:
         connection = psycopg2.connect(
             host=str(folder), port=PORT, user=OWNER, dbname="postgres", connect_timeout=10
@@ -177,72 +180,73 @@ def serves(folder: Path, home: ServerHome) -> bool:
 
 
 def status(home: ServerHome) -> tuple[int, str]:
-    """Ask `pg_ctl status` as the server's user; return its exit status and what it says."""
-    asked = home.run("pg_ctl", "status", environ={"PGDATA": str(home.data)}, seconds=30)
-    return asked.returncode, (asked.stderr or asked.stdout).strip()
+    """Run `pg_ctl status` as the server's user; return its exit status and its message."""
+    result = home.run("pg_ctl", "status", environ={"PGDATA": str(home.data)}, seconds=30)
+    return result.returncode, (result.stderr or result.stdout).strip()
 
 
 def find_running(home: ServerHome, seconds: float, join_seconds: float) -> Path | None:
-    """Return the socket folder of the server that is ready; None where none runs.
+    """Return the socket folder of the running server once it is ready; None if none is running.
 
-    A server that is about to be ready, or to end, is waited for.
+    Waits for a server that is starting or ending.
 
     Raises:
-        StillStartingError: it is neither ready nor gone after `seconds`.
-        ConfigurationError: after `join_seconds` it is not known whether the pid file is a living
-            server's.
+        StillStartingError: the server is neither ready nor ended after `seconds`.
+        ConfigurationError: after `join_seconds` it is unknown whether the pid file belongs to a
+            running server.
     """
     began = time.monotonic()
     while True:
-        found = PidFile.read(home)
+        pid_file = PidFile.read(home)
         if has_processes(home):
-            folder = None if found is None else found.socket
-            if found and found.is_ready and folder and accepts_connections(folder):
+            folder = None if pid_file is None else pid_file.socket
+            if pid_file and pid_file.is_ready and folder and accepts_connections(folder):
                 return folder
-            code, doubt, limit = 0, "", seconds
-        elif found is None:
+            code, message, limit = 0, "", seconds
+        elif pid_file is None:
             return None
-        elif is_of_a_locked_start(home, found):
+        elif is_recorded_start(home, pid_file):
             _clear_pid_file(home)
             return None
         else:
-            folder = found.socket
-            if folder and accepts_connections(folder) and serves(folder, home):
+            folder = pid_file.socket
+            if folder and accepts_connections(folder) and serves_data_of(home, folder):
                 return folder
-            code, doubt = status(home)
+            code, message = status(home)
             if code == NOT_RUNNING:
-                return None  # PostgreSQL itself replaces such a file, or says why not
-            limit = seconds if found.pid and not found.is_ready and not code else join_seconds
+                return None  # PostgreSQL replaces such a file, or reports why not
+            is_starting = pid_file.pid and not pid_file.is_ready and not code
+            limit = seconds if is_starting else join_seconds
         if time.monotonic() > began + limit:
-            raise _undecided(home, found, doubt, limit)
+            raise _timed_out(home, pid_file, message, limit)
         time.sleep(PAUSE_SECONDS)
 
 
 def _clear_pid_file(home: ServerHome) -> None:
-    """Remove the pid file of a server that is gone, where its number is another process's now.
+    """Remove the pid file of an ended server if another process has its process id now.
 
-    PostgreSQL would take that process for a living server. Any other pid file it replaces itself.
+    PostgreSQL would take that process for a running server. It replaces other stale pid files.
     """
     if status(home)[0] == 0:
         _path(home).unlink(missing_ok=True)
 
 
-def _undecided(
-    home: ServerHome, found: PidFile | None, doubt: str, seconds: float
+def _timed_out(
+    home: ServerHome, pid_file: PidFile | None, message: str, seconds: float
 ) -> ConfigurationError:
-    pid = None if found is None else found.pid
-    named = "an unfinished postmaster.pid" if pid is None else f"process {pid}"
-    where = f"{str(home.data)!r} ({named}, log: {str(home.log)!r})"
-    if not doubt:
+    pid = None if pid_file is None else pid_file.pid
+    process = "incomplete postmaster.pid" if pid is None else f"process {pid}"
+    where = f"{str(home.data)!r} ({process}, log: {str(home.log)!r})"
+    if not message:
         return StillStartingError(
-            f"the embedded PostgreSQL on {where} has been neither ready nor gone for "
-            f"{seconds:.0f} s; recovery after a crash may take longer, as the log says: start "
-            "again later, or end that process"
+            f"the embedded PostgreSQL on {where} has been neither ready nor ended for "
+            f"{seconds:.0f} s; recovery after a crash may take longer (see the log); start again "
+            "later, or end that process"
         )
     return ConfigurationError(
-        f"whether the embedded PostgreSQL runs on {where} is not known after {seconds:.0f} s; "
-        f"pg_ctl status says {doubt!r}; end that process, or remove {str(_path(home))!r} if it is "
-        "another program's"
+        f"it is unknown after {seconds:.0f} s whether the embedded PostgreSQL is running on "
+        f"{where}; pg_ctl status reports {message!r}; end that process, or remove "
+        f"{str(_path(home))!r} if the process is another program"
     )
 
 

@@ -196,7 +196,9 @@ def test_a_data_folder_of_another_major_version_is_refused_and_left_alone(projec
     (server.data / "PG_VERSION").write_text("19\n")
 
     with (
-        pytest.raises(ConfigurationError, match=r"written by PostgreSQL 19, and this is 18; use"),
+        pytest.raises(
+            ConfigurationError, match=r"written by PostgreSQL 19, but this release uses 18; export"
+        ),
         EmbeddedPostgres(project).running(),
     ):
         pass

@@ -153,10 +153,9 @@ def test_a_pid_file_in_doubt_is_reported_and_left_alone(project: Path):
         sleeper.wait()
 
     assert f"(process {sleeper.pid}, log: " in str(refused.value)
-    assert "is not known after 1 s; pg_ctl status says 'pg_ctl: server is running" in str(
-        refused.value
-    )
-    assert f"remove {str(server.data / 'postmaster.pid')!r} if it is another program's" in str(
+    assert "it is unknown after 1 s whether" in str(refused.value)
+    assert "; pg_ctl status reports 'pg_ctl: server is running" in str(refused.value)
+    assert f"remove {str(server.data / 'postmaster.pid')!r} if the process is another" in str(
         refused.value
     )
     assert (server.data / "postmaster.pid").read_text() == left
@@ -168,7 +167,7 @@ def test_an_empty_pid_file_is_reported_and_left_alone(project: Path):
     (server.data / "postmaster.pid").touch()
 
     with (
-        pytest.raises(ConfigurationError, match=r"unfinished postmaster.pid.*is empty"),
+        pytest.raises(ConfigurationError, match=r"incomplete postmaster.pid.*is empty"),
         EmbeddedPostgres(project, limits=SHORT).running(),
     ):
         pass
@@ -237,7 +236,7 @@ def test_a_server_that_does_not_get_ready_is_waited_for_and_left_to_its_recovery
         lines = pid_file.read_text().splitlines()
     pid_file.write_text("\n".join([*lines[:-1], "starting", ""]))
 
-    waited_for = r"neither ready nor gone for 1 s; recovery after"
+    waited_for = r"neither ready nor ended for 1 s; recovery after"
     with locked_elsewhere(project, "server.lock") as starting:
         with (
             pytest.raises(ConfigurationError, match=waited_for),
