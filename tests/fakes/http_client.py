@@ -21,5 +21,5 @@ class Clock:
 
 
 def pauses(clock: Clock) -> list[float]:
-    """The pauses between attempts; turns of the pace are far shorter."""
+    """The pauses between attempts; those of the rate limiter are far shorter."""
     return [pause for pause in clock.pauses if pause > 60 / FAST]

@@ -65,11 +65,11 @@ class Runner:
 
     def run(self, limits: Limits = QUICK) -> Result:
         source = adapter(self.name, self.upstream)
-        turns = MemoryRateLimiter(ANY_RATE, clock=lambda: float(next(_numbers)))
+        rate_limiter = MemoryRateLimiter(ANY_RATE, clock=lambda: float(next(_numbers)))
         stop = threading.Event()
         provider = source.provider
         wait = self.pauses.append
-        with Http(self.name, turns, stop, limits, provider=provider, wait=wait) as fetch:
+        with Http(self.name, rate_limiter, stop, limits, provider=provider, wait=wait) as fetch:
             return pipeline.run(
                 self.engine, source, fetch, Options(self.batch_size, **self.options)
             )

@@ -103,7 +103,7 @@ def test_an_answer_that_nothing_changed_counts(engine: Engine, database_url: URL
         assert kept(engine).requests == len(upstream.asked) == 8
 
 
-def test_with_the_budget_spent_the_source_is_not_asked_until_the_month_is_over(
+def test_with_a_spent_budget_no_request_is_sent_before_the_next_month(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
     with Upstream(SIZE, page_cap=PAGE) as upstream:
@@ -217,7 +217,7 @@ def test_a_short_pause_is_waited_out_by_the_worker_that_comes_after_a_killed_one
         assert kept(engine, "coinpaprika").updated_at >= first.next_request_at
 
 
-def test_told_to_stop_a_worker_that_waits_for_its_turn_ends_and_takes_none(
+def test_a_stopped_worker_that_waits_for_the_rate_limiter_ends_and_counts_no_request(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
     def is_running() -> bool:
@@ -293,7 +293,7 @@ def test_workers_on_two_databases_have_budgets_of_their_own(
     other_engine.dispose()
 
 
-def test_a_loop_whose_interval_the_budget_cannot_carry_says_so_once_at_its_start(
+def test_a_loop_whose_budget_is_too_small_for_the_interval_warns_once_at_its_start(
     database_url: URL, tmp_path: Path
 ):
     with Upstream(SIZE, page_cap=PAGE) as upstream:

@@ -64,7 +64,7 @@ def test_a_command_that_is_killed_did_all_of_it_or_nothing(
     assert verify(engine).findings == ()
 
 
-def test_a_dry_run_says_what_would_be_and_changes_nothing(
+def test_a_dry_run_shows_the_result_and_changes_nothing(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):
     before = verify(engine)
@@ -82,7 +82,7 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
         assert not conn.scalar(select(func.count()).select_from(crosswalk))
 
 
-def test_a_dry_run_does_not_log_a_broken_link_as_if_it_were(
+def test_a_dry_run_marks_a_broken_link_in_the_log(
     engine: Engine, env: dict[str, str], tmp_path: Path
 ):
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin"))
@@ -237,7 +237,7 @@ def test_a_missing_folder_revokes_no_line_of_the_crosswalk(
 
 
 @pytest.mark.parametrize("command", ["", "list", "show", "review"])
-def test_help_says_that_what_only_shows_applies_the_files_too(
+def test_the_help_says_that_commands_that_only_show_apply_the_files(
     env: dict[str, str], tmp_path: Path, command: str
 ):
     said = run_worker(f"identity {command} --help", env, tmp_path).stdout

@@ -102,9 +102,7 @@ def test_without_yes_it_only_shows_what_would_be_deleted(engine: Engine, loaded:
     assert stored(engine) == loaded
 
 
-def test_a_partition_that_is_old_only_in_part_is_kept(
-    engine: Engine, loaded: list[tuple[Any, ...]]
-):
+def test_a_partition_that_is_only_partly_old_is_kept(engine: Engine, loaded: list[tuple[Any, ...]]):
     retention = retention_from(datetime(2019, 9, 1, tzinfo=UTC))
 
     pruned = list(prune_source(engine, "coingecko", retention, None))
@@ -118,7 +116,7 @@ def test_yes_needs_either_archive_or_drop(prune: Prune):
     assert "use one of them" in prune("--yes --drop --archive a", code=2).stderr
 
 
-def test_the_archive_holds_every_byte_of_what_is_gone(
+def test_the_archive_has_every_byte_of_the_deleted_records(
     engine: Engine, loaded: list[tuple[Any, ...]], prune: Prune, archive: Path
 ):
     observed, shown = rows(engine, observations), rows(engine, listings)
@@ -166,7 +164,7 @@ def test_after_pruning_nothing_is_new_again_and_nothing_is_lost(
 
 
 @pytest.mark.usefixtures("loaded")
-def test_what_is_new_of_a_pruned_time_is_loaded_and_pruned_into_a_file_of_its_own(
+def test_new_records_of_a_pruned_time_are_loaded_and_archived_in_a_second_file(
     engine: Engine, prune: Prune, archive: Path
 ):
     prune(f"--yes --archive {archive}")
@@ -184,7 +182,7 @@ def test_what_is_new_of_a_pruned_time_is_loaded_and_pruned_into_a_file_of_its_ow
     assert load(engine, COINGECKO, bitcoin(OLD), bitcoin(OLD, 9)).unchanged == 2
 
 
-def test_killed_before_the_drop_all_is_there_and_a_second_time_goes_on(
+def test_killed_before_the_drop_nothing_is_lost_and_the_next_call_continues(
     engine: Engine, loaded: Any, prune: Prune, archive: Path
 ):
     prune(f"--yes --archive {archive}", code=-signal.SIGKILL, FAULT="before_drop:2")
@@ -203,7 +201,7 @@ def test_killed_before_the_drop_all_is_there_and_a_second_time_goes_on(
 
 
 @pytest.mark.usefixtures("loaded")
-def test_what_cannot_be_archived_whole_is_kept(engine: Engine, prune: Prune, archive: Path):
+def test_records_that_cannot_be_archived_are_kept(engine: Engine, prune: Prune, archive: Path):
     with engine.begin() as conn:
         conn.execute(text("UPDATE raw_coingecko SET payload = '{}' WHERE external_id = 'quiet'"))
     damaged = stored(engine)
@@ -218,7 +216,7 @@ def test_what_cannot_be_archived_whole_is_kept(engine: Engine, prune: Prune, arc
 @pytest.mark.parametrize(
     "held", sparse(["another table", "", "nothing of ours", "PAR1 broken off PAR1"], 4)
 )
-def test_a_file_that_is_no_archive_is_left_as_it_is(
+def test_a_file_that_is_not_an_archive_is_not_overwritten(
     engine: Engine, loaded: Any, prune: Prune, archive: Path, held: str
 ):
     archive.mkdir()
@@ -257,7 +255,7 @@ def test_a_lost_raw_record_of_another_time_is_still_found(engine: Engine, prune:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_beside_a_long_reader_nobody_waits_and_the_partition_goes_once_it_ends(
+def test_a_long_reader_delays_the_drop_but_blocks_no_other_readers(
     engine: Engine, database_url: URL
 ):
     pruned: list[str] = []

@@ -54,7 +54,7 @@ def test_old_rejects_go_to_an_archive_and_are_still_counted(engine, old, tmp_pat
     assert verify(engine).findings == ()
 
 
-def test_a_rehearsal_changes_nothing(engine, old):
+def test_finding_old_rejects_changes_nothing(engine, old):
     found = find_old_rejects(engine, "coingecko", RETENTION)
 
     assert (found.rejects, found.bytes) == (3, sum(map(len, old)))
@@ -92,7 +92,7 @@ def test_an_archive_that_cannot_be_written_keeps_the_rejects(engine, tmp_path):
 
 
 @pytest.mark.usefixtures("old")
-def test_killed_before_they_are_deleted_they_are_there_and_a_second_time_goes_on(
+def test_killed_before_the_deletion_nothing_is_lost_and_the_next_call_continues(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
     command = f"prune --source coingecko --yes --archive {tmp_path / 'archive'}"

@@ -129,7 +129,7 @@ def test_a_worker_that_was_killed_before_it_retired_the_sample_does_so_at_its_ne
     assert count(engine, ACTIVE) == 0
 
 
-def test_it_stays_where_a_person_names_it_and_comes_back_where_one_does_later(
+def test_it_stays_if_csv_path_names_it_and_returns_if_it_is_named_later(
     engine: Engine, start: Starter
 ):
     chosen = {"CSV_PATH": str(SAMPLE_CSV)}
@@ -148,7 +148,7 @@ def test_it_stays_where_a_person_names_it_and_comes_back_where_one_does_later(
     assert count(engine, ACTIVE) == 0
 
 
-def test_a_listing_for_which_ones_own_file_says_more_comes_back(
+def test_a_listing_with_newer_records_of_another_file_returns(
     engine: Engine, start: Starter, tmp_path: Path
 ):
     make_pass(start())
@@ -173,7 +173,7 @@ def test_files_that_cannot_be_listed_change_nothing_and_stop_no_other_source(
     assert count(engine, ACTIVE) == 100
 
 
-def test_a_retirement_that_a_person_took_back_stays_taken_back(engine: Engine, start: Starter):
+def test_a_retirement_that_a_person_revoked_stays_revoked(engine: Engine, start: Starter):
     make_pass(start())
     with engine.begin() as conn:
         number = conn.scalar(select(func.min(retirements.c.id)))

@@ -91,7 +91,7 @@ def test_one_pass_retires_it_and_an_import_brings_back_what_it_names(
     assert machine.active() == {"bitcoin"}
 
 
-def test_what_the_worker_takes_back_stays_in_the_history(machine: Machine):
+def test_retirements_that_the_worker_revokes_stay_in_the_history(machine: Machine):
     machine.command("run", "--once")
     assert machine.count(STANDS) == 100
 
@@ -107,7 +107,7 @@ def test_what_the_worker_takes_back_stays_in_the_history(machine: Machine):
     assert machine.count() == 200
 
 
-def test_what_a_person_takes_back_after_the_worker_did_stays_taken_back(machine: Machine):
+def test_a_retirement_revoked_by_the_worker_and_then_a_person_stays_revoked(machine: Machine):
     machine.command("run", "--once")
     machine.settle(CSV_PATH=SAMPLE_CSV)
     machine.settle()
@@ -121,7 +121,7 @@ def test_what_a_person_takes_back_after_the_worker_did_stays_taken_back(machine:
     assert len(machine.active()) == 100
 
 
-def test_a_listing_that_a_person_retires_meanwhile_is_left_to_them(machine: Machine):
+def test_a_listing_that_a_person_retires_concurrently_is_not_touched(machine: Machine):
     worker = Worker(Settings.from_env(machine.env()), machine.url)
     worker.run("csv")
     worker.run("coingecko")

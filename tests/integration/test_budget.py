@@ -36,7 +36,7 @@ def change(engine: Engine, *statements) -> None:
             conn.execute(statement)
 
 
-def test_a_turn_is_counted_and_puts_the_next_one_off_by_the_pace(engine):
+def test_a_request_is_counted_and_the_next_is_delayed_by_the_rate(engine):
     with Budget(engine, PACED) as budget:
         assert budget.acquire() == 0
 
@@ -45,7 +45,7 @@ def test_a_turn_is_counted_and_puts_the_next_one_off_by_the_pace(engine):
     assert kept.next_request_at - kept.updated_at == timedelta(seconds=12)
 
 
-def test_who_comes_too_early_is_told_how_long_and_is_not_counted(engine):
+def test_a_request_that_is_too_early_gets_the_wait_and_is_not_counted(engine):
     with Budget(engine, PACED) as one, Budget(engine, PACED) as other:
         one.acquire()
 
@@ -56,7 +56,7 @@ def test_who_comes_too_early_is_told_how_long_and_is_not_counted(engine):
     assert row(engine).requests == 2
 
 
-def test_turns_do_not_pile_up_during_a_rest(engine):
+def test_requests_do_not_accumulate_while_idle(engine):
     with Budget(engine, PACED) as budget:
         budget.acquire()
         change(
@@ -68,14 +68,14 @@ def test_turns_do_not_pile_up_during_a_rest(engine):
         assert budget.acquire() > 0
 
 
-def test_a_turn_is_committed_at_once(engine):
+def test_a_request_is_committed_at_once(engine):
     with Budget(engine, PACED) as budget:
         budget.acquire()
 
         assert row(engine).requests == 1
 
 
-def test_of_many_who_come_at_once_each_turn_goes_to_one(engine):
+def test_of_concurrent_processes_only_one_may_send(engine):
     together = threading.Barrier(8)
 
     def take(_: int) -> bool:
@@ -93,7 +93,7 @@ def test_of_many_who_come_at_once_each_turn_goes_to_one(engine):
     assert row(engine).requests == 2
 
 
-def test_of_many_who_take_the_last_ones_nobody_takes_one_too_many(engine):
+def test_concurrent_processes_never_exceed_the_budget(engine):
     source = replace(FAST, requests_per_month=20)
     together = threading.Barrier(8)
 
@@ -114,7 +114,7 @@ def test_of_many_who_take_the_last_ones_nobody_takes_one_too_many(engine):
     assert row(engine).requests == 20
 
 
-def test_a_spent_budget_gives_no_turn_and_says_what_to_do(engine):
+def test_a_spent_budget_refuses_requests_and_names_the_setting(engine):
     with Budget(engine, replace(FAST, requests_per_month=1)) as budget:
         budget.acquire()
         change(engine, update(request_budgets).values(month=text("date '2999-12-01'")), AT_ONCE)
@@ -159,7 +159,7 @@ def test_the_month_is_that_of_utc_whatever_the_session_thinks(engine):
     assert row(engine).month == utc
 
 
-def test_a_pause_holds_for_everybody_and_a_shorter_one_does_not_end_it(engine):
+def test_a_pause_holds_for_all_processes_and_a_shorter_one_does_not_end_it(engine):
     with Budget(engine, FAST) as one, Budget(engine, FAST) as other:
         one.acquire()
         one.pause(600)
@@ -191,7 +191,7 @@ def add_run(conn: Connection, source: str, requests: int, ago: str, outcome: str
     )
 
 
-def test_before_anything_ran_a_source_used_nothing_and_estimates_a_pass(engine):
+def test_before_the_first_run_nothing_is_used_and_a_pass_is_estimated(engine):
     with engine.connect() as conn:
         gecko, paprika = read_usage(conn, [COINPAPRIKA, COINGECKO])
 
@@ -220,7 +220,7 @@ def test_what_recent_runs_needed_and_how_fast_is_learnt_from_them(engine):
     assert usage.used == 1
 
 
-def test_one_run_by_hand_is_no_pace(engine):
+def test_a_single_manual_run_does_not_count_as_a_rate(engine):
     with engine.begin() as conn:
         add_run(conn, "coingecko", 69, "10 seconds")
         (usage,) = read_usage(conn, [COINGECKO])
@@ -228,7 +228,7 @@ def test_one_run_by_hand_is_no_pace(engine):
     assert usage.requests_a_second == pytest.approx(69 / 3600)
 
 
-def test_a_source_without_a_run_of_its_own_is_as_large_as_its_listings(engine):
+def test_a_source_without_runs_is_estimated_by_its_listings(engine):
     with engine.begin() as conn:
         conn.execute(A_LISTING_EACH)
         (usage,) = read_usage(conn, [COINGECKO])

@@ -68,7 +68,7 @@ def test_two_sources_of_one_provider_share_its_pause(engine):
         assert coins.pause_message == "HTTP 429: 'Throttled'"
 
 
-def test_after_the_pause_a_turn_is_given_again(engine):
+def test_after_the_pause_requests_are_allowed_again(engine):
     with Budget(engine, GECKO) as budget:
         budget.acquire()
         budget.pause(600, "wait")
@@ -77,7 +77,7 @@ def test_after_the_pause_a_turn_is_given_again(engine):
         assert budget.acquire() == 0
 
 
-def test_a_pause_of_our_own_doubles_until_the_source_answers(engine):
+def test_the_backoff_doubles_until_the_source_responds(engine):
     with Budget(engine, GECKO) as budget:
         pauses = []
         for _ in range(4):
@@ -114,7 +114,7 @@ def test_a_429_that_does_not_say_for_how_long_leaves_a_pause(database_url, engin
     assert f"paused until {pause.paused_until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" in shown.output
 
 
-def test_an_answer_after_a_pause_lets_the_next_be_the_first_again(engine):
+def test_a_response_after_a_pause_resets_the_backoff(engine):
     lengths = []
     with Upstream(assets=3) as upstream, Budget(engine, GECKO) as budget:
         request = replace(GECKO, base_url=upstream.coingecko_url).request(None)
@@ -134,7 +134,7 @@ def test_an_answer_after_a_pause_lets_the_next_be_the_first_again(engine):
 
 
 @pytest.mark.parametrize("column", ["paused_at", "next_request_at"])
-def test_a_clock_that_was_set_back_keeps_nobody_waiting(column, engine):
+def test_a_clock_that_was_set_back_blocks_no_requests(column, engine):
     with Budget(engine, GECKO) as budget:
         budget.acquire()
         if column == "paused_at":
@@ -147,7 +147,7 @@ def test_a_clock_that_was_set_back_keeps_nobody_waiting(column, engine):
         assert budget.acquire() == 0
 
 
-def test_a_pause_noted_by_a_clock_ahead_gives_way_to_a_new_one(engine):
+def test_a_pause_set_by_a_clock_ahead_is_replaced(engine):
     with Budget(engine, GECKO) as budget:
         budget.acquire()
         ahead = "now() + interval '1 year'"
@@ -157,7 +157,7 @@ def test_a_pause_noted_by_a_clock_ahead_gives_way_to_a_new_one(engine):
         assert 59 < budget.acquire() <= 60
 
 
-def test_a_month_that_is_spent_at_the_provider_pauses_it_until_the_next(engine):
+def test_a_monthly_limit_reported_by_the_provider_pauses_it_until_the_next_month(engine):
     with Budget(engine, PAPRIKA) as budget:
         budget.acquire()
         budget.pause_until_next_month("HTTP 402: 'monthly requests limit'")
@@ -172,7 +172,7 @@ def test_a_month_that_is_spent_at_the_provider_pauses_it_until_the_next(engine):
     assert timedelta(0) < until - datetime.now(UTC) <= timedelta(days=31)
 
 
-def test_what_the_budget_is_at_says_the_pause(engine):
+def test_the_usage_includes_the_pause(engine):
     with Budget(engine, GECKO) as budget:
         budget.acquire()
         budget.pause(600, "HTTP 429")
@@ -183,9 +183,7 @@ def test_what_the_budget_is_at_says_the_pause(engine):
     assert usage.paused_until == usage.next_request_at
 
 
-def test_a_retry_after_of_years_is_believed_for_hours_and_then_one_request_probes(
-    engine, database_url
-):
+def test_a_retry_after_of_years_is_honoured_for_hours_then_tested(engine, database_url):
     with Upstream(assets=3) as upstream:
         upstream.answers(rate_limited(seconds=400 * 86_400))
         first = worker(database_url, upstream, "run --once --source coingecko")
@@ -233,7 +231,7 @@ def test_budget_show_and_reset(engine, database_url):
         assert "succeeded" in ran.output
 
 
-def test_coinpaprikas_402_of_a_spent_month_is_no_bad_key(database_url):
+def test_coinpaprikas_402_of_a_spent_month_does_not_blame_the_key(database_url):
     with Upstream(assets=3) as upstream:
         upstream.always(status(402, SPENT))
         first = worker(database_url, upstream, "run --once --source coinpaprika")

@@ -94,7 +94,7 @@ def test_a_server_keeps_its_data_and_leaves_no_process(empty_project: Path):
         assert ask(server.url, "SELECT answer FROM kept") == 42
 
 
-def test_it_is_reachable_through_a_closed_folder_alone(project: Path):
+def test_the_socket_is_in_a_private_folder(project: Path):
     with EmbeddedPostgres(project).running() as server:
         assert ask(server.url, "SHOW listen_addresses") == ""
         socket = Path(str(server.url.query["host"]))
@@ -173,7 +173,7 @@ def test_a_killed_server_recovers_what_was_committed(project: Path):
         held.close()
 
 
-def test_a_process_number_given_out_anew_is_not_taken_for_the_server(project: Path):
+def test_a_reused_process_id_is_not_taken_for_the_server(project: Path):
     with EmbeddedPostgres(project).running() as server:
         lines = (server.data / "postmaster.pid").read_text().splitlines()
     (server.data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]))
@@ -182,7 +182,7 @@ def test_a_process_number_given_out_anew_is_not_taken_for_the_server(project: Pa
         assert Process(again).pid != os.getpid()
 
 
-def test_a_first_start_that_was_cut_off_is_begun_again(empty_project: Path):
+def test_an_interrupted_first_start_is_repeated(empty_project: Path):
     (empty_project / ".local" / "postgres" / "data.new" / "base").mkdir(parents=True)
 
     with EmbeddedPostgres(empty_project).running() as server:
@@ -250,7 +250,7 @@ def test_a_path_too_long_for_a_socket_uses_the_temporary_folder(empty_project: P
 @pytest.mark.parametrize(
     "name", sparse(['it\'s $HOME `x` "q" %41 \\', "with spaces", "a,b:c", "Börse"], 4)
 )
-def test_any_folder_name_will_do(empty_project: Path, name: str):
+def test_any_folder_name_works(empty_project: Path, name: str):
     folder = empty_project / name
     folder.mkdir()
 
@@ -263,7 +263,7 @@ def test_any_folder_name_will_do(empty_project: Path, name: str):
         socket.rmdir()
 
 
-def test_a_place_that_cannot_be_used_is_named(empty_project: Path):
+def test_a_folder_that_cannot_be_used_is_named(empty_project: Path):
     (empty_project / ".local" / "postgres" / "lock").mkdir(parents=True)
 
     with (
@@ -299,7 +299,7 @@ def test_a_long_log_is_rotated_at_a_whole_line(project: Path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
-def test_below_a_closed_folder_roots_server_lives_elsewhere_and_changes_no_mode(
+def test_below_a_private_folder_roots_server_uses_the_system_folder_and_changes_no_mode(
     empty_project: Path,
 ):
     closed = empty_project / "closed"

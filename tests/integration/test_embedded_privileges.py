@@ -174,7 +174,7 @@ def test_an_empty_pid_file_is_reported_and_left_alone(project: Path):
     assert (server.data / "postmaster.pid").exists()
 
 
-def test_a_number_that_another_process_of_the_servers_user_has_now_is_recognised(project: Path):
+def test_a_process_id_reused_by_the_servers_user_is_recognised(project: Path):
     with EmbeddedPostgres(project).running() as server:
         lines = (server.data / "postmaster.pid").read_text().splitlines()
         owner = server.data.stat().st_uid
@@ -218,7 +218,7 @@ def locked_elsewhere(project: Path, name: str) -> "Iterator[subprocess.Popen[str
         holder.communicate()
 
 
-def test_another_command_that_keeps_its_turn_is_waited_for_and_then_reported(project: Path):
+def test_a_command_that_holds_the_lock_is_waited_for_and_then_reported(project: Path):
     with EmbeddedPostgres(project).running():
         pass
 
@@ -230,7 +230,7 @@ def test_another_command_that_keeps_its_turn_is_waited_for_and_then_reported(pro
         pass
 
 
-def test_a_server_that_does_not_get_ready_is_waited_for_and_left_to_its_recovery(project: Path):
+def test_a_server_that_is_still_recovering_is_waited_for_and_not_stopped(project: Path):
     with EmbeddedPostgres(project).running() as server:
         pid_file = server.data / "postmaster.pid"
         lines = pid_file.read_text().splitlines()

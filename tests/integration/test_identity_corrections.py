@@ -88,7 +88,7 @@ def test_a_link_brings_what_is_one_with_the_listing_and_says_which_slug_stays(en
 
 
 @pytest.mark.parametrize("command", ["merge", "link"])
-def test_an_asset_into_which_another_of_the_same_sources_goes_is_whole(engine: Engine, command):
+def test_a_merge_of_assets_of_the_same_sources_keeps_all_listings(engine: Engine, command):
     load(engine, CSV, row("bitcoin"))
     load(engine, COINGECKO, market("bitcoin-cash", "bch", "Bitcoin Cash", 9))
     load(engine, COINPAPRIKA, ticker("bch-bitcoin-cash", "BCH", "Bitcoin Cash", 9))
@@ -150,7 +150,7 @@ def test_the_newer_decision_of_a_pair_revokes_the_older(engine: Engine):
 
 
 @pytest.mark.parametrize("seed", sparse(range(3), 3))
-def test_whatever_is_decided_and_undone_leaves_what_the_rule_says(engine: Engine, seed: int):
+def test_after_undoing_all_decisions_the_rules_apply_again(engine: Engine, seed: int):
     load(engine, CSV, row("bitcoin"), row("ton", "TON", "The Open Network"))
     undecided = clusters(engine)
     dice = Random(seed)
@@ -259,7 +259,7 @@ def test_a_crosswalk_keeps_two_assets_apart(engine: Engine):
     holds(engine, bitcoin=True)
 
 
-def test_what_two_crosswalk_assets_name_is_apart_though_a_contract_says_otherwise(engine: Engine):
+def test_two_crosswalk_assets_are_kept_apart_despite_a_common_contract(engine: Engine):
     contract = {"chain": "ethereum", "address": "0x01"}
     with engine.begin() as conn:
         for source, external_id in (TON, TONCOIN):

@@ -44,7 +44,7 @@ def worker(url: URL, *arguments: object) -> Result:
     return CliRunner(env=env).invoke(main, ["rejects", *map(str, arguments)])
 
 
-def test_what_passes_now_is_loaded_and_resolved_and_the_rest_says_why_not(engine: Engine):
+def test_records_that_pass_now_are_loaded_and_resolved_and_the_others_have_reasons(engine: Engine):
     ahead = [market(f"coin-{n}", "c", f"Coin {n}", at=FUTURE) for n in range(5)]
     load(engine, COINGECKO, *ahead, market("nameless", "x", ""))
 
@@ -103,7 +103,7 @@ def test_a_resolved_record_that_is_refused_again_is_open_again(engine: Engine):
     assert verify(engine).findings == ()
 
 
-def test_a_record_refused_once_more_has_the_reasons_of_today(engine: Engine):
+def test_a_record_refused_again_has_the_new_reasons(engine: Engine):
     refuse(engine, COINGECKO, market("nameless", "x", ""), "a reason of an old schema")
 
     retry(engine, COINGECKO, OpenRejects(), NOW)
@@ -181,7 +181,7 @@ def test_a_retry_logs_which_values_are_not_readable(engine: Engine):
     assert {**unread, "field": "max_supply", "count": 1, "first": where} in lines
 
 
-def test_retry_names_an_id_that_there_is_not_and_reads_nothing(engine: Engine, database_url: URL):
+def test_retry_names_an_unknown_id_and_reads_nothing(engine: Engine, database_url: URL):
     reject = refuse(engine, COINGECKO, market("a", "a", "A"))
 
     ran = worker(database_url, "retry", reject, 99)
@@ -214,7 +214,7 @@ def test_a_payload_comes_back_byte_for_byte(engine: Engine, database_url: URL, p
     assert shown["reasons"] == ["of an old schema"]
 
 
-def test_show_of_an_id_that_there_is_not_is_a_sentence(database_url: URL):
+def test_show_reports_an_unknown_id(database_url: URL):
     ran = worker(database_url, "show", 7)
 
     assert ran.exit_code == 1

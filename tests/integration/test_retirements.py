@@ -118,7 +118,7 @@ def test_a_newer_record_does_not_list_a_retired_listing_again(engine: Engine):
     assert (found.price_usd, found.delisted_at is None) == (2, False)
 
 
-def test_a_source_whose_snapshots_tell_what_it_lists_is_not_overruled(engine: Engine):
+def test_listings_of_a_source_with_snapshots_cannot_be_retired(engine: Engine):
     with (
         engine.begin() as conn,
         pytest.raises(CorrectionError, match="coingecko: cannot retire"),
@@ -126,7 +126,7 @@ def test_a_source_whose_snapshots_tell_what_it_lists_is_not_overruled(engine: En
         retiring.retire(conn, [("coingecko", "bitcoin")], ANN)
 
 
-def test_a_decision_names_listings_that_there_are_and_is_made_once(engine: Engine):
+def test_only_existing_listings_can_be_retired_and_only_once(engine: Engine):
     with pytest.raises(CorrectionError, match="csv:nothing: no such listing"):
         retire(engine, "old", "nothing")
     retire(engine, "old")

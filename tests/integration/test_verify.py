@@ -222,7 +222,7 @@ def test_verify_finds_planted_damage_and_names_the_row(loaded: Engine, case: str
 
 
 @pytest.mark.parametrize("case", sparse(MENDED, 4))
-def test_verify_finds_what_does_not_follow_from_raw_and_reprocess_mends_it(
+def test_verify_finds_rows_that_do_not_follow_from_raw_and_reprocess_repairs_them(
     loaded: Engine, case: str
 ):
     before = verify(loaded, SOURCES).fingerprint

@@ -22,7 +22,7 @@ FRESH = Usage(
 )
 
 
-def test_an_interval_that_needs_more_than_the_budget_is_said_with_one_that_would_fit():
+def test_an_interval_beyond_the_budget_is_reported_with_one_that_would_fit():
     said = FRESH.shortfall(300)
 
     assert said is not None
@@ -56,7 +56,7 @@ def test_at_the_end_of_a_month_a_spent_budget_is_no_shortfall_where_no_pass_is_d
     assert last_hour.shortfall(18_000) is None
 
 
-def test_at_the_present_pace_a_budget_runs_out_at_an_instant_or_lasts():
+def test_at_the_current_rate_a_budget_runs_out_or_lasts():
     pace = replace(FRESH, used=9_000, requests_a_second=0.01)
 
     assert pace.runs_out_at == datetime(2026, 11, 2, 3, 46, 40, tzinfo=UTC)

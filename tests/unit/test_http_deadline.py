@@ -131,7 +131,7 @@ def test_all_attempts_of_one_request_share_one_time(upstream, stop, markets):
     assert 2 <= len(upstream.asked) <= 4
 
 
-def test_no_pause_is_waited_that_the_time_for_all_attempts_does_not_hold(upstream, stop, markets):
+def test_a_pause_beyond_the_time_of_all_attempts_is_not_waited_for(upstream, stop, markets):
     upstream.always(says.rate_limited(seconds=170))
     pauses: list[float] = []
     limits = Limits(request=160)
@@ -147,15 +147,15 @@ def test_no_pause_is_waited_that_the_time_for_all_attempts_does_not_hold(upstrea
     assert len(upstream.asked) == 1
 
 
-def test_waiting_for_a_turn_takes_no_time_of_the_attempts(upstream, stop, markets):
+def test_waiting_for_the_rate_limiter_uses_no_time_of_the_attempts(upstream, stop, markets):
     upstream.answers(says.status(500), says.status(500), says.status(500))
     now = [1000.0]
 
     def wait(seconds: float) -> None:
         now[0] += seconds
 
-    turns = MemoryRateLimiter(0.5, clock=lambda: now[0])  # two minutes between turns
-    with Http("coingecko", turns, stop, clock=lambda: now[0], wait=wait) as asks:
+    rate_limiter = MemoryRateLimiter(0.5, clock=lambda: now[0])  # two minutes between turns
+    with Http("coingecko", rate_limiter, stop, clock=lambda: now[0], wait=wait) as asks:
         assert asks(markets).body
 
     assert asks.requests == 4

@@ -69,7 +69,7 @@ def test_a_line_is_the_same_from_either_library_and_carries_the_context(lines):
     assert one == other == {**expected, "number": 1, "nothing": None}
 
 
-def test_what_is_logged_in_a_dry_run_says_so_from_either_library(lines):
+def test_events_of_a_dry_run_are_marked_in_both_libraries(lines):
     configure_logs("INFO", "json")
 
     with structlog.contextvars.bound_contextvars(dry_run=True):
@@ -82,7 +82,7 @@ def test_what_is_logged_in_a_dry_run_says_so_from_either_library(lines):
     assert after["event"] == "it is done"
 
 
-def test_values_that_json_has_no_word_for_are_written_all_the_same(lines):
+def test_values_without_a_json_type_are_logged_too(lines):
     configure_logs("INFO", "json")
 
     values = {

@@ -60,7 +60,7 @@ def test_the_time_to_come_by_each_item_is_counted_and_not_what_is_done_with_it()
     assert phases.taken()["check"] == 4
 
 
-def test_a_fetch_counts_what_it_waited_for_its_turn_and_between_attempts():
+def test_a_fetch_counts_what_it_waited_for_the_rate_limiter_and_between_attempts():
     clock = Clock()
     pauses = []
 
@@ -70,8 +70,8 @@ def test_a_fetch_counts_what_it_waited_for_its_turn_and_between_attempts():
 
     with Upstream(assets=3) as upstream:
         upstream.answers(Answer(status=503))
-        turns = MemoryRateLimiter(1, clock)
-        with Http("coingecko", turns, threading.Event(), clock=clock, wait=wait) as fetch:
+        rate_limiter = MemoryRateLimiter(1, clock)
+        with Http("coingecko", rate_limiter, threading.Event(), clock=clock, wait=wait) as fetch:
             assert fetch.waited == 0
             fetch(Request(f"{upstream.coingecko_url}/coins/markets", {"vs_currency": "usd"}))
 

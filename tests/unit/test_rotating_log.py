@@ -36,7 +36,7 @@ def files(path: Path) -> list[Path]:
     return [each for each in (*older, path) if each.exists()]
 
 
-def test_no_line_is_lost_or_cut_where_two_programs_write_over_a_switch(tmp_path: Path):
+def test_no_line_is_lost_or_cut_when_two_programs_write_during_a_rotation(tmp_path: Path):
     path = tmp_path / "service.log"
 
     write(RotatingLog(path), ("a", "0", "12000"), ("b", "0", "12000"))
@@ -59,7 +59,7 @@ def test_all_files_together_have_a_limit_and_the_newest_lines_are_kept(tmp_path:
     assert path.read_text().splitlines()[-1].startswith("a 59999 ")
 
 
-def test_a_second_writer_appends_and_bytes_that_are_no_text_are_kept(tmp_path: Path):
+def test_a_second_writer_appends_and_invalid_utf8_is_preserved(tmp_path: Path):
     path = tmp_path / "service.log"
     path.write_bytes(b"from before\n")
     log = RotatingLog(path)
@@ -75,7 +75,7 @@ def test_a_second_writer_appends_and_bytes_that_are_no_text_are_kept(tmp_path: P
     )
 
 
-def test_the_next_file_has_the_mode_of_the_one_before(tmp_path: Path):
+def test_the_next_file_has_the_mode_of_the_previous_one(tmp_path: Path):
     path = tmp_path / "service.log"
     path.touch(mode=0o600)
 

@@ -161,12 +161,12 @@ def _prune_raw(pruning: Pruning, days: int) -> None:
             _show_partitions(name, find_old_partitions(engine, name, retention))
             continue
         at = pruning.worker.faults.of_batch(name, 0)
-        gone = 0
+        count = 0
         for pruned in prune(engine, name, retention, pruning.folder, at):
             where = f"archived in {pruned.archive}" if pruned.archive else "dropped"
             click.echo(f"{name}: {_describe(pruned.partition)}: {where}")
-            gone += 1
-        if not gone:
+            count += 1
+        if not count:
             click.echo(f"{name}: nothing is older than {days} days")
 
 

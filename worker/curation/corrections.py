@@ -98,7 +98,7 @@ def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attributio
     siblings = [m for m in _members(conn, listing.asset_id) if m.id != listing.id]
     if other is None:
         opposed = siblings
-        absent = read_rulings(conn).crosswalk_matches(ref)
+        crosswalk_refs = read_rulings(conn).crosswalk_matches(ref)
         if not siblings:
             raise CorrectionError(
                 f"{show_ref(ref)} is the only listing of its asset; to reject a review, name the"
@@ -106,10 +106,10 @@ def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attributio
             )
     else:
         opposed = [_find_listing(conn, other)]
-        absent = set()
+        crosswalk_refs = set()
         if other == ref:
             raise CorrectionError(f"cannot split {show_ref(ref)} from itself; name another listing")
-    refs = sorted({*map(ref_of, opposed), *absent})
+    refs = sorted({*map(ref_of, opposed), *crosswalk_refs})
     decision = record_pairs(conn, pairs_of(ref, refs), same=False, attribution=attribution)
     are_linked = any(each.asset_id == listing.asset_id for each in opposed)
     leaving = listing

@@ -78,7 +78,7 @@ def test_a_compressed_answer_is_unpacked(upstream, http, markets):
         (204, "http_204", "COINGECKO_BASE_URL"),
     ],
 )
-def test_what_cannot_heal_is_asked_once(status, code, advice, upstream, http, markets):
+def test_permanent_errors_are_not_retried(status, code, advice, upstream, http, markets):
     upstream.always(says.status(status, {"error": f"no such luck, {KEY}"}))
 
     with pytest.raises(SourceError) as no:
@@ -119,7 +119,7 @@ def test_an_error_whose_body_is_cut_off_is_judged_by_its_status(upstream, http, 
     assert no.value.code == "unauthorized"
 
 
-def test_a_page_for_people_with_status_200_is_no_answer(upstream, http, markets):
+def test_an_html_page_with_status_200_is_refused(upstream, http, markets):
     upstream.always(says.html())
 
     with pytest.raises(
@@ -229,7 +229,7 @@ def test_a_redirect_is_not_followed_and_the_key_stays_here(upstream, http, marke
 
 
 @pytest.mark.parametrize("location", ["/somewhere/else", "http://[bad", ""])
-def test_an_odd_redirect_is_still_one(location, upstream, http, markets):
+def test_a_redirect_with_an_odd_location_is_refused(location, upstream, http, markets):
     upstream.always(says.redirect(location))
 
     with pytest.raises(SourceError) as no:
@@ -253,7 +253,7 @@ def test_a_body_longer_than_declared_does_not_spoil_the_next_answer(upstream, ht
 
 
 @pytest.mark.parametrize("key", ["line\nbreak", "typographic\u2019quote", " space"])
-def test_a_key_that_no_header_can_carry_is_named_but_not_shown(key, upstream, http):
+def test_a_key_that_is_invalid_in_a_header_is_named_but_not_shown(key, upstream, http):
     request = Request(f"{upstream.coingecko_url}/coins/markets", {}, {"x-cg-demo-api-key": key})
 
     with pytest.raises(SourceError, match="COINGECKO_API_KEY cannot be sent") as no:
@@ -265,7 +265,7 @@ def test_a_key_that_no_header_can_carry_is_named_but_not_shown(key, upstream, ht
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "127.0.0.1/x", "http://", "http://[bad"])
-def test_a_url_that_cannot_be_asked_names_the_setting(url, http):
+def test_an_invalid_url_names_the_setting(url, http):
     with pytest.raises(SourceError, match="COINGECKO_BASE_URL") as no:
         http(Request(url))
 

@@ -20,7 +20,7 @@ BODY = b'[{"id":"amber"}]'
 
 
 @pytest.mark.parametrize("code", [500, 502, 503, 504, 408])
-def test_what_may_heal_is_tried_again(code, upstream, http, markets, clock):
+def test_temporary_errors_are_retried(code, upstream, http, markets, clock):
     upstream.answers(says.status(code)).then(says.status(code))
 
     assert http(markets).body
@@ -50,7 +50,7 @@ def test_a_503_with_retry_after_is_waited_out_too(upstream, http, markets, clock
 
 
 @pytest.mark.parametrize("nonsense", ["soon", "-5", "1.5", "", "Sun, 99 Nov 2026 99:00:00 GMT"])
-def test_a_retry_after_that_makes_no_sense_is_no_pause(nonsense, upstream, http, markets, clock):
+def test_an_invalid_retry_after_is_ignored(nonsense, upstream, http, markets, clock):
     upstream.answers(says.status(429, Retry_After=nonsense))
 
     assert http(markets).body
@@ -72,14 +72,14 @@ def test_a_pause_beyond_what_a_run_waits_ends_it_and_says_until_when(
     assert pauses(clock) == []
 
 
-def test_an_absurd_pause_is_no_overflow(upstream, http, markets):
+def test_a_pause_of_centuries_does_not_overflow(upstream, http, markets):
     upstream.always(says.status(429, Retry_After="9" * 400))
 
     with pytest.raises(RetryableError, match="one test request is sent after"):
         http(markets)
 
 
-def test_a_rate_limit_inside_a_200_is_one(upstream, http, markets):
+def test_a_rate_limit_error_with_status_200_is_recognised(upstream, http, markets):
     upstream.answers(says.rate_limited_with_200())
 
     assert http(markets).body.startswith(b"[")
@@ -87,7 +87,7 @@ def test_a_rate_limit_inside_a_200_is_one(upstream, http, markets):
     assert http.retries == 1
 
 
-def test_what_does_not_heal_within_the_attempts_is_raised_with_its_code(upstream, http, markets):
+def test_an_error_in_all_attempts_is_raised_with_its_code(upstream, http, markets):
     upstream.always(says.status(503, {"error": "maintenance"}))
 
     with pytest.raises(

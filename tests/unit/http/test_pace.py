@@ -26,7 +26,7 @@ def test_requests_keep_an_even_distance(stop, clock, markets):
     assert clock.pauses == [12, 5, 12]
 
 
-def test_a_retry_takes_its_turn_like_any_request(upstream, stop, clock, markets):
+def test_a_retry_waits_for_the_rate_limiter_too(upstream, stop, clock, markets):
     upstream.answers(says.status(500))
 
     with Http("coingecko", MemoryRateLimiter(5, clock), stop, clock=clock, wait=clock.wait) as http:
@@ -35,26 +35,24 @@ def test_a_retry_takes_its_turn_like_any_request(upstream, stop, clock, markets)
     assert sum(clock.pauses) == pytest.approx(12)
 
 
-def test_a_pause_that_the_source_asked_for_is_passed_on_to_its_turns(
+def test_a_pause_that_the_source_asked_for_is_set_in_the_rate_limiter(
     upstream, stop, clock, markets
 ):
     upstream.answers(says.rate_limited(seconds=119)).then(says.status(503, Retry_After="7"))
-    turns = MemoryRateLimiter(FAST, clock)
+    rate_limiter = MemoryRateLimiter(FAST, clock)
 
-    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+    with Http("coingecko", rate_limiter, stop, clock=clock, wait=clock.wait) as http:
         http(markets)
 
-    assert turns.pauses == [119, 7]
+    assert rate_limiter.pauses == [119, 7]
 
 
-def test_a_turn_that_is_further_off_than_a_run_waits_is_not_waited_for(
-    upstream, stop, clock, markets
-):
-    turns = MemoryRateLimiter(FAST, clock)
-    turns.pause(181)
+def test_a_pause_longer_than_a_run_waits_ends_the_request(upstream, stop, clock, markets):
+    rate_limiter = MemoryRateLimiter(FAST, clock)
+    rate_limiter.pause(181)
 
     with (
-        Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
+        Http("coingecko", rate_limiter, stop, clock=clock, wait=clock.wait) as http,
         pytest.raises(RetryableError, match=r"not sent.* 181 s more.* try again after 2") as no,
     ):
         http(markets)
@@ -65,22 +63,22 @@ def test_a_turn_that_is_further_off_than_a_run_waits_is_not_waited_for(
     assert http.requests == 0
 
 
-def test_a_turn_that_was_put_off_during_the_wait_is_waited_for_again(stop, clock, markets):
-    turns = MemoryRateLimiter(5, clock)
+def test_a_pause_set_during_the_wait_is_waited_for(stop, clock, markets):
+    rate_limiter = MemoryRateLimiter(5, clock)
 
     def wait(seconds: float) -> None:
         if not clock.pauses:
-            turns.pause(100)  # another process was told to wait
+            rate_limiter.pause(100)  # another process was told to wait
         clock.wait(seconds)
 
-    with Http("coingecko", turns, stop, clock=clock, wait=wait) as http:
+    with Http("coingecko", rate_limiter, stop, clock=clock, wait=wait) as http:
         http(markets)
         http(markets)
 
     assert clock.pauses == [12, 88]
 
 
-def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
+def test_a_stop_ends_the_wait_for_the_rate_limiter(upstream, stop, markets):
     with Http("coingecko", MemoryRateLimiter(1), stop) as http:
         http(markets)
         threading.Timer(0.05, stop.set).start()
@@ -92,19 +90,19 @@ def test_a_stop_ends_the_wait_for_a_turn(upstream, stop, markets):
     assert len(upstream.asked) == 1
 
 
-def test_once_told_to_stop_no_turn_is_taken_for_what_is_not_sent(upstream, stop, clock, markets):
-    turns = MemoryRateLimiter(5, clock)
+def test_after_a_stop_no_request_is_counted(upstream, stop, clock, markets):
+    rate_limiter = MemoryRateLimiter(5, clock)
     stop.set()
 
     with (
-        Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http,
+        Http("coingecko", rate_limiter, stop, clock=clock, wait=clock.wait) as http,
         pytest.raises(RetryableError) as no,
     ):
         http(markets)
 
     assert no.value.code == "stopped"
     assert not upstream.asked
-    assert turns.acquire() == 0
+    assert rate_limiter.acquire() == 0
 
 
 def code_of(http: Http, request: Request) -> str | None:
@@ -132,12 +130,12 @@ def test_a_429_to_the_last_attempt_without_a_time_leaves_a_pause(
     answers, pauses, upstream, stop, clock, markets
 ):
     upstream.answers(*answers)
-    turns = MemoryRateLimiter(FAST, clock)
+    rate_limiter = MemoryRateLimiter(FAST, clock)
 
-    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+    with Http("coingecko", rate_limiter, stop, clock=clock, wait=clock.wait) as http:
         assert code_of(http, markets)
 
-    assert turns.backed_off == pauses
+    assert rate_limiter.backed_off == pauses
 
 
 @pytest.mark.parametrize(
@@ -157,14 +155,12 @@ def test_a_429_to_the_last_attempt_without_a_time_leaves_a_pause(
     ],
     ids=[*("200", "304", "401", "402", "404", "html", "302", "503"), "reset", "429", "429 in 200"],
 )
-def test_any_answer_but_a_429_after_a_pause_lets_the_next_be_the_first_again(
-    answer, pauses, upstream, stop, clock, markets
-):
-    turns = MemoryRateLimiter(FAST, clock)
-    with Http("coingecko", turns, stop, clock=clock, wait=clock.wait) as http:
+def test_any_response_but_429_resets_the_backoff(answer, pauses, upstream, stop, clock, markets):
+    rate_limiter = MemoryRateLimiter(FAST, clock)
+    with Http("coingecko", rate_limiter, stop, clock=clock, wait=clock.wait) as http:
         for said in (says.rate_limited(), answer, says.rate_limited()):
             upstream.always(said)
             code_of(http, markets)
             clock.now += 3600
 
-    assert turns.backed_off == pauses
+    assert rate_limiter.backed_off == pauses
