@@ -201,7 +201,7 @@ def test_a_file_cut_short_while_it_is_read_fails_the_run_and_is_read_again(
     result = folder.run(lambda: os.truncate(folder.path, len(whole) // 2))
 
     assert (result.ending.outcome, result.ending.reason) == ("failed", "cut_short")
-    assert "rename it once it is whole" in str(result.ending.error)
+    assert "rename it when it is complete" in str(result.ending.error)
     assert result.counts.fetched < ROWS
     folder.sound()
 
@@ -219,7 +219,7 @@ def test_a_header_that_lost_what_is_needed_fails_the_run_and_says_what_to_declar
     for _ in range(2):
         result = folder.run()
         assert (result.ending.outcome, result.ending.reason) == ("failed", "undeclared")
-        assert f"What to write to {folder.path}.toml" in str(result.ending.error)
+        assert f"Write these lines to {folder.path}.toml" in str(result.ending.error)
     assert folder.sound() == before
 
     folder.path.write_bytes(sheet(60))
@@ -264,9 +264,10 @@ def test_a_file_that_ends_in_half_waits_says_so_and_is_read_on_once_it_is_whole(
     for _ in range(2):
         settled = folder.run()
         assert (settled.ending.outcome, settled.ending.reason) == ("partial", "unfinished_row")
-        assert "line 52: its last row is not whole" in str(settled.ending.error)
+        assert "line 52: the last row is incomplete" in str(settled.ending.error)
         assert (why or "not CSV") in str(settled.ending.error)
-        assert "Write the rest of it and a newline, or take it out" in str(settled.ending.error)
+        advice = "Complete the row and end it with a newline, or remove it"
+        assert advice in str(settled.ending.error)
         assert settled.counts.fetched == 0
 
     folder.append(rest + rows(51))
@@ -329,7 +330,7 @@ def test_a_file_that_is_gone_fails_the_run_and_is_not_read_again_when_it_is_back
     away.rename(folder.path)
 
     assert (result.ending.outcome, result.ending.reason) == ("failed", "no_file")
-    assert "expected a file, a folder with *.csv in it, or a glob" in str(result.ending.error)
+    assert "expected a file, a folder with *.csv files, or a glob" in str(result.ending.error)
     back = folder.run()
     assert (back.ending.outcome, back.counts.fetched) == ("succeeded", 0)
 

@@ -75,7 +75,7 @@ def test_a_comma_that_is_proven_after_whole_numbers_has_the_file_read_again(fold
     ("added", "why"),
     [
         ("03/30/2024", "'date' has '29/03/2024' and '03/30/2024'"),
-        ("2024-03-30", "'day-first' was proven and read so far"),
+        ("2024-03-30", "rows were read as 'day-first'"),
     ],
 )
 def test_an_order_of_dates_that_added_rows_contradict_must_be_declared(

@@ -90,8 +90,8 @@ def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
         ),
         "prices.csv: columns left out: 'mood'",
         (
-            "prices.csv: dates without a time under 'date' count as 00:00:00 UTC; time_of_day "
-            "tells another"
+            "prices.csv: dates without a time under 'date' count as 00:00:00 UTC; declare "
+            "time_of_day to change it"
         ),
         (
             "prices.csv: 1 row without any value left out, as no observation; the first is "
@@ -109,7 +109,7 @@ def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        ([], "prices.csv has no row, so there is nothing to read"),
+        ([], "prices.csv has no rows"),
         (
             ["2024-06-01,BTC,Bitcoin,,-,calm"],
             "no row has a value under 'price_usd', 'market_cap_usd'",
@@ -158,9 +158,9 @@ def test_the_log_has_why_a_file_is_refused_without_what_to_write(desk: Desk, fil
     assert line["reason"] == "undeclared"
     assert "\n" not in line["error"]
     for file in files:
-        said = f"{file}: neither its header nor a declaration says: currency"
-        assert f"{said}. What to write" in error
-        assert f"{said}; `worker status` shows what to write" in line["error"]
+        said = f"{file}: the file requires a declaration of: currency"
+        assert f"{said}. Write these lines" in error
+        assert f"{said}; `worker status` shows the lines to write" in line["error"]
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(desk: Desk):
@@ -267,7 +267,8 @@ def test_what_the_cells_of_a_file_prove_is_said(desk: Desk):
     result = desk.load()
 
     assert desk.values(listings.c.price_usd) == ["1234.5"]
-    assert "prices.csv: the decimal mark is a comma, as 'price_usd' has '1.234,5'" in result.notes
+    proof = "the decimal mark is a comma, because 'price_usd' has '1.234,5'"
+    assert f"prices.csv: {proof}" in result.notes
 
 
 def refused_rows() -> list[str]:

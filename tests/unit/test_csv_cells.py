@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 from tests.fakes.csv_files import SavedFile
 from worker.sources.csv.cells.columns import find_columns
 from worker.sources.csv.cells.numbers import NumberCell, parse_number
-from worker.sources.csv.cells.times import Clock
+from worker.sources.csv.cells.times import TimeParser
 
 HEADER = "date,symbol,name,price_usd,market_cap_usd,circulating_supply"
 
@@ -116,38 +116,38 @@ def test_what_is_read_and_what_is_left_out_is_said(tmp_path):
 
 
 def test_nanoseconds_since_1970_are_a_time():
-    assert Clock().read("1609459200000000999") == datetime(2021, 1, 1, tzinfo=UTC)
+    assert TimeParser().parse("1609459200000000999") == datetime(2021, 1, 1, tzinfo=UTC)
 
 
 def test_the_serial_numbers_of_excel_are_read_as_declared():
-    clock = Clock("excel")
+    parser = TimeParser("excel")
 
-    assert clock.read("44371") == datetime(2021, 6, 24, tzinfo=UTC)
-    assert clock.read("44371.5416666667") == datetime(2021, 6, 24, 13, tzinfo=UTC)
-    assert clock.read("2021-06-24") == datetime(2021, 6, 24, tzinfo=UTC)
-    with pytest.raises(ValueError, match="not a time in a form that is known"):
-        Clock().read("44371")
+    assert parser.parse("44371") == datetime(2021, 6, 24, tzinfo=UTC)
+    assert parser.parse("44371.5416666667") == datetime(2021, 6, 24, 13, tzinfo=UTC)
+    assert parser.parse("2021-06-24") == datetime(2021, 6, 24, tzinfo=UTC)
+    with pytest.raises(ValueError, match="not a time in a known or declared format"):
+        TimeParser().parse("44371")
 
 
 def test_the_form_of_excel_is_suggested(tmp_path):
     file = SavedFile(tmp_path, table("44371,BTC,Bitcoin,31676.69,,"))
 
     assert file.asked() == {"date_format": "excel"}
-    assert "Excel's number of the day 2021-06-24" in str(file.refusal())
+    assert "Excel's number for 2021-06-24" in str(file.refusal())
 
 
 def test_a_comma_after_a_date_is_no_part_of_it():
-    assert Clock().read("May 15, 2022,") == datetime(2022, 5, 15, tzinfo=UTC)
+    assert TimeParser().parse("May 15, 2022,") == datetime(2022, 5, 15, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2/28/2023 0:0", "2/28/2023 00:00", "2/28/2023"])
 def test_a_midnight_of_excel_is_one(text):
-    assert Clock("month-first").read(text) == datetime(2023, 2, 28, tzinfo=UTC)
+    assert TimeParser("month-first").parse(text) == datetime(2023, 2, 28, tzinfo=UTC)
 
 
 def test_an_epoch_that_lost_digits_says_so():
-    with pytest.raises(ValueError, match="an epoch time that lost its last digits"):
-        Clock().read("1.67754E+12")
+    with pytest.raises(ValueError, match="an epoch time whose last digits were lost"):
+        TimeParser().parse("1.67754E+12")
 
 
 def test_of_two_columns_the_one_whose_cells_fit_is_suggested_in_one_round(tmp_path):
@@ -167,7 +167,7 @@ def test_a_price_column_that_holds_no_number_is_not_suggested(tmp_path):
     assert file.asked()["columns"] == {"price_usd": "Close", "observed_at": "Price"}
 
     file.declare('currency = "USD"\n[columns]\nprice_usd = "Price"\n[values]\nsymbol = "BTC"\n')
-    assert "'Price' has '2024-12-30', which is no number" in str(file.refusal())
+    assert "'Price' has '2024-12-30', which is not a number" in str(file.refusal())
 
 
 @pytest.mark.parametrize(

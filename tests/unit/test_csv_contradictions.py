@@ -22,13 +22,13 @@ def test_a_constant_over_a_column_that_differs_is_refused(tmp_path, key):
     error = SavedFile(tmp_path, table(BITCOIN, ETHER), f"[values]\n{key}\n").refusal()
 
     assert error.code == "declaration"
-    assert f"[values] {key.split()[0]} holds for every row of the file" in str(error)
+    assert f"[values] {key.split()[0]} applies to every row of the file" in str(error)
 
 
 def test_a_constant_that_contradicts_the_one_value_of_a_column_is_refused(tmp_path):
     declared = '[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
 
-    assert "has 'ETH', and 'BTC' is declared" in str(
+    assert "has 'ETH', but 'BTC' is declared" in str(
         SavedFile(tmp_path, table(ETHER), declared).refusal()
     )
 
@@ -77,7 +77,7 @@ def test_a_constant_time_over_dates_is_refused(tmp_path):
     rows = [BITCOIN, BITCOIN.replace("-14", "-15")]
     file = SavedFile(tmp_path, table(*rows), '[values]\nobserved_at = "2024-01-14"\n')
 
-    assert "[values] observed_at holds for every row" in str(file.refusal())
+    assert "[values] observed_at applies to every row" in str(file.refusal())
 
 
 def test_constants_for_several_files_are_refused(tmp_path):
@@ -85,7 +85,7 @@ def test_constants_for_several_files_are_refused(tmp_path):
     declaration.write_text('currency = "USD"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n')
     source = CsvFiles(path="unused", rows_per_page=10)
 
-    with pytest.raises(SourceError, match=r"\[values\] symbol, name would hold for each of 2"):
+    with pytest.raises(SourceError, match=r"\[values\] symbol, name would apply to each of 2"):
         source.declared_for(declaration, [Path("btc.csv"), Path("eth.csv")])
     assert source.declared_for(declaration, [Path("btc.csv")]).declaration == declaration
 
@@ -101,7 +101,7 @@ def test_a_file_whose_rows_differ_at_one_instant_is_refused(tmp_path):
     error = SavedFile(tmp_path, content, '[values]\nobserved_at = "2017-10-01"\n').refusal()
 
     assert error.code == "differing_rows"
-    assert "lines 2 and 3 differ" in str(error)
+    assert "lines 2 and 3 have different values" in str(error)
     assert "price_usd 135.3 and 134.44" in str(error)
 
 
@@ -125,7 +125,7 @@ def test_ids_that_count_are_asked_about(tmp_path, ids):
 
     assert file.asked()["ignore"] == ["ID"]
     assert "columns" not in file.asked()
-    assert 'lasting id, write [columns] id = "ID" instead' in str(file.refusal())
+    assert 'permanent ids of the provider, write [columns] id = "ID" instead' in str(file.refusal())
 
     file.declare(f'ignore = ["ID"]\n{declared}')
     assert file.observed()[0].external_id == f"c{ids[0]}-coin-{ids[0]}"

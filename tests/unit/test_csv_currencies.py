@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.csv_files import SavedFile
-from worker.sources.csv.cells.names import currency_of
+from worker.sources.csv.cells.headers import currency_in_header
 
 HEADER = "date,symbol,name,price_usd"
 
@@ -25,7 +25,7 @@ HEADER = "date,symbol,name,price_usd"
     ],
 )
 def test_the_currency_that_a_header_names_is_found(header, currency):
-    assert currency_of(header) == currency
+    assert currency_in_header(header) == currency
 
 
 @pytest.mark.parametrize("declared", ["", 'currency = "USD"\n'])
@@ -75,7 +75,7 @@ def test_a_declared_column_in_a_stablecoin_is_asked_about(tmp_path):
     file = SavedFile(tmp_path, content, declared)
 
     assert file.asked()["as_usd"] == []
-    assert '["USDT"] if USDT is to count as a US dollar' in str(file.refusal())
+    assert '["USDT"] to count USDT as a US dollar' in str(file.refusal())
     file.declare(f'as_usd = ["USDT"]\n{declared}')
     assert file.prices() == ["4352.77"]
 
@@ -116,8 +116,8 @@ def test_a_currency_sign_in_a_supply_where_other_rows_have_none_refuses_the_shif
         [],
         [
             (
-                "circulating_supply: '$581,126,720' has a currency sign, and a number of coins has "
-                "none: the cells of the row may be shifted"
+                "circulating_supply: '$581,126,720' has a currency sign, but counts "
+                "coins; the cells of the row may be shifted"
             )
         ],
     ]
@@ -128,5 +128,5 @@ def test_a_currency_sign_in_every_supply_refuses_the_values(tmp_path):
 
     assert (observed.price_usd, observed.circulating_supply) == (1, None)
     assert observed.notes == (
-        ("circulating_supply", "a currency sign in a number of coins: '$18777093'"),
+        ("circulating_supply", "currency sign in a number of coins: '$18777093'"),
     )

@@ -42,7 +42,7 @@ def test_later_rows_in_another_currency_are_refused_one_by_one(tmp_path, price, 
 
     assert [bool(each) for each in reasons] == [False] * 22 + [True, False, False]
     assert "quote: 'EUR' is another currency, and only US dollars are read" in reasons[22][0]
-    assert 'ignore = ["quote"] if it does not' in reasons[22][0]
+    assert 'ignore = ["quote"] if the column is not' in reasons[22][0]
 
 
 def test_a_declaration_in_a_reason_keeps_the_columns_that_are_ignored_already(tmp_path):
@@ -51,7 +51,7 @@ def test_a_declaration_in_a_reason_keeps_the_columns_that_are_ignored_already(tm
 
     reasons = SavedFile(tmp_path, content, declared).reasons()
 
-    assert 'ignore = ["volume", "quote"] if it does not' in reasons[-1][0]
+    assert 'ignore = ["volume", "quote"] if the column is not' in reasons[-1][0]
 
 
 def test_a_column_of_currencies_that_is_ignored_is_of_no_concern(tmp_path):

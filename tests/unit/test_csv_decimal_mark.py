@@ -37,7 +37,7 @@ def test_another_column_proves_that_three_decimals_are_no_thousands(tmp_path):
     )
 
     assert file.prices() == ["172.458"]
-    assert "the decimal mark is a comma, as 'volume' has '9,68M'" in file.reading().settled
+    assert "the decimal mark is a comma, because 'volume' has '9,68M'" in file.reading().settled
 
 
 def test_a_group_after_a_leading_zero_proves_a_decimal_comma(tmp_path):
@@ -117,9 +117,7 @@ def test_a_comma_that_comes_after_the_first_rows_refuses_its_row_alone(tmp_path)
     *others, last = file.reasons()
 
     assert not any(others)
-    assert last == [
-        "price_usd: the comma in '1,234' may be a decimal mark or not; decimal can be declared"
-    ]
+    assert last == ["price_usd: the comma in '1,234' may be a decimal mark or not; declare decimal"]
 
 
 def test_a_proven_comma_is_stored_with_the_rows_that_have_a_mark(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import SourceError
 from worker.sources.csv.cells.columns import find_columns
-from worker.sources.csv.declaration import for_the_row, read_declaration, toml_text
+from worker.sources.csv.declaration import read_declaration, row_declaration, toml_text
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.sample import read_sample
 
@@ -94,7 +94,7 @@ def test_a_declared_column_that_is_not_there_is_asked_about():
     columns = find_columns(["id", "symbol", "name", "date"], {"columns": {"price_usd": "Close"}})
 
     assert [question.why for question in columns.questions] == [
-        "there is no column 'Close', but 'id', 'symbol', 'name', 'date'"
+        "no column 'Close'; the columns are 'id', 'symbol', 'name', 'date'"
     ]
 
 
@@ -146,7 +146,7 @@ def test_every_key_of_a_declaration_is_read(tmp_path):
 
     assert declared["time_of_day"] == "23:59:59"
     assert declared["values"]["observed_at"] == "01.05.2016"
-    assert for_the_row(declared).keys() == declared.keys() - {"delimiter", "encoding"}
+    assert row_declaration(declared).keys() == declared.keys() - {"delimiter", "encoding"}
 
 
 def test_a_time_of_toml_s_own_is_kept_as_text(tmp_path):
@@ -156,7 +156,7 @@ def test_a_time_of_toml_s_own_is_kept_as_text(tmp_path):
 
 
 def test_what_says_nothing_of_the_row_is_not_kept_with_it():
-    assert for_the_row({"encoding": "latin-1", "delimiter": ";"}) is None
+    assert row_declaration({"encoding": "latin-1", "delimiter": ";"}) is None
 
 
 @pytest.mark.parametrize(
@@ -165,17 +165,20 @@ def test_what_says_nothing_of_the_row_is_not_kept_with_it():
         ('colour = "red"', "colour: is not a key of a declaration"),
         ('[columns]\nclose = "Close"', "columns.close: is not a key of a declaration"),
         ('[values]\nsymbol = ""', "values.symbol: is empty"),
-        ('currency = "EUR"', "currency: 'EUR' is not read: only US dollars, 'USD'"),
+        ('currency = "EUR"', "currency: 'EUR' is not supported; only 'USD' is"),
         ('encoding = "ebcdic"', "encoding: 'ebcdic' is not one of 'utf-8'"),
         ('delimiter = ":"', "delimiter: ':' is not one of"),
-        ('date_format = "%d.%m"', "date_format: '%d.%m' is neither 'day-first'"),
-        ('date_format = "either"', "date_format: 'either' is neither 'day-first'"),
-        ('timezone = "Mars/Olympus"', "timezone: 'Mars/Olympus' is no time zone"),
-        ('time_of_day = "25:00"', "time_of_day: '25:00' is not as '23:59:59'"),
-        ('namespace = "My Files"', "namespace: 'My Files' is not lower-case letters"),
+        ('date_format = "%d.%m"', "date_format: '%d.%m' is not 'day-first'"),
+        ('date_format = "either"', "date_format: 'either' is not 'day-first'"),
+        ('timezone = "Mars/Olympus"', "timezone: 'Mars/Olympus' is not a time zone"),
+        ('time_of_day = "25:00"', "time_of_day: '25:00' is not a time of day such as '23:59:59'"),
+        ('namespace = "My Files"', "namespace: 'My Files' must consist of lower-case letters"),
         ('zero_is_unknown = ["price"]', "zero_is_unknown.0: 'price' is not one of 'price_usd'"),
-        ('[columns]\nname = "N"\n[values]\nname = "X"', "values.name: is under [columns] too"),
-        ('[values]\nobserved_at = "1.5.2016"', "values.observed_at: '1.5.2016' has the day or"),
+        ('[columns]\nname = "N"\n[values]\nname = "X"', "values.name: is also under [columns]"),
+        (
+            '[values]\nobserved_at = "1.5.2016"',
+            "values.observed_at: '1.5.2016' may have the day or",
+        ),
         ("currency = USD", "prices.csv.toml: Invalid value"),
     ],
 )

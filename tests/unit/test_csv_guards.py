@@ -18,9 +18,9 @@ def test_a_constant_over_an_unknown_column_that_names_coins_is_refused(tmp_path,
 
     assert error.code == "declaration"
     assert str(error).endswith(
-        f"the column {header!r} has 'BTC' and 'ETH'; take symbol, name out of [values] and write "
-        f'[columns] symbol = "{header}"; or ignore = ["{header}"] if it does not say which coin a '
-        "row is of"
+        f"the column {header!r} has 'BTC' and 'ETH'; remove symbol, name from [values] and write "
+        f'[columns] symbol = "{header}"; or write ignore = ["{header}"] if it does not name the '
+        "coin of a row"
     )
 
 
@@ -46,7 +46,7 @@ def test_a_cell_that_names_a_coin_counts_whatever_the_header_is(tmp_path, header
 
     assert error.code == "declaration"
     assert f"the column {header!r} has" in str(error)
-    assert f'or ignore = ["{header}"]' in str(error)
+    assert f'or write ignore = ["{header}"]' in str(error)
 
 
 def test_rows_that_name_another_coin_under_a_header_of_texts_are_refused_one_by_one(tmp_path):
@@ -75,7 +75,7 @@ def test_rows_that_name_another_coin_after_the_first_rows_are_refused_one_by_one
 
     assert [bool(each) for each in reasons] == [False] * 22 + [True] * 3
     assert "coin: 'Ethereum' contradicts [values] symbol" in reasons[-1][0]
-    assert 'or ignore = ["coin"]' in reasons[-1][0]
+    assert 'or write ignore = ["coin"]' in reasons[-1][0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.csv.cells.numbers import NumberCell, decimal_mark_is_unclear, parse_number
+from worker.sources.csv.cells.numbers import NumberCell, has_ambiguous_mark, parse_number
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_anything_else_is_not_a_number(text):
 
 @pytest.mark.parametrize("text", ["1.5", "1,234.5", "1,234,567", "abc", "a, b"])
 def test_a_comma_that_can_only_part_thousands_is_clear(text):
-    assert not decimal_mark_is_unclear(text)
+    assert not has_ambiguous_mark(text)
 
 
 @pytest.mark.parametrize("text", ["1,234", "1234,5", "1.234,5", "$1,234", "0,5"])
 def test_a_comma_that_may_be_a_decimal_mark_is_not(text):
-    assert decimal_mark_is_unclear(text)
+    assert has_ambiguous_mark(text)
 
 
 @pytest.mark.parametrize(

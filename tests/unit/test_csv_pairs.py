@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.csv_files import SavedFile
-from worker.sources.csv.cells.pairs import is_certain_pair, is_unclear_pair, names_future, read_pair
+from worker.sources.csv.cells.pairs import is_ambiguous_pair, is_certain_pair, is_future, read_pair
 
 HEADER = "date,symbol,name,price_usd"
 
@@ -122,9 +122,9 @@ def test_other_symbols_and_texts_are_no_pairs(text):
 
 
 def test_futures_are_told_from_coins():
-    assert [each for each in FUTURES if not names_future(each)] == []
+    assert [each for each in FUTURES if not is_future(each)] == []
     others = ["PERP", "SWAP", "BTC", "BTC/USD", "XBT/USD:KRAKEN", "BINANCE:BTCUSDT", "USDC.E", ""]
-    assert [each for each in others if names_future(each)] == []
+    assert [each for each in others if is_future(each)] == []
 
 
 def test_what_may_be_a_coin_s_own_symbol_is_no_certain_pair():
@@ -135,10 +135,10 @@ def test_what_may_be_a_coin_s_own_symbol_is_no_certain_pair():
 
 
 def test_a_coin_is_unclear_where_its_last_letter_may_be_a_stablecoin_s_first():
-    assert is_unclear_pair("PEPETUSD")
-    assert is_unclear_pair("BINANCE:XYZBUSD")
+    assert is_ambiguous_pair("PEPETUSD")
+    assert is_ambiguous_pair("BINANCE:XYZBUSD")
     clear = ["DOTUSD", "BNBUSD", "SHIBUSD", "SOLUSD", "BTC/USD", "XYZT/USD", "BTCTUSD", "TUSD"]
-    assert [each for each in clear if is_unclear_pair(each)] == []
+    assert [each for each in clear if is_ambiguous_pair(each)] == []
 
 
 @pytest.mark.parametrize("symbol", ["BTC USD", "tBTCUSD", "BITSTAMP:BTCUSD", "BTC/USD:COINBASE"])
@@ -214,5 +214,5 @@ def test_pairs_and_futures_among_other_symbols_are_asked_about(tmp_path, symbol,
 def test_long_texts_are_not_looked_at_for_pairs():
     long = "a" + "-240628" * 100_000 + "\n"
 
-    assert not names_future(long)
+    assert not is_future(long)
     assert read_pair(long) is None

@@ -59,7 +59,7 @@ def test_an_unclear_point_after_the_first_rows_refuses_its_row_and_a_retry_too(t
 
     last = SavedFile(tmp_path, content).records()[-1]
 
-    why = "price_usd: the point in '1.234' may be a decimal mark or not; decimal can be declared"
+    why = "price_usd: the point in '1.234' may be a decimal mark or not; declare decimal"
     assert last.defect == why
     assert last.document["misfit"] == why
 
@@ -106,16 +106,16 @@ def test_a_rank_is_suggested_to_be_ignored_beside_what_is_ignored_already(tmp_pa
     file = SavedFile(tmp_path, content, 'ignore = ["x"]')
 
     assert file.asked() == {"ignore": ["x", "ID"]}
-    assert "neither its header nor a declaration says: what 'ID' holds." in str(file.refusal())
+    assert "the file requires a declaration of: the content of 'ID'." in str(file.refusal())
 
 
 @pytest.mark.parametrize(
     ("name", "header", "row", "why"),
     [
-        ("BTC-EUR.csv", "Date,Close", "2024-05-01,1.5", "the file's name 'BTC-EUR.csv' names EUR"),
+        ("BTC-EUR.csv", "Date,Close", "2024-05-01,1.5", "the file name 'BTC-EUR.csv' names EUR"),
         ("BTCGBP_1d.csv", "Date,Close", "2024-05-01,1.5", "'BTCGBP_1d.csv' names GBP"),
         ("p.csv", "Date,Close,fee_gbp", "2024-05-01,1.5,1", "the header 'fee_gbp' names GBP"),
-        ("hist_btc.csv", "Date,Close", "2024-05-01,1.5", '"USD" if that is what it is'),
+        ("hist_btc.csv", "Date,Close", "2024-05-01,1.5", '"USD" if prices are in US dollars'),
     ],
 )
 def test_dollars_are_not_suggested_where_nothing_proves_them(tmp_path, name, header, row, why):
@@ -152,8 +152,8 @@ def test_a_proven_order_of_day_and_month_is_said_and_stored_with_each_row(tmp_pa
     stored = [each.document["declared"]["date_format"] for each in file.records()]
     assert stored == ["day-first"] * 2
     assert file.reading().settled == [
-        "its dates are day-first, as 'date' has '29/03/2024'",
-        "dates without a time under 'date' count as 00:00:00 UTC; time_of_day tells another",
+        "dates are day-first, because 'date' has '29/03/2024'",
+        "dates without a time under 'date' count as 00:00:00 UTC; declare time_of_day to change it",
     ]
 
 
@@ -169,7 +169,7 @@ def test_a_day_that_never_was_proves_no_order_of_day_and_month(tmp_path, impossi
 def test_of_several_columns_of_a_value_none_is_filled_in_unless_one_alone_can_be_it(tmp_path):
     file = SavedFile(tmp_path, table("date,price,close", "2024-05-01,1.5,2.5"), BITCOIN)
     assert file.asked()["columns"] == {"price_usd": ""}
-    assert "which one of 'price', 'close'" in str(file.refusal())
+    assert "choose one of 'price', 'close'" in str(file.refusal())
 
     file = SavedFile(tmp_path, table("date,price,close", "2024-05-01,x,2.5"), BITCOIN)
     assert file.asked()["columns"] == {"price_usd": "close"}
@@ -192,5 +192,5 @@ def test_the_result_says_at_which_time_dates_without_one_are(tmp_path, time, dec
 
     settled = SavedFile(tmp_path, content, f"{declared}{columns}{BITCOIN}").reading().settled
 
-    line = f"dates without a time under 'day' count as {said}; time_of_day tells another"
+    line = f"dates without a time under 'day' count as {said}; declare time_of_day to change it"
     assert settled == ([line] if said else [])

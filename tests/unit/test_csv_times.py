@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.csv.cells.times import Clock, TimeCell, find_day_orders
+from worker.sources.csv.cells.times import TimeCell, TimeParser, find_day_orders
 
 
 @pytest.mark.parametrize(
@@ -30,21 +30,24 @@ from worker.sources.csv.cells.times import Clock, TimeCell, find_day_orders
     ],
 )
 def test_a_time_in_a_known_form_needs_no_declaration(text, moment):
-    assert Clock().read(text) == moment
-    assert Clock().read(f" {text} ") == moment
+    assert TimeParser().parse(text) == moment
+    assert TimeParser().parse(f" {text} ") == moment
 
 
 @pytest.mark.parametrize("text", ["29-04-2016 23:59", "01/05/2016", "1.5.2016"])
 def test_day_or_month_first_is_never_guessed(text):
-    with pytest.raises(ValueError, match="has the day or the month first; date_format must say"):
-        Clock().read(text)
+    why = "may have the day or the month first; declare date_format"
+    with pytest.raises(ValueError, match=why):
+        TimeParser().parse(text)
 
 
 def test_day_first_and_month_first_are_read_as_declared():
-    assert Clock("day-first").read("01-05-2016 23:59") == datetime(2016, 5, 1, 23, 59, tzinfo=UTC)
-    assert Clock("month-first").read("01-05-2016") == datetime(2016, 1, 5, tzinfo=UTC)
+    assert TimeParser("day-first").parse("01-05-2016 23:59") == datetime(
+        2016, 5, 1, 23, 59, tzinfo=UTC
+    )
+    assert TimeParser("month-first").parse("01-05-2016") == datetime(2016, 1, 5, tzinfo=UTC)
     with pytest.raises(ValueError, match="month must be in"):
-        Clock("month-first").read("29-04-2016")
+        TimeParser("month-first").parse("29-04-2016")
 
 
 @pytest.mark.parametrize(
@@ -64,11 +67,11 @@ def test_only_a_date_in_one_order_alone_proves_that_order(cell, orders):
 
 
 def test_a_declared_pattern_is_the_only_form():
-    clock = Clock("%d.%m.%y")
+    parser = TimeParser("%d.%m.%y")
 
-    assert clock.read("01.05.16") == datetime(2016, 5, 1, tzinfo=UTC)
-    with pytest.raises(ValueError, match="is not as date_format"):
-        clock.read("2016-05-01T00:00:00Z")
+    assert parser.parse("01.05.16") == datetime(2016, 5, 1, tzinfo=UTC)
+    with pytest.raises(ValueError, match="does not match date_format"):
+        parser.parse("2016-05-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -80,30 +83,30 @@ def test_a_declared_pattern_is_the_only_form():
 )
 def test_anything_else_is_not_a_time(text):
     with pytest.raises(ValueError, match=r".+"):
-        Clock().read(text)
+        TimeParser().parse(text)
 
 
 def test_a_declared_zone_holds_for_times_that_name_none():
-    clock = Clock.from_declared({"timezone": "Europe/Berlin"})
+    parser = TimeParser.from_declaration({"timezone": "Europe/Berlin"})
 
-    assert clock.read("2021-06-24 03:32:13") == datetime(2021, 6, 24, 1, 32, 13, tzinfo=UTC)
-    assert clock.read("2021-06-24 03:32:13Z") == datetime(2021, 6, 24, 3, 32, 13, tzinfo=UTC)
+    assert parser.parse("2021-06-24 03:32:13") == datetime(2021, 6, 24, 1, 32, 13, tzinfo=UTC)
+    assert parser.parse("2021-06-24 03:32:13Z") == datetime(2021, 6, 24, 3, 32, 13, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2021-10-31 02:30:00", "2021-03-28 02:30:00"])
 def test_a_local_time_that_comes_twice_or_never_is_refused(text):
-    with pytest.raises(ValueError, match="comes twice or never in Europe/Berlin"):
-        Clock.from_declared({"timezone": "Europe/Berlin"}).read(text)
+    with pytest.raises(ValueError, match="occurs twice or never in Europe/Berlin"):
+        TimeParser.from_declaration({"timezone": "Europe/Berlin"}).parse(text)
 
 
 def test_a_declared_time_of_day_holds_for_dates_alone():
-    clock = Clock("day-first", time_of_day=time(23, 59, 59))
+    parser = TimeParser("day-first", time_of_day=time(23, 59, 59))
 
-    assert clock.read("24-06-2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)
-    assert clock.read("24-06-2021 10:00") == datetime(2021, 6, 24, 10, tzinfo=UTC)
-    assert clock.read("Jun 24, 2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)
+    assert parser.parse("24-06-2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)
+    assert parser.parse("24-06-2021 10:00") == datetime(2021, 6, 24, 10, tzinfo=UTC)
+    assert parser.parse("Jun 24, 2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)
 
 
 def test_a_time_before_the_first_market_is_refused():
     with pytest.raises(ValidationError, match="before anything had a market price"):
-        TimeCell(Clock()).deserialize("1970-01-01")
+        TimeCell(TimeParser()).deserialize("1970-01-01")

@@ -20,8 +20,8 @@ def test_a_volume_that_names_no_currency_is_suggested_to_be_ignored(tmp_path, he
     file = SavedFile(tmp_path, table(header, DAYS))
 
     assert file.asked() == {"ignore": [header]}
-    why = f"{header!r} may count coins; if it is the volume of 24 hours in US dollars, [columns]"
-    assert why in str(file.refusal())
+    why = f"{header!r} may count coins; if it is the volume of 24 hours in US dollars"
+    assert f"{why}, write [columns]" in str(file.refusal())
 
     file.declare(f'[columns]\nvolume_24h_usd = "{header}"\n')
     assert {str(each.volume_24h_usd) for each in file.observed()} == {"7"}
@@ -48,7 +48,7 @@ def test_the_volume_of_a_shorter_time_is_suggested_to_be_ignored(tmp_path, times
 
     assert file.asked()["ignore"] == [header]
     assert "columns" not in file.asked()
-    assert f"the rows are {gap} apart, so {header!r} is hardly" in str(file.refusal())
+    assert f"rows are {gap} apart, so {header!r} is probably not" in str(file.refusal())
 
 
 def test_a_volume_beside_times_that_cannot_be_read_is_suggested_to_be_ignored(tmp_path):

@@ -199,7 +199,7 @@ def test_a_last_row_that_cannot_be_whole_never_becomes_a_reject_and_is_spoken_of
 
     assert reader.names() == ["bitcoin"]
     for _ in range(2):
-        with pytest.raises(SourceError, match="line 3: its last row is not whole") as no:
+        with pytest.raises(SourceError, match="line 3: the last row is incomplete") as no:
             reader.names()
         assert no.value.code == "unfinished_row"
 

@@ -113,7 +113,7 @@ def test_a_comma_that_comes_late_is_a_defect(tmp_path):
     )
 
     assert [record.defect for record in load(path) if record.defect] == [
-        "price_usd: the comma in '1,5' may be a decimal mark or not; decimal can be declared"
+        "price_usd: the comma in '1,5' may be a decimal mark or not; declare decimal"
     ]
 
 

@@ -27,7 +27,7 @@ def zipped() -> bytes:
         (bz2.compress(CONTENT), "compressed with bzip2"),
         (lzma.compress(CONTENT), "compressed with xz"),
         (zipped(), "a zip archive, or a workbook such as .xlsx"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a workbook of Excel"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook"),
         (b"PAR1\x15\x04", "a Parquet file"),
         (b"<!DOCTYPE html>\n<html><body>Not found</body></html>", "a web page (HTML)"),
         (b'[{"symbol": "BTC"}]', "JSON"),
@@ -40,7 +40,7 @@ def test_a_file_of_another_format_is_named_as_such(tmp_path, content, what):
     error = SavedFile(tmp_path, content).refusal()
 
     assert error.code == "not_csv"
-    assert f"is no CSV file but {what}" in str(error)
+    assert f"is not a CSV file but {what}" in str(error)
 
 
 @pytest.mark.parametrize("delimiter", [";", ",", "\t"])
@@ -50,7 +50,7 @@ def test_lines_that_are_in_quotes_as_a_whole_are_named_as_such(tmp_path, delimit
     error = SavedFile(tmp_path, "".join(f'"{line}"\n' for line in lines)).refusal()
 
     assert error.code == "not_csv"
-    assert "each line is in quotes as a whole, and so is one cell" in str(error)
+    assert "each line is quoted as a whole, and therefore a single cell" in str(error)
 
 
 def test_a_header_of_one_quoted_name_is_none_of_these(tmp_path):
@@ -62,4 +62,4 @@ def test_a_header_of_one_quoted_name_is_none_of_these(tmp_path):
 def test_a_header_alone_is_to_be_completed(tmp_path):
     error = SavedFile(tmp_path, CONTENT.splitlines(keepends=True)[0]).refusal()
 
-    assert str(error).endswith("has no row, so there is nothing to read; complete the file")
+    assert str(error).endswith("has no rows; complete the file")

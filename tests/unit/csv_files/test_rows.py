@@ -176,7 +176,7 @@ def test_latin_1_is_read_where_it_is_declared(tmp_path):
     [
         ("x,X", "2 cells under 5 headers"),
         (f"{BITCOIN},7", "6 cells under 5 headers"),
-        ("x,X,A\0B,1,2024-05-01", "holds U+0000"),
+        ("x,X,A\0B,1,2024-05-01", "contains U+0000"),
         ('x,X,"A"B,1,2024-05-01', "not CSV: ',' expected after '\"'"),
     ],
 )

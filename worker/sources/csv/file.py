@@ -1,4 +1,4 @@
-"""One open CSV file: what is known and declared of it, and its rows as raw records."""
+"""An open CSV file: its columns, the findings of its first rows, and its rows as raw records."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,37 +10,42 @@ from typing import Any
 from shared.errors import SourceError
 from shared.model.records import VALUES, RawRecord
 from shared.model.runs import EMPTY_ANSWER
-from worker.sources.csv.cells.columns import Question, find_columns, listed
+from worker.sources.csv.cells.columns import Question, find_columns, quoted_list
 from worker.sources.csv.declaration import toml_text
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.meaning import find_changes, row_meaning
-from worker.sources.csv.questions.contradictions import require_one_value, require_quotes_in_dollars
+from worker.sources.csv.questions.contradictions import require_dollar_quotes, require_one_value
 from worker.sources.csv.questions.currency_columns import find_currency_guards
-from worker.sources.csv.questions.dead_ends import require_dollars, require_some_dollars
 from worker.sources.csv.questions.guards import find_guards
-from worker.sources.csv.reading.dialect import find_encoding, require_text_in_rows
-from worker.sources.csv.reading.heading import Heading, ask_of_doubles, distinct_names, find_heading
-from worker.sources.csv.reading.padding import shortest_row
-from worker.sources.csv.reading.rows import Ending, Position, RowReader
+from worker.sources.csv.questions.no_dollar_price import require_dollars, require_some_dollars
+from worker.sources.csv.reading.dialect import find_encoding, refuse_other_formats
+from worker.sources.csv.reading.header import (
+    Header,
+    ask_about_duplicates,
+    distinct_names,
+    find_header,
+)
+from worker.sources.csv.reading.padding import min_row_length
+from worker.sources.csv.reading.rows import LastLine, Position, RowReader
 from worker.sources.csv.records import RowRecords
 from worker.sources.csv.sample import SAMPLE_ROWS, merge_ignored, read_sample
 
-LONGEST_HEADER = 1 << 16
-"""Bytes from which encoding, delimiter and the place of the header are told."""
+HEADER_BYTES = 1 << 16
+"""Number of bytes in which encoding, delimiter and header are detected."""
 
-NEEDED = ("id", "symbol", "name", "observed_at", "currency", "price_usd")
-"""Fields without whose columns a row is not whole."""
+REQUIRED_FIELDS = ("id", "symbol", "name", "observed_at", "currency", "price_usd")
+"""Fields whose columns a row must have to be complete."""
 
 
 class CsvFile:
-    """A file that is known well enough to be read; it stands at its first row.
+    """An open file whose header and first rows have been read; positioned at its first row.
 
-    `columns` has the header of each field; `settled` says what the file's own cells proved.
-    `read_as` has what of it decides what a row means; a default is left out.
+    `columns` maps fields to headers. `findings` describes what the first rows proved. `read_as` is
+    the part of the findings that affects the meaning of rows; defaults are left out.
 
     Raises:
-        SourceError: `undeclared`, with the declaration to write; `declaration` or `differing_rows`,
-            where the file contradicts its declaration or itself; `not_csv`, `no_header`.
+        SourceError: `undeclared`, with the declaration to write; `declaration` or `differing_rows`
+            if the file contradicts its declaration or itself; `not_csv`, `no_header`.
     """
 
     def __init__(
@@ -48,55 +53,55 @@ class CsvFile:
         path: Path,
         file: BufferedReader,
         declared: Mapping[str, Any],
-        ending: Ending,
+        last_line: LastLine,
         declaration: Path,
     ) -> None:
-        self._ending = ending
+        self._last_line = last_line
         self._without_value = 0
         self._first_without_value: str | None = None
-        start = file.read(LONGEST_HEADER)
+        start = file.read(HEADER_BYTES)
         file.seek(0)
-        require_text_in_rows(start)
+        refuse_other_formats(start)
         encoding = find_encoding(start, declared.get("encoding"))
         text = start[encoding.mark :].decode(encoding.name, errors="replace")
         lines = text.split("\r" if encoding.ends_in_cr else "\n")
-        if ending is Ending.GROWING or len(start) == LONGEST_HEADER:
+        if last_line is LastLine.GROWING or len(start) == HEADER_BYTES:
             del lines[-1]
-        heading = find_heading(lines, declared)
-        self.reader = RowReader(file, encoding, heading.delimiter)
-        self.reader.skip(heading.skip)
-        self.headers = self._read_headers(heading, declared, has_text=bool(text.strip("\r\n")))
+        header = find_header(lines, declared)
+        self.reader = RowReader(file, encoding, header.delimiter)
+        self.reader.skip(header.skip)
+        self.headers = self._read_headers(header, declared, has_text=bool(text.strip("\r\n")))
         self._start = self.reader.position()
         columns = find_columns(self.headers, declared)
         self.columns = columns.headers
-        first = self._first_rows(declared)
-        rows = [row for _, row in first]
+        numbered = self._read_first_rows(declared)
         name = os.fsencode(path.name).decode(errors="backslashreplace")
-        known = FirstRows(name, heading.delimiter, self.headers, columns, declared, rows)
-        sample = read_sample(known)
-        self.settled = sample.settled
+        rows = [row for _, row in numbered]
+        first = FirstRows(name, header.delimiter, self.headers, columns, declared, rows)
+        sample = read_sample(first)
+        self.findings = sample.findings
         self.read_as = row_meaning(sample)
         self._declared = declared
         self._declaration = declaration
-        self._records = RowRecords(known, sample)
+        self._records = RowRecords(first, sample)
         if self.headers:
-            asked = [*([encoding.question] if encoding.question else []), *heading.questions]
-            asked += merge_ignored([*sample.questions, *self._doubles])
-            if asked:
-                require_dollars(known)
-                require_some_dollars(known, sample.questions)
-                raise _undeclared(asked, declared, declaration)
-            self._require_no_contradiction(known, [line for line, _ in first])
+            questions = [*([encoding.question] if encoding.question else []), *header.questions]
+            questions += merge_ignored([*sample.questions, *self._duplicates])
+            if questions:
+                require_dollars(first)
+                require_some_dollars(first, sample.questions)
+                raise _undeclared(questions, declared, declaration)
+            self._require_no_contradiction(first, [line for line, _ in numbered])
         self._go_to_start()
 
     def resume(self, position: Position, read_as: Mapping[str, Any]) -> bool:
-        """Go on after what an earlier run has read as `read_as`; return whether that was possible.
+        """Continue from the position of an earlier run; return whether that was possible.
 
-        The file is read from its start where what was read has changed, and where rows added since
-        prove a decimal comma: the rows before them were read with a point.
+        The file is read from its start if the part before the position has changed. It is also read
+        from its start if added rows prove a decimal comma, because `read_as` had a point.
 
         Raises:
-            SourceError: `undeclared`, where rows added since contradict what the first rows proved.
+            SourceError: `undeclared`, if added rows contradict what the first rows proved.
         """
         if position.offset <= self._start.offset or not self.reader.go_to(position):
             self._go_to_start()
@@ -110,10 +115,10 @@ class CsvFile:
         return True
 
     def records(self) -> Iterator[RawRecord]:
-        """Yield what is there from here on; nothing while the header is not whole."""
+        """Yield the records from the current position on; none if the header is incomplete."""
         if not self.headers or self._header_is_last:
             return
-        for row in self.reader.rows(len(self.headers), self._ending):
+        for row in self.reader.rows(len(self.headers), self._last_line):
             record = self._records.record(row)
             if record is None:
                 self._without_value += 1
@@ -122,86 +127,90 @@ class CsvFile:
             yield record
 
     def take_without_value(self) -> tuple[int, str | None]:
-        """Count the rows without any value since the last time; also say where the first is.
+        """Return the number of rows without a value since the last call, and the first of them.
 
-        They are no observations, and so no records.
+        These rows are not observations, so no records are made of them.
         """
         taken = self._without_value, self._first_without_value
         self._without_value, self._first_without_value = 0, None
         return taken
 
     def left_out(self) -> list[str]:
-        """Name the columns that are not read."""
+        """Return the headers of columns that are not read."""
         read = set(self.columns.values())
         return [header for header in self.headers if header not in read]
 
     def is_done(self, size: int) -> bool:
-        """Tell, after the last record, whether more can come only of a change to the file."""
-        if self._ending is Ending.GROWING:
+        """Whether, after the last record, only a change to the file can add records."""
+        if self._last_line is LastLine.GROWING:
             return bool(self.headers) and self.reader.offset >= size
-        return self.reader.unfinished is None
+        return self.reader.incomplete is None
 
-    def require_whole(self, size_before: int, size: int) -> None:
-        """Refuse, after the last record, a file that lacks something; what was read is kept.
+    def require_complete(self, size_before: int, size: int) -> None:
+        """Refuse a truncated file, or one with an incomplete last row; loaded rows stay.
+
+        Called after the last record.
 
         Raises:
             SourceError: `cut_short`, `unfinished_row`.
         """
         if size < size_before:
             raise SourceError(
-                f"was cut short while it was read, from {size_before} to {size} bytes; the next "
-                "run reads it again. Who replaces a file should write it under another name, and "
-                "rename it once it is whole",
+                f"was truncated from {size_before} to {size} bytes while it was read; the next run "
+                "reads it again. To replace a file safely, write it under another name and rename "
+                "it when it is complete",
                 code="cut_short",
             )
-        if self.reader.unfinished is not None:
-            row = self.reader.unfinished
+        if self.reader.incomplete is not None:
+            row = self.reader.incomplete
             raise SourceError(
-                f"line {row.line}: its last row is not whole ({row.defect}), and nothing was added "
-                "since the run before; the rows before it are read. Write the rest of it and a "
-                "newline, or take it out",
+                f"line {row.line}: the last row is incomplete ({row.defect}), and the file has not "
+                "changed since the previous run; the rows before it are read. Complete the row "
+                "and end it with a newline, or remove it",
                 code="unfinished_row",
             )
 
     def refuse_empty(self) -> None:
-        """Refuse, after the last row, a file of which no row was a record.
+        """Refuse a file without any record; called after the last row.
 
         Raises:
             SourceError: `empty_answer`.
         """
         values = [self.columns[field] for field in VALUES if field in self.columns]
         has_rows = self.reader.offset > self._start.offset
-        held, advice = "has no row", "complete the file"
+        why = "has no rows; complete the file"
         if has_rows:
-            held = f"no row has a value under {listed(values)}"
-            advice = f"{advice}, or declare under [columns] which columns hold values"
-        raise SourceError(f"{held}, so there is nothing to read; {advice}", code=EMPTY_ANSWER)
+            why = (
+                f"no row has a value under {quoted_list(values)}; complete the file, or declare "
+                "the columns that hold values under [columns]"
+            )
+        raise SourceError(why, code=EMPTY_ANSWER)
 
     def _read_headers(
-        self, heading: Heading, declared: Mapping[str, Any], *, has_text: bool
+        self, header: Header, declared: Mapping[str, Any], *, has_text: bool
     ) -> list[str]:
         self._header_is_last = False
-        self._doubles: list[Question] = []
-        if heading.names is not None and has_text:
-            return list(heading.names)
+        self._duplicates: list[Question] = []
+        if header.names is not None and has_text:
+            return list(header.names)
         before = self.reader.offset
-        row = next(self.reader.rows(None, self._ending), None)
+        row = next(self.reader.rows(None, self._last_line), None)
         self._header_is_last = self.reader.offset == before
         if row is None:
-            if self._ending is Ending.GROWING:
+            if self._last_line is LastLine.GROWING:
                 return []
-            state = "its header is cut off" if has_text else "is empty"
+            state = "the header is incomplete" if has_text else "is empty"
             raise SourceError(state, code="no_header")
         if row.defect is not None:
             raise SourceError(f"line {row.line}: {row.defect}", code="not_csv")
-        self._doubles = ask_of_doubles(row.cells, declared)
+        self._duplicates = ask_about_duplicates(row.cells, declared)
         return distinct_names(row.cells)
 
     def _require_no_contradiction(self, first: FirstRows, lines: Sequence[int]) -> None:
         require_dollars(first)
-        require_quotes_in_dollars(first)
+        require_dollar_quotes(first)
         self._records.guards = [*find_guards(first), *find_currency_guards(first)]
-        self._records.compare_supplies(first.rows)
+        self._records.find_unsigned_supplies(first.rows)
         documents = map(self._records.document, first.rows)
         require_one_value([*zip(lines, documents, strict=True)])
 
@@ -209,17 +218,17 @@ class CsvFile:
         if not self.reader.go_to(self._start):
             raise SourceError("was replaced while it was being opened", code="replaced")
 
-    def _first_rows(self, declared: Mapping[str, Any]) -> list[tuple[int, dict[str, str]]]:
-        """Read the first rows, each with its line; learn from them which short ones are whole."""
+    def _read_first_rows(self, declared: Mapping[str, Any]) -> list[tuple[int, dict[str, str]]]:
+        """Read the first rows with their line numbers, and detect if short rows are padded."""
         if not self.headers or self._header_is_last:
             return []
         width = len(self.headers)
-        rows = list(islice(self.reader.rows(width, self._ending), SAMPLE_ROWS))
-        needed = [self.columns[field] for field in NEEDED if field in self.columns]
-        self.reader.shortest = shortest_row(rows, self.headers, needed, declared)
-        if self.reader.shortest is not None:
+        rows = list(islice(self.reader.rows(width, self._last_line), SAMPLE_ROWS))
+        required = [self.columns[field] for field in REQUIRED_FIELDS if field in self.columns]
+        self.reader.min_cells = min_row_length(rows, self.headers, required, declared)
+        if self.reader.min_cells is not None:
             self._go_to_start()
-            rows = list(islice(self.reader.rows(width, self._ending), SAMPLE_ROWS))
+            rows = list(islice(self.reader.rows(width, self._last_line), SAMPLE_ROWS))
         return [
             (row.line, dict(zip(self.headers, row.cells, strict=True)))
             for row in rows
@@ -227,23 +236,23 @@ class CsvFile:
         ]
 
 
-def _open_point(question: Question, declared: Mapping[str, Any]) -> str:
+def _describe(question: Question, declared: Mapping[str, Any]) -> str:
     if question.key != "ignore":
         return question.key
     ignored = declared.get("ignore", ())
-    return f"what {listed([each for each in question.value if each not in ignored])} holds"
+    return f"the content of {quoted_list([each for each in question.value if each not in ignored])}"
 
 
 def _undeclared(
     questions: list[Question], declared: Mapping[str, Any], declaration: Path
 ) -> SourceError:
     questions = sorted(questions, key=lambda asked: (None, "columns", "values").index(asked.table))
-    keys = ", ".join(dict.fromkeys(_open_point(each, declared) for each in questions))
-    said = f"neither its header nor a declaration says: {keys}"
+    keys = ", ".join(dict.fromkeys(_describe(each, declared) for each in questions))
+    summary = f"the file requires a declaration of: {keys}"
     return SourceError(
-        f"{said}. What to write to {declaration} (or to a file for `worker import csv FILE "
-        "--declare`), with a value for each that is empty:\n\n"
+        f"{summary}. Write these lines to {declaration} (or to a file for `worker import csv FILE "
+        "--declare`), and fill in the empty values:\n\n"
         f"{toml_text(declared, questions)}\n",
         code="undeclared",
-        brief=f"{said}; `worker status` shows what to write",
+        brief=f"{summary}; `worker status` shows the lines to write",
     )

@@ -1,4 +1,4 @@
-"""The first rows of a file, beside what is known of the file when they are looked at."""
+"""The first rows of a file, with its columns and its declaration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from worker.sources.csv.cells.numbers import is_unknown, unknown_words
 
 @dataclass(frozen=True, slots=True)
 class FirstRows:
-    """What questions about a file are answered from. `name` is the file's, without its folder."""
+    """The data that questions about a file are answered from.
+
+    `name` is the file name without its folder.
+    """
 
     name: str
     delimiter: str
@@ -28,19 +31,19 @@ class FirstRows:
         return tuple(self.declared.get("ignore", ()))
 
     def ignore_line(self, *headers: str) -> str:
-        """Write the declaration that leaves these columns out too; it may replace the one there."""
+        """Format an `ignore` key that adds these columns to those that are ignored already."""
         return toml_line("ignore", list(dict.fromkeys([*self.ignored, *headers])))
 
     def cells(self, header: str) -> list[str]:
         """Return the cells of a column that are not empty."""
         return [row[header] for row in self.rows if row[header].strip()]
 
-    def known_cells(self, header: str) -> list[str]:
-        """Return the cells of a column that do not say that a value is not known."""
+    def value_cells(self, header: str) -> list[str]:
+        """Return the cells of a column that do not mean an unknown value."""
         unknown = unknown_words(self.declared.get("unknown", ()))
         return [cell for cell in self.cells(header) if not is_unknown(cell, unknown)]
 
     def unread(self, also_read: Iterable[str] = ()) -> list[str]:
-        """Name the columns that hold no field, and are not ignored."""
-        taken = {*self.columns.headers.values(), *self.ignored, *also_read}
-        return [header for header in self.headers if header not in taken]
+        """Return the columns that hold no field and are not ignored."""
+        excluded = {*self.columns.headers.values(), *self.ignored, *also_read}
+        return [header for header in self.headers if header not in excluded]

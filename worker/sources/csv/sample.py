@@ -1,7 +1,8 @@
-"""What the first rows of a file show, and what they leave to be declared.
+"""What the first rows of a file prove, and what must still be declared.
 
-One row that fits answers for the others: a bad row among good ones is a reject, not a question. All
-that is left open is asked at once; what is suggested for one field is taken to see what else is.
+One row that fits is enough: a bad row among good ones is rejected, and does not lead to a question.
+All questions are asked at once. A suggestion for one field is assumed to hold when other questions
+are derived.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,32 +10,32 @@ from dataclasses import dataclass, replace
 from datetime import time
 
 from shared.model.records import VALUES
-from worker.sources.csv.cells.columns import Question, listed
-from worker.sources.csv.cells.names import CURRENCY_SIGN
+from worker.sources.csv.cells.columns import Question, quoted_list
+from worker.sources.csv.cells.headers import CURRENCY_SIGN
 from worker.sources.csv.cells.numbers import can_be_number
 from worker.sources.csv.cells.times import (
     EXCEL,
-    Clock,
+    TimeParser,
     find_day_orders,
     has_lost_digits,
     is_day_or_month_first,
-    read_serial,
+    parse_excel_date,
 )
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.questions.currencies import (
+    ask_about_currency_column,
+    ask_about_stablecoins,
     ask_currency,
-    ask_of_currency_column,
-    ask_of_stablecoins,
 )
-from worker.sources.csv.questions.currency_columns import ask_of_hidden_currency
+from worker.sources.csv.questions.currency_columns import ask_about_hidden_currency
 from worker.sources.csv.questions.decimal_mark import (
     Mark,
+    find_ambiguous,
     find_proofs,
-    find_unclear,
-    has_unclear_points,
+    has_ambiguous_points,
 )
-from worker.sources.csv.questions.ids import ask_of_id
-from worker.sources.csv.questions.pair_questions import ask_of_pairs
+from worker.sources.csv.questions.ids import ask_about_id
+from worker.sources.csv.questions.pair_questions import ask_about_pairs
 from worker.sources.csv.questions.suggestions import (
     may_have_price,
     refine_choice,
@@ -42,37 +43,37 @@ from worker.sources.csv.questions.suggestions import (
     suggest_price,
     suggest_time,
 )
-from worker.sources.csv.questions.volumes import ask_of_volume
+from worker.sources.csv.questions.volumes import ask_about_volume
 
 SAMPLE_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the first rows say: what is left to ask, and what they settled.
+    """The findings of the first rows, and the questions that they leave open.
 
-    `decimal` is the mark that they prove, `date_format` the order of day and month. With
-    `has_unclear_points` a single point may separate thousands, with `has_pairs` the symbols are
-    trading pairs. `settled` says it to a person.
+    `decimal` is the proven decimal mark, `date_format` the proven order of day and month. With
+    `has_ambiguous_points`, a single point may separate thousands. With `has_pairs`, the symbols are
+    trading pairs. `findings` describes what was proven or assumed, for the user.
     """
 
     questions: Sequence[Question]
     decimal: Mark | None = None
     date_format: str | None = None
-    has_unclear_points: bool = False
+    has_ambiguous_points: bool = False
     has_pairs: bool = False
-    settled: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
 
 def read_sample(first: FirstRows) -> Sample:
-    """Answer from the first rows what the header leaves open, and ask for the rest."""
+    """Derive from the first rows what the header leaves open, and ask for the rest."""
     columns, declared = first.columns, first.declared
     questions = [refine_choice(each, first) for each in columns.questions]
     questions = [suggest_time(each, first) for each in questions]
     questions = [suggest_naming(each, first) for each in questions]
     questions = suggest_price(questions, first)
-    questions = _replace(questions, ask_of_currency_column(first))
-    questions = _replace(questions, ask_of_hidden_currency(first))
+    questions = _replace(questions, ask_about_currency_column(first))
+    questions = _replace(questions, ask_about_hidden_currency(first))
     found = {
         **columns.headers,
         **{each.key: str(each.value) for each in questions if each.table == "columns"},
@@ -80,22 +81,22 @@ def read_sample(first: FirstRows) -> Sample:
     if found.get("currency") == found.get("symbol"):
         found.pop("currency", None)
     found = {field: header for field, header in found.items() if header}
-    settled: list[str] = []
-    date_format, asked = _date_format(found.get("observed_at"), first, settled)
+    findings: list[str] = []
+    date_format, asked = _find_date_format(found.get("observed_at"), first, findings)
     questions += asked
-    settled += _time_of_days(found.get("observed_at"), first, date_format)
-    volume = ask_of_volume(first, found, date_format)
+    findings += _describe_dates_without_time(found.get("observed_at"), first, date_format)
+    volume = ask_about_volume(first, found, date_format)
     found |= {each.key: str(each.value) for each in volume if each.table == "columns"}
     questions += volume
-    mark, asked = _decimal(found, first, settled)
+    mark, asked = _find_decimal_mark(found, first, findings)
     questions += asked
     if "name" in found.keys() - declared.get("columns", {}).keys() and "symbol" not in found:
-        questions += _name(found["name"], first)
-    questions += ask_of_id(first)
-    questions += _price(columns.headers.get("price_usd"), first)
-    questions += ask_of_stablecoins(first, found)
-    has_pairs, asked = ask_of_pairs(columns.headers.get("symbol"), first, settled)
-    if not has_pairs and not asked:  # pairs say what the price is in
+        questions += _ask_about_name(found["name"], first)
+    questions += ask_about_id(first)
+    questions += _ask_about_price(columns.headers.get("price_usd"), first)
+    questions += ask_about_stablecoins(first, found)
+    has_pairs, asked = ask_about_pairs(columns.headers.get("symbol"), first, findings)
+    if not has_pairs and not asked:  # pairs name the currency of the price
         is_price_open = may_have_price(first) and any(
             each.key == "price_usd" and not each.value for each in questions
         )
@@ -104,20 +105,20 @@ def read_sample(first: FirstRows) -> Sample:
         [*questions, *asked],
         mark,
         date_format,
-        has_unclear_points(first.delimiter),
+        has_ambiguous_points(first.delimiter),
         has_pairs,
-        settled,
+        findings,
     )
 
 
 def _replace(questions: Sequence[Question], answers: Sequence[Question]) -> list[Question]:
-    """Put a column that may hold a field in place of the question for it."""
+    """Replace questions about a field by suggestions of a column for it."""
     keys = {each.key for each in answers if each.table == "columns"}
     return [*(each for each in questions if each.key not in keys), *answers]
 
 
 def merge_ignored(questions: Sequence[Question]) -> list[Question]:
-    """Make one question of those that suggest to ignore columns: there is one such key."""
+    """Merge the questions that suggest to ignore columns: a declaration has one such key."""
     ignoring = [each for each in questions if each.key == "ignore"]
     if len(ignoring) < 2:  # noqa: PLR2004 -- nothing to merge
         return list(questions)
@@ -126,89 +127,94 @@ def merge_ignored(questions: Sequence[Question]) -> list[Question]:
     return [*(each for each in questions if each.key != "ignore"), merged]
 
 
-def _price(header: str | None, first: FirstRows) -> list[Question]:
-    """Ask for another column where no cell of the price's can be read."""
+def _ask_about_price(header: str | None, first: FirstRows) -> list[Question]:
+    """Ask for another column if no cell of the price column is readable."""
     if header is None:
         return []
-    cells = first.known_cells(header)
+    cells = first.value_cells(header)
     if not cells or any(can_be_number(cell) for cell in cells):
         return []
     if (sign := CURRENCY_SIGN.search(cells[0])) and sign[0] != "$":
         why = f"{header!r} has {cells[0][:80]!r}, and only US dollars are read"
         return [Question("columns", "price_usd", "", why)]
     others = [each for each in first.headers if any(map(can_be_number, first.cells(each)))]
-    numbers = f"; numbers are in {listed(others)}" if others else ""
-    why = f"{header!r} has {cells[0][:80]!r}, which is no number{numbers}"
+    numbers = f"; columns with numbers: {quoted_list(others)}" if others else ""
+    why = f"{header!r} has {cells[0][:80]!r}, which is not a number{numbers}"
     return [Question("columns", "price_usd", "", why)]
 
 
-def _date_format(
-    header: str | None, first: FirstRows, settled: list[str]
+def _find_date_format(
+    header: str | None, first: FirstRows, findings: list[str]
 ) -> tuple[str | None, list[Question]]:
-    """Find the order of day and month that the cells prove; ask where they prove none."""
+    """Find the order of day and month that the cells prove, or ask for it."""
     if header is None or "date_format" in first.declared:
         return None, []
-    clock = Clock.from_declared(first.declared)
-    told = first.cells(header)
-    if not told or any(clock.can_read(cell) for cell in told):
+    parser = TimeParser.from_declaration(first.declared)
+    cells = first.cells(header)
+    if not cells or any(parser.can_parse(cell) for cell in cells):
         return None, []
-    if unclear := next(filter(is_day_or_month_first, told), None):
-        orders = find_day_orders(told)
+    if ambiguous := next(filter(is_day_or_month_first, cells), None):
+        orders = find_day_orders(cells)
         if len(orders) == 1:
             ((order, proof),) = orders.items()
-            settled.append(f"its dates are {order}, as {header!r} has {proof[:80]!r}")
+            findings.append(f"dates are {order}, because {header!r} has {proof[:80]!r}")
             return order, []
-        cells = " and ".join(repr(cell[:80]) for cell in orders.values()) or repr(unclear[:80])
-        why = f'"day-first" or "month-first": {header!r} has {cells}'
+        shown = " and ".join(repr(cell[:80]) for cell in orders.values()) or repr(ambiguous[:80])
+        why = f'"day-first" or "month-first": {header!r} has {shown}'
         return None, [Question(None, "date_format", "", why)]
-    return None, [_odd_time(header, told[0])]
+    return None, [_ask_about_time(header, cells[0])]
 
 
-def _time_of_days(header: str | None, first: FirstRows, date_format: str | None) -> list[str]:
-    """Say at which time dates without one are taken to be."""
+def _describe_dates_without_time(
+    header: str | None, first: FirstRows, date_format: str | None
+) -> list[str]:
+    """Tell the user which time of day is assumed for dates without a time."""
     if header is None or "time_of_day" in first.declared:
         return []
-    clock = Clock.from_declared(first.declared)
-    clock = replace(clock, date_format=clock.date_format or date_format)
-    noon = replace(clock, time_of_day=time(12))
-    cells = [cell for cell in first.cells(header) if clock.can_read(cell) and noon.can_read(cell)]
-    if all(clock.read(cell) == noon.read(cell) for cell in cells):
+    parser = TimeParser.from_declaration(first.declared)
+    midnight = replace(parser, date_format=parser.date_format or date_format)
+    noon = replace(midnight, time_of_day=time(12))
+    cells = [cell for cell in first.cells(header) if midnight.can_parse(cell)]
+    cells = [cell for cell in cells if noon.can_parse(cell)]
+    if all(midnight.parse(cell) == noon.parse(cell) for cell in cells):
         return []
     zone = first.declared.get("timezone", "UTC")
-    return [
-        f"dates without a time under {header!r} count as 00:00:00 {zone}; time_of_day tells another"
-    ]
+    assumed = f"dates without a time under {header!r} count as 00:00:00 {zone}"
+    return [f"{assumed}; declare time_of_day to change it"]
 
 
-def _odd_time(header: str, cell: str) -> Question:
-    if serial := read_serial(cell):
-        why = f"if {cell!r} of {header!r} is Excel's number of the day {serial.date()}"
+def _ask_about_time(header: str, cell: str) -> Question:
+    if date := parse_excel_date(cell):
+        why = f"if {cell!r} under {header!r} is Excel's number for {date.date()}"
         return Question(None, "date_format", EXCEL, why)
     if has_lost_digits(cell):
-        why = f"of another column: {header!r} has {cell!r}, an epoch time that lost its digits"
+        why = f"another column: {header!r} has {cell!r}, an epoch time that lost digits"
         return Question("columns", "observed_at", "", why)
-    why = f'a strptime pattern, such as "%Y%m%d": {header!r} has {cell[:80]!r}'
+    why = f'a strptime pattern such as "%Y%m%d": {header!r} has {cell[:80]!r}'
     return Question(None, "date_format", "", why)
 
 
-def _decimal(
-    found: Mapping[str, str], first: FirstRows, settled: list[str]
+def _find_decimal_mark(
+    found: Mapping[str, str], first: FirstRows, findings: list[str]
 ) -> tuple[Mark | None, list[Question]]:
-    """Find the decimal mark that the cells of the file prove; ask where one may be either."""
+    """Find the decimal mark that the cells prove; ask for it if a value is ambiguous."""
     if "decimal" in first.declared:
         return None, []
     values = [found[field] for field in VALUES if field in found]
     others = [header for header in first.headers if header not in found.values()]
     proofs = find_proofs(first.rows, values, others)
-    unclear = find_unclear(first.rows, values, points=has_unclear_points(first.delimiter))
+    ambiguous = find_ambiguous(first.rows, values, points=has_ambiguous_points(first.delimiter))
     if len(proofs) == 1:
         ((mark, proof),) = proofs.items()
-        if unclear or mark == "comma":
-            settled.append(f"the decimal mark is a {mark}, as {proof.header!r} has {proof.cell!r}")
+        if ambiguous or mark == "comma":
+            findings.append(
+                f"the decimal mark is a {mark}, because {proof.header!r} has {proof.cell!r}"
+            )
         return mark, []
-    if unclear is None:
+    if ambiguous is None:
         return None, []
-    why = f'"comma" or "point": {unclear[1][:80]!r} under {unclear[0]!r} can be read with either'
+    header, cell = ambiguous
+    why = f'"comma" or "point": {cell[:80]!r} under {header!r} can be read with either'
     if proofs:
         both = " and ".join(
             f"a {mark} in {each.cell!r} under {each.header!r}" for mark, each in proofs.items()
@@ -217,7 +223,7 @@ def _decimal(
     return None, [Question(None, "decimal", "", why)]
 
 
-def _name(header: str, first: FirstRows) -> list[Question]:
+def _ask_about_name(header: str, first: FirstRows) -> list[Question]:
     cells = [row[header] for row in first.rows]
     if not cells or not all(cell.strip().isdecimal() for cell in cells):
         return []

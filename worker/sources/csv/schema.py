@@ -1,4 +1,4 @@
-"""What a row must be: a schema for each set of headers and what is declared of it."""
+"""The schema of a row: one for each combination of headers and declaration."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from marshmallow import Schema, ValidationError, fields
 from shared.model.records import VALUES, Observation
 from worker.sources.base import observation_of
 from worker.sources.csv.cells.columns import find_columns
-from worker.sources.csv.cells.names import SUPPLIES, is_dollars
+from worker.sources.csv.cells.headers import SUPPLIES, is_dollars
 from worker.sources.csv.cells.numbers import NumberCell, unknown_words
 from worker.sources.csv.cells.pairs import PairSymbol, as_usd_hint
-from worker.sources.csv.cells.times import Clock, TimeCell
+from worker.sources.csv.cells.times import TimeCell, TimeParser
 from worker.sources.fields import (
     LONGEST_NAME,
     MAYBE_EMPTY,
@@ -26,13 +26,13 @@ from worker.sources.fields import (
 )
 
 NEVER_ZERO = frozenset({"market_cap_usd", *SUPPLIES})
-"""Of these 0 is no figure that a priced asset can have: it stands for an unknown one."""
+"""Values that cannot be 0 for an asset with a price: 0 means unknown."""
 
 _NOT_SLUG = re.compile(r"[\W_]+")
 
 
 class CurrencyCell(Direct[None]):
-    """A cell that names the currency of its row: dollars, or what is declared to count as them."""
+    """The currency of a row; only US dollars, and the currencies in `as_usd`, are valid."""
 
     def __init__(self, as_usd: frozenset[str], *, may_be_empty: bool) -> None:
         super().__init__(required=True)
@@ -55,19 +55,19 @@ class CurrencyCell(Direct[None]):
         )
 
 
-class RowReading:
-    """How rows under one set of headers, with one declaration, are read.
+class RowSchema:
+    """Reads rows with the same headers and the same declaration.
 
-    The external id is the id or slug where there is one, else symbol and name (`btc-bitcoin`); a
-    declared namespace goes before it.
+    The external id is the id or slug if the file has one, otherwise symbol and name
+    (`btc-bitcoin`). A declared namespace is its prefix.
     """
 
     def __init__(self, headers: Sequence[str], declared: Mapping[str, Any]) -> None:
         columns = find_columns(headers, declared)
-        clock = Clock.from_declared(declared)
+        parser = TimeParser.from_declaration(declared)
         self._constants: dict[str, Any] = {
-            "external_id" if key == "id" else key: told
-            for key, told in declared.get("values", {}).items()
+            "external_id" if key == "id" else key: value
+            for key, value in declared.get("values", {}).items()
         }
         self._namespace = f"{declared['namespace']}:" if "namespace" in declared else ""
         has_id = "id" in columns.headers or "external_id" in self._constants
@@ -77,7 +77,7 @@ class RowReading:
             "external_id": StrippedString(required=has_id, validate=NOT_EMPTY),
             "symbol": PairSymbol(as_usd) if declared.get("pair_symbols") else symbol,
             "name": StrippedString(required=True, validate=NOT_EMPTY),
-            "observed_at": TimeCell(clock),
+            "observed_at": TimeCell(parser),
         }
         if "symbol" in self._constants:
             required["symbol"] = symbol
@@ -98,10 +98,10 @@ class RowReading:
         )
         loaded.pop("currency", None)
         if all(loaded.get(field) is None for field in VALUES):
-            raise ValidationError("no value is known")
+            raise ValidationError("all values are unknown")
         external_id = loaded.get("external_id") or slug(f"{loaded['symbol']}-{loaded['name']}")
         if not external_id:
-            raise ValidationError("symbol and name have no letter or digit", "external_id")
+            raise ValidationError("symbol and name contain no letter or digit", "external_id")
         if len(external_id) + len(self._namespace) > LONGEST_NAME:
             raise ValidationError(f"longer than {LONGEST_NAME} characters", "external_id")
         loaded["external_id"] = self._namespace + external_id
@@ -119,21 +119,21 @@ def _number_cell(field: str, declared: Mapping[str, Any]) -> NumberCell:
 
 
 def observe_row(document: Mapping[str, Any]) -> Observation:
-    """Say what a row means, from its own cells and what was declared when it was read."""
+    """Read a stored row with the declaration that was stored with it."""
     row = document.get("row")
     declared = document.get("declared")
     if not isinstance(row, dict):
         raise ValidationError("expected the cells of a row, by header", "row")
-    told = msgspec.json.encode(declared, order="deterministic") if declared else b"{}"
-    return row_reading(tuple(row), told).observe(row)
+    key = msgspec.json.encode(declared, order="deterministic") if declared else b"{}"
+    return row_schema(tuple(row), key).observe(row)
 
 
 @lru_cache(maxsize=64)
-def row_reading(headers: tuple[str, ...], declared: bytes) -> RowReading:
-    """Make the reading for these headers once; the declaration is JSON, so that it can be a key."""
-    return RowReading(headers, msgspec.json.decode(declared))
+def row_schema(headers: tuple[str, ...], declared: bytes) -> RowSchema:
+    """Return the cached schema; the declaration is JSON because a cache key must be hashable."""
+    return RowSchema(headers, msgspec.json.decode(declared))
 
 
 def slug(text: str) -> str:
-    """Reduce text to lower-case letters and digits of any script, parted by hyphens."""
+    """Join the letters and digits of a text, of any script, in lower case with hyphens."""
     return _NOT_SLUG.sub("-", text.lower()).strip("-")

@@ -1,14 +1,15 @@
-"""CSV files: a file, a folder or a glob, with what cannot be known declared beside each.
+"""Read CSV files under a path, each with an optional declaration beside it.
 
-A file goes on where the last run stopped, as long as what was read of it is still what it begins
-with; else it is read again from the start, and rows that did not change are found so by their key.
-The cursor also has how its rows were read: rows added later cannot give the others another meaning.
-A last line without a newline may be half a row: it waits, and is taken by a later run if it is a
-whole row in a file that has not changed since the run before. If it is none then, the run says so.
-In a file that is imported by name the end is the end.
+A file continues where the last run stopped, as long as the part before that position is unchanged.
+Otherwise it is read from its start; unchanged rows are recognised by their key. The cursor also
+stores how the rows were read, so that added rows cannot change the meaning of earlier ones.
 
-A row is kept as `{"row": {header: text}, "declared": {...}}`, with what was declared of its file,
-so that it can be read again without the file.
+A last line without a newline may be half a row. It waits for a later run, which takes it if it is
+complete and the file has not changed since the previous run. If it is still incomplete, the run
+reports it. In an imported file, the end of the file is the end of the row.
+
+A row is stored as `{"row": {header: text}, "declared": {...}}`, so that it can be read again
+without the file.
 """
 
 import os
@@ -26,34 +27,34 @@ from shared.settings import Settings
 from worker.sources.base import Fetch, Source
 from worker.sources.csv.declaration import read_declaration
 from worker.sources.csv.file import CsvFile
-from worker.sources.csv.kept import kept_row
 from worker.sources.csv.reading.files import (
     absolute,
     family_of,
     find_files,
-    join_refusals,
-    shown_path,
+    join_errors,
+    printable_path,
     version_of,
 )
-from worker.sources.csv.reading.rows import Ending, Position
-from worker.sources.csv.schema import observe_row, row_reading
+from worker.sources.csv.reading.rows import LastLine, Position
+from worker.sources.csv.rejected_rows import read_rejected_row
+from worker.sources.csv.schema import observe_row, row_schema
 
-Stretch = tuple[list[RawRecord], dict[str, Any], FileReading]
-"""Consecutive records of one file, its entry in the cursor after them, and how it is read."""
+FilePage = tuple[list[RawRecord], dict[str, Any], FileReading]
+"""Consecutive records of one file, its cursor entry after them, and how it was read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsvFiles(Source):
-    """The files under a path; under None there is nothing to read, and nothing is missing.
+    """The files under `path`; None reads nothing.
 
-    A `declaration` holds for all of them, instead of those beside. With `is_sample` no path
-    is configured: the project's sample is read, and the cursor says so.
+    `declaration` replaces the declarations beside the files. With `is_sample` no path is
+    configured: the project's sample is read, and the cursor records that.
     """
 
     name = "csv"
     is_snapshot = False
     empty_is_null = True
-    schema: ClassVar[Schema] = row_reading(
+    schema: ClassVar[Schema] = row_schema(
         ("id", "symbol", "name", "observed_at", *VALUES), b"{}"
     ).schema
 
@@ -71,11 +72,11 @@ class CsvFiles(Source):
         )
 
     def without_sample(self) -> "CsvFiles":
-        """Return the source without the sample, where that is what it reads."""
+        """Return the source that reads nothing instead of the sample."""
         return replace(self, path=None, is_sample=False) if self.is_sample else self
 
     def reads(self, file: Path) -> bool:
-        """Whether the files that are read include this one; not where they cannot be listed."""
+        """Whether the path includes this file; False if its files cannot be listed."""
         try:
             return self.path is not None and any(
                 each.samefile(file) for each in find_files(Path(self.path))
@@ -84,10 +85,10 @@ class CsvFiles(Source):
             return False
 
     def reads_sample_by_choice(self) -> bool:
-        """Whether the files that a person chose include the sample.
+        """Whether the configured files include the sample.
 
         Raises:
-            OSError: it cannot be said, since the files cannot be listed.
+            OSError: the files cannot be listed.
         """
         if self.is_sample or self.path is None or not SAMPLE_CSV.exists():
             return False
@@ -101,12 +102,12 @@ class CsvFiles(Source):
     ) -> Iterator[Page]:
         """Yield the new rows of every file.
 
-        The cursor holds one entry for each file, and forgets a file that is gone. A page without
-        rows says only that a file was looked at. A file that is refused does not keep the others
-        from being read.
+        The cursor has one entry for each file; entries of missing files are removed. A page without
+        rows records that a file was checked. A refused file does not prevent the others from being
+        read.
 
         Raises:
-            SourceError: at the end, naming every file that was refused; `no_file` where there is
+            SourceError: after all files were read, with every refused file; `no_file` if there is
                 none.
         """
         paths = self._paths()
@@ -119,7 +120,7 @@ class CsvFiles(Source):
         refused: list[SourceError] = []
         for key, path in paths.items():
             try:
-                for records, entry, reading in self._rows(path, entries.get(key)):
+                for records, entry, reading in self._file_pages(path, entries.get(key)):
                     following = {**entries, key: entry}
                     yield Page(
                         records,
@@ -132,33 +133,33 @@ class CsvFiles(Source):
             except SourceError as exc:
                 refused.append(exc)
         if refused:
-            raise join_refusals(refused, len(paths))
+            raise join_errors(refused, len(paths))
 
     def _cursor(self, entries: Mapping[str, Any]) -> Cursor:
         return {"files": entries, **({"sample": True} if self.is_sample else {})}
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
-        for records, _, reading in self._rows(path, None, imported=True):
+        for records, _, reading in self._file_pages(path, None, imported=True):
             yield Page(records, None, None, file=reading)
 
     def declared_for(self, declaration: Path, files: Sequence[Path]) -> "CsvFiles":
-        """Give the source with a declaration for the files that are imported.
+        """Return the source with one declaration for the files of an import.
 
         Raises:
-            SourceError: `declaration`, where it has constants and there are several files.
+            SourceError: `declaration`, if it has constants and there are several files.
         """
         constants = read_declaration(declaration).get("values", {})
         if constants and len(files) > 1:
-            named = ", ".join(constants)
+            fields = ", ".join(constants)
             raise SourceError(
-                f"{declaration}: [values] {named} would hold for each of {len(files)} files; "
-                "import each file by itself, or write a declaration beside each",
+                f"{declaration}: [values] {fields} would apply to each of {len(files)} files; "
+                "import the files one by one, or write a declaration beside each",
                 code="declaration",
             )
         return replace(self, declaration=declaration)
 
     def kept(self, payload: bytes, position: str) -> RawRecord | None:
-        return kept_row(payload, position)
+        return read_rejected_row(payload, position)
 
     @property
     def received_schema(self) -> None:
@@ -172,25 +173,25 @@ class CsvFiles(Source):
         return observe_row(document)
 
     def _paths(self) -> dict[str, Path]:
-        """Find the files, by the names that the cursor and people know them by."""
+        """Find the files; keys are the paths that the cursor stores and messages show."""
         if self.path is None:
             return {}
         try:
-            found = {shown_path(absolute(each)): each for each in find_files(Path(self.path))}
+            found = {printable_path(absolute(each)): each for each in find_files(Path(self.path))}
         except OSError as exc:
             raise SourceError(f"csv: {self.path}: {exc.strerror}", code="unreadable") from exc
         if not found:
             raise SourceError(
-                f"csv: CSV_PATH is {self.path!r}, and no file is there; expected a file, a folder "
-                "with *.csv in it, or a glob",
+                f"csv: CSV_PATH is {self.path!r}, which matches no file; expected a file, a folder "
+                "with *.csv files, or a glob",
                 code="no_file",
             )
         return dict(sorted(found.items()))
 
-    def _rows(
+    def _file_pages(
         self, path: Path, entry: Mapping[str, Any] | None, *, imported: bool = False
-    ) -> Iterator[Stretch]:
-        """Yield what the file has after the entry, stretch by stretch, each with its next entry."""
+    ) -> Iterator[FilePage]:
+        """Yield the rows of a file after its cursor entry, in pages."""
         beside = self.declaration or path.with_name(f"{path.name}.toml")
         try:
             declared = read_declaration(beside) if self.declaration or beside.exists() else {}
@@ -199,8 +200,9 @@ class CsvFiles(Source):
                 seen = entry is not None and version.items() <= entry.items()
                 if seen and entry and entry["done"]:
                     return
-                ending = Ending.SETTLED if seen else Ending.GROWING
-                file = CsvFile(path, opened, declared, Ending.WHOLE if imported else ending, beside)
+                last_line = LastLine.SETTLED if seen else LastLine.GROWING
+                last_line = LastLine.COMPLETE if imported else last_line
+                file = CsvFile(path, opened, declared, last_line, beside)
                 is_anew = is_empty = True
                 is_resumed = False
                 if entry and entry["declared"] == version["declared"]:
@@ -212,42 +214,42 @@ class CsvFiles(Source):
                     _reading(path, file, declared, version["declared"]),
                     is_reread=_is_reread(entry, is_resumed=is_resumed),
                 )
-                under_way = {"is_anew": is_anew, "is_empty": is_empty}
-                is_empty = yield from self._stretches(file, version, entry, reading, under_way)
-                file.require_whole(version["size"], os.fstat(opened.fileno()).st_size)
+                progress = {"is_anew": is_anew, "is_empty": is_empty}
+                is_empty = yield from self._split_pages(file, version, entry, reading, progress)
+                file.require_complete(version["size"], os.fstat(opened.fileno()).st_size)
                 if is_empty and (imported or seen):
                     file.refuse_empty()
         except SourceError as exc:
-            where = f"csv: {shown_path(path)}"
+            where = f"csv: {printable_path(path)}"
             raise SourceError(
                 f"{where}: {exc}", code=exc.code, brief=f"{where}: {exc.brief}"
             ) from exc
         except OSError as exc:
-            where = f"csv: {shown_path(path)}"
+            where = f"csv: {printable_path(path)}"
             raise SourceError(f"{where}: {exc.strerror}", code="unreadable") from exc
 
-    def _stretches(
+    def _split_pages(
         self,
         file: CsvFile,
         version: Mapping[str, Any],
         entry: Mapping[str, Any] | None,
         reading: FileReading,
-        under_way: Mapping[str, bool],
-    ) -> Generator[Stretch, None, bool]:
-        """Yield the rows from where the file stands; return whether it held none so far.
+        progress: Mapping[str, bool],
+    ) -> Generator[FilePage, None, bool]:
+        """Yield the remaining rows in pages; return whether the file has had no rows so far.
 
-        What is read anew, or has no row yet, stays so in the cursor until the file was read to its
-        end: one without any is looked at again.
+        The cursor entry keeps `is_anew` and `is_empty` until the file was read to its end. A file
+        without rows is not done, so the next run checks it again.
         """
         read_as = {"read_as": file.read_as} if file.read_as else {}
-        is_anew, is_empty = under_way["is_anew"], under_way["is_empty"]
+        is_anew, is_empty = progress["is_anew"], progress["is_empty"]
 
         def next_entry(*, is_done: bool) -> dict[str, Any]:
             states = {"is_anew": is_anew, "is_empty": is_empty}
             state = {"done": is_done, **({} if is_done else {k: v for k, v in states.items() if v})}
             return {**version, **file.reader.position()._asdict(), **read_as, **state}
 
-        def stretch(*, is_end: bool) -> Stretch:
+        def page(*, is_end: bool) -> FilePage:
             count, first = file.take_without_value()
             return (
                 records,
@@ -265,7 +267,7 @@ class CsvFiles(Source):
         following: dict[str, Any] = {}
         for record in file.records():
             if len(records) == self.rows_per_page:
-                yield stretch(is_end=False)
+                yield page(is_end=False)
                 records = []
             records.append(record)
             is_empty = False
@@ -273,22 +275,22 @@ class CsvFiles(Source):
                 following = next_entry(is_done=False)
         following = next_entry(is_done=file.is_done(version["size"]) and not is_empty)
         if records or following != entry:
-            yield stretch(is_end=following["done"] and is_anew)
+            yield page(is_end=following["done"] and is_anew)
         return is_empty
 
 
 def _reading(
     path: Path, file: CsvFile, declared: Mapping[str, Any], digest: str | None
 ) -> FileReading:
-    whole = absolute(path)
+    full_path = absolute(path)
     return FileReading(
-        path=shown_path(whole),
+        path=printable_path(full_path),
         name=os.fsencode(path.name).decode(errors="backslashreplace"),
         declaration=digest or "",
-        family=family_of(whole, declared),
+        family=family_of(full_path, declared),
         columns=file.columns,
         left_out=file.left_out(),
-        settled=file.settled,
+        settled=file.findings,
     )
 
 

@@ -1,1 +1,1 @@
-"""What one cell or header of a CSV file means."""
+"""What a single cell or header of a CSV file means."""

@@ -1,8 +1,8 @@
-"""Which column of a CSV file holds which field: by name, as declared, or to be asked about.
+"""Match the columns of a CSV file to fields, by header or by declaration.
 
-A header that names dollars (`price_usd`) is known to hold them. One that names no currency
-(`Close`, `Marketcap`) holds a known figure in a currency that must be declared. One that names
-another currency is not read.
+A header that names dollars (`price_usd`) is read as dollars. A known header that names no currency
+(`Close`, `Marketcap`) requires a declared currency. A header that names another currency is not
+read.
 """
 
 import json
@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.model.records import VALUES
-from worker.sources.csv.cells.names import (
+from worker.sources.csv.cells.headers import (
     DOLLAR,
+    DOLLAR_HEADERS,
     FIELDS,
-    IN_DOLLARS,
-    IN_SOME_CURRENCY,
+    MONEY_HEADERS,
+    OTHER_HEADERS,
     STABLECOINS,
     SUPPLIES,
-    WITHOUT_CURRENCY,
-    currency_of,
-    plain,
+    currency_in_header,
+    normalise_header,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What only a declaration can say: the line to write, and why it is asked for.
+    """A key that must be declared, a suggested value, and the reason for asking.
 
-    `value` is what it most likely is, or empty where only the file's owner can tell.
+    `value` is empty when no value can be suggested.
     """
 
     table: Literal["columns", "values"] | None
@@ -38,16 +38,16 @@ class Question:
 
 
 def toml_line(key: str, value: Any, table: str | None = None) -> str:
-    """Write one key of a declaration, in a message behind the name of its table."""
+    """Format one key of a declaration; messages show its table before it."""
     line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
     return f"[{table}] {line}" if table else line
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The header under which each field stands, and what is left to declare.
+    """The header of each field, and the keys that must still be declared.
 
-    `choices` are the headers of each field for which more than one column has a known name.
+    `choices` lists the candidate headers of each field that has more than one.
     """
 
     headers: Mapping[str, str]
@@ -56,12 +56,15 @@ class Columns:
 
 
 def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns:
-    """Match headers to fields: as declared, else by name; ask where neither settles it."""
-    said: Mapping[str, str] = declared.get("columns", {})
-    named = {field: _as_written(name, headers) for field, name in said.items()}
+    """Match headers to fields by declaration, then by known names.
+
+    A field without exactly one matching column becomes a question.
+    """
+    declared_columns: Mapping[str, str] = declared.get("columns", {})
+    named = {field: _find_header(name, headers) for field, name in declared_columns.items()}
     constants = declared.get("values", {})
-    taken = {*named.values(), *(_as_written(name, headers) for name in declared.get("ignore", ()))}
-    free = [header for header in headers if header not in taken]
+    ignored = [_find_header(name, headers) for name in declared.get("ignore", ())]
+    free = [header for header in headers if header not in {*named.values(), *ignored}]
     found: dict[str, str] = {}
     choices: dict[str, Sequence[str]] = {}
     questions: list[Question] = []
@@ -72,32 +75,34 @@ def find_columns(headers: Sequence[str], declared: Mapping[str, Any]) -> Columns
             if named[field] in headers:
                 found[field] = named[field]
             else:
-                why = f"there is no column {named[field]!r}, but {listed(headers)}"
+                why = f"no column {named[field]!r}; the columns are {quoted_list(headers)}"
                 questions.append(Question("columns", field, "", why))
             continue
-        candidates = candidates_for(field, free)
+        candidates = find_candidates(field, free)
         if len(candidates) == 1:
             found[field] = candidates[0]
         elif candidates:
             choices[field] = candidates
-            why = f"which one of {listed(candidates)}"
+            why = f"choose one of {quoted_list(candidates)}"
             questions.append(Question("columns", field, candidates[0], why))
     asked = {question.key for question in questions}
-    questions += _absences(found, constants, asked, headers)
+    questions += _ask_for_missing(found, constants, asked, headers)
     return Columns(found, questions, choices)
 
 
-def _as_written(name: str, headers: Sequence[str]) -> str:
-    """Find the header that is meant by a declared name: spaces around it do not count."""
+def _find_header(name: str, headers: Sequence[str]) -> str:
+    """Find the header with a declared name; surrounding spaces are ignored."""
     if name in headers:
         return name
     return next((header for header in headers if header.strip() == name.strip()), name)
 
 
-def candidates_for(field: str, headers: Sequence[str]) -> list[str]:
-    """Find the headers that may hold the field: those that name dollars, else the others."""
-    for table in (IN_DOLLARS, IN_SOME_CURRENCY, WITHOUT_CURRENCY):
-        if candidates := [header for header in headers if plain(header) in table.get(field, ())]:
+def find_candidates(field: str, headers: Sequence[str]) -> list[str]:
+    """Return the headers that may hold a field; those that name dollars take precedence."""
+    for table in (DOLLAR_HEADERS, MONEY_HEADERS, OTHER_HEADERS):
+        if candidates := [
+            header for header in headers if normalise_header(header) in table.get(field, ())
+        ]:
             return candidates
     return []
 
@@ -105,53 +110,59 @@ def candidates_for(field: str, headers: Sequence[str]) -> list[str]:
 def foreign_columns(
     found: Mapping[str, str], declared: Mapping[str, Any]
 ) -> list[tuple[str, str, str]]:
-    """Find the columns of money whose headers name another currency: field, header, currency."""
+    """Return field, header and currency of money columns whose headers name another currency."""
     dollars = {DOLLAR, *declared.get("as_usd", ())}
     return [
         (field, header, currency)
         for field, header in found.items()
         if field in VALUES and field not in SUPPLIES
-        for currency in (currency_of(header),)
+        for currency in (currency_in_header(header),)
         if currency is not None and currency not in dollars
     ]
 
 
-def listed(headers: Sequence[str]) -> str:
+def quoted_list(headers: Sequence[str]) -> str:
     return ", ".join(map(repr, headers))
 
 
-def _absences(
+def _ask_for_missing(
     found: Mapping[str, str],
     constants: Mapping[str, str],
     asked: set[str],
     headers: Sequence[str],
 ) -> list[Question]:
-    told = {*found, *constants, *asked}
+    covered = {*found, *constants, *asked}
     questions = []
-    if told.isdisjoint(VALUES):
-        why = f"no column is known to be a price or another value; there are {listed(headers)}"
+    if covered.isdisjoint(VALUES):
+        why = (
+            "no column is recognised as a price or another value; the columns are "
+            f"{quoted_list(headers)}"
+        )
         questions.append(Question("columns", "price_usd", "", why))
-    examples = {
-        "symbol": 'such as "BTC"; or under [columns] the column that has it',
-        "name": 'such as "Bitcoin"; or under [columns] the column that has it',
-        "observed_at": 'such as "2024-05-01T00:00:00Z"; or under [columns] the column that has it',
-    }
+    examples = {"symbol": "BTC", "name": "Bitcoin", "observed_at": "2024-05-01T00:00:00Z"}
     questions += [
-        Question("values", field, "", f"no column is known to say it; {example}")
+        Question("values", field, "", _explain_missing(field, example))
         for field, example in examples.items()
-        if field not in told
+        if field not in covered
     ]
     return questions
 
 
-def stablecoins_of(columns: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Name the stablecoins among the currencies of foreign columns, each once."""
+def _explain_missing(field: str, example: str) -> str:
+    return (
+        f'no column is recognised as {field}; enter a constant such as "{example}"; '
+        "or declare its column under [columns]"
+    )
+
+
+def find_stablecoins(columns: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Return the distinct stablecoins among the currencies of `foreign_columns`."""
     return list(dict.fromkeys(each[2] for each in columns if each[2] in STABLECOINS))
 
 
-def count_as_dollars(coins: Iterable[str], why: str, counted: Iterable[str] = ()) -> Question:
-    """Ask whether stablecoins count as dollars, as those counted do; they may not."""
-    named = list(coins)
-    told = json.dumps([*counted, *named])
-    why = f"{told} if {named[0]} is to count as a US dollar: {why}"
-    return Question(None, "as_usd", list(counted), why)
+def ask_as_usd(coins: Iterable[str], why: str, declared: Iterable[str] = ()) -> Question:
+    """Ask whether stablecoins count as dollars; the suggestion keeps only those declared."""
+    asked = list(coins)
+    answer = json.dumps([*declared, *asked])
+    why = f"{answer} to count {asked[0]} as a US dollar: {why}"
+    return Question(None, "as_usd", list(declared), why)

@@ -1,9 +1,9 @@
-"""Numbers as people's exports write them, read with every digit they have.
+"""Parse numbers as exports write them, with every digit.
 
-`8,746.6`, `$1.38M`, `2.84909E+11` and `1 234` are numbers; `NaN`, `-`, `N/A`, `null` and an empty
-cell stand for a value that is not known; a percentage is not an amount. A footnote mark after a
-number (`38,532,538,149*`) is no part of it. The decimal mark is a point unless a comma is declared,
-or proven by the file (`decimal_mark.py`).
+`8,746.6`, `$1.38M`, `2.84909E+11` and `1 234` are numbers. `NaN`, `-`, `N/A`, `null` and an empty
+cell mean that the value is unknown. A percentage is not an amount. A footnote mark after a number
+(`38,532,538,149*`) is ignored. The decimal mark is a point unless a comma is declared, or proven
+by the file (`decimal_mark.py`).
 """
 
 import re
@@ -13,24 +13,24 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from worker.sources.csv.cells.names import CURRENCY_SIGN
+from worker.sources.csv.cells.headers import CURRENCY_SIGN
 from worker.sources.fields import Amount, brief
 
 UNKNOWN = frozenset(
     {"", "-", "--", "\u2013", "\u2014", "?", "n/a", "#n/a", "na", "nan", "null", "none"}
 )
-"""What exports write where they have no value, in lower case."""
+"""Cells that mean an unknown value, in lower case."""
 
 SCALES = {"k": "E3", "m": "E6", "b": "E9", "t": "E12"}
 SPACES = "'\u2019 \u00a0\u2009\u202f"
-"""What separates thousands whatever the decimal mark is."""
+"""Separators of thousands that do not depend on the decimal mark."""
 
 _EXPONENT = r"(?:[eE][+-]?[0-9]{1,4})?"
 _PLAIN = {
     mark: re.compile(rf"[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+){_EXPONENT}")
     for mark in (r"\.", ",")
 }
-# A group after a leading 0 is never thousands: `0,742` has a decimal mark, whatever is declared.
+# A leading 0 is never followed by a group of thousands: the comma in `0,742` is a decimal mark.
 _GROUPED = {
     mark: re.compile(
         rf"[+-]?[1-9][0-9]{{0,2}}"
@@ -45,10 +45,10 @@ _FOOTNOTE = re.compile(r"\s*(?:[*\u2020\u2021\u00a7\u00b9\u00b2\u00b3]+|\[[0-9a-
 
 
 class NumberCell(Amount):
-    """An amount from the text of a cell. With `comma`, that is its decimal mark.
+    """An amount in a cell, with a comma as decimal mark if `comma` is set.
 
-    `unknown` are further words for a value that is not known, as `unknown_words` gives them. A
-    number that `counts_coins` has no currency sign.
+    `unknown` holds additional words for an unknown value (see `unknown_words`). A number that
+    `counts_coins` must not have a currency sign.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class NumberCell(Amount):
         if number is None:
             return None
         if self.counts_coins and CURRENCY_SIGN.search(value):
-            raise ValidationError(f"a currency sign in a number of coins: {brief(value)}")
+            raise ValidationError(f"currency sign in a number of coins: {brief(value)}")
         return super()._deserialize(number, attr, data, **kwargs)
 
     def _hint(self, value: Any) -> str:
-        """Name the declaration with which the cell would be a number."""
+        """Suggest the declaration that makes the cell a number, if there is one."""
         try:
             parse_number(value, comma=not self.comma)
         except (ValueError, TypeError, AttributeError):
@@ -93,10 +93,10 @@ class NumberCell(Amount):
 def parse_number(
     text: str, *, comma: bool = False, unknown: frozenset[str] = frozenset()
 ) -> Decimal | None:
-    """Read a number exactly; None where the cell says that it is not known.
+    """Parse a number without losing digits; None if the cell means an unknown value.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: the cell is neither.
     """
     if not comma and _PLAIN_POINT(text):
         return Decimal(text)
@@ -114,7 +114,7 @@ def parse_number(
 
 
 def parse_with_either_mark(text: str) -> Decimal | None:
-    """Read a number with whichever decimal mark it can have; else as `parse_number`."""
+    """Parse a number with a point as decimal mark, or else with a comma."""
     try:
         return parse_number(text)
     except ValueError:
@@ -122,7 +122,7 @@ def parse_with_either_mark(text: str) -> Decimal | None:
 
 
 def can_be_number(text: str) -> bool:
-    """Tell whether a cell is a number, or says that none is known, with either decimal mark."""
+    """Whether a cell is a number or means an unknown value, with either decimal mark."""
     try:
         parse_with_either_mark(text)
     except ValueError:
@@ -131,21 +131,21 @@ def can_be_number(text: str) -> bool:
 
 
 def is_unknown(text: str, unknown: frozenset[str] = frozenset()) -> bool:
-    """Tell whether a whole cell is a word for a value that is not known."""
+    """Whether a cell consists of a word for an unknown value."""
     word = "".join(text.split()).lower()
     return word in UNKNOWN or word in unknown
 
 
 def unknown_words(declared: Iterable[str]) -> frozenset[str]:
-    """Reduce declared words to what cells are compared with: without spaces, in lower case."""
+    """Normalise declared words as cells are compared: without spaces, in lower case."""
     return frozenset("".join(word.split()).lower() for word in declared)
 
 
-def decimal_mark_is_unclear(text: str, *, points: bool = False) -> bool:
-    """Tell whether a comma in the cell may be a decimal mark as well as one of thousands.
+def has_ambiguous_mark(text: str, *, points: bool = False) -> bool:
+    """Whether the comma in a cell may be either a decimal mark or a separator of thousands.
 
-    `1,234` may be; `1,234.5` and `1,234,567` cannot; `1234,5` is no number unless it is one. With
-    `points` the same is asked of a single point.
+    `1,234` is ambiguous; `1,234.5` and `1,234,567` are not. `1234,5` is ambiguous because without
+    a decimal comma it is not a number. With `points`, a single point is checked as well.
     """
     if "," not in text and not points:
         return False
@@ -160,7 +160,7 @@ def decimal_mark_is_unclear(text: str, *, points: bool = False) -> bool:
 
 
 def split_scale(text: str) -> tuple[str, str]:
-    """Take off dollar sign, footnote and letter of scale: `$1.38M*` is `1.38` and `E6`."""
+    """Split off dollar sign, footnote and scale: `$1.38M*` becomes `1.38` and `E6`."""
     core = _FOOTNOTE.sub("", text.strip()).replace("$", "", 1).strip()
     if core and core[0] in "+-.,0123456789" and core[-1].lower() in SCALES:
         return core[:-1].rstrip(), SCALES[core[-1].lower()]

@@ -1,14 +1,13 @@
-"""Times as people's exports write them, read as instants in UTC.
+"""Parse times as exports write them, into UTC.
 
-Known by themselves are ISO 8601 and its kin with the year first, seconds, milliseconds,
-microseconds and nanoseconds since 1970 (10, 13, 16 and 19 digits), and dates that name their month
-(`Jan 14, 2020`). Whether `01-05-2016` has the day or the month first is read as declared, or as
-another of the file's first cells proves: `29-05-2016` has the day first. The serial numbers of
-Excel, days since 1899-12-30, are read only as declared: `44371` is a number like any other.
+These formats need no declaration: ISO 8601 and similar formats with the year first; seconds,
+milliseconds, microseconds and nanoseconds since 1970 (10, 13, 16 and 19 digits); dates with the
+name of the month (`Jan 14, 2020`). The order of day and month in `01-05-2016` must be declared, or
+proven by another cell of the first rows (`29-05-2016`). Serial numbers of Excel (days since
+1899-12-30) must be declared, because `44371` may be any number.
 
-Two conventions hold where a cell says less than an instant. A time without a zone is UTC, as every
-exchange and index of this market publishes it; a declared `timezone` says otherwise. A date without
-a time is the first instant of that day; a declared `time_of_day` says otherwise.
+A time without a zone is UTC, as exchanges and indexes publish it, unless `timezone` is declared. A
+date without a time means the beginning of the day, unless `time_of_day` is declared.
 """
 
 import re
@@ -33,7 +32,7 @@ MONTHS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXCEL_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 -- `_instant` adds the zone
 _PER_SECOND = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
-"""Digits of an epoch time -> how many of its units a second has."""
+"""Number of digits of an epoch time -> its units per second."""
 
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
 _HALF = r"(?: ?(?P<half>[AaPp][Mm]))?"
@@ -48,42 +47,42 @@ _SERIAL = re.compile(r"[1-9]\d{4}(?:\.\d+)?", re.ASCII)
 _ROUNDED_EPOCH = re.compile(r"[1-9]\.\d+[eE]\+?(?:0?9|12|15|18)", re.ASCII)
 
 
-def _form(date: str) -> re.Pattern[str]:
+def _format(date: str) -> re.Pattern[str]:
     return re.compile(date + _TIME, re.ASCII)
 
 
-_KNOWN = (
-    _form(r"(?P<year>\d{4})[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"),
-    _form(r"(?P<month_name>[A-Za-z]{3,9})\.? (?P<day>\d{1,2}),? (?P<year>\d{4})"),
-    _form(r"(?P<day>\d{1,2})[ -](?P<month_name>[A-Za-z]{3,9})\.?,?[ -](?P<year>\d{4})"),
+_DEFAULT_FORMATS = (
+    _format(r"(?P<year>\d{4})[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"),
+    _format(r"(?P<month_name>[A-Za-z]{3,9})\.? (?P<day>\d{1,2}),? (?P<year>\d{4})"),
+    _format(r"(?P<day>\d{1,2})[ -](?P<month_name>[A-Za-z]{3,9})\.?,?[ -](?P<year>\d{4})"),
 )
 _DECLARED = {
-    DAY_FIRST: _form(r"(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>\d{4})"),
-    MONTH_FIRST: _form(r"(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})[-/.](?P<year>\d{4})"),
+    DAY_FIRST: _format(r"(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>\d{4})"),
+    MONTH_FIRST: _format(r"(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})[-/.](?P<year>\d{4})"),
 }
 
 
 def is_day_or_month_first(text: str) -> bool:
-    """Tell whether a cell is a date of which only a declaration can say where the month is."""
+    """Whether a cell is a numeric date that begins with the day or the month."""
     return bool(_DECLARED[DAY_FIRST].fullmatch(text.strip()))
 
 
 def find_day_orders(cells: Iterable[str]) -> dict[str, str]:
-    """Find the first cell that proves the day, and that proves the month, to come first.
+    """Map each proven order of day and month to the first cell that proves it.
 
-    Proof is a date in one order alone: `30/02/2023` is a date in neither.
+    A cell proves an order if it is a valid date in that order only. `30/02/2023` proves nothing.
     """
-    clocks = {order: Clock(order) for order in _DECLARED}
+    parsers = {order: TimeParser(order) for order in _DECLARED}
     found: dict[str, str] = {}
     for cell in filter(is_day_or_month_first, cells):
-        orders = [order for order, clock in clocks.items() if clock.can_read(cell)]
+        orders = [order for order, parser in parsers.items() if parser.can_parse(cell)]
         if len(orders) == 1:
             found.setdefault(orders[0], cell)
     return found
 
 
-def read_serial(text: str) -> datetime | None:
-    """Read a serial number of Excel, to the millisecond, without a zone; None where it is none."""
+def parse_excel_date(text: str) -> datetime | None:
+    """Parse a serial number of Excel to the millisecond, without a zone; None for other texts."""
     if not _SERIAL.fullmatch(text.strip()):
         return None
     milliseconds = (Decimal(text.strip()) * 86_400_000).to_integral_value()
@@ -91,20 +90,20 @@ def read_serial(text: str) -> datetime | None:
 
 
 def has_lost_digits(text: str) -> bool:
-    """Tell whether a cell is an epoch time that a spreadsheet rounded: `1.67754E+12`."""
+    """Whether a cell is an epoch time that a spreadsheet rounded: `1.67754E+12`."""
     return bool(_ROUNDED_EPOCH.fullmatch(text.strip()))
 
 
 @dataclass(frozen=True)
-class Clock:
-    """How one file tells the time."""
+class TimeParser:
+    """Parses the times of one file."""
 
     date_format: str | None = None
     zone: tzinfo = UTC
     time_of_day: time = time()
 
     @classmethod
-    def from_declared(cls, declared: Mapping[str, Any]) -> "Clock":
+    def from_declaration(cls, declared: Mapping[str, Any]) -> "TimeParser":
         name = declared.get("timezone")
         of_day = declared.get("time_of_day")
         return cls(
@@ -113,18 +112,18 @@ class Clock:
             time.fromisoformat(of_day) if of_day else time(),
         )
 
-    def can_read(self, text: str) -> bool:
+    def can_parse(self, text: str) -> bool:
         try:
-            self.read(text)
+            self.parse(text)
         except (ValueError, OverflowError):
             return False
         return True
 
-    def read(self, text: str) -> datetime:
-        """Read one instant, in UTC.
+    def parse(self, text: str) -> datetime:
+        """Parse a text into an instant in UTC.
 
         Raises:
-            ValueError: with the reason for which the text is none.
+            ValueError: with the reason.
         """
         iso = _ISO.fullmatch(text)
         if iso and (self.date_format is None or "%" not in self.date_format):
@@ -133,7 +132,7 @@ class Clock:
         if self.date_format is not None and "%" in self.date_format:
             return self._read_pattern(text, self.date_format)
         text = text.removesuffix(",")
-        if self.date_format == EXCEL and (serial := read_serial(text)):
+        if self.date_format == EXCEL and (serial := parse_excel_date(text)):
             return self._instant(serial, text)
         if _INTEGER.fullmatch(text):
             digits = text.partition(".")[0]
@@ -143,27 +142,27 @@ class Clock:
             microseconds = int(found["fraction"][:6].ljust(6, "0"))
             return _EPOCH + timedelta(seconds=int(found["seconds"]), microseconds=microseconds)
         declared = _DECLARED.get(self.date_format or "")
-        forms = (*_KNOWN, declared) if declared else _KNOWN
-        for form in forms:
+        formats = (*_DEFAULT_FORMATS, declared) if declared else _DEFAULT_FORMATS
+        for form in formats:
             if found := form.fullmatch(text):
                 return self._instant(self._assemble(found.groupdict()), text)
         if is_day_or_month_first(text):
-            raise ValueError(f"{text!r} has the day or the month first; date_format must say which")
+            raise ValueError(f"{text!r} may have the day or the month first; declare date_format")
         if has_lost_digits(text):
             raise ValueError(
-                f"{text!r} is an epoch time that lost its last digits, as a spreadsheet shows it; "
-                "read another column, or export the file again"
+                f"{text!r} is an epoch time whose last digits were lost in a spreadsheet; declare "
+                "another column, or export the file again"
             )
-        raise ValueError(f"not a time in a form that is known or declared: {text[:80]!r}")
+        raise ValueError(f"not a time in a known or declared format: {text[:80]!r}")
 
     def _read_pattern(self, text: str, pattern: str) -> datetime:
         try:
-            told = datetime.strptime(text, pattern)  # noqa: DTZ007 -- `_instant` adds the zone
+            moment = datetime.strptime(text, pattern)  # noqa: DTZ007 -- `_instant` adds the zone
         except ValueError:
-            raise ValueError(f"{text[:80]!r} is not as date_format {pattern!r} has it") from None
-        if not tells_time(pattern):
-            told = datetime.combine(told, self.time_of_day, told.tzinfo)
-        return self._instant(told, text)
+            raise ValueError(f"{text[:80]!r} does not match date_format {pattern!r}") from None
+        if not has_time_of_day(pattern):
+            moment = datetime.combine(moment, self.time_of_day, moment.tzinfo)
+        return self._instant(moment, text)
 
     def _assemble(self, parts: Mapping[str, str | None]) -> datetime:
         name = parts.get("month_name")
@@ -177,23 +176,25 @@ class Clock:
         day = date(int(parts["year"] or 0), month, int(parts["day"] or 0))
         return datetime.combine(day, at, _zone(parts["zone"]))
 
-    def _instant(self, told: datetime, text: str) -> datetime:
-        if told.tzinfo is not None:
-            return told.astimezone(UTC)
+    def _instant(self, moment: datetime, text: str) -> datetime:
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
         if self.zone is UTC:
-            return told.replace(tzinfo=UTC)
-        local = told.replace(tzinfo=self.zone)
+            return moment.replace(tzinfo=UTC)
+        local = moment.replace(tzinfo=self.zone)
         if local.utcoffset() != local.replace(fold=1).utcoffset():
-            raise ValueError(f"{text!r} comes twice or never in {self.zone}: the clocks change")
+            raise ValueError(
+                f"{text!r} occurs twice or never in {self.zone}, because the clocks change"
+            )
         return local.astimezone(UTC)
 
 
 class TimeCell(Direct[datetime]):
-    """An instant from the text of a cell."""
+    """An instant in a cell."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, parser: TimeParser) -> None:
         super().__init__(required=True)
-        self.clock = clock
+        self.parser = parser
 
     def _deserialize(
         self,
@@ -205,7 +206,7 @@ class TimeCell(Direct[datetime]):
         if not isinstance(value, str):
             raise ValidationError(f"not a time: {brief(value)}")
         try:
-            moment = self.clock.read(value)
+            moment = self.parser.parse(value)
         except (ValueError, OverflowError) as exc:
             raise ValidationError(str(exc)) from exc
         if moment < Instant.EARLIEST:
@@ -213,8 +214,8 @@ class TimeCell(Direct[datetime]):
         return moment
 
 
-def tells_time(pattern: str) -> bool:
-    """Tell whether a `strptime` pattern has a time of day in it."""
+def has_time_of_day(pattern: str) -> bool:
+    """Whether a `strptime` pattern contains a time of day."""
     return any(directive in pattern for directive in ("%H", "%I", "%X", "%c", "%M"))
 
 
@@ -222,14 +223,14 @@ def _month(name: str) -> int:
     for number, month in enumerate(MONTHS, start=1):
         if month.startswith(name.lower()):
             return number
-    raise ValueError(f"{name!r} is no English month")
+    raise ValueError(f"{name!r} is not an English month")
 
 
 def _hour(hour: int, half: str | None) -> int:
     if half is None:
         return hour
     if not 1 <= hour <= 12:  # noqa: PLR2004 -- the hours of a half day
-        raise ValueError(f"{hour} {half} is no hour")
+        raise ValueError(f"{hour} {half} is not a valid hour")
     return hour % 12 + (12 if half.lower() == "pm" else 0)
 
 

@@ -1,1 +1,1 @@
-"""What a CSV file leaves open, and the declarations that settle it."""
+"""Questions about a CSV file, and contradictions for which it is refused."""

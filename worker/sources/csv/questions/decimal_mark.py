@@ -1,25 +1,25 @@
-"""Which decimal mark a file uses, as its own cells prove it; never guessed.
+"""Find the decimal mark that a file's own cells prove; it is never guessed.
 
-`0,39K`, `-2,68%`, `76.761,5` and `0,742` have a decimal comma, `8,746.6`, `$0.1680` and `1,234,567`
-a point. `1,234` proves nothing: it is 1234 in one country and 1.234 in another. `1.234` proves
-nothing either; where commas separate the cells it has a decimal point, since files with a decimal
-comma have another delimiter as a rule. Elsewhere it is as unclear as `1,234`.
+`0,39K`, `-2,68%`, `76.761,5` and `0,742` prove a decimal comma. `8,746.6`, `$0.1680` and
+`1,234,567` prove a point. `1,234` proves nothing: it is 1234 in some countries and 1.234 in
+others. `1.234` proves nothing either. It is read with a point if the delimiter is a comma, because
+files with a decimal comma normally have another delimiter. With other delimiters it is ambiguous.
 
-`12.30` proves a point where it is a value. In another column it may be a time, a day and a month,
-or a version; there only a percentage or an amount that is clear by itself proves anything.
+`12.30` in a column of values proves a point. In another column it may be a time, a date or a
+version. There, only a percentage or an unambiguous amount proves a mark.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from worker.sources.csv.cells.numbers import SPACES, decimal_mark_is_unclear, split_scale
+from worker.sources.csv.cells.numbers import SPACES, has_ambiguous_mark, split_scale
 
 Mark = Literal["point", "comma"]
 
 
 class Proof(NamedTuple):
-    """A cell that can be read with one decimal mark alone."""
+    """A cell that is readable with one decimal mark only."""
 
     mark: Mark
     header: str
@@ -29,8 +29,8 @@ class Proof(NamedTuple):
 def _proves(mark: str, other: str) -> re.Pattern[str]:
     return re.compile(
         "[+-]?(?:"
-        rf"[0-9]*{mark}(?:[0-9]{{1,2}}|[0-9]{{4,}})"  # not three digits after it
-        rf"|0*{mark}[0-9]+|[0-9]{{4,}}{mark}[0-9]+"  # no group of thousands before it
+        rf"[0-9]*{mark}(?:[0-9]{{1,2}}|[0-9]{{4,}})"  # the digits after it are not a group
+        rf"|0*{mark}[0-9]+|[0-9]{{4,}}{mark}[0-9]+"  # the digits before it are not a group
         rf"|[0-9]+{mark}[0-9]+[eE][+-]?[0-9]+"
         rf"|[1-9][0-9]{{0,2}}(?:[{other}{SPACES}][0-9]{{3}})+{mark}[0-9]*"
         rf"|[1-9][0-9]{{0,2}}(?:{other}[0-9]{{3}}){{2,}}"
@@ -48,7 +48,7 @@ _PROOFS: Mapping[Mark, re.Pattern[str]] = {
 
 
 def mark_of(cell: str) -> Mark | None:
-    """Tell the decimal mark that a cell must have; None where it proves nothing."""
+    """Return the decimal mark that a cell proves."""
     core, _ = split_scale(cell.strip().removesuffix("%"))
     return next((mark for mark, proves in _PROOFS.items() if proves.fullmatch(core)), None)
 
@@ -56,7 +56,7 @@ def mark_of(cell: str) -> Mark | None:
 def find_proofs(
     rows: Iterable[Mapping[str, str]], values: Collection[str], others: Collection[str]
 ) -> Mapping[Mark, Proof]:
-    """Find the first cell that proves each mark: a value, or a clear amount in another column."""
+    """Map each proven mark to its first proof: a value, or a clear amount in another column."""
     found: dict[Mark, Proof] = {}
     for row in rows:
         for header in (*values, *others):
@@ -68,9 +68,9 @@ def find_proofs(
 
 
 def _is_clear_amount(cell: str) -> bool:
-    """Tell an amount or a percentage from other texts of digits, whatever its header is.
+    """Whether a text is an amount or a percentage under any header.
 
-    A small letter of scale may be a unit: `12.5m` may be minutes.
+    A lower-case scale is excluded, because it may be a unit: `12.5m` may mean minutes.
     """
     text = cell.strip()
     core, scale = split_scale(text)
@@ -79,17 +79,17 @@ def _is_clear_amount(cell: str) -> bool:
     return bool(_GROUPED.fullmatch(core) or _EXPONENT.fullmatch(core))
 
 
-def find_unclear(
+def find_ambiguous(
     rows: Iterable[Mapping[str, str]], headers: Sequence[str], *, points: bool
 ) -> tuple[str, str] | None:
-    """Find the first header and cell under the headers that can be read with either mark."""
+    """Return header and cell of the first value that is readable with either mark."""
     for row in rows:
         for header in headers:
-            if decimal_mark_is_unclear(row[header], points=points):
+            if has_ambiguous_mark(row[header], points=points):
                 return header, row[header]
     return None
 
 
-def has_unclear_points(delimiter: str) -> bool:
-    """Tell whether `1.234` may be 1234 in a file with this delimiter."""
+def has_ambiguous_points(delimiter: str) -> bool:
+    """Whether `1.234` may be 1234 in a file with this delimiter."""
     return delimiter != ","

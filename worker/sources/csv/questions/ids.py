@@ -1,4 +1,4 @@
-"""Ids that only count: a rank, or a row's number, names another coin in the next file."""
+"""Ask about ids that only count: a rank or row number means another coin in the next file."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,13 +7,13 @@ from worker.sources.csv.cells.columns import Question, toml_line
 from worker.sources.csv.first_rows import FirstRows
 
 _COUNTED = 3
-"""So many ids that count up are ranks or row numbers, or may be."""
+"""Number of consecutive ids that may be ranks or row numbers."""
 _LONGEST_COUNT = 20
-"""Digits of a number that may count rows."""
+"""Digits of the longest number that may count rows."""
 
 
-def ask_of_id(first: FirstRows) -> list[Question]:
-    """Ask about an undeclared column of ids that count; the safe answer is suggested."""
+def ask_about_id(first: FirstRows) -> list[Question]:
+    """Ask about an undeclared column of consecutive ids; the suggestion is to ignore it."""
     header = first.columns.headers.get("id")
     if header is None or "id" in first.declared.get("columns", {}):
         return []
@@ -27,14 +27,14 @@ def ask_of_id(first: FirstRows) -> list[Question]:
         return []
     column = toml_line("id", header, "columns")
     why = (
-        f"{header!r} counts, as a rank or a row's number does, and names another coin in the next "
-        f"file; only if it is the provider's own lasting id, write {column} instead"
+        f"{header!r} has consecutive numbers, such as ranks or row numbers, which mean other coins "
+        f"in the next file; if they are permanent ids of the provider, write {column} instead"
     )
     return [Question(None, "ignore", [*first.ignored, header], why)]
 
 
 def _longest_count(numbers: Sequence[int]) -> int:
-    """Measure the longest run of numbers that go up, or down, by one."""
+    """Return the length of the longest run of numbers that rise, or fall, by one."""
     longest = 0
     for step in (1, -1):
         run = 1

@@ -1,6 +1,6 @@
-"""Which column may hold a field that no known header names: by its cells, and words in its header.
+"""Suggest columns for fields without a known header, by cells and by words in the header.
 
-A suggestion is written into a question; only a declaration makes a column hold a field.
+A suggestion is part of a question. Only a declaration assigns a column to a field.
 """
 
 import re
@@ -9,19 +9,19 @@ from dataclasses import replace
 from itertools import pairwise
 
 from shared.model.records import VALUES
-from worker.sources.csv.cells.columns import Question, listed, toml_line
-from worker.sources.csv.cells.names import (
+from worker.sources.csv.cells.columns import Question, quoted_list, toml_line
+from worker.sources.csv.cells.headers import (
     DOLLAR,
     STABLECOINS,
-    currency_of,
+    currency_in_header,
     header_words,
-    is_known,
-    plain,
+    is_known_header,
+    normalise_header,
 )
 from worker.sources.csv.cells.numbers import can_be_number
-from worker.sources.csv.cells.times import Clock, has_lost_digits, is_day_or_month_first
+from worker.sources.csv.cells.times import TimeParser, has_lost_digits, is_day_or_month_first
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.questions.naming import find_naming
+from worker.sources.csv.questions.coin_columns import find_coin_columns
 
 _TIME_WORDS = frozenset({"time", "timestamp", "date", "datetime", "epoch", "unix", "ts", "at"})
 _PRICE_WORDS = frozenset(
@@ -45,11 +45,11 @@ _NOT_PRICE_WORDS = frozenset(
 _NOT_PRICE = re.compile(r"%|\bfark\b|\bzm[eě]na\b", re.IGNORECASE)
 _FEWEST_TIMES = 2
 _MOST_CANDIDATES = 3
-"""Of more columns without a word of a price in their header, none is likelier than another."""
+"""With more candidates than this, none without a price word in its header is suggested."""
 
 
 def refine_choice(question: Question, first: FirstRows) -> Question:
-    """Of several columns suggest one whose cells fit the field; of values, the one that does."""
+    """Suggest one of several columns whose cells fit; of values, only if a single one fits."""
     choices = first.columns.choices.get(question.key, ())
     if question.table != "columns" or not choices:
         return question
@@ -62,11 +62,11 @@ def refine_choice(question: Question, first: FirstRows) -> Question:
 
 
 def _misfit(field: str, header: str, first: FirstRows) -> str | None:
-    """Say why a column cannot be the field: none of its cells can be read."""
+    """Return the reason why no cell of a column is readable as the field."""
     cells = first.cells(header)
     if field == "observed_at":
-        clock = Clock.from_declared(first.declared)
-        if any(clock.can_read(cell) or is_day_or_month_first(cell) for cell in cells):
+        parser = TimeParser.from_declaration(first.declared)
+        if any(parser.can_parse(cell) or is_day_or_month_first(cell) for cell in cells):
             return None
         lost = next(filter(has_lost_digits, cells), None)
         if lost:
@@ -74,24 +74,24 @@ def _misfit(field: str, header: str, first: FirstRows) -> str | None:
         return f"{header!r} has {cells[0][:80]!r}" if cells else f"{header!r} is empty"
     if field not in VALUES or not cells or any(can_be_number(cell) for cell in cells):
         return None
-    return f"{header!r} has {cells[0][:80]!r}, which is no number"
+    return f"{header!r} has {cells[0][:80]!r}, which is not a number"
 
 
 def suggest_time(question: Question, first: FirstRows) -> Question:
-    """Where no header is known to hold times, suggest a column whose cells are times."""
+    """If no header is known to hold times, suggest a column whose cells are times."""
     if (question.table, question.key) != ("values", "observed_at"):
         return question
     for header in first.unread():
         cells = first.cells(header)
         if _are_times(header, cells):
             time = next(cell for cell in cells if _is_time(cell))
-            why = f"if that is its time: it has {time[:80]!r}"
+            why = f"if this column is the time: it has {time[:80]!r}"
             return Question("columns", "observed_at", header, why)
     return question
 
 
 def _are_times(header: str, cells: Sequence[str]) -> bool:
-    """Tell it of a column; numbers are times where their header or their even steps say so."""
+    """Whether a column holds times; numbers also need a matching header or regular steps."""
     times = [cell for cell in cells if _is_time(cell)]
     if not times or 2 * len(times) < len(cells):
         return False
@@ -99,30 +99,30 @@ def _are_times(header: str, cells: Sequence[str]) -> bool:
         return True
     if len(times) < len(cells) or len(times) < _FEWEST_TIMES:
         return False
-    moments = [Clock().read(cell) for cell in cells]
-    steps = {after > before for before, after in pairwise(moments) if after != before}
-    return len(steps) == 1 and all(not (each.second or each.microsecond) for each in moments)
+    instants = [TimeParser().parse(cell) for cell in cells]
+    steps = {after > before for before, after in pairwise(instants) if after != before}
+    return len(steps) == 1 and all(not (each.second or each.microsecond) for each in instants)
 
 
 def _is_time(cell: str) -> bool:
-    return Clock().can_read(cell) or is_day_or_month_first(cell)
+    return TimeParser().can_parse(cell) or is_day_or_month_first(cell)
 
 
 def suggest_naming(question: Question, first: FirstRows) -> Question:
-    """Where no header is known to name the coin, name the columns that may."""
+    """If no header is known to name the coin, suggest columns that may."""
     if question.table != "values" or question.key not in {"symbol", "name"}:
         return question
-    may = find_naming(first)
-    if not may:
+    candidates = find_coin_columns(first)
+    if not candidates:
         return question
-    cell = first.cells(may[0])[0]
-    column = toml_line(question.key, may[0], "columns")
-    other = question.why.rpartition("; ")[0]
-    return replace(question, why=f"{other}; or {column}, which has {cell[:80]!r}")
+    cell = first.cells(candidates[0])[0]
+    column = toml_line(question.key, candidates[0], "columns")
+    constant = question.why.rpartition("; ")[0]
+    return replace(question, why=f"{constant}; or write {column}, which has {cell[:80]!r}")
 
 
 def suggest_price(questions: Sequence[Question], first: FirstRows) -> list[Question]:
-    """Where no column is known to be the price, suggest one, or ask whether there is one."""
+    """If no column is known to be the price, suggest one or ask for it."""
     found = first.columns.headers
     asked = next((each for each in questions if each.key == "price_usd"), None)
     if "price_usd" in found or (asked and "price_usd" in first.columns.choices):
@@ -132,50 +132,52 @@ def suggest_price(questions: Sequence[Question], first: FirstRows) -> list[Quest
     likely, possible, foreign = _price_columns(first, questions)
     value = likely[0] if len(likely) == 1 else ""
     if asked:
-        said = [asked.why, *(_say_foreign(header) for header in foreign)]
+        reasons = [asked.why, *(_describe_foreign(header) for header in foreign)]
         if value:
-            said = [f"if that is the price: it has {first.cells(value)[0]!r}"]
+            reasons = [f"if this column is the price: it has {first.cells(value)[0]!r}"]
         elif likely:
-            said[0] = f"it may be {listed(likely)}"
-        answer = replace(asked, value=value, why="; ".join(said))
+            reasons[0] = f"the price may be {quoted_list(likely)}"
+        answer = replace(asked, value=value, why="; ".join(reasons))
         return [answer if each is asked else each for each in questions]
     candidates = likely or possible
     if not candidates:
         return list(questions)
     ignore = first.ignore_line(*candidates)
-    why = f"no column is known to be the price; it may be {listed(candidates)}; else {ignore}"
+    why = f"the price may be {quoted_list(candidates)}; if it is not in the file, write {ignore}"
     return [*questions, Question("columns", "price_usd", value, why)]
 
 
 def find_prices(first: FirstRows) -> tuple[list[str], list[str], list[str]]:
-    """Find the unread columns that are likely the price, possibly so, and in another currency."""
+    """Return unread columns: likely prices, possible prices, and prices in another currency."""
     return _price_columns(first, ())
 
 
 def may_have_price(first: FirstRows) -> bool:
-    """Tell whether a column that is not read may be a price, in no other currency for certain."""
+    """Whether an unread column may be a price that is not certainly in another currency."""
     likely, possible, foreign = find_prices(first)
     return bool(likely or possible or not foreign)
 
 
-def _say_foreign(header: str) -> str:
-    return f"{header!r} names {currency_of(header)}, and only US dollars are read"
+def _describe_foreign(header: str) -> str:
+    return f"{header!r} names {currency_in_header(header)}, and only US dollars are read"
 
 
 def _price_columns(
     first: FirstRows, questions: Sequence[Question]
 ) -> tuple[list[str], list[str], list[str]]:
-    """Find the unread columns that are likely the price, possibly so, and in another currency."""
+    """Return what `find_prices` does; columns suggested by questions are left out."""
     suggested = [each.value for each in questions if each.table == "columns"]
     likely, possible, foreign = [], [], []
     for header in first.unread(suggested):
         words = set(header_words(header))
-        currency = currency_of(header)
+        currency = currency_in_header(header)
         if not _can_be_price(header, words, first):
             continue
         if currency not in {None, DOLLAR, *STABLECOINS}:
             foreign.append(header)
-        elif words & _PRICE_WORDS or any(each in plain(header) for each in ("price", "close")):
+        elif words & _PRICE_WORDS or any(
+            each in normalise_header(header) for each in ("price", "close")
+        ):
             likely.append(header)
         elif any("." in cell or "," in cell for cell in first.cells(header)):
             possible.append(header)
@@ -183,8 +185,8 @@ def _price_columns(
 
 
 def _can_be_price(header: str, words: set[str], first: FirstRows) -> bool:
-    if is_known(header) or words & _NOT_PRICE_WORDS or _NOT_PRICE.search(header):
+    if is_known_header(header) or words & _NOT_PRICE_WORDS or _NOT_PRICE.search(header):
         return False
-    cells = first.known_cells(header)
+    cells = first.value_cells(header)
     numbers = [cell for cell in cells if can_be_number(cell)]
     return bool(numbers) and 2 * len(numbers) > len(cells) and not _are_times(header, cells)

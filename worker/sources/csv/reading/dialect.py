@@ -1,4 +1,4 @@
-"""How the bytes of a CSV file become cells: its encoding and its delimiter."""
+"""Detect the encoding and the delimiter of a CSV file, and refuse other formats."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shared.errors import SourceError
 from worker.sources.csv.cells.columns import Question
-from worker.sources.csv.cells.names import is_known
+from worker.sources.csv.cells.headers import is_known_header
 
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1", "windows-1252")
@@ -24,9 +24,9 @@ _FORMATS = {
     b"\xfd7zXZ\x00": "compressed with xz; unpack it",
     b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
-    b"\xd0\xcf\x11\xe0": "a workbook of Excel (.xls); export it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls); export it as CSV",
     b"PAR1\x15": "a Parquet file; export it as CSV",
-    b"SQLite format 3\x00": "a database of SQLite; export a table as CSV",
+    b"SQLite format 3\x00": "an SQLite database; export a table as CSV",
     b"%PDF-": "a PDF; export the table as CSV",
 }
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
@@ -34,28 +34,28 @@ _WEB_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)\b", re.
 _JSON = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*(?:\"|\})")
 
 
-def require_text_in_rows(start: bytes) -> None:
-    """Refuse, by its first bytes, a file of another format than CSV.
+def refuse_other_formats(start: bytes) -> None:
+    """Refuse a file whose first bytes are those of another format.
 
     Raises:
         SourceError: `not_csv`.
     """
-    found = next((told for mark, told in _FORMATS.items() if start.startswith(mark)), None)
+    found = next((name for magic, name in _FORMATS.items() if start.startswith(magic)), None)
     if _BZIP2.match(start):
         found = "compressed with bzip2; unpack it"
     elif _WEB_PAGE.match(start):
-        found = "a web page (HTML), as a download that failed may be"
+        found = "a web page (HTML); the download may have failed"
     elif _JSON.match(start):
         found = "JSON; export it as CSV"
     if found:
-        raise SourceError(f"is no CSV file but {found}", code="not_csv")
+        raise SourceError(f"is not a CSV file but {found}", code="not_csv")
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """An encoding, and how many bytes of byte order mark come before the text.
+    """An encoding, and the number of bytes of its byte order mark.
 
-    Lines that end in CR alone are those of old Macintosh programs.
+    With `ends_in_cr`, lines end in CR alone, as old Macintosh programs wrote them.
     """
 
     name: str
@@ -70,10 +70,10 @@ class Encoding:
 
 
 def find_encoding(start: bytes, declared: str | None) -> Encoding:
-    """Tell the encoding from the beginning of a file, up to the end of its header at least.
+    """Detect the encoding from the beginning of a file, which must include the header.
 
-    A byte order mark settles it; without one it is what is declared, else UTF-8. Where the header
-    is not UTF-8, the likeliest other encoding is asked for, and taken to see what else is to ask.
+    A byte order mark takes precedence over the declaration; without either it is UTF-8. If the
+    header is not UTF-8, the likeliest encoding becomes a question, and other questions assume it.
     """
     for mark, name in BYTE_ORDER_MARKS.items():
         if start.startswith(mark):
@@ -92,13 +92,13 @@ def find_encoding(start: bytes, declared: str | None) -> Encoding:
             name, other = single_byte_encodings(header)
         else:
             return Encoding("utf-8", ends_in_cr=ends_in_cr)
-    why = f'if that is what it is: the header is not UTF-8; or "{other}"'
+    why = f'the header is not UTF-8; confirm this encoding, or write "{other}"'
     question = Question(None, "encoding", name, why)
     return Encoding(name, question=question, ends_in_cr=ends_in_cr)
 
 
 def single_byte_encodings(text: bytes) -> tuple[str, str]:
-    """Name the likelier encoding of bytes that are not UTF-8, and the other one.
+    """Return the likelier single-byte encoding of bytes that are not UTF-8, then the other.
 
     0x80 to 0x9f are letters and signs in windows-1252 (`€`), and control characters in Latin-1.
     """
@@ -112,18 +112,18 @@ def _ends_in_cr(start: bytes) -> bool:
 
 
 def find_delimiter(header: str, declared: Mapping[str, str]) -> tuple[str, Question | None]:
-    """Tell the delimiter from the header: what parts it into known names, then into most cells."""
+    """Find the delimiter with the most known names in the header, then with the most cells."""
     if "delimiter" in declared:
         return declared["delimiter"], None
     scores = {}
     for delimiter in DELIMITERS:
         cells = split_cells(header, delimiter)
-        scores[delimiter] = (sum(map(is_known, cells)), len(cells))
+        scores[delimiter] = (sum(map(is_known_header, cells)), len(cells))
     best = max(scores.values())
     likely = [delimiter for delimiter, score in scores.items() if score == best]
     if best[1] == 1 or len(likely) == 1:
         return likely[0], None
-    why = f"which of {', '.join(map(repr, likely))} parts the header {header.strip()[:80]!r}"
+    why = f"{', '.join(map(repr, likely))} split the header {header.strip()[:80]!r} equally well"
     return likely[0], Question(None, "delimiter", likely[0], why)
 
 

@@ -1,4 +1,4 @@
-"""The files under a path: found, named, and told from their later versions."""
+"""Find the files under a path, name them, and recognise whether they changed."""
 
 import glob
 import hashlib
@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from shared.errors import SourceError
-from worker.sources.csv.declaration import HEADING
+from worker.sources.csv.declaration import HEADER_KEYS
 
 SUFFIXES = {".csv", ".tsv"}
-"""What is read of a folder; a glob says for itself."""
+"""Extensions of files that are read from a folder; a glob selects any file but `.toml`."""
 
 _DIGITS = re.compile(r"\d+")
 
@@ -32,48 +32,50 @@ def find_files(path: Path) -> list[Path]:
 
 
 def absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 -- takes out `..`, and follows no link
+    return Path(os.path.abspath(path))  # noqa: PTH100 -- removes `..` without following links
 
 
 def family_of(path: Path, declared: Mapping[str, Any]) -> str:
-    """Name the files whose rows should have one shape: those of a folder and name, digits apart.
+    """Name the files that should have the same shape: same folder and name, except for digits.
 
-    What is declared of the header makes the headers: rows under another one are no drift of these.
+    The declaration of the header is part of the name, because it determines the headers. Files with
+    different headers are not compared for drift.
     """
-    name = _DIGITS.sub("#", shown_path(Path(path.parent.name, path.name)))
-    heading = {key: declared[key] for key in HEADING if key in declared}
+    name = _DIGITS.sub("#", printable_path(Path(path.parent.name, path.name)))
+    heading = {key: declared[key] for key in HEADER_KEYS if key in declared}
     return f"{name} ({digest_of(heading)[:8]})" if heading else name
 
 
 def digest_of(declared: Mapping[str, Any]) -> str:
-    told = msgspec.json.encode(declared, order="deterministic")
-    return hashlib.sha256(told).hexdigest()[:16]
+    encoded = msgspec.json.encode(declared, order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:16]
 
 
-def shown_path(path: Path) -> str:
-    """Write a path as text that can be stored, also where its name is not UTF-8."""
+def printable_path(path: Path) -> str:
+    """Format a path as text that Postgres can store, even if it is not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def version_of(stat: os.stat_result, declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Say by what a file is known to be the one that was read, without reading it."""
+    """Return attributes that change whenever a file or its declaration changes."""
     return {
         "size": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
-        "ctime_ns": stat.st_ctime_ns,  # who sets the other back cannot set this one
+        "ctime_ns": stat.st_ctime_ns,  # cannot be reset by a program, unlike the mtime
         "inode": stat.st_ino,
         "declared": digest_of(declared) if declared else None,
     }
 
 
-def join_refusals(refused: Sequence[SourceError], count: int) -> SourceError:
+def join_errors(refused: Sequence[SourceError], count: int) -> SourceError:
+    """Combine the errors of refused files; an unfinished row is the least serious."""
     if len(refused) == 1 and count == 1:
         return refused[0]
     codes = [each.code for each in refused]
-    graver = [code for code in codes if code != "unfinished_row"]
-    said = f"csv: {len(refused)} of {count} files refused, the others are read"
+    serious = [code for code in codes if code != "unfinished_row"]
+    summary = f"csv: {len(refused)} of {count} files refused, the others are read"
     return SourceError(
-        "\n".join([said, *map(str, refused)]),
-        code=(graver or codes)[0],
-        brief="; ".join([said, *(each.brief for each in refused)]),
+        "\n".join([summary, *map(str, refused)]),
+        code=(serious or codes)[0],
+        brief="; ".join([summary, *(each.brief for each in refused)]),
     )

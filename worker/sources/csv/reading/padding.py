@@ -1,4 +1,4 @@
-"""Rows that lack cells at their end: those of a maker that leaves out empty ones."""
+"""Detect exports that leave out empty cells at the end of rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,19 +6,22 @@ from typing import Any
 from worker.sources.csv.reading.rows import Row
 
 _FEWEST = 2
-"""So many short rows show how their maker writes; a single one may be broken."""
+"""Number of short rows that show how the export writes rows; one alone may be broken."""
 
 
-def shortest_row(
-    rows: Sequence[Row], headers: Sequence[str], read: Sequence[str], declared: Mapping[str, Any]
+def min_row_length(
+    rows: Sequence[Row],
+    headers: Sequence[str],
+    required: Sequence[str],
+    declared: Mapping[str, Any],
 ) -> int | None:
-    """Tell how many cells a row must have to be padded with empty ones; None where none may be.
+    """Return the minimum number of cells of a row that may be padded; None if none may be.
 
-    A maker that leaves out empty cells at the end never writes one there, and a row that lacks what
-    must be `read` is broken, whoever made it. Where the first rows do not show it,
-    `pad_short_rows` declares it.
+    An export that leaves out empty cells never has one at the end of a row. A row without all
+    `required` columns is always broken. If the first rows do not show it, `pad_short_rows` must be
+    declared.
     """
-    needed = 1 + max((headers.index(header) for header in read), default=0)
+    needed = 1 + max((headers.index(header) for header in required), default=0)
     if "pad_short_rows" in declared:
         return needed if declared["pad_short_rows"] else None
     last = len(headers) - 1

@@ -1,8 +1,8 @@
-"""The rows of an open CSV file, one at a time, and how far they have been read.
+"""Read the rows of an open CSV file one at a time, with the position after each.
 
-Bytes are cut into lines, lines are decoded one by one and handed to the standard library's reader,
-so that the position in the file is known to the byte after every row, and bytes that do not decode
-spoil their own row alone.
+Bytes are split into lines, and lines are decoded one by one for the standard library's reader.
+Therefore the position is exact to the byte after every row, and bytes that cannot be decoded affect
+only their own row.
 """
 
 import csv
@@ -17,21 +17,21 @@ from shared.errors import SourceError
 from worker.sources.csv.reading.dialect import Encoding, single_byte_encodings
 
 MAX_LINE = 1 << 20
-"""A longer line, in bytes, is no row of market data; it may be a file without lines at all."""
+"""Bytes. A longer line is not a row of market data; the file may have no lines at all."""
 
 
-class Ending(Enum):
-    """What a last line without a newline is."""
+class LastLine(Enum):
+    """How a last line without a newline is treated."""
 
-    WHOLE = "the end of the file is the end of the row"
-    SETTLED = "a row if it is whole: the file has not changed since the run before"
-    GROWING = "half a row, perhaps: whoever writes the file may not be done"
+    COMPLETE = "as a row: the file is imported as it is"
+    SETTLED = "as a row if it is complete: the file has not changed since the previous run"
+    GROWING = "as possibly half a row: the file may still be written"
 
 
 class Row(NamedTuple):
-    """One row: its cells as read, the bytes they come from, and the line it begins on.
+    """The cells of a row, the bytes that they were read from, and the line on which it begins.
 
-    With a `defect` the cells are of no use.
+    With a `defect` the cells must not be used.
     """
 
     cells: list[str]
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Position(NamedTuple):
-    """How far a file has been read, and the SHA-256 of all of it up to here."""
+    """A position in a file, and the SHA-256 of all bytes before it."""
 
     offset: int
     line: int
@@ -49,59 +49,60 @@ class Position(NamedTuple):
 
 
 class RowReader:
-    """Reads rows from where the file stands, and knows the way it has come.
+    """Reads rows from the file's position, and counts bytes and lines.
 
-    Its position is the end of the last row returned, but for a last row without a newline: that is
-    not behind us, so that it is read again when the file has grown. `unfinished` is one that is not
-    whole in a file that has settled; `is_unended` says that one was returned as a row.
+    The position is the end of the last row returned. A last row without a newline is not counted,
+    so that it is read again when the file has grown. `incomplete` is such a row in a settled file
+    if it is not a valid row. `is_unended` is set once such a row was returned. Rows of at least
+    `min_cells` cells are padded.
     """
 
     def __init__(self, file: BufferedReader, encoding: Encoding, delimiter: str) -> None:
         self.offset = 0
         self.line = 0
         self.digest = hashlib.sha256()
-        self.unfinished: Row | None = None
+        self.incomplete: Row | None = None
         self.is_unended = False
-        self.shortest: int | None = None
+        self.min_cells: int | None = None
         self._file = file
-        self._pass(file.read(encoding.mark), 0)
+        self._advance(file.read(encoding.mark), 0)
         self._encoding = encoding
         self._delimiter = delimiter
-        self._pushed: deque[bytes] = deque()
-        self._taken: list[bytes] = []
-        self._fault: str | None = None
-        self._ended = False
+        self._pushed_back: deque[bytes] = deque()
+        self._lines: list[bytes] = []
+        self._defect: str | None = None
+        self._at_end = False
 
-    def rows(self, width: int | None, ending: Ending) -> Iterator[Row]:
-        """Yield rows up to the end of the file; None for the width takes rows of any.
+    def rows(self, width: int | None, last_line: LastLine) -> Iterator[Row]:
+        """Yield rows up to the end of the file; with a width of None, rows of any width.
 
-        Blank lines are no rows. Where a row of several lines turns out broken, only its first line
-        is the defect, and the others are read anew: a stray quote must not take its neighbours.
+        Blank lines are skipped. If a row of several lines is broken, only its first line has the
+        defect and the others are read again, so that a stray quote does not affect them.
         """
         reader = self._reader()
         while True:
-            self._taken = []
-            self._fault = None
+            self._lines = []
+            self._defect = None
             try:
-                cells = self._padded(next(reader), width)
-                defect = _misfit(cells, width)
+                cells = self._pad(next(reader), width)
+                defect = _width_defect(cells, width)
             except StopIteration:
                 return
             except csv.Error as exc:
-                if ending is Ending.GROWING and self._ended:
+                if last_line is LastLine.GROWING and self._at_end:
                     return
-                cells, defect = [], _say(exc)
-            if ending is Ending.GROWING and not self._is_terminated(self._taken[-1]):
+                cells, defect = [], _explain(exc)
+            if last_line is LastLine.GROWING and not self._is_terminated(self._lines[-1]):
                 return
             if defect is not None:
                 self._push_back()
                 reader = self._reader()
-            defect = self._fault or defect
-            row = Row(cells, b"".join(self._taken), self.line + 1, defect)
+            defect = self._defect or defect
+            row = Row(cells, b"".join(self._lines), self.line + 1, defect)
             if self._is_terminated(row.raw):
-                self._pass(row.raw, len(self._taken))
-            elif ending is Ending.SETTLED and defect is not None:
-                self.unfinished = row
+                self._advance(row.raw, len(self._lines))
+            elif last_line is LastLine.SETTLED and defect is not None:
+                self.incomplete = row
                 return
             else:
                 self.is_unended = True
@@ -109,19 +110,19 @@ class RowReader:
                 yield row
 
     def skip(self, lines: int) -> None:
-        """Pass lines that are no rows; one that is not whole yet is left."""
+        """Skip lines above the rows, up to a line without a newline."""
         for _ in range(lines):
             line = self._next_line()
             if not self._is_terminated(line):
                 self._file.seek(self.offset)
                 return
-            self._pass(line, 1)
+            self._advance(line, 1)
 
     def position(self) -> Position:
         return Position(self.offset, self.line, self.digest.hexdigest())
 
     def go_to(self, position: Position) -> bool:
-        """Stand at an earlier position, if what comes before it is what was read then."""
+        """Move to an earlier position; return False if the bytes before it have changed."""
         self._file.seek(0)
         digest = hashlib.sha256()
         left = position.offset
@@ -131,53 +132,53 @@ class RowReader:
         if left or digest.hexdigest() != position.sha256:
             return False
         self.offset, self.line, self.digest = position.offset, position.line, digest
-        self._pushed.clear()
-        self.unfinished = None
+        self._pushed_back.clear()
+        self.incomplete = None
         return True
 
     def _push_back(self) -> None:
-        """Leave all but the first line of a broken row to be read again."""
-        if len(self._taken) > 1:
-            self._pushed.extendleft(reversed(self._taken[1:]))
-            del self._taken[1:]
-            self._fault = None
+        """Return all lines of a broken row but the first, to be read again."""
+        if len(self._lines) > 1:
+            self._pushed_back.extendleft(reversed(self._lines[1:]))
+            del self._lines[1:]
+            self._defect = None
 
-    def _padded(self, cells: list[str], width: int | None) -> list[str]:
-        """Add the empty cells that a whole row lacks at its end."""
-        if width is None or self.shortest is None or not self.shortest <= len(cells) < width:
+    def _pad(self, cells: list[str], width: int | None) -> list[str]:
+        """Add missing empty cells at the end of a row."""
+        if width is None or self.min_cells is None or not self.min_cells <= len(cells) < width:
             return cells
-        if not cells[-1].strip() or not self._is_terminated(self._taken[-1]):
+        if not cells[-1].strip() or not self._is_terminated(self._lines[-1]):
             return cells
         return cells + [""] * (width - len(cells))
 
-    def _pass(self, raw: bytes, lines: int) -> None:
+    def _advance(self, raw: bytes, lines: int) -> None:
         self.offset += len(raw)
         self.line += lines
         self.digest.update(raw)
 
     def _reader(self) -> Iterator[list[str]]:
-        return csv.reader(self._texts(), delimiter=self._delimiter, strict=True)
+        return csv.reader(self._decoded_lines(), delimiter=self._delimiter, strict=True)
 
-    def _texts(self) -> Iterator[str]:
-        """Decode line after line, as the reader asks for them."""
+    def _decoded_lines(self) -> Iterator[str]:
+        """Decode lines one by one, on demand."""
         codec = self._encoding.name
-        self._ended = False
-        while line := self._pushed.popleft() if self._pushed else self._next_line():
-            self._taken.append(line)
+        self._at_end = False
+        while line := self._pushed_back.popleft() if self._pushed_back else self._next_line():
+            self._lines.append(line)
             try:
                 text = line.decode(codec)
             except UnicodeDecodeError as exc:
                 text = line.decode(codec, errors="replace")
                 likely, other = single_byte_encodings(line)
-                self._fault = (
-                    f"not {codec}: {exc.reason} at byte {exc.start + 1} of the line; "
-                    f'an encoding can be declared: encoding = "{likely}", or "{other}"'
+                self._defect = (
+                    f"not {codec}: {exc.reason} at byte {exc.start + 1} of the line; declare the "
+                    f'encoding: encoding = "{likely}", or "{other}"'
                 )
             if "\0" in text:
-                self._fault = "holds U+0000"
-            # A program that writes CRLF through another that turns LF into CRLF ends in CRCRLF.
+                self._defect = "contains U+0000"
+            # CRCRLF results from text with CRLF that a second program converts from LF to CRLF.
             yield f"{text[:-3]}\r\n" if text.endswith("\r\r\n") else text
-        self._ended = True
+        self._at_end = True
 
     def _next_line(self) -> bytes:
         line = self._read_to_cr() if self._encoding.ends_in_cr else self._file.readline(MAX_LINE)
@@ -185,7 +186,7 @@ class RowReader:
             line = self._complete_units(line)
         if len(line) >= MAX_LINE and not self._is_terminated(line):
             where = f"line {self.line + 1}"
-            raise SourceError(f"{where}: longer than {MAX_LINE} bytes, not CSV", code="not_csv")
+            raise SourceError(f"{where}: longer than {MAX_LINE} bytes; not CSV", code="not_csv")
         return line
 
     def _read_to_cr(self) -> bytes:
@@ -198,7 +199,7 @@ class RowReader:
         return line
 
     def _complete_units(self, line: bytes) -> bytes:
-        """Read on from a byte that is a newline only as half of a UTF-16 unit."""
+        """Continue a UTF-16 line whose newline byte was half of another character."""
         while line and len(line) < MAX_LINE:
             if len(line) % 2:
                 line += self._file.read(1)
@@ -215,14 +216,14 @@ class RowReader:
         return line.endswith(newline) and len(line) % len(newline) == 0
 
 
-def _misfit(cells: list[str], width: int | None) -> str | None:
+def _width_defect(cells: list[str], width: int | None) -> str | None:
     if width is None or len(cells) == width or _is_blank(cells):
         return None
     return f"{len(cells)} cells under {width} headers"
 
 
-def _say(error: csv.Error) -> str:
-    """Say what is wrong with a row; of carriage returns the library tells how to open a file."""
+def _explain(error: csv.Error) -> str:
+    """Describe a CSV error; for carriage returns the library's message is about opening files."""
     if "new-line character" in str(error):
         return "not CSV: a carriage return (CR) within the line, outside quotes"
     return f"not CSV: {error}"

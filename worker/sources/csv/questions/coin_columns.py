@@ -1,22 +1,22 @@
-"""Columns that may name coins by what their cells say, under a header that no export is known for.
+"""Find columns that may name coins by their cells, under a header that is not known.
 
-A constant symbol, name or id says that a file is about one coin. Such a column may say otherwise.
+A constant symbol, name or id says that a file is about one coin. Such a column may contradict it.
 """
 
 import re
 from collections.abc import Collection, Sequence
 
-from worker.sources.csv.cells.names import WITHOUT_CURRENCY, is_known, plain
+from worker.sources.csv.cells.headers import OTHER_HEADERS, is_known_header, normalise_header
 from worker.sources.csv.cells.numbers import can_be_number
-from worker.sources.csv.cells.pairs import is_clear_pair, read_pair
-from worker.sources.csv.cells.times import MONTHS, Clock, is_day_or_month_first
+from worker.sources.csv.cells.pairs import is_probable_pair, read_pair
+from worker.sources.csv.cells.times import MONTHS, TimeParser, is_day_or_month_first
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.questions.currency_columns import is_currency_column
 
-NAMING = ("symbol", "name", "id")
-"""The fields that name a coin."""
+COIN_FIELDS = ("symbol", "name", "id")
+"""The fields that identify a coin."""
 
-_NOT_NAMING = frozenset(
+_NOT_COIN_HEADERS = frozenset(
     {
         *("exchange", "exchangename", "venue", "source", "provider", "platform", "network"),
         *("chain", "blockchain", "algorithm", "category", "categories", "sector", "type", "kind"),
@@ -27,7 +27,7 @@ _NOT_NAMING = frozenset(
         *("interval", "timeframe", "period", "resolution", "frequency", "unit", "units"),
     }
 )
-"""Headers of texts that name no coin, unless a cell shows that they do."""
+"""Headers of texts that do not name coins, unless a cell proves otherwise."""
 
 _FLAGS = frozenset(
     {
@@ -42,18 +42,18 @@ _SHORTEST_OF_CALENDAR = 3
 _MEASURE = re.compile(r"[+-]?[\d.,]+\s")
 
 
-def find_naming(first: FirstRows) -> list[str]:
-    """Find the unread columns whose cells name coins, or look as if they did."""
+def find_coin_columns(first: FirstRows) -> list[str]:
+    """Return the unread columns whose cells name coins, or look as if they did."""
     constants = first.declared.get("values", {})
-    declared = {name_of(constants[field]) for field in NAMING if field in constants}
+    declared = {coin_name(constants[field]) for field in COIN_FIELDS if field in constants}
     return [
         header
         for header in first.unread()
-        if not is_known(header)
+        if not is_known_header(header)
         and (
-            any(_names_a_coin(cell, declared) for cell in first.cells(header))
+            any(_is_declared_coin_or_pair(cell, declared) for cell in first.cells(header))
             or (
-                plain(header) not in _NOT_NAMING
+                normalise_header(header) not in _NOT_COIN_HEADERS
                 and not is_currency_column(header, first.cells(header))
                 and _may_name_coins([row[header] for row in first.rows])
             )
@@ -61,26 +61,26 @@ def find_naming(first: FirstRows) -> list[str]:
     ]
 
 
-def name_of(cell: str) -> str:
-    """Reduce a name to what is compared: of a trading pair that is its coin."""
+def coin_name(cell: str) -> str:
+    """Normalise a name for comparison; a trading pair is reduced to its coin."""
     pair = read_pair(cell)
     return (pair.base if pair else cell.strip()).lower()
 
 
-def _names_a_coin(cell: str, declared: Collection[str]) -> bool:
-    """Tell it for certain: a cell has what is declared of the coin, or a trading pair."""
-    if can_be_number(cell):  # a rank, say, where the declared id is a number
+def _is_declared_coin_or_pair(cell: str, declared: Collection[str]) -> bool:
+    """Whether a cell is the declared coin, or a trading pair."""
+    if can_be_number(cell):  # a rank may equal a declared numeric id
         return False
-    return name_of(cell) in declared or is_clear_pair(cell)
+    return coin_name(cell) in declared or is_probable_pair(cell)
 
 
-def is_naming(header: str) -> bool:
-    """Tell whether a header is known to be that of symbols or names."""
-    return any(plain(header) in WITHOUT_CURRENCY[field] for field in ("symbol", "name"))
+def is_coin_header(header: str) -> bool:
+    """Whether a header is known as that of symbols or names."""
+    return any(normalise_header(header) in OTHER_HEADERS[field] for field in ("symbol", "name"))
 
 
 def _may_name_coins(cells: Sequence[str]) -> bool:
-    """Tell it of a column by most of its cells: which coin a row is of, hardly any leaves out."""
+    """Whether most rows have a cell, and most cells may name coins."""
     filled = [cell for cell in cells if cell.strip()]
     return 2 * len(filled) > len(cells) and 2 * sum(map(_may_name_coin, filled)) > len(filled)
 
@@ -92,7 +92,7 @@ def _may_name_coin(cell: str) -> bool:
         return False
     if sum(map(str.isalpha, text)) <= sum(map(str.isdigit, text)) or _MEASURE.match(text):
         return False
-    if can_be_number(text) or Clock().can_read(text) or is_day_or_month_first(text):
+    if can_be_number(text) or TimeParser().can_parse(text) or is_day_or_month_first(text):
         return False
     is_of_calendar = len(word) >= _SHORTEST_OF_CALENDAR and any(
         each.startswith(word) for each in (*_DAYS, *MONTHS)

@@ -1,4 +1,4 @@
-"""The names that exports give their columns, and the currencies that a header can name."""
+"""Known headers of exports, and the currencies that headers and cells name."""
 
 import re
 from collections.abc import Mapping
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from shared.model.records import VALUES
 
 FIELDS = ("id", "symbol", "name", "observed_at", "currency", *VALUES)
-"""What a column can be declared to hold."""
+"""Fields that a column can be declared to hold."""
 
 SUPPLIES = ("circulating_supply", "total_supply", "max_supply")
-"""The values that are counted in coins."""
+"""Values that count coins, not dollars."""
 
-IN_SOME_CURRENCY: Mapping[str, frozenset[str]] = {
+MONEY_HEADERS: Mapping[str, frozenset[str]] = {
     "price_usd": frozenset(
         {"price", "currentprice", "close", "closeprice", "closingprice", "lastprice"}
     ),
     "market_cap_usd": frozenset({"marketcap", "marketcapitalization", "marketcapitalisation"}),
     "volume_24h_usd": frozenset({"volume24h", "24hvolume", "24hrvolume", "totalvolume"}),
 }
-"""Headers of figures in a currency that they do not name."""
+"""Headers of amounts of money that do not name their currency."""
 
-_MAKERS = {
-    # Coin Metrics' metrics, and the paths of CoinMarketCap's and CoinPaprika's JSON as tables.
+_PROVIDER_HEADERS = {
+    # Metrics of Coin Metrics, and flattened JSON paths of CoinMarketCap and CoinPaprika.
     "price_usd": {"referencerateusd", "quoteusdprice", "quotesusdprice"},
     "market_cap_usd": {"capmrktcurusd", "quoteusdmarketcap", "quotesusdmarketcap"},
     "volume_24h_usd": {
@@ -29,18 +29,18 @@ _MAKERS = {
         *("quoteusdvolume24h", "quotesusdvolume24h"),
     },
 }
-IN_DOLLARS: Mapping[str, frozenset[str]] = {
+DOLLAR_HEADERS: Mapping[str, frozenset[str]] = {
     field: frozenset(
         {f"{name}usd" for name in names}
         | {f"usd{name}" for name in names}
         | {f"{name}inusd" for name in names}
-        | _MAKERS[field]
+        | _PROVIDER_HEADERS[field]
     )
-    for field, names in IN_SOME_CURRENCY.items()
+    for field, names in MONEY_HEADERS.items()
 }
-"""Headers of figures that are in US dollars by their own name."""
+"""Headers of amounts of money that name US dollars."""
 
-WITHOUT_CURRENCY: Mapping[str, frozenset[str]] = {
+OTHER_HEADERS: Mapping[str, frozenset[str]] = {
     "id": frozenset({"id", "slug", "coinid", "assetid", "externalid"}),
     "symbol": frozenset({"symbol", "ticker", "coinsymbol"}),
     "name": frozenset({"name", "coinname", "assetname"}),
@@ -60,18 +60,18 @@ WITHOUT_CURRENCY: Mapping[str, frozenset[str]] = {
     "total_supply": frozenset({"totalsupply"}),
     "max_supply": frozenset({"maxsupply", "maximumsupply"}),
 }
-VOLUMES = {"volume", "volumeusd"}
-"""Headers that may be the volume of 24 hours in dollars, or something else."""
+VOLUME_HEADERS = {"volume", "volumeusd"}
+"""Headers that may mean the volume of 24 hours in dollars, or another volume."""
 
 DOLLAR = "USD"
-DOLLARS = frozenset({"usd", "us$", "$", "us dollar", "us dollars", "dollar", "dollars"})
-"""How a cell says that a figure is in US dollars, in lower case."""
+DOLLAR_NAMES = frozenset({"usd", "us$", "$", "us dollar", "us dollars", "dollar", "dollars"})
+"""Cells that name the US dollar, in lower case."""
 
 STABLECOINS = (
     *("USDT", "USDC", "BUSD", "DAI", "TUSD", "USDP", "FDUSD", "GUSD", "PYUSD", "USDD", "USDE"),
     *("LUSD", "FRAX", "SUSD", "USDS", "CRVUSD", "USD1"),
 )
-"""Coins that are meant to be worth a dollar, and are not one unless that is declared."""
+"""Coins pegged to the dollar; they count as dollars only if declared (`as_usd`)."""
 
 FIAT = (
     *("EUR", "GBP", "JPY", "CNY", "CNH", "RMB", "INR", "KRW", "BRL", "CHF", "AUD", "CAD", "NZD"),
@@ -80,7 +80,7 @@ FIAT = (
     *("COP", "TRY", "KZT"),
 )
 QUOTE_COINS = ("BTC", "XBT", "ETH", "BNB", "SATS", "SAT")
-"""Coins that others are priced in."""
+"""Coins that other coins are priced in."""
 
 _CODES = frozenset(
     {
@@ -89,7 +89,7 @@ _CODES = frozenset(
         *("QAR", "KWD", "BHD", "OMR", "JOD", "LKR", "NPR", "PEN", "UYU", "BOB", "VES", "DOP"),
     }
 )
-"""What a cell that is a currency's code has; the further ones end too many words for a pair."""
+"""Currency codes of whole cells. The additional ones end too many words to be quotes of pairs."""
 
 _WORDS = {
     **{code.lower(): code for code in (*FIAT, *STABLECOINS)},
@@ -120,42 +120,41 @@ _SIGNS = {
 }
 CURRENCY_SIGN = re.compile(rf"[${''.join(_SIGNS)}]")
 
-_LAST_COINS = {code.lower(): code for code in QUOTE_COINS}
+_TRAILING_COINS = {code.lower(): code for code in QUOTE_COINS}
 _FOREIGN_DOLLAR = re.compile(r"\b(?!US\$)([A-Z]{1,2})\$")
 _PUNCTUATION = re.compile(r"[\s_\-./*#()\[\]$:,]+")
 _WORD = re.compile(r"[^\W_]+")
-_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def plain(header: str) -> str:
-    """Reduce a header to its letters and digits: `Market Cap ($)` and `marketCap` are one name."""
+def normalise_header(header: str) -> str:
+    """Reduce a header to lower-case letters and digits: `Market Cap ($)` and `marketCap` match."""
     return _PUNCTUATION.sub("", header).lower()
 
 
-def is_known(header: str) -> bool:
-    """Tell whether a header is one that exports use."""
-    return plain(header) in VOLUMES or field_of(header) is not None
+def is_known_header(header: str) -> bool:
+    return normalise_header(header) in VOLUME_HEADERS or field_for_header(header) is not None
 
 
-def field_of(header: str) -> str | None:
-    """Find the field that a header is known for; None for others, and for a bare volume."""
-    name = plain(header)
-    for table in (IN_DOLLARS, IN_SOME_CURRENCY, WITHOUT_CURRENCY):
+def field_for_header(header: str) -> str | None:
+    """Return the field that a known header means; None for a bare volume, which is ambiguous."""
+    name = normalise_header(header)
+    for table in (DOLLAR_HEADERS, MONEY_HEADERS, OTHER_HEADERS):
         for field, names in table.items():
             if name in names:
                 return field
     return None
 
 
-def currency_of(header: str) -> str | None:
-    """Find the currency that a header names: `USD` before any other, None where it names none.
+def currency_in_header(header: str) -> str | None:
+    """Return the currency that a header names; dollars take precedence over any other.
 
-    A coin's code names the currency at the end (`price_btc`, `Volume BTC`); elsewhere it may name
-    the coin that is priced (`BTC close`).
+    The code of a coin counts only at the end (`price_btc`, `Volume BTC`). Elsewhere it may be the
+    coin that is priced (`BTC close`).
     """
     words = header_words(header)
-    name = plain(header)
-    if "usd" in words or "dollar" in words or "dollars" in words or "usd" in _joined(name):
+    name = normalise_header(header)
+    if "usd" in words or "dollar" in words or "dollars" in words or "usd" in _attached_parts(name):
         return DOLLAR
     if foreign := _FOREIGN_DOLLAR.search(header):
         return f"{foreign[1]}$"
@@ -163,19 +162,19 @@ def currency_of(header: str) -> str | None:
         return DOLLAR
     found = [_WORDS[word] for word in words if word in _WORDS]
     found += [sign for mark, sign in _SIGNS.items() if mark in header]
-    found += [_WORDS[code] for code in _joined(name) if code in _WORDS]
-    if not found and len(words) > 1 and words[-1] in _LAST_COINS:
-        found = [_LAST_COINS[words[-1]]]
+    found += [_WORDS[code] for code in _attached_parts(name) if code in _WORDS]
+    if not found and len(words) > 1 and words[-1] in _TRAILING_COINS:
+        found = [_TRAILING_COINS[words[-1]]]
     return found[-1] if found else None
 
 
 def is_dollars(cell: str, as_usd: frozenset[str] = frozenset()) -> bool:
-    """Tell whether a cell that names a currency names dollars, or one that counts as them."""
-    return cell.strip().lower() in DOLLARS or cell.strip().upper() in as_usd
+    """Whether a cell names US dollars, or a currency in `as_usd`."""
+    return cell.strip().lower() in DOLLAR_NAMES or cell.strip().upper() in as_usd
 
 
 def currency_in_cell(cell: str) -> str | None:
-    """Find the currency that a whole cell names, by code, sign or word; None for other texts."""
+    """Return the currency that a cell consists of, as code, sign or word; otherwise None."""
     text = cell.strip()
     if is_dollars(text):
         return DOLLAR
@@ -187,13 +186,13 @@ def currency_in_cell(cell: str) -> str | None:
 
 
 def header_words(header: str) -> list[str]:
-    """Part a header into words in lower case: `marketPrice` has two."""
-    return [word.lower() for part in _WORD.findall(header) for word in _HUMPS.split(part)]
+    """Split a header into lower-case words: `marketPrice` has two."""
+    return [word.lower() for part in _WORD.findall(header) for word in _CAMEL_CASE.split(part)]
 
 
-def _joined(name: str) -> set[str]:
-    """Find what is written together with the name of a known figure: `inr` in `priceinr`."""
-    known = {each for names in IN_SOME_CURRENCY.values() for each in names} | {"volume"}
+def _attached_parts(name: str) -> set[str]:
+    """Return what remains of a header without a known name: `inr` for `priceinr`."""
+    known = {each for names in MONEY_HEADERS.values() for each in names} | {"volume"}
     return {
         name.removeprefix(each) if name.startswith(each) else name.removesuffix(each)
         for each in known

@@ -12,7 +12,7 @@ HEADER = "Date,Symbol,Name,price_usd"
 def test_a_file_without_a_header_is_told_apart_and_loses_no_row(tmp_path):
     file = SavedFile(tmp_path, CANDLES)
 
-    assert "this file has no header" in str(file.refusal())
+    assert "the file has no header" in str(file.refusal())
     assert file.asked() == {
         "header": ["column 1", "column 2", "column 3", "column 4", "column 5"],
         "currency": "",
@@ -32,7 +32,7 @@ def test_a_first_row_of_names_and_values_is_no_header(tmp_path):
     content = "bitcoin,BTC,Bitcoin,41800.5,2024-01-14\nethereum,ETH,Ethereum,2470.5,2024-01-14\n"
     file = SavedFile(tmp_path, content)
 
-    assert "this file has no header" in str(file.refusal())
+    assert "the file has no header" in str(file.refusal())
 
     file.declare('header = ["id", "symbol", "name", "price_usd", "date"]')
     assert file.prices() == ["41800.5", "2470.5"]
@@ -56,15 +56,15 @@ def test_naming_the_first_candle_as_the_header_does_not_make_it_one(tmp_path):
     declared = '[columns]\nprice_usd = "0.084"\nobserved_at = "1538092800"\n'
     file = SavedFile(tmp_path, CANDLES, declared + '[values]\nsymbol = "ADA"\nname = "Cardano"\n')
 
-    assert "this file has no header" in str(file.refusal())
+    assert "the file has no header" in str(file.refusal())
 
 
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        ('["time", "close"]', "header names 2 columns, and line 1 has 4 cells"),
-        ('["a", "b", "c", "d"]', "header is declared for files that have none, and line 1 is one"),
-        ('["a", "a", "c", "d"]', "header: names several columns 'a'"),
+        ('["time", "close"]', "header has 2 names, but line 1 has 4 cells"),
+        ('["a", "b", "c", "d"]', "header is declared, but line 1 is a header already"),
+        ('["a", "a", "c", "d"]', "header: has the name 'a' more than once"),
     ],
 )
 def test_a_declared_header_must_fit_the_file(tmp_path, names, reason):
@@ -234,7 +234,7 @@ def test_a_header_of_several_lines_is_asked_about_as_one(tmp_path):
     answer = file.asked()
 
     assert (answer["skip_lines"], answer["header"]) == (3, ["Date", "Close", "High", "Volume"])
-    assert "the header has several lines, 1 to 3" in str(file.refusal())
+    assert "the header has several lines (1 to 3)" in str(file.refusal())
     file.declare(
         'skip_lines = 3\nheader = ["Date", "Close", "High", "Volume"]\ncurrency = "USD"\n'
         'ignore = ["Volume"]\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'

@@ -86,4 +86,4 @@ def test_another_value_in_another_currency_can_be_left_out(tmp_path):
 
     message = refusal(tmp_path, header, row, declared=declared)
 
-    assert message.endswith("or take market_cap_usd out of [columns]")
+    assert message.endswith("or remove market_cap_usd from [columns]")
