@@ -77,9 +77,7 @@ def test_an_empty_answer_where_there_were_records_is_a_failure(
         ran = run_worker("run --once", env, tmp_path)
 
     assert ran.returncode == 1
-    assert (
-        "failed (empty_answer: coingecko: the answer holds no record where about 300 " in ran.stdout
-    )
+    assert "failed (empty_answer: coingecko: the response has no records; about 300 " in ran.stdout
     assert verify(engine).fingerprint == before
 
 
@@ -93,7 +91,7 @@ def test_a_snapshot_that_breaks_off_early_is_partial(database_url: URL, tmp_path
         ran = run_worker("run --once", env, tmp_path)
 
     assert ran.returncode == 1
-    assert "partial (fewer_records: coingecko: 250 records where about 600 were" in (ran.stdout)
+    assert "partial (fewer_records: coingecko: 250 records, but about 600 were" in (ran.stdout)
 
 
 def test_a_count_left_over_from_a_run_that_died_does_not_hide_an_empty_answer(
@@ -168,7 +166,7 @@ def test_a_file_whose_rows_were_rejected_stays_failed_until_it_is_read_again(
     assert run_worker("run --once", env, tmp_path).returncode == 1
     again = run_worker("run --once", env, tmp_path)
     assert again.returncode == 1
-    assert "too_many_rejects: csv: nothing new since" in again.stdout
+    assert "too_many_rejects: csv: no new rows since" in again.stdout
 
     file.write_text("id,symbol,name,price_usd,last_updated\n" + "a,A,A,1,2026-01-01\n" * 3)
     assert run_worker("run --once", env, tmp_path).returncode == 0

@@ -22,7 +22,7 @@ def test_a_market_that_halves_is_partial_until_it_is_whole_again(scene: Scene):
     scene.sells(SIZE // 2)
     first = scene.run()
     assert (first.ending.outcome, first.ending.reason) == ("partial", "fewer_records")
-    assert "100 records where about 200 were expected" in str(first.ending.error)
+    assert "100 records, but about 200 were expected" in str(first.ending.error)
     scene.moves()
     again = scene.run()
     assert again.ending.reason == "fewer_records"
@@ -62,7 +62,7 @@ def test_an_empty_answer_fails_the_run_and_in_time_the_source(scene: Scene):
     scene.upstream.always(empty_list())
     first = scene.run()
     assert (first.ending.outcome, first.ending.reason) == ("failed", "empty_answer")
-    assert "no record where about 200 were expected" in str(first.ending.error)
+    assert "no records; about 200 were expected" in str(first.ending.error)
     assert scene.told() == ("warn", "empty_answer")
 
     scene.wait(minutes=30)
@@ -88,7 +88,7 @@ def test_a_frozen_source_is_partial_after_the_declared_time(scene: Scene, etags:
     first = scene.run()
     assert (first.ending.outcome, first.ending.reason) == ("partial", "frozen")
     assert "0 of 200 records are new" in str(first.ending.error)
-    assert "for 31 min where some are expected every 30 min" in str(first.ending.error)
+    assert "for 31 min; some are expected every 30 min" in str(first.ending.error)
     assert scene.told() == ("warn", "frozen")
 
     scene.wait(minutes=70)

@@ -25,7 +25,7 @@ def test_a_rise_of_rejects_is_partial_until_it_falls_or_is_accepted(scene: Scene
         scene.breaks(10)
         result = scene.run()
         assert (result.ending.outcome, result.ending.reason) == ("partial", "more_rejects")
-        assert "10 of 200 records were rejected (5.0%) where 1.0%" in str(result.ending.error)
+        assert "10 of 200 records were rejected (5.0%), but 1.0%" in str(result.ending.error)
         assert result.counts.rejected == 10
     assert scene.told() == ("warn", "more_rejects")
 
@@ -62,7 +62,7 @@ def test_pages_that_did_not_change_count_in_the_usual_share_of_rejects(scene: Sc
 
     error = str(run(rejected=20).ending.error)
 
-    assert "20 of 300 records were rejected (6.7%) where 1.3%" in error
+    assert "20 of 300 records were rejected (6.7%), but 1.3%" in error
 
 
 @pytest.mark.parametrize("scene", ["coingecko"], indirect=True)
@@ -106,7 +106,7 @@ def test_the_rejects_of_a_killed_run_are_weighed_by_the_next(
 
     assert killed.returncode == -signal.SIGKILL
     assert "too_many_rejects: csv: 20 of 40 records" in weighed.stdout
-    assert "too_many_rejects: csv: nothing new" in again.stdout
+    assert "too_many_rejects: csv: no new rows" in again.stdout
     with engine.begin() as conn:
         conn.execute(text("UPDATE rejects SET resolved_at = now()"))
     assert run_worker("run --once --source csv", env, tmp_path).returncode == 0

@@ -208,8 +208,8 @@ def test_rows_that_differ_are_found_on_both_sides_of_a_kill(
     ran = run_worker(arguments, env, tmp_path)
 
     assert ran.returncode == 1
-    assert "run 2 partial (differing_rows: csv: 2 records differ from another one of" in ran.stdout
-    assert "as of 'coin-0' at 2026-01-02 12:00:00Z" in ran.stdout
+    assert "run 2 partial (differing_rows: csv: 2 records differ from another record" in ran.stdout
+    assert "such as 'coin-0' at 2026-01-02 12:00:00Z" in ran.stdout
     assert verify(engine).findings == ()
 
 

@@ -183,7 +183,7 @@ def test_rows_that_differ_stay_reported_until_a_run_reads_rows_again(folder: Fol
         result = folder.run()
         assert (result.ending.outcome, result.ending.reason) == ("partial", "differing_rows")
         assert result.counts.fetched == fetched
-    assert "nothing new since rows of one coin and instant differed" in str(result.ending.error)
+    assert "no new rows since a run found different values" in str(result.ending.error)
 
     folder.append(row(26, "46.1"))
     assert folder.run().ending.outcome == "succeeded"

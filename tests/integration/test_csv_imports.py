@@ -93,10 +93,7 @@ def test_an_import_says_which_columns_are_read_and_which_left_out(desk: Desk):
             "prices.csv: dates without a time under 'date' count as 00:00:00 UTC; declare "
             "time_of_day to change it"
         ),
-        (
-            "prices.csv: 1 row without any value left out, as no observation; the first is "
-            "prices.csv, line 14"
-        ),
+        ("prices.csv: 1 row without any value left out; the first is prices.csv, line 14"),
         (
             "market_cap_usd: 12 values are not readable and null, first prices.csv, line 2: not a "
             "number: 'Low Vol'"
@@ -184,7 +181,7 @@ def test_an_import_says_that_the_last_line_has_no_end(desk: Desk, end: str):
     result = desk.load()
 
     assert result.counts.new == 12
-    told = "prices.csv: its last line has no line end, and was read as a whole row; if it was"
+    told = "prices.csv: the last line has no line end and was read as a complete row; if it was"
     assert any(note.startswith(told) for note in result.notes) == (not end)
 
 
@@ -192,7 +189,7 @@ def test_prices_that_are_all_0_are_pointed_out(desk: Desk):
     desk.write(HEADER, *days(price="0"))
 
     assert (
-        "prices.csv: every price is 0 (12); if that stands for no figure, declare "
+        "prices.csv: every price is 0 (12); if 0 means unknown, declare "
         'zero_is_unknown = ["price_usd"]'
     ) in desk.load().notes
 
@@ -204,7 +201,7 @@ def test_too_many_rejects_are_explained_by_the_most_common_reason(desk: Desk):
 
     assert result.ending.reason == "too_many_rejects"
     assert (
-        "13 of 25 records were rejected, more than 10%: 12 of them as prices.csv, line 3: "
+        "13 of 25 records were rejected, more than 10%; 12 of them as in prices.csv, line 3: "
         "price_usd: not a number: 'n.n. 1'"
     ) in str(result.ending.error)
 
@@ -239,12 +236,13 @@ def test_an_import_says_which_values_it_changed(desk: Desk):
         (0, 1, 1),
         (0, 1, 0),
     ]
-    said = [[note for note in load.notes if "prevail" in note] for load in loads]
+    said = [[note for note in load.notes if "supersede" in note] for load in loads]
     assert said[0] == said[3] == []
     assert [note for notes in said for note in notes] == [
         (
-            "1 record prevails over another of its instant from now on, such as 'btc-bitcoin' at "
-            f"2024-01-04 00:00:00Z: price_usd {was} became {now}; the others stay in the history"
+            "1 record supersedes another of the same listing and instant, such as 'btc-bitcoin' at "
+            f"2024-01-04 00:00:00Z: price_usd {was} became {now}; superseded records stay in the "
+            "history"
         )
         for was, now in ((46000, 99000), (99000, 46000))
     ]
@@ -256,8 +254,8 @@ def test_a_revision_that_changes_no_price_is_said_without_one(desk: Desk):
     desk.load("m1/a.csv")
 
     assert desk.load("m2/a.csv").notes[-1] == (
-        "12 records prevail over another of their instant from now on, such as 'btc-bitcoin' at "
-        "2024-05-01 00:00:00Z; the others stay in the history"
+        "12 records supersede another of the same listing and instant, such as 'btc-bitcoin' at "
+        "2024-05-01 00:00:00Z; superseded records stay in the history"
     )
 
 
@@ -377,7 +375,7 @@ def test_rows_that_differ_at_one_instant_are_reported_however_far_apart(desk: De
     result = desk.load()
 
     assert (result.ending.outcome, result.ending.reason) == ("partial", "differing_rows")
-    assert "as of 'btc-bitcoin' at 2024-05-01 00:00:00Z; all of them are stored" in str(
+    assert "such as 'btc-bitcoin' at 2024-05-01 00:00:00Z; all of them are stored" in str(
         result.ending.error
     )
     assert verify(desk.engine).findings == ()

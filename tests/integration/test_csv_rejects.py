@@ -67,7 +67,7 @@ def test_a_folder_stays_failed_while_its_rows_are_refused_and_says_what_ends_it(
     for result in (first, second, third):
         assert (result.ending.outcome, result.ending.reason) == ("failed", "too_many_rejects")
         error = str(result.ending.error)
-        assert "Correct the file, or declare what it does not say" in error
+        assert "Correct the file, or complete its declaration" in error
         assert "`worker rejects dismiss --source csv --reason TEXT`" in error
         assert "checkpoint clear" not in error
         assert "drift" not in error

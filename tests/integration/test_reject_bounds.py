@@ -155,7 +155,7 @@ def test_a_market_far_smaller_than_the_providers_list_is_partial(runner, engine)
     result = runner.run()
 
     assert (result.ending.outcome, result.ending.reason) == ("partial", "fewer_than_listed")
-    assert "250 records where the provider's own list has 600 coins" in result.ending.error
+    assert "250 records, but the provider's list has 600 coins" in result.ending.error
     assert runner.run().ending.outcome == "succeeded"
 
 

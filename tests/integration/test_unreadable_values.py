@@ -119,7 +119,7 @@ def test_a_run_with_many_values_that_are_not_readable_is_partial_until_they_are(
         for _ in range(2):  # the second pass must not be told that nothing was modified
             ran = runner.run()
             assert (ran.ending.outcome, ran.ending.reason) == ("partial", "unreadable_values")
-            assert "20 of 20 records have a value that is not readable" in (ran.ending.error or "")
+            assert "20 of 20 records have an unreadable value" in (ran.ending.error or "")
 
         upstream.always(None)
         assert runner.run().succeeded

@@ -1,4 +1,4 @@
-"""What a run that came to its end is said to be, beside what its source normally gives."""
+"""The outcome of a completed run, compared with what its source normally brings."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,8 +9,8 @@ import pytest
 from shared.model.catalogue import EXPECTATIONS
 from shared.model.expectations import Expectations
 from shared.model.runs import REASONS
-from worker.ingest.judging.ending import Ending, Found, Normal
-from worker.ingest.judging.outcome import weigh, weigh_import
+from worker.ingest.judging.ending import Baseline, Ending, RunFacts
+from worker.ingest.judging.outcome import judge, judge_import
 
 EXPECTS = Expectations(
     fresh_for=timedelta(minutes=15),
@@ -19,8 +19,8 @@ EXPECTS = Expectations(
     max_reject_rise=Decimal("0.02"),
     max_unchanged_for=timedelta(minutes=30),
 )
-FOUND = Found(seen=1000, new=600, rejected=0, snapshot=1000)
-NORMAL = Normal(
+FOUND = RunFacts(seen=1000, new=600, rejected=0, snapshot=1000)
+NORMAL = Baseline(
     snapshot=1000,
     reject_shares=(Decimal("0.01"),) * 3,
     unchanged_for=timedelta(minutes=5),
@@ -29,13 +29,13 @@ FILES = EXPECTATIONS["csv"]
 
 
 def reason(*, expects=EXPECTS, normal=NORMAL, **found):
-    ending = weigh("feed", expects, replace(FOUND, **found), normal)
+    ending = judge("feed", expects, replace(FOUND, **found), normal)
     assert ending.outcome == REASONS.get(ending.reason, "succeeded")
     return ending.reason
 
 
-def test_what_is_as_it_always_was_is_a_success():
-    assert weigh("feed", EXPECTS, FOUND, NORMAL) == Ending("succeeded")
+def test_a_normal_run_succeeds():
+    assert judge("feed", EXPECTS, FOUND, NORMAL) == Ending("succeeded")
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def test_what_is_as_it_always_was_is_a_success():
         ({"unreadable": 101}, "unreadable_values"),
     ],
 )
-def test_a_run_is_weighed_by_what_is_normal_for_its_source(found, expected):
+def test_a_run_is_judged_by_what_is_normal_for_its_source(found, expected):
     assert reason(**found) == expected
 
 
-def test_a_run_that_goes_on_is_weighed_with_all_that_was_read_before_it():
-    rest = Found(seen=250, new=0, rejected=0, snapshot=1000, revised=200, unreadable=40)
-    before = Found(seen=500, new=0, rejected=50, snapshot=None, revised=400, unreadable=60)
+def test_a_resumed_run_is_judged_with_the_runs_that_it_continues():
+    rest = RunFacts(seen=250, new=0, rejected=0, snapshot=1000, revised=200, unreadable=40)
+    before = RunFacts(seen=500, new=0, rejected=50, snapshot=None, revised=400, unreadable=60)
 
     found = rest.after(before)
 
     # 250 of the whole snapshot were answered 304 before.
-    assert found == Found(1000, 0, 50, 1000, revised=600, unreadable=100)
+    assert found == RunFacts(1000, 0, 50, 1000, revised=600, unreadable=100)
     mistaken = replace(NORMAL, mistake="prices_shifted")
-    assert weigh("feed", EXPECTS, rest.after(replace(before, rejected=0)), mistaken).reason is None
+    assert judge("feed", EXPECTS, rest.after(replace(before, rejected=0)), mistaken).reason is None
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,19 @@ def test_a_run_that_goes_on_is_weighed_with_all_that_was_read_before_it():
         (600, 10_000, None),
     ],
 )
-def test_a_source_is_frozen_once_it_brought_next_to_nothing_new_for_too_long(
-    new, minutes, expected
-):
+def test_a_source_is_frozen_if_almost_nothing_was_new_for_too_long(new, minutes, expected):
     normal = replace(NORMAL, unchanged_for=timedelta(minutes=minutes))
 
     assert reason(new=new, normal=normal) == expected
 
 
-def test_a_first_run_has_nothing_to_be_compared_with():
-    assert reason(normal=Normal(), snapshot=3, seen=3, new=0) is None
-    assert reason(normal=Normal(), rejected=100) is None
+def test_a_first_run_has_no_baseline():
+    assert reason(normal=Baseline(), snapshot=3, seen=3, new=0) is None
+    assert reason(normal=Baseline(), rejected=100) is None
 
 
-def test_an_empty_answer_is_a_failure_even_at_first():
-    assert reason(normal=Normal(), snapshot=0, seen=0, new=0) == "empty_answer"
+def test_an_empty_first_response_is_a_failure():
+    assert reason(normal=Baseline(), snapshot=0, seen=0, new=0) == "empty_answer"
 
 
 @pytest.mark.parametrize(("shares", "expected"), [((0, 0), None), ((0, 0, 0), "more_rejects")])
@@ -103,34 +101,34 @@ def test_a_share_of_rejects_is_normal_only_after_some_runs(shares, expected):
     assert reason(rejected=50, normal=normal) == expected
 
 
-def test_one_odd_run_among_the_recent_ones_sets_no_standard():
+def test_one_odd_run_does_not_change_what_is_normal():
     normal = replace(NORMAL, reject_shares=[Decimal("0.09"), Decimal(0), Decimal(0)])
 
     assert reason(rejected=50, normal=normal) == "more_rejects"
 
 
-def test_a_run_that_went_on_with_a_snapshot_is_weighed_by_the_whole_of_it():
+def test_a_resumed_run_is_judged_by_the_whole_snapshot():
     assert reason(seen=50, new=49, rejected=1, snapshot=1000) is None
 
 
 @pytest.mark.parametrize(
     ("found", "normal", "expected"),
     [
-        ({"new": 0}, Normal(unchanged_for=timedelta(days=400)), None),
+        ({"new": 0}, Baseline(unchanged_for=timedelta(days=400)), None),
         ({"rejected": 90}, NORMAL, None),
         ({"unreadable": 1000}, NORMAL, None),
         ({"rejected": 101}, NORMAL, "too_many_rejects"),
         ({"seen": 0, "new": 0}, NORMAL, None),
-        ({"seen": 0, "new": 0}, Normal(last_reason="too_many_rejects"), "too_many_rejects"),
-        ({"seen": 0, "new": 0}, Normal(last_reason="differing_rows"), "differing_rows"),
-        ({"seen": 0, "new": 0}, Normal(last_reason="no_file"), None),
+        ({"seen": 0, "new": 0}, Baseline(last_reason="too_many_rejects"), "too_many_rejects"),
+        ({"seen": 0, "new": 0}, Baseline(last_reason="differing_rows"), "differing_rows"),
+        ({"seen": 0, "new": 0}, Baseline(last_reason="no_file"), None),
     ],
 )
-def test_files_are_weighed_by_their_rejects_alone(found, normal, expected):
+def test_files_are_judged_by_their_rejects_alone(found, normal, expected):
     assert reason(expects=FILES, normal=normal, snapshot=None, **found) == expected
 
 
-def test_a_refusal_is_not_called_a_freeze():
+def test_other_failures_take_precedence_over_frozen():
     normal = replace(NORMAL, unchanged_for=timedelta(days=1))
 
     assert reason(seen=0, new=0, snapshot=0, normal=normal) == "empty_answer"
@@ -138,11 +136,11 @@ def test_a_refusal_is_not_called_a_freeze():
 
 
 def test_an_import_has_no_normal_size_and_no_age():
-    assert weigh_import("feed", EXPECTS, Found(3, 0, 0, 3)).outcome == "succeeded"
-    assert weigh_import("feed", EXPECTS, Found(0, 0, 0, 0)).reason == "empty_answer"
-    assert weigh_import("feed", EXPECTS, Found(10, 0, 2, 10)).reason == "too_many_rejects"
-    unread = Found(10, 10, 0, 10, unreadable=2)
-    assert weigh_import("feed", EXPECTS, unread).reason == "unreadable_values"
+    assert judge_import("feed", EXPECTS, RunFacts(3, 0, 0, 3)).outcome == "succeeded"
+    assert judge_import("feed", EXPECTS, RunFacts(0, 0, 0, 0)).reason == "empty_answer"
+    assert judge_import("feed", EXPECTS, RunFacts(10, 0, 2, 10)).reason == "too_many_rejects"
+    unread = RunFacts(10, 10, 0, 10, unreadable=2)
+    assert judge_import("feed", EXPECTS, unread).reason == "unreadable_values"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +151,7 @@ def test_an_import_has_no_normal_size_and_no_age():
             5,
             ["500 records", "about 1000 were expected", "checkpoint clear feed"],
         ),
-        ({"snapshot": 0}, 5, ["no record", "about 1000 were expected", "what is stored stays"]),
+        ({"snapshot": 0}, 5, ["no record", "about 1000 were expected", "stored data is unchanged"]),
         ({"rejected": 50}, 5, ["50 of 1000", "5.0%", "1.0%", "worker rejects list"]),
         ({"rejected": 500}, 5, ["500 of 1000", "10%", "worker rejects list"]),
         ({"new": 2}, 45, ["2 of 1000", "45 min", "every 30 min", "status page"]),
@@ -162,7 +160,7 @@ def test_an_import_has_no_normal_size_and_no_age():
 def test_a_reason_gives_what_was_found_what_was_expected_and_what_to_do(found, minutes, figures):
     normal = replace(NORMAL, unchanged_for=timedelta(minutes=minutes))
 
-    error = weigh("feed", EXPECTS, replace(FOUND, **found), normal).error
+    error = judge("feed", EXPECTS, replace(FOUND, **found), normal).error
 
     assert error.startswith("feed: ")
     for figure in figures:

@@ -1,1 +1,1 @@
-"""How the shape of records changes: shapes, comparison, ledger."""
+"""Detect drift: changes in the shape of a source's records."""

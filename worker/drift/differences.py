@@ -1,7 +1,7 @@
-"""How the shape of a run's records differs from the schema's and from that of earlier records.
+"""Compare the shape of a run's records with the schema and with earlier records.
 
-Pure functions over the counts that `shapes` holds. Each kind of drift is a state, not an event: it
-is found again by every run that still shows it.
+Pure functions over the counts of `shapes`. A kind of drift is a state, not an event: every run that
+still shows it finds it again.
 """
 
 from collections import defaultdict
@@ -22,23 +22,23 @@ MISSING = "missing"
 RENAMED = "renamed"
 
 FEWEST_RECORDS = 5
-"""A run, or what came before it, with fewer records than this shows no shape."""
+"""A comparison needs at least this many records in the run, and before it."""
 
 NEARLY_ALL = 0.9
-"""A path in so large a share of the records before is one that every record should have."""
+"""A path in at least this share of earlier records is expected in every record."""
 
 FEW = 0.5
-"""A path that is in a smaller share of a run's records, where nearly all had it, vanished."""
+"""A path that nearly all records had has vanished below this share of a run's records."""
 
 NULL_SHARE = 0.1
-"""A path that was never null before may be null in a smaller share of the records."""
+"""A path that was never null became null from this share of a run's records on."""
 
 ALL_NULL = 0.99
 
 ODD_SHARE = 0.01
-"""A type in a smaller share of the records is some odd records', not the source's."""
+"""A type in a smaller share of the records is attributed to odd records, not to the source."""
 
-_OF_FIELDS: tuple[tuple[type[fields.Field[Any]], str], ...] = (
+_FIELD_TYPES: tuple[tuple[type[fields.Field[Any]], str], ...] = (
     (Amount, "number"),
     (Instant, "string"),
     (StrippedString, "string"),
@@ -49,7 +49,7 @@ _OF_FIELDS: tuple[tuple[type[fields.Field[Any]], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the schema says of a path. A `type` of None is any."""
+    """What the schema expects at a path; a `type` of None accepts any."""
 
     type: str | None
     required: bool
@@ -57,12 +57,12 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of one type at one path, from the runs that this one is compared with.
+class TypeCount:
+    """Counts of one type at one path, in the runs that are compared.
 
-    `run_records` are the run's own of its `records`. There had been `records_before` records when
-    it was first seen, and were `records_until` when it was last seen. Only `first_run_id` is of
-    any run: with 0 records, it was seen in others alone.
+    `run_records` is the part of `records` in the run itself. `records_before` and `records_until`
+    are the numbers of records that had been read when the type was first and last seen. Only
+    `first_run_id` covers all runs: with 0 records, the type was seen in other runs only.
     """
 
     path: str
@@ -77,11 +77,11 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """Which run is judged; `baseline` is the first run whose records are taken as normal.
+class ComparedRun:
+    """The run to compare; `baseline` is the first run, whose records are taken as normal.
 
-    A run that does not see what the source has (a file that was imported beside its own runs) does
-    not judge absence.
+    A run that does not see the whole source cannot judge absence. An example is an imported file of
+    a source with its own runs.
     """
 
     run_id: int
@@ -91,7 +91,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One kind of drift at one path, in how many of the run's records, and where to look at it."""
+    """One kind of drift at one path, the share of the run's records with it, and an example."""
 
     path: str
     kind: str
@@ -100,17 +100,17 @@ class Difference:
     share: float
     example: Mapping[str, Any]
     otherwise_in: int = 0
-    """The last run with a record that was as before, where none of this run's is."""
+    """The last run with a record without the difference, if this run has none."""
     since: int | None = None
-    """The first run whose records had it, where that is known."""
+    """The first run with the difference, if known."""
 
 
 def expected_paths(schema: Schema | None, prefix: str = "") -> Mapping[str, Expected]:
-    """Say what a schema expects of the records as they are received."""
+    """Map the paths of received records to what the schema expects there."""
     expected: dict[str, Expected] = {}
     for name, field in schema.fields.items() if schema else ():
         path = f"{prefix}{field.data_key or name}"
-        kind = next((type_ for each, type_ in _OF_FIELDS if isinstance(field, each)), None)
+        kind = next((type_ for each, type_ in _FIELD_TYPES if isinstance(field, each)), None)
         expected[path] = Expected(kind, field.required, bool(field.allow_none))
         if isinstance(field, fields.Nested):
             expected |= expected_paths(field.schema, f"{path}.")
@@ -118,28 +118,28 @@ def expected_paths(schema: Schema | None, prefix: str = "") -> Mapping[str, Expe
 
 
 def compare(
-    seen: Sequence[Seen], expected: Mapping[str, Expected], setting: Setting
+    counts: Sequence[TypeCount], expected: Mapping[str, Expected], run: ComparedRun
 ) -> list[Difference]:
-    """Say how a run's records differ; nothing where it brought too few to tell."""
-    paths: dict[str, list[Seen]] = defaultdict(list)
-    for each in seen:
-        paths[each.path].append(each)
-    total = sum(each.records for each in paths.get("", ()))
-    run_total = sum(each.run_records for each in paths.pop("", ()))
+    """Return the differences of a run's records; none if the run has too few records."""
+    counts_by_path: dict[str, list[TypeCount]] = defaultdict(list)
+    for each in counts:
+        counts_by_path[each.path].append(each)
+    total = sum(each.records for each in counts_by_path.get("", ()))
+    run_total = sum(each.run_records for each in counts_by_path.pop("", ()))
     if run_total < FEWEST_RECORDS:
         return []
-    judged = [
-        _Path(path, rows, total - run_total, run_total, setting)
-        for path, rows in sorted(paths.items())
+    paths = [
+        _Path(path, rows, total - run_total, run_total, run)
+        for path, rows in sorted(counts_by_path.items())
     ]
-    known = {one.path for one in judged if one.was_known}
-    absent = {one.path for one in judged if one.has_vanished}
-    if setting.judges_absence:
+    known = {one.path for one in paths if one.was_known}
+    absent = {one.path for one in paths if one.has_vanished}
+    if run.judges_absence:
         absent |= expected.keys() - known
-    new = {one.path for one in judged if one.is_new}
+    new = {one.path for one in paths if one.is_new}
     found: list[Difference] = []
-    for one in judged:
-        # What is inside something new, or gone, is new or gone with it.
+    for one in paths:
+        # Only the outermost path is reported: its contents appear or vanish with it.
         if one.path in new - expected.keys() and _parent(one.path) not in new:
             found.append(one.appeared())
         if one.has_vanished and _parent(one.path) not in absent:
@@ -153,32 +153,32 @@ def compare(
 
 
 class _Path:
-    """One path, before the run and in it."""
+    """One path, with its counts before the run and in the run."""
 
     def __init__(
-        self, path: str, rows: Sequence[Seen], before: int, now: int, setting: Setting
+        self, path: str, rows: Sequence[TypeCount], before: int, now: int, run: ComparedRun
     ) -> None:
         self.path = path
         self.rows = rows
         self.before = before
         self.now = now
-        self.setting = setting
+        self.run = run
         self.present = min(now, sum(row.run_records for row in rows))
         first = min(row.first_run_id for row in rows)
-        self.is_new = self.present > 0 and first > setting.baseline
+        self.is_new = self.present > 0 and first > run.baseline
         self.was_known = any(row.records for row in rows)
         self.values = [row for row in rows if row.type != "null"]
         self.null = next((row for row in rows if row.type == "null"), None)
 
     @property
     def has_vanished(self) -> bool:
-        if not self.setting.judges_absence or self.present >= FEW * self.now:
+        if not self.run.judges_absence or self.present >= FEW * self.now:
             return False
         rows = [row for row in self.rows if row.records]
         until = self.before if self.present else max((r.records_until for r in rows), default=0)
-        could = until - min((row.records_before for row in rows), default=0)
-        did = sum(row.records - row.run_records for row in rows)
-        return could >= FEWEST_RECORDS and did >= NEARLY_ALL * could
+        possible = until - min((row.records_before for row in rows), default=0)
+        actual = sum(row.records - row.run_records for row in rows)
+        return possible >= FEWEST_RECORDS and actual >= NEARLY_ALL * possible
 
     def appeared(self) -> Difference:
         types = sorted({row.type for row in self.values}) or ["null"]
@@ -188,19 +188,19 @@ class _Path:
     def vanished(self) -> Difference:
         types = sorted({row.type for row in self.values}) or ["null"]
         otherwise_in = 0 if self.present else max(row.last_run_id for row in self.rows)
-        lacking = self.now - self.present
+        missing = self.now - self.present
         return self._difference(
-            VANISHED, {"from": types}, lacking, self.rows, otherwise_in=otherwise_in
+            VANISHED, {"from": types}, missing, self.rows, otherwise_in=otherwise_in
         )
 
-    def differing_types(self, expects: Expected | None) -> Iterator[Difference]:
-        """Compare the types with those before, and with the schema's."""
+    def differing_types(self, expected: Expected | None) -> Iterator[Difference]:
+        """Compare the types with those of earlier records, and with the schema's."""
         odd = ODD_SHARE * self.now
         later = [row for row in self.values if row.run_records > odd and self._is_later(row)]
         if later:
             first = min(row.first_run_id for row in later)
-            came_from = sorted({row.type for row in self.values if row.first_run_id < first})
-            detail: dict[str, Any] = {"from": came_from, "to": sorted(row.type for row in later)}
+            earlier = sorted({row.type for row in self.values if row.first_run_id < first})
+            detail: dict[str, Any] = {"from": earlier, "to": sorted(row.type for row in later)}
             count = sum(row.run_records for row in later)
             yield self._difference(CHANGED_TYPE, detail, count, later, since=first)
         if self.null and self.values and self._became_null(self.null):
@@ -212,20 +212,20 @@ class _Path:
             yield self._difference(
                 BECAME_NULL, detail, nulls, [self.null], otherwise_in=otherwise_in
             )
-        if expects:
-            wrong = [row for row in self.rows if row.run_records > odd and _differs(row, expects)]
+        if expected:
+            wrong = [row for row in self.rows if row.run_records > odd and _differs(row, expected)]
             if wrong:
-                detail = {"expected": expects.type, "to": sorted(row.type for row in wrong)}
+                detail = {"expected": expected.type, "to": sorted(row.type for row in wrong)}
                 count = sum(row.run_records for row in wrong)
                 yield self._difference(UNEXPECTED, detail, count, wrong)
 
-    def _is_later(self, row: Seen) -> bool:
-        """Whether the path was there, with other values, before it had this type."""
+    def _is_later(self, row: TypeCount) -> bool:
+        """Whether the path had other values before it had this type."""
         first = min(value.first_run_id for value in self.values)
-        return row.first_run_id > max(first, self.setting.baseline)
+        return row.first_run_id > max(first, self.run.baseline)
 
-    def _became_null(self, null: Seen) -> bool:
-        if not self.setting.judges_absence or not null.run_records:
+    def _became_null(self, null: TypeCount) -> bool:
+        if not self.run.judges_absence or not null.run_records:
             return False
         share = null.run_records / self.present
         if share >= NULL_SHARE and self._is_later(null):
@@ -239,7 +239,7 @@ class _Path:
         kind: str,
         detail: Mapping[str, Any],
         records: int,
-        rows: Sequence[Seen],
+        rows: Sequence[TypeCount],
         **runs: int,
     ) -> Difference:
         example = max(rows, key=lambda row: (row.run_records, row.records_until)).example
@@ -248,10 +248,10 @@ class _Path:
         return Difference(self.path, kind, detail, records, share, example, **runs)
 
 
-def _differs(row: Seen, expects: Expected) -> bool:
+def _differs(row: TypeCount, expected: Expected) -> bool:
     if row.type == "null":
-        return not expects.nullable
-    return expects.type is not None and row.type != expects.type
+        return not expected.nullable
+    return expected.type is not None and row.type != expected.type
 
 
 def _parent(path: str) -> str:

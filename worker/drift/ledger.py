@@ -1,7 +1,7 @@
-"""The drift ledger: the shapes that a source's records have, and how they came to differ.
+"""The drift ledger: the shapes of a source's records, and how they differ.
 
-Each batch counts the shapes of its records in its own transaction; a run that came to its end
-compares in the transaction that closes it, from what is stored: runs that were killed are in it.
+Each batch counts the shapes of its records in its own transaction. A completed run compares the
+stored counts in the transaction that closes it, so counts of killed runs are included.
 """
 
 import json
@@ -23,9 +23,9 @@ from worker.drift.differences import (
     FEWEST_RECORDS,
     RENAMED,
     VANISHED,
+    ComparedRun,
     Difference,
-    Seen,
-    Setting,
+    TypeCount,
     compare,
     expected_paths,
 )
@@ -36,7 +36,8 @@ from worker.sources.json_records import decode
 
 
 def _read_statements(source: str) -> dict[str, TextClause]:
-    # Of one instant, a list of contracts has one answer, and a market the one that prevails.
+    # Several records of one instant: of a list of contracts the newest counts, of a market the one
+    # that was not superseded.
     prevailing = "ingested_at DESC" if source in RAW_LISTS else "superseded_at DESC NULLS FIRST"
     return read_reusable(
         __file__,
@@ -49,19 +50,16 @@ def _read_statements(source: str) -> dict[str, TextClause]:
 STATEMENTS = {source: _read_statements(source) for source in EVERY_RAW}
 
 COMPARED_LISTINGS = 20
-"""How many listings' values are compared to tell whether a path was renamed."""
+"""Number of listings whose values are compared to detect a renamed path."""
 
 MOST_FAMILIES = 500
-"""Families of one source that are known at once; of more, those that runs saw last stay."""
+"""Number of families of a source that are kept; those seen last stay."""
 
 log = structlog.get_logger(__name__)
 
 
 def shape_counters(conn: Connection, source: Source) -> Callable[[str], ShapeCounter]:
-    """Give what makes the counter of the shapes of one family, in one run of the source.
-
-    The same family has the same counter.
-    """
+    """Return a function that returns the shape counter of a family, the same on each call."""
     stmt = select(shapes.c.family, shapes.c.path).where(shapes.c.source == source.name).distinct()
     known: dict[str, list[str]] = defaultdict(list)
     for family, path in conn.execute(stmt):
@@ -75,7 +73,7 @@ def shape_counters(conn: Connection, source: Source) -> Callable[[str], ShapeCou
 
 
 def count_shapes(conn: Connection, source: str, run_id: int, found: Sequence[Shape]) -> None:
-    """Add what a batch found of one family to what is known; one statement, whatever it found."""
+    """Add a batch's shapes of one family to the stored counts, in one statement."""
     if not found:
         return
     conn.execute(
@@ -91,21 +89,20 @@ def count_shapes(conn: Connection, source: str, run_id: int, found: Sequence[Sha
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What a run's records showed that nobody has acknowledged, by what is to follow from it."""
+class OpenDrift:
+    """Differences of a run that are not acknowledged, by their consequence."""
 
     warn: Sequence[Difference] = ()
     fail: Sequence[Difference] = ()
 
 
-def judge(
+def compare_run(
     conn: Connection, source: Source, run_id: int, *, is_import: bool, saw_most: bool
-) -> Judged:
-    """Compare a run that came to its end, and bring the ledger up to what it showed.
+) -> OpenDrift:
+    """Compare a completed run, and update the ledger.
 
-    A run that did not see most of what the source has (it went on with a snapshot, or pages were
-    not modified) tells nothing of what is absent. Nor does a saved file: an import is compared too,
-    but what is absent in it is noted only while the source has no runs of its own.
+    A run that did not see most of the source (it resumed a snapshot, or pages were not modified)
+    cannot judge absence. An import judges absence only while the source has no runs of its own.
     """
     statements = STATEMENTS[source.name]
     rows = conn.execute(statements["read_drift"], {"source": source.name}).all()
@@ -114,76 +111,74 @@ def judge(
     ).all()
     found: list[Difference] = []
     for family in families:
-        begins = _label(family)
+        prefix = _path_prefix(family)
         known = {
-            (row.path.removeprefix(begins), row.kind): row
+            (row.path.removeprefix(prefix), row.kind): row
             for row in rows
-            if row.path.startswith(begins)
+            if row.path.startswith(prefix)
         }
-        setting = _read_setting(
-            conn, source, run_id, family, is_import=is_import, saw_most=saw_most
-        )
-        compared = _compare(conn, source, setting, family, known)
-        found += [replace(each, path=f"{begins}{each.path}") for each in compared]
+        run = _read_run(conn, source, run_id, family, is_import=is_import, saw_most=saw_most)
+        compared = _compare(conn, source, run, family, known)
+        found += [replace(each, path=f"{prefix}{each.path}") for each in compared]
     known = {(row.path, row.kind): row for row in rows}
 
-    def acknowledged(difference: Difference) -> bool:
+    def is_acknowledged(difference: Difference) -> bool:
         if source.policy(difference.path) is Policy.ACCEPT:
             return True
         row = known.get((difference.path, difference.kind))
         if row is None or not row.acknowledged:
             return False
-        is_again = difference.otherwise_in > row.last_run_id
-        return not is_again and row.detail == difference.detail
+        reappeared = difference.otherwise_in > row.last_run_id
+        return not reappeared and row.detail == difference.detail
 
-    open_ = [difference for difference in found if not acknowledged(difference)]
-    noted = [{**asdict(each), "acknowledged": each not in open_} for each in found]
-    if noted:
-        found_now = {"source": source.name, "run_id": run_id, "found": json.dumps(noted)}
-        conn.execute(statements["upsert_drift"], found_now)
+    open_ = [difference for difference in found if not is_acknowledged(difference)]
+    entries = [{**asdict(each), "acknowledged": each not in open_} for each in found]
+    if entries:
+        parameters = {"source": source.name, "run_id": run_id, "found": json.dumps(entries)}
+        conn.execute(statements["upsert_drift"], parameters)
     if any(families):
         oldest = {"source": source.name, "most": MOST_FAMILIES}
         conn.execute(statements["forget_families"], oldest)
     fail = [each for each in open_ if source.policy(each.path) is Policy.FAIL]
-    return Judged([each for each in open_ if each not in fail], fail)
+    return OpenDrift([each for each in open_ if each not in fail], fail)
 
 
-def _label(family: str) -> str:
-    """Write what the ledger has before the paths of a family."""
+def _path_prefix(family: str) -> str:
+    """Return the prefix of a family's paths in the ledger."""
     return f"{family}: " if family else ""
 
 
-def _read_setting(
+def _read_run(
     conn: Connection, source: Source, run_id: int, family: str, *, is_import: bool, saw_most: bool
-) -> Setting:
-    asked = {
+) -> ComparedRun:
+    parameters = {
         "source": source.name,
         "run_id": run_id,
         "family": family,
         "fewest": FEWEST_RECORDS,
         "weighed": list(WEIGHED),
     }
-    normal = conn.execute(STATEMENTS[source.name]["read_setting"], asked).one()
-    return Setting(
+    row = conn.execute(STATEMENTS[source.name]["read_setting"], parameters).one()
+    return ComparedRun(
         run_id,
-        baseline=normal.baseline or run_id,
-        judges_absence=saw_most and not (is_import and normal.has_own),
+        baseline=row.baseline or run_id,
+        judges_absence=saw_most and not (is_import and row.has_own),
     )
 
 
 def _compare(
     conn: Connection,
     source: Source,
-    setting: Setting,
+    run: ComparedRun,
     family: str,
     known: Mapping[tuple[str, str], Any],
 ) -> list[Difference]:
-    """Compare the run's records of one family with those before."""
-    asked = {"source": source.name, "run_id": setting.run_id, "family": family}
-    rows = conn.execute(STATEMENTS[source.name]["read_seen"], asked).mappings()
-    seen = [Seen(**row) for row in rows]
-    found = compare(seen, expected_paths(source.received_schema), setting)
-    return found + _find_renamed(conn, source, setting.run_id, found, known)
+    """Compare the run's records of one family with earlier ones."""
+    parameters = {"source": source.name, "run_id": run.run_id, "family": family}
+    rows = conn.execute(STATEMENTS[source.name]["read_seen"], parameters).mappings()
+    counts = [TypeCount(**row) for row in rows]
+    found = compare(counts, expected_paths(source.received_schema), run)
+    return found + _find_renamed(conn, source, run.run_id, found, known)
 
 
 def _find_renamed(
@@ -193,7 +188,7 @@ def _find_renamed(
     found: Sequence[Difference],
     known: Mapping[tuple[str, str], Any],
 ) -> list[Difference]:
-    """Find the pairs that are new in the ledger, and those known that still are."""
+    """Find renamed paths that are new, and those in the ledger that are still renamed."""
     vanished = {each.path: each for each in found if each.kind == VANISHED}
     appeared = {each.path: each for each in found if each.kind == APPEARED}
     still = [
@@ -203,17 +198,17 @@ def _find_renamed(
     ]
     fresh = [each for path, each in appeared.items() if (path, APPEARED) not in known]
     paired = {each.path for each in still}
-    gone = [each for path, each in vanished.items() if path not in paired]
-    if not gone or not fresh:
+    unpaired = [each for path, each in vanished.items() if path not in paired]
+    if not unpaired or not fresh:
         return still
-    return still + find_renamed(gone, fresh, _read_before_and_after(conn, source, run_id))
+    return still + find_renamed(unpaired, fresh, _read_before_and_after(conn, source, run_id))
 
 
 def _read_before_and_after(
     conn: Connection, source: Source, run_id: int
 ) -> list[tuple[Values, Values]]:
-    asked = {"source": source.name, "run_id": run_id, "listings": COMPARED_LISTINGS}
-    rows = conn.execute(STATEMENTS[source.name]["read_before_and_after"], asked)
+    parameters = {"source": source.name, "run_id": run_id, "listings": COMPARED_LISTINGS}
+    rows = conn.execute(STATEMENTS[source.name]["read_before_and_after"], parameters)
     return [(_by_path(source, row.before), _by_path(source, row.after)) for row in rows]
 
 
@@ -233,10 +228,9 @@ def _by_path(source: Source, payload: str) -> dict[str, Any]:
 
 
 def read_drift(conn: Connection, source: str | None, *, everything: bool) -> Sequence[Row[Any]]:
-    """Read the ledger, what was seen last first; without `everything`, what nobody acknowledged.
+    """Read the ledger, last seen first; without `everything`, only what is not acknowledged.
 
-    Beside its columns a row has `said`, `percent` and `looked_at`: its detail, share and example
-    in few words.
+    Rows also have `said`, `percent` and `looked_at`: the detail, share and example as short texts.
     """
     example = drift.c.example
     stmt = select(
@@ -260,7 +254,7 @@ def read_drift(conn: Connection, source: str | None, *, everything: bool) -> Seq
 
 
 def acknowledge(conn: Connection, ids: Sequence[int] | None) -> Sequence[Row[Any]]:
-    """Acknowledge what these rows say, or every row with None; return those that changed."""
+    """Acknowledge these rows, or all with None; return those that were not acknowledged before."""
     stmt = update(drift).where(drift.c.acknowledged_at.is_(None))
     if ids is not None:
         stmt = stmt.where(drift.c.id.in_(ids))

@@ -1,4 +1,4 @@
-"""Paths that were renamed: one vanished, another appeared with the same values."""
+"""Detect renamed paths: one vanished, and another appeared with similar values."""
 
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
@@ -9,11 +9,10 @@ from typing import Any
 from worker.drift.differences import RENAMED, Difference, _name, _parent
 
 LEAST_CONFIDENCE = 0.5
-"""Two paths less alike than this are not taken for one that was renamed."""
-
+"""Paths with a lower confidence are not reported as renamed."""
 
 Values = Mapping[str, Any]
-"""What one listing's record said, by path."""
+"""The values of one listing's record, by path."""
 
 
 def find_renamed(
@@ -21,10 +20,10 @@ def find_renamed(
     appeared: Sequence[Difference],
     records: Sequence[tuple[Values, Values]],
 ) -> list[Difference]:
-    """Pair paths that vanished with paths beside them that appeared in the same run.
+    """Pair vanished paths with appeared paths in the same object.
 
-    `records` are what some listings said before and after. Each path is paired once, the likeliest
-    pairs first.
+    `records` are records of some listings before and after. Each path is paired once; the pairs
+    with the highest confidence come first.
     """
     pairs: list[tuple[float, Difference, Difference, Mapping[str, Any]]] = []
     for old, new in product(vanished, appeared):
@@ -50,14 +49,14 @@ def find_renamed(
 
 
 def _value_likeness(records: Sequence[tuple[Values, Values]], old: str, new: str) -> float | None:
-    """Say how alike the values were before and after, over the listings that had both."""
+    """Return the mean similarity of the values before and after, over listings with both."""
     each = [_likeness(before.get(old), after.get(new)) for before, after in records]
     alike = [likeness for likeness in each if likeness is not None]
     return sum(alike) / len(alike) if alike else None
 
 
 def _likeness(before: Any, after: Any) -> float | None:
-    """Say how alike two values are, from 0 to 1; None where there are not two."""
+    """Return the similarity of two values from 0 to 1; None if one is missing."""
     if before is None or after is None:
         return None
     if before == after:

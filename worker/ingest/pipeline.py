@@ -26,12 +26,12 @@ from worker.ingest.batch.recognition import RECOGNISED, read_recognition
 from worker.ingest.batch.transaction import Batch, Counts
 from worker.ingest.batch_checker import BatchChecker
 from worker.ingest.journal import Checkpoint
-from worker.ingest.judging import normal
+from worker.ingest.judging import baseline
 from worker.ingest.judging.contradictions import find_differing
-from worker.ingest.judging.drift import weigh_drift
-from worker.ingest.judging.ending import Ending, Found
-from worker.ingest.judging.outcome import has_changed_ids, has_too_many_rejects, weigh, weigh_import
-from worker.ingest.judging.readings import say_revised
+from worker.ingest.judging.drift import judge_drift
+from worker.ingest.judging.ending import Ending, RunFacts
+from worker.ingest.judging.outcome import has_changed_ids, has_too_many_rejects, judge, judge_import
+from worker.ingest.judging.readings import describe_revisions
 from worker.ingest.loader import Loader
 from worker.ingest.options import CountingFetch, Options, Result
 from worker.ingest.page_cutter import PageCutter
@@ -130,7 +130,7 @@ class _Run:
                     is_import=self.is_import,
                     tells_listed=self.tells_listed,
                 )
-                self.reference_run = normal.read_reference_run(conn, name)
+                self.reference_run = baseline.read_reference_run(conn, name)
                 reader = self.source
                 if name in RECOGNISED:
                     reader = reader.recognising(recognition.recognise)
@@ -156,7 +156,7 @@ class _Run:
             return []
         with conn.begin():
             said = (
-                say_revised(self.counts.revised, self.counts.revision),
+                describe_revisions(self.counts.revised, self.counts.revision),
                 renames.say_renamed(conn, self.run_id),
             )
         return [each for each in said if each]
@@ -182,7 +182,7 @@ class _Run:
         }
         with conn.begin():
             if self.is_read:
-                judged = ledger.judge(
+                drift = ledger.compare_run(
                     conn,
                     self.source,
                     self.run_id,
@@ -190,7 +190,7 @@ class _Run:
                     saw_most=not self.is_whole
                     or 2 * self.counts.fetched >= self.cut.snapshot_progress,
                 )
-                ending = weigh_drift(self.source.name, judged, ending)
+                ending = judge_drift(self.source.name, drift, ending)
             ending = self._bound_rejects(conn, ending)
             journal.finish_run(
                 conn, self.source.name, self.run_id, ending, numbers, snapshot_ends=self.is_whole
@@ -201,7 +201,7 @@ class _Run:
                     delisted = delisting.end_snapshot(conn, self.source.name, self.options.clock())
                 self._settle_pending(conn, ending)
             self.options.faults.of_batch(self.source.name, 0)("before_run_end")
-        self.cut.readings.tell()
+        self.cut.readings.log_unread()
         is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
         tell = log.info if is_well else log.error
         tell(
@@ -294,17 +294,17 @@ class _Run:
             return Ending("failed", "internal", f"{self.source.name}: {exc!r}")
         self.is_read = True
         self.is_whole = self.source.is_snapshot and not self.is_import
-        return self._weigh(conn, checkpoint)
+        return self._judge(conn, checkpoint)
 
     def _refused(self, exc: DBAPIError) -> Ending:
         refused = refusal(exc)
         return Ending("failed", refused.code, f"{self.source.name}: {refused}")
 
-    def _weigh(self, conn: Connection, checkpoint: Checkpoint) -> Ending:
-        """Say whether what the source brought is what it should have brought."""
+    def _judge(self, conn: Connection, checkpoint: Checkpoint) -> Ending:
+        """Decide the outcome from what the source brought."""
         counts, source = self.counts, self.source
         brought = counts.fetched if self.is_import else self.cut.snapshot_progress
-        found = Found(
+        found = RunFacts(
             seen=counts.fetched + self.cut.known,
             new=counts.new,
             rejected=counts.rejected,
@@ -318,10 +318,10 @@ class _Run:
             if not source.is_snapshot:
                 found = replace(found, differing=self._find_differing(conn))
             if self.is_import:
-                return weigh_import(source.name, source.expects, found)
+                return judge_import(source.name, source.expects, found)
             if checkpoint.cursor is not None:
-                found = found.after(normal.read_unweighed(conn, source.name, self.run_id))
-            changes = normal.read_changes(
+                found = found.after(baseline.read_interrupted(conn, source.name, self.run_id))
+            changes = baseline.read_changes(
                 conn, source.name, self.run_id, resumed=checkpoint.cursor is not None
             )
             found = replace(
@@ -333,8 +333,8 @@ class _Run:
             if has_changed_ids(found):
                 self.changed_ids_since = changes.began_at
             share = source.expects.min_new_share
-            usual = normal.read_normal(conn, source.name, checkpoint, share)
-        return weigh(source.name, source.expects, found, usual)
+            usual = baseline.read_baseline(conn, source.name, checkpoint, share)
+        return judge(source.name, source.expects, found, usual)
 
     def _find_differing(self, conn: Connection) -> str | None:
         """Say which records contradict each other, of this run and of those cut off before it.
@@ -343,7 +343,7 @@ class _Run:
         begins anew: one that did not receive again all that they stored is of other files, or of
         corrected ones.
         """
-        cut_off = normal.read_cut_off(conn, self.source.name, self.command, self.run_id)
+        cut_off = baseline.read_cut_off_runs(conn, self.source.name, self.command, self.run_id)
         if self.is_import and self.counts.unchanged < sum(cut_off.values()):
             cut_off = {}
         if cut_off:

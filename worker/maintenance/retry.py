@@ -102,7 +102,7 @@ def retry(engine: Engine, source: Source, query: OpenRejects, options: Options) 
             numbers = {"phase_seconds": phases.taken()}
             journal.finish_run(conn, name, run_id, ending, numbers, snapshot_ends=False)
         with structlog.contextvars.bound_contextvars(source=name, run_id=run_id):
-            readings.tell()
+            readings.log_unread()
             log.info(
                 "rejects read again",
                 outcome=ending.outcome,

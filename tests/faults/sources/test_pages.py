@@ -61,8 +61,8 @@ def test_an_empty_list_where_there_were_many_fails_the_run(
     result = runner.run()
 
     assert (result.ending.outcome, result.ending.reason) == ("failed", "empty_answer")
-    assert f"no record where about {SIZES[source]} were expected" in str(result.ending.error)
-    assert "look at what the source answers" in str(result.ending.error)
+    assert f"no records; about {SIZES[source]} were expected" in str(result.ending.error)
+    assert "check the response of the source" in str(result.ending.error)
     assert runner.run().counts.new == SIZES[source]
     assert runner.sound() == unbroken
 
@@ -77,7 +77,7 @@ def test_an_empty_page_in_the_middle_is_no_end_that_counts(
     result = runner.run()
 
     assert (result.ending.outcome, result.ending.reason) == ("partial", "fewer_records")
-    assert f"250 records where about {SIZES['coingecko']} were expected" in str(result.ending.error)
+    assert f"250 records, but about {SIZES['coingecko']} were expected" in str(result.ending.error)
     assert "worker checkpoint clear coingecko" in str(result.ending.error)
     assert runner.checkpoint().snapshot_records == SIZES["coingecko"]
     healed = runner.run()

@@ -1,1 +1,1 @@
-"""How a run that came to its end is judged."""
+"""Decide the outcome of a completed run."""

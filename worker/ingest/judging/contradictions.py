@@ -1,4 +1,4 @@
-"""Records of one pass that are of one listing and instant, and do not say the same."""
+"""Find records of one pass with the same listing and instant but different values."""
 
 from collections.abc import Collection
 
@@ -10,23 +10,24 @@ from worker.database.statements import read_statements, shared_parts
 STATEMENTS = read_statements(__file__, "contradictions.sql", **shared_parts())
 
 MOST_EXAMPLES = 3
-"""Contradictions that a run's error names."""
+"""Number of contradictions that a run's error names."""
 
 
 def find_differing(
     conn: Connection, run_ids: Collection[int], periods: Collection[Period] = ()
 ) -> str | None:
-    """Say which records of these runs contradict each other; `periods` hold all that they observed.
+    """Describe the contradicting records of these runs; None if there are none.
 
-    Several runs are one that was cut off, and those that went on with it.
+    Several runs are one pass that was interrupted and resumed. `periods` must cover all
+    observations of the runs.
     """
-    asked = {"run_ids": sorted(run_ids), "examples": MOST_EXAMPLES, **span(periods)}
-    rows = conn.execute(STATEMENTS["find_differing"], asked).all()
+    parameters = {"run_ids": sorted(run_ids), "examples": MOST_EXAMPLES, **span(periods)}
+    rows = conn.execute(STATEMENTS["find_differing"], parameters).all()
     if not rows:
         return None
-    named = [f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}" for row in rows]
-    of_run = "of this run" if len(run_ids) == 1 else "of this run or of one cut off before it"
+    examples = [f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}" for row in rows]
+    of_run = "of this run" if len(run_ids) == 1 else "of this run or of interrupted runs before it"
     return (
-        f"{rows[0].records} records differ from another one {of_run} that is of the same coin "
-        f"and instant, as of {', '.join(named)}"
+        f"{rows[0].records} records differ from another record {of_run} with the same coin and "
+        f"instant, such as {', '.join(examples)}"
     )

@@ -1,6 +1,6 @@
 -- name: find_differing
--- Records of some runs that are of one listing and instant, and do not say the same. With the span of
--- what the runs observed, Postgres reads no other partition.
+-- Records of some runs with the same listing and instant but different values. With the span of the
+-- runs' observations, Postgres reads no other partition.
 WITH differing AS MATERIALIZED (
   SELECT listing_id, observed_at, count(*) AS records
   FROM observations

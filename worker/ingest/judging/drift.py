@@ -1,38 +1,38 @@
-"""How a run ends whose records differ from what is known of its source."""
+"""Apply drift to the outcome of a run."""
 
 import structlog
 
 from shared.model.runs import DRIFT
 from worker.drift.differences import Difference
-from worker.drift.ledger import Judged
+from worker.drift.ledger import OpenDrift
 from worker.ingest.judging.ending import Ending
 
 MOST_SAID = 10
-"""Differences that one log line names; the ledger has them all."""
+"""Number of differences that one log line names; the ledger has all."""
 
 log = structlog.get_logger(__name__)
 
 
-def weigh_drift(source: str, judged: Judged, ending: Ending) -> Ending:
-    """Warn of what differs, and fail a run that had not failed where a field is to fail it."""
-    if judged.warn:
+def judge_drift(source: str, drift: OpenDrift, ending: Ending) -> Ending:
+    """Log a warning about drift, and fail a run that has not failed if a field's policy says so."""
+    if drift.warn:
         log.warning(
-            "records differ from what is known of the source; see `worker drift list`, and accept "
-            "it with `worker drift ack`",
-            differences=[_say(each) for each in judged.warn[:MOST_SAID]],
-            count=len(judged.warn),
+            "records differed from the known shape of the source; see `worker drift list`, and "
+            "accept the differences with `worker drift ack`",
+            differences=[_describe(each) for each in drift.warn[:MOST_SAID]],
+            count=len(drift.warn),
         )
-    if not judged.fail or ending.outcome == "failed":
+    if not drift.fail or ending.outcome == "failed":
         return ending
-    said = "; ".join(_say(each) for each in judged.fail[:MOST_SAID])
+    differences = "; ".join(_describe(each) for each in drift.fail[:MOST_SAID])
     return Ending(
         "failed",
         DRIFT,
-        f"{source}: {said}; the records are stored. See `worker drift list`; if that is how the "
-        "source is now, accept it with `worker drift ack ID`",
+        f"{source}: {differences}; the records are stored. See `worker drift list`; if the change "
+        "is permanent, accept it with `worker drift ack ID`",
     )
 
 
-def _say(difference: Difference) -> str:
+def _describe(difference: Difference) -> str:
     share = f"{difference.share:.0%} of the records"
     return f"{difference.path!r} {difference.kind.replace('_', ' ')} in {share}"

@@ -1,4 +1,4 @@
-"""How a run ended, and the facts by which that is judged."""
+"""How a run ended, and the facts from which that is decided."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended. `reason` is a stable code, `error` a sentence for a person.
+    """How a run ended: `reason` is a stable code, `error` a message for the operator.
 
-    `brief` is what the log has instead of an `error` that holds text to copy.
+    `brief` replaces an `error` in the log that contains text to copy.
     """
 
     outcome: str
@@ -20,17 +20,18 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a run brought: its records, of them the refused and the new ones, and the snapshot's.
+class RunFacts:
+    """The counts and findings of a run.
 
-    `seen` counts the records of pages that were answered 304 too: those are known, and unchanged.
-    `prices_jumped` of the `prices_compared` are more than twice, or less than half, what they were;
-    `ids_replaced` are new ids under the symbol and name of a known listing.
-    `snapshot` is how many records the whole snapshot has, runs that were cut off before included;
-    None where the source sends none. `dismissed` of the refused ones a person has dismissed before.
-    `differing` says which of the records contradict each other,
-    `common_reason` why most of the refused ones were; `unreadable` counts those with an optional
-    value that is not readable, and null for that.
+    `seen` also counts the records of pages that were answered with 304: they are unchanged.
+    `snapshot` is the number of records of the whole snapshot, including interrupted runs before; it
+    is None if the source has no snapshots. `dismissed` counts those of the `rejected` records that
+    were dismissed before.
+
+    Of the `prices_compared`, `prices_jumped` more than doubled or halved. `ids_replaced` counts new
+    ids with the symbol and name of a known listing. `differing` describes records that contradict
+    each other, `common_reason` the most frequent reason for rejects. `unreadable` counts records
+    with an optional value that is not readable and therefore null.
     """
 
     seen: int
@@ -46,10 +47,10 @@ class Found:
     common_reason: str | None = None
     dismissed: int = 0
 
-    def after(self, before: "Found") -> "Found":
-        """Add what runs brought that broke off, and that this one went on from.
+    def after(self, before: "RunFacts") -> "RunFacts":
+        """Add the counts of interrupted runs that this run continued.
 
-        Their pages that were answered 304 are in the snapshot alone.
+        Their pages that were answered with 304 are included in the snapshot only.
         """
         return replace(
             self,
@@ -62,10 +63,11 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Normal:
-    """What the source gave before. `unchanged_for`: since when it brought next to nothing new.
+class Baseline:
+    """What a source's earlier runs brought.
 
-    `listed` is how many coins the provider's own list had when it was last read.
+    `unchanged_for` is the time since a run last brought a normal number of new records. `listed` is
+    the number of coins in the provider's own list when it was last read.
     """
 
     snapshot: int | None = None
@@ -73,5 +75,5 @@ class Normal:
     unchanged_for: timedelta | None = None
     last_reason: str | None = None
     mistake: str | None = None
-    """What its last run was found to have wrong of most records: ids or prices."""
+    """The reason code of its last run, if most ids or prices were wrong."""
     listed: int | None = None

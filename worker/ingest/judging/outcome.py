@@ -1,8 +1,8 @@
-"""How a run that came to its end is judged: what it found beside what its source normally gives.
+"""Judge a completed run by its records and by the baseline of its source.
 
-Pure functions. What each source is expected to give is declared in `shared/model/catalogue.py`,
-what its recent runs gave is in the database (`normal.read_normal`). A run that broke off is judged by
-what it broke off with; those reasons are in `worker/troubleshooting.md`.
+Pure functions. `shared/model/catalogue.py` declares what each source is expected to bring, and
+`baseline.read_baseline` reads what its earlier runs brought. A run that was interrupted ends with
+the reason of the interruption (`worker/troubleshooting.md`).
 """
 
 from datetime import timedelta
@@ -23,232 +23,235 @@ from shared.model.runs import (
     TOO_MANY_REJECTS,
     UNREADABLE_VALUES,
 )
-from worker.ingest.judging.ending import Ending, Found, Normal
+from worker.ingest.judging.ending import Baseline, Ending, RunFacts
 
 RECENT_RUNS = 20
-"""How many of a source's last good runs say what is normal."""
+"""Number of successful runs that define what is baseline."""
 
 FEWEST_COMPARED = 20
-"""With fewer prices compared, or ids replaced, no share of them says anything of the source."""
+"""With fewer compared prices or replaced ids, their share is not significant."""
 
 FEWEST_RECENT_RUNS = 3
-"""With fewer good runs than this, there is no normal share of rejects yet."""
+"""With fewer successful runs, the normal share of rejects is unknown."""
 
 
-def weigh(source: str, expects: Expectations, found: Found, normal: Normal) -> Ending:
-    """Say whether what a source's own run brought is what it should have brought."""
+def judge(source: str, expects: Expectations, facts: RunFacts, baseline: Baseline) -> Ending:
+    """Decide the outcome of a source's own run."""
     return (
-        _too_many_rejects(source, expects, found)
-        or _nothing_since(source, found, normal)
-        or _empty_answer(source, found, normal)
-        or _fewer_records(source, expects, found, normal)
-        or _ids_changed(source, found)
-        or _prices_shifted(source, expects, found)
-        or _still_mistaken(source, found, normal)
-        or _fewer_than_listed(source, expects, found, normal)
-        or _more_rejects(source, expects, found, normal)
-        or _frozen(source, expects, found, normal)
-        or _unreadable_values(source, expects, found)
-        or _differing_rows(source, found)
+        _too_many_rejects(source, expects, facts)
+        or _unchanged_files(source, facts, baseline)
+        or _empty_answer(source, facts, baseline)
+        or _fewer_records(source, expects, facts, baseline)
+        or _ids_changed(source, facts)
+        or _prices_shifted(source, expects, facts)
+        or _still_mistaken(source, facts, baseline)
+        or _fewer_than_listed(source, expects, facts, baseline)
+        or _more_rejects(source, expects, facts, baseline)
+        or _frozen(source, expects, facts, baseline)
+        or _unreadable_values(source, expects, facts)
+        or _differing_rows(source, facts)
         or Ending("succeeded")
     )
 
 
-def weigh_import(source: str, expects: Expectations, found: Found) -> Ending:
-    """Say whether saved pages were what they were said to be; they have no normal size or age."""
+def judge_import(source: str, expects: Expectations, facts: RunFacts) -> Ending:
+    """Decide the outcome of an import; imports have no normal size or age."""
     return (
-        _too_many_rejects(source, expects, found)
-        or _empty_answer(source, found, Normal())
-        or _unreadable_values(source, expects, found)
-        or _differing_rows(source, found)
+        _too_many_rejects(source, expects, facts)
+        or _empty_answer(source, facts, Baseline())
+        or _unreadable_values(source, expects, facts)
+        or _differing_rows(source, facts)
         or Ending("succeeded")
     )
 
 
 def has_too_many_rejects(expects: Expectations, seen: int, rejected: int) -> bool:
-    """Whether a run refused more of what it saw than its source's runs may."""
+    """Whether the share of rejects exceeds the maximum of the source."""
     return rejected > expects.max_reject_share * seen
 
 
-def _too_many_rejects(source: str, expects: Expectations, found: Found) -> Ending | None:
-    rejected = found.rejected - found.dismissed
-    if not has_too_many_rejects(expects, found.seen, rejected):
+def _too_many_rejects(source: str, expects: Expectations, facts: RunFacts) -> Ending | None:
+    rejected = facts.rejected - facts.dismissed
+    if not has_too_many_rejects(expects, facts.seen, rejected):
         return None
-    why = f": {found.common_reason}" if found.common_reason else ""
-    shown = "; see `worker rejects list`"
-    if found.snapshot is None:
-        hint = f"{shown}. {_accept_rejects(source)}"
+    why = f"; {facts.common_reason}" if facts.common_reason else ""
+    see = "; see `worker rejects list`"
+    if facts.snapshot is None:
+        hint = f"{see}. {_accept_rejects(source)}"
     else:
-        hint = f"{shown}, and `worker drift list` for what changed at the source"
+        hint = f"{see}, and `worker drift list` for changes at the source"
     return _ending(
         TOO_MANY_REJECTS,
-        f"{source}: {rejected} of {found.seen} records were rejected, more "
+        f"{source}: {rejected} of {facts.seen} records were rejected, more "
         f"than {expects.max_reject_share:.0%}{why}{hint}",
     )
 
 
 def _accept_rejects(source: str) -> str:
     return (
-        "Correct the file, or declare what it does not say; or accept that they are not read: "
+        "Correct the file, or complete its declaration; or accept the rejects with "
         f"`worker rejects dismiss --source {source} --reason TEXT`"
     )
 
 
-def _nothing_since(source: str, found: Found, normal: Normal) -> Ending | None:
-    """Files are not read again: a run that reads none of their rows repeats what was wrong."""
-    if found.snapshot is not None or found.seen:
+def _unchanged_files(source: str, facts: RunFacts, baseline: Baseline) -> Ending | None:
+    """Repeat an earlier problem: files are not read again, so no row of this run can show it."""
+    if facts.snapshot is not None or facts.seen:
         return None
-    if normal.last_reason == TOO_MANY_REJECTS:
+    if baseline.last_reason == TOO_MANY_REJECTS:
         return _ending(
             TOO_MANY_REJECTS,
-            f"{source}: nothing new since too many records were rejected, and they are open; see "
-            f"`worker rejects list`. {_accept_rejects(source)}",
+            f"{source}: no new rows since too many records were rejected, and the rejects are "
+            f"open; see `worker rejects list`. {_accept_rejects(source)}",
         )
-    if normal.last_reason == DIFFERING_ROWS:
+    if baseline.last_reason == DIFFERING_ROWS:
         return _ending(
             DIFFERING_ROWS,
-            f"{source}: nothing new since rows of one coin and instant differed; `worker runs` "
-            "has the run. Correct the file, or declare what tells the rows apart; if they are "
-            f"right, accept them with `worker checkpoint clear {source}`",
+            f"{source}: no new rows since a run found different values of one coin and instant; "
+            "see `worker runs`. Correct the file, or declare the column that tells the rows apart; "
+            f"if they are right, accept them with `worker checkpoint clear {source}`",
         )
     return None
 
 
-def _empty_answer(source: str, found: Found, normal: Normal) -> Ending | None:
-    if found.snapshot is None or found.snapshot > 0:
+def _empty_answer(source: str, facts: RunFacts, baseline: Baseline) -> Ending | None:
+    if facts.snapshot is None or facts.snapshot > 0:
         return None
-    expected = f" where about {normal.snapshot} were expected" if normal.snapshot else ""
+    expected = f"; about {baseline.snapshot} were expected" if baseline.snapshot else ""
     return _ending(
         EMPTY_ANSWER,
-        f"{source}: the answer holds no record{expected}; look at what the source answers. "
-        "What is stored stays as it is, and the next run asks again",
+        f"{source}: the response has no records{expected}. Stored data is unchanged, and the next "
+        "run tries again; if it persists, check the response of the source",
     )
 
 
 def _fewer_records(
-    source: str, expects: Expectations, found: Found, normal: Normal
+    source: str, expects: Expectations, facts: RunFacts, baseline: Baseline
 ) -> Ending | None:
     share = expects.min_snapshot_share
-    if found.snapshot is None or share is None or not normal.snapshot:
+    if facts.snapshot is None or share is None or not baseline.snapshot:
         return None
-    if found.snapshot >= share * normal.snapshot:
+    if facts.snapshot >= share * baseline.snapshot:
         return None
     return _ending(
         FEWER_RECORDS,
-        f"{source}: {found.snapshot} records where about {normal.snapshot} were expected, less "
-        f"than {share:.0%}; the source may be answering in part. If it really has no more, accept "
-        f"it with `worker checkpoint clear {source}`",
+        f"{source}: {facts.snapshot} records, but about {baseline.snapshot} were expected (at "
+        f"least {share:.0%} of them); the response may be incomplete. If the source has fewer now, "
+        f"accept it with `worker checkpoint clear {source}`",
     )
 
 
-def has_changed_ids(found: Found) -> bool:
-    """Whether most ids are new: then most of those that were known are absent."""
-    replaced, snapshot = found.ids_replaced, found.snapshot
+def has_changed_ids(facts: RunFacts) -> bool:
+    """Whether most ids of the snapshot are new, so that most known ids are absent."""
+    replaced, snapshot = facts.ids_replaced, facts.snapshot
     return snapshot is not None and replaced >= FEWEST_COMPARED and 2 * replaced > snapshot
 
 
-def _ids_changed(source: str, found: Found) -> Ending | None:
-    if not has_changed_ids(found):
+def _ids_changed(source: str, facts: RunFacts) -> Ending | None:
+    if not has_changed_ids(facts):
         return None
     return _ending(
         IDS_CHANGED,
-        f"{source}: {found.ids_replaced} of {found.snapshot} ids are new, under symbols and names "
-        "that other ids have; identity leaves them aside. If its next answer has the old ones "
-        "again, that is all; if they are new for good, accept them with `worker checkpoint clear "
-        f"{source}`",
+        f"{source}: {facts.ids_replaced} of {facts.snapshot} ids are new, with symbols and names "
+        "that other ids have; identity ignores them for now. If the next response has the old ids, "
+        "no action is needed. If the new ids are permanent, accept them with `worker checkpoint "
+        f"clear {source}`",
     )
 
 
-def _prices_shifted(source: str, expects: Expectations, found: Found) -> Ending | None:
-    compared, share = found.prices_compared, expects.max_jumped_share
-    if share is None or compared < FEWEST_COMPARED or found.prices_jumped <= share * compared:
+def _prices_shifted(source: str, expects: Expectations, facts: RunFacts) -> Ending | None:
+    compared, share = facts.prices_compared, expects.max_jumped_share
+    if share is None or compared < FEWEST_COMPARED or facts.prices_jumped <= share * compared:
         return None
     return _ending(
         PRICES_SHIFTED,
-        f"{source}: {found.prices_jumped} of {compared} prices are more than twice, or less than "
-        "half, what the last good run brought; compare them with the provider's own site. If they "
-        f"are right, accept them with `worker checkpoint clear {source}`",
+        f"{source}: {facts.prices_jumped} of {compared} prices more than doubled or halved since "
+        "the last successful run; compare them with the provider's site. If they are right, accept "
+        f"them with `worker checkpoint clear {source}`",
     )
 
 
-def _still_mistaken(source: str, found: Found, normal: Normal) -> Ending | None:
-    """What most records do not say anew is as it was."""
-    unchanged = found.seen - found.new - found.revised
-    if normal.mistake is None or 2 * unchanged <= found.seen:
+def _still_mistaken(source: str, facts: RunFacts, baseline: Baseline) -> Ending | None:
+    """Repeat the mistake of the last run if most records have not changed since."""
+    unchanged = facts.seen - facts.new - facts.revised
+    if baseline.mistake is None or 2 * unchanged <= facts.seen:
         return None
     return _ending(
-        normal.mistake,
-        f"{source}: {unchanged} of {found.seen} records are as they were when the run "
-        f"before found {normal.mistake}; if they are right, accept them with `worker checkpoint "
+        baseline.mistake,
+        f"{source}: {unchanged} of {facts.seen} records have not changed since the previous run "
+        f"ended with {baseline.mistake}; if they are right, accept them with `worker checkpoint "
         f"clear {source}`",
     )
 
 
 def _fewer_than_listed(
-    source: str, expects: Expectations, found: Found, normal: Normal
+    source: str, expects: Expectations, facts: RunFacts, baseline: Baseline
 ) -> Ending | None:
     share = expects.min_listed_share
-    if found.snapshot is None or not normal.listed or found.snapshot >= share * normal.listed:
+    if facts.snapshot is None or not baseline.listed or facts.snapshot >= share * baseline.listed:
         return None
     return _ending(
         FEWER_THAN_LISTED,
-        f"{source}: {found.snapshot} records where the provider's own list has {normal.listed} "
-        f"coins, less than {share:.0%}; the source may be answering in part. If the list is out of "
-        f"date, read it again with `worker run --once --source {expects.listed_by}`",
+        f"{source}: {facts.snapshot} records, but the provider's list has {baseline.listed} "
+        f"coins (at least {share:.0%} of them are expected); the response may be incomplete. If "
+        "the list is outdated, read it again with `worker run --once --source "
+        f"{expects.listed_by}`",
     )
 
 
 def _more_rejects(
-    source: str, expects: Expectations, found: Found, normal: Normal
+    source: str, expects: Expectations, facts: RunFacts, baseline: Baseline
 ) -> Ending | None:
-    if expects.max_reject_rise is None or len(normal.reject_shares) < FEWEST_RECENT_RUNS:
+    if expects.max_reject_rise is None or len(baseline.reject_shares) < FEWEST_RECENT_RUNS:
         return None
-    # A run that went on with a snapshot saw the rest of it only: its rejects are few of the whole.
-    of = max(found.seen, found.snapshot or 0)
-    usual = Decimal(median(normal.reject_shares))
-    if found.rejected <= (usual + expects.max_reject_rise) * of:
+    # A run that resumed a snapshot saw only the rest of it, so rejects are a share of the whole.
+    of = max(facts.seen, facts.snapshot or 0)
+    usual = Decimal(median(baseline.reject_shares))
+    if facts.rejected <= (usual + expects.max_reject_rise) * of:
         return None
     return _ending(
         MORE_REJECTS,
-        f"{source}: {found.rejected} of {of} records were rejected ({found.rejected / of:.1%}) "
-        f"where {usual:.1%} are in its recent runs; see `worker rejects list`. If that is how the "
-        f"source is now, accept it with `worker checkpoint clear {source}`",
+        f"{source}: {facts.rejected} of {of} records were rejected ({facts.rejected / of:.1%}), "
+        f"but {usual:.1%} in recent runs; see `worker rejects list`. If the change is permanent, "
+        f"accept it with `worker checkpoint clear {source}`",
     )
 
 
-def _frozen(source: str, expects: Expectations, found: Found, normal: Normal) -> Ending | None:
-    longest, unchanged_for = expects.max_unchanged_for, normal.unchanged_for
+def _frozen(
+    source: str, expects: Expectations, facts: RunFacts, baseline: Baseline
+) -> Ending | None:
+    longest, unchanged_for = expects.max_unchanged_for, baseline.unchanged_for
     if longest is None or unchanged_for is None or unchanged_for <= longest:
         return None
-    if found.new and found.new >= expects.min_new_share * found.seen:
+    if facts.new and facts.new >= expects.min_new_share * facts.seen:
         return None
     return _ending(
         FROZEN,
-        f"{source}: {found.new} of {found.seen} records are new, and next to none were for "
-        f"{_minutes(unchanged_for)} where some are expected every {_minutes(longest)}; the source "
-        "seems to repeat an old answer: compare it with the provider's own site and status page",
+        f"{source}: {facts.new} of {facts.seen} records are new, and almost none were for "
+        f"{_minutes(unchanged_for)}; some are expected every {_minutes(longest)}. The source seems "
+        "to repeat an old response; compare it with the provider's site and status page",
     )
 
 
-def _unreadable_values(source: str, expects: Expectations, found: Found) -> Ending | None:
-    """A file has its own words for no value; a provider that sends such values changed."""
-    if found.snapshot is None or found.unreadable <= expects.max_reject_share * found.seen:
+def _unreadable_values(source: str, expects: Expectations, facts: RunFacts) -> Ending | None:
+    """Judge providers only: files have their own words for unknown values."""
+    if facts.snapshot is None or facts.unreadable <= expects.max_reject_share * facts.seen:
         return None
     return _ending(
         UNREADABLE_VALUES,
-        f"{source}: {found.unreadable} of {found.seen} records have a value that is not readable, "
-        f"more than {expects.max_reject_share:.0%}; those values are null, the log says which, and "
-        "`worker drift list` what changed at the source",
+        f"{source}: {facts.unreadable} of {facts.seen} records have an unreadable value, more than "
+        f"{expects.max_reject_share:.0%}; those values are null. The log names them, and `worker "
+        "drift list` shows changes at the source",
     )
 
 
-def _differing_rows(source: str, found: Found) -> Ending | None:
-    if found.differing is None:
+def _differing_rows(source: str, facts: RunFacts) -> Ending | None:
+    if facts.differing is None:
         return None
     return _ending(
         DIFFERING_ROWS,
-        f"{source}: {found.differing}; all of them are stored. Correct the file, or declare what "
-        "tells the rows apart, and read it again",
+        f"{source}: {facts.differing}; all of them are stored. Correct the file, or declare the "
+        "column that tells the rows apart, and read it again",
     )
 
 

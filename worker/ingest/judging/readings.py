@@ -1,4 +1,4 @@
-"""How the files of a run were read, and what of their rows was not: for people, and for the log."""
+"""Collect how the files of a run were read, and which values were not readable."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,21 +12,21 @@ from shared.model.records import FileReading, Observation, RawRecord, Reject
 _VALUE = re.compile(r"^([^:]*: [^:]*):.*\Z", re.DOTALL)
 _QUOTED = re.compile(r"'[^']*'")
 _MOST_REASONS = 1000
-"""Kinds of reasons that are counted; a kind that comes later is rare."""
+"""Number of kinds of reasons that are counted; later kinds are rare."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Counted:
-    """How often something was seen, and where first."""
+    """A number of occurrences, and the first of them."""
 
     count: int
     first: str
 
 
 class Readings:
-    """Collects over one run what a person should know of how its records were read."""
+    """Collects, over one run, what the operator should know about how records were read."""
 
     def __init__(self) -> None:
         self._files: dict[str, FileReading] = {}
@@ -38,7 +38,7 @@ class Readings:
         self._reasons: dict[str, _Counted] = {}
 
     def add_file(self, file: FileReading) -> None:
-        """Note how the file of a page is read; the log says it once for each file."""
+        """Record how the file of a page is read; logged once for each file."""
         if file.path not in self._files:
             log.info(
                 "file columns matched",
@@ -52,36 +52,36 @@ class Readings:
             first = file.first_without_value or file.name
             _count(self._without_value, file.path, first, file.without_value)
 
-    def add_notes(self, record: RawRecord, said: Observation) -> None:
-        """Note the values of a record that were not readable."""
+    def add_notes(self, record: RawRecord, observation: Observation) -> None:
+        """Count the unreadable values of a record."""
         self.unread_records += 1
-        for field, why in said.notes:
+        for field, why in observation.notes:
             _count(self._unread, field, f"{record.position}: {why}")
 
-    def add_price(self, file: FileReading, record: RawRecord, said: Observation) -> None:
+    def add_price(self, file: FileReading, record: RawRecord, observation: Observation) -> None:
         """Count the prices of a file, and those that are 0."""
-        if said.price_usd is None:
+        if observation.price_usd is None:
             return
         _count(self._prices, file.path, record.position)
-        if not said.price_usd:
+        if not observation.price_usd:
             _count(self._zeros, file.path, record.position)
 
     def add_reject(self, reject: Reject) -> None:
-        """Count a refused record by each reason, without the value that the reason tells."""
+        """Count a rejected record by each kind of reason: the reason without the value in it."""
         for reason in reject.reasons:
             kind = _VALUE.sub(r"\1", _QUOTED.sub("''", reason))
             if kind in self._reasons or len(self._reasons) < _MOST_REASONS:
                 _count(self._reasons, kind, f"{reject.record.position}: {reason}")
 
     def common_reason(self) -> str | None:
-        """Say the most common reason of the refused records by the first of them."""
+        """Describe the most frequent reason for rejects by its first record."""
         if not self._reasons:
             return None
         most = max(self._reasons.values(), key=lambda each: each.count)
-        return f"{most.count} of them as {most.first}"
+        return f"{most.count} of them as in {most.first}"
 
-    def tell(self) -> None:
-        """Log what was not read; how the files are read is in the log already."""
+    def log_unread(self) -> None:
+        """Log what was not read; the columns of files were logged by `add_file`."""
         for field, unread in self._unread.items():
             log.warning(
                 "values were not readable", field=field, count=unread.count, first=unread.first
@@ -90,13 +90,13 @@ class Readings:
             log.info("rows without a value left out", file=path, count=rows.count, first=rows.first)
 
     def lines(self) -> Iterator[str]:
-        """Say it all to a person, a line for each fact."""
+        """Yield the collected facts as messages for the operator."""
         labels = _labels(self._files)
         for path, file in self._files.items():
             yield from (f"{labels[path]}: {fact}" for fact in self._facts(file))
         for field, unread in self._unread.items():
-            these = "value is" if unread.count == 1 else "values are"
-            yield f"{field}: {unread.count} {these} not readable and null, first {unread.first}"
+            verb = "value is" if unread.count == 1 else "values are"
+            yield f"{field}: {unread.count} {verb} not readable and null, first {unread.first}"
 
     def _facts(self, file: FileReading) -> Iterator[str]:
         columns = ", ".join(f"{field} = {name!r}" for field, name in file.columns.items())
@@ -105,26 +105,23 @@ class Readings:
             yield f"columns left out: {', '.join(map(repr, file.left_out))}"
         yield from file.settled
         if rows := self._without_value.get(file.path):
-            these = "row" if rows.count == 1 else "rows"
-            yield (
-                f"{rows.count} {these} without any value left out, as no observation; the first is "
-                f"{rows.first}"
-            )
+            noun = "row" if rows.count == 1 else "rows"
+            yield f"{rows.count} {noun} without any value left out; the first is {rows.first}"
         zeros, prices = self._zeros.get(file.path), self._prices.get(file.path)
         if zeros and prices and zeros.count == prices.count:
             yield (
-                f"every price is 0 ({prices.count}); if that stands for no figure, declare "
+                f"every price is 0 ({prices.count}); if 0 means unknown, declare "
                 'zero_is_unknown = ["price_usd"]'
             )
         if file.is_unended:
             yield (
-                "its last line has no line end, and was read as a whole row; if it was still being "
-                "written, import it again"
+                "the last line has no line end and was read as a complete row; if it was still "
+                "being written, import the file again"
             )
 
 
 def _labels(files: Mapping[str, FileReading]) -> Mapping[str, str]:
-    """Name each file by its path: by as much of it as no other file of its name shares."""
+    """Label each file with as much of its path as distinguishes it from files of the same name."""
     labels = {}
     for path, file in files.items():
         others = [each for each in files if each != path and files[each].name == file.name]
@@ -136,17 +133,14 @@ def _labels(files: Mapping[str, FileReading]) -> Mapping[str, str]:
     return labels
 
 
-def say_revised(count: int, example: str | None) -> str | None:
-    """Say how many records prevail over another of their instant; None where none does."""
+def describe_revisions(count: int, example: str | None) -> str | None:
+    """Describe the records that supersede another one of the same instant; None without any."""
     if not count:
         return None
-    those = (
-        "record prevails over another of its"
-        if count == 1
-        else "records prevail over another of their"
-    )
+    records = "record supersedes" if count == 1 else "records supersede"
+    another = f"{records} another of the same listing and instant"
     shown = f", such as {example}" if example else ""
-    return f"{count} {those} instant from now on{shown}; the others stay in the history"
+    return f"{count} {another}{shown}; superseded records stay in the history"
 
 
 def _count(counted: dict[str, _Counted], key: str, first: str, more: int = 1) -> None:

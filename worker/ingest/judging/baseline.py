@@ -1,4 +1,4 @@
-"""What a source's earlier runs gave: beside it a run is judged (`outcome`)."""
+"""Read what a source's earlier runs brought, as the baseline for judging a run (`outcome`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,36 +23,39 @@ from shared.model.catalogue import EXPECTATIONS
 from shared.model.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.schema.operations import checkpoints, has_state, rejects, runs
 from worker.ingest.journal import Checkpoint, is_weighed
-from worker.ingest.judging.ending import Found, Normal
+from worker.ingest.judging.ending import Baseline, RunFacts
 from worker.ingest.judging.outcome import RECENT_RUNS
 
 
-def read_unweighed(conn: Connection, source: str, run_id: int) -> Found:
-    """Count what the runs before this one brought that broke off before it could be weighed."""
+def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:
+    """Count the records of interrupted runs, never judged, that this run continues."""
     own = (runs.c.source == source, runs.c.command == "run")
     names = ("fetched", "new", "rejected", "revised", "unreadable")
     sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
-    stmt = select(*sums).where(*own, _goes_on_after(own, is_weighed(), run_id))
+    stmt = select(*sums).where(*own, _is_continued_by(own, is_weighed(), run_id))
     seen, new, rejected, revised, unreadable = map(
         int, conn.execute(stmt.where(_is_since_cleared(source))).one()
     )
-    return Found(seen, new, rejected, None, revised=revised, unreadable=unreadable)
+    return RunFacts(seen, new, rejected, None, revised=revised, unreadable=unreadable)
 
 
-def read_cut_off(conn: Connection, source: str, command: str, run_id: int) -> Mapping[int, int]:
-    """Count what was new in each of the runs just before this one that were cut off."""
+def read_cut_off_runs(
+    conn: Connection, source: str, command: str, run_id: int
+) -> Mapping[int, int]:
+    """Map the runs directly before this one that were cut off to their numbers of new records."""
     own = (runs.c.source == source, runs.c.command == command)
     ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
-    stmt = select(runs.c.id, runs.c.records_new).where(*own, _goes_on_after(own, ended, run_id))
+    stmt = select(runs.c.id, runs.c.records_new).where(*own, _is_continued_by(own, ended, run_id))
     return {row.id: row.records_new for row in conn.execute(stmt)}
 
 
-def _goes_on_after(
+def _is_continued_by(
     own: Sequence[ColumnElement[bool]], has_ended: ColumnElement[bool], run_id: int
 ) -> ColumnElement[bool]:
-    """Whether a run is one of those before `run_id` that it goes on from.
+    """Whether a run is one of those that run `run_id` continues.
 
-    They begin after the last that `has_ended`, and no earlier than one that read files anew.
+    They follow the last run that `has_ended`. Runs before one that read files from their start are
+    excluded.
     """
     earlier = (*own, runs.c.id < run_id)
     last = select(func.coalesce(func.max(runs.c.id), 0)).where(*earlier, has_ended)
@@ -63,7 +66,7 @@ def _goes_on_after(
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How much records that were read from `began_at` on differ from what was known before."""
+    """How the records read since `began_at` differ from earlier ones."""
 
     prices_compared: int
     prices_jumped: int
@@ -72,7 +75,7 @@ class Changes:
 
 
 def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
-    """Count what changed in this run, and if it `resumed` in those that it went on from."""
+    """Count the changes in this run and, if it `resumed`, in the runs that it continues."""
     own = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
     last = select(func.max(runs.c.id)).where(*own, is_weighed()).scalar_subquery()
     first = func.coalesce(last + 1, 0) if resumed else run_id
@@ -86,10 +89,10 @@ def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -
 
 
 def read_reference_run(conn: Connection, source: str) -> int | None:
-    """Return the source's last good run, where a later one found its prices shifted; else None.
+    """Return the last successful run if a later one found shifted prices; otherwise None.
 
-    Until they are as they were, or are accepted by `worker checkpoint clear`, they are compared
-    with that run's.
+    Prices are compared with those of that run until they return, or until they are accepted with
+    `worker checkpoint clear`.
     """
     own = (runs.c.source == source, runs.c.command == "run", _is_since_cleared(source))
     good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
@@ -106,14 +109,14 @@ def _cleared_at(source: str) -> ScalarSelect[Any]:
     return stmt.scalar_subquery()
 
 
-def read_normal(
+def read_baseline(
     conn: Connection, source: str, checkpoint: Checkpoint, min_new_share: Decimal
-) -> Normal:
-    """Read what the source's own runs gave, since its checkpoint was last cleared.
+) -> Baseline:
+    """Read what the source's runs brought since its checkpoint was last cleared.
 
-    Runs that were not good, or read only the rest of a snapshot, set no standard for the share of
-    rejects. Any run may have brought what is new; a source that never did is as old as its first
-    run.
+    Runs that were not successful, or that read only the rest of a snapshot, do not count for the
+    share of rejects. Every finished run counts for the time of the last new records; a source that
+    never brought any counts from its first run.
     """
     seen = runs.c.records_fetched + runs.c.records_known
     own = (runs.c.source == source, runs.c.command == "run")
@@ -145,7 +148,7 @@ def read_normal(
     since = func.greatest(func.coalesce(newest, first), _cleared_at(source))
     is_of_rejects = checkpoint.last_reason == TOO_MANY_REJECTS
     has_rejects = is_of_rejects and _has_open_rejects(conn, source)
-    return Normal(
+    return Baseline(
         checkpoint.snapshot_records,
         [Decimal(share) for share in conn.scalars(shares)],
         conn.scalar(select(func.now() - since)),
@@ -156,9 +159,9 @@ def read_normal(
 
 
 def _has_open_rejects(conn: Connection, source: str) -> bool:
-    """Whether a record is open that was refused since the last good run, of a file that is there.
+    """Whether a reject since the last successful run is open, and its file still exists.
 
-    Of what version 0.1.0 refused, the file is not known.
+    Rejects of version 0.1.0 do not store their file.
     """
     own = (runs.c.source == source, runs.c.command == "run")
     good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
@@ -174,7 +177,7 @@ def _has_open_rejects(conn: Connection, source: str) -> bool:
 
 
 def _read_mistake(conn: Connection, source: str) -> str | None:
-    """Read what the source's last run that was weighed had wrong of most of its records."""
+    """Return the reason of the last judged run if most of its ids or prices were wrong."""
     last = (
         select(runs.c.reason)
         .where(runs.c.source == source, runs.c.command == "run", is_weighed())
@@ -187,7 +190,7 @@ def _read_mistake(conn: Connection, source: str) -> str | None:
 
 
 def _read_listed(conn: Connection, listed_by: str | None) -> int | None:
-    """Count the coins on a provider's list, as its newest whole reading had them."""
+    """Return the number of coins in a provider's list, from its last successful run."""
     if listed_by is None:
         return None
     columns = runs.c
