@@ -1,8 +1,8 @@
-"""Chains and contract addresses: the form in which those of different providers are compared.
+"""Names of chains and forms of addresses, comparable between providers.
 
-A chain is called as CoinGecko calls it. `CHAINS` says which platform of another provider is the
-same chain; one that is not in it keeps its provider's name before its own (`coinpaprika:abc-abc`),
-and so never meets a chain of anybody else. To teach it one, add a line.
+A chain has CoinGecko's name. `CHAINS` maps the platforms of other providers to these names. A
+platform that is not listed keeps its provider as prefix (`coinpaprika:abc-abc`) and matches no
+other chain. To support one, add a line.
 """
 
 import re
@@ -37,38 +37,38 @@ CHAINS: Mapping[str, Mapping[str, str]] = {
         "xrp-xrp": "xrp",
     },
 }
-"""By provider: its platform's id, and what the chain is called here."""
+"""By provider: platform id -> name of the chain."""
 
-KNOWN = frozenset(chain for own in CHAINS.values() for chain in own.values())
+KNOWN_CHAINS = frozenset(chain for own in CHAINS.values() for chain in own.values())
 
 EVM_ADDRESS = re.compile("0x[0-9a-f]{40}", re.ASCII | re.IGNORECASE)
 
 
 def chain_name(provider: str, platform: str) -> str:
-    """Say what a provider's platform is called here; the same platform always the same."""
+    """Return the name of a provider's platform, always the same for the same platform."""
     platform = platform.strip()
     if provider == "coingecko":
-        return platform if platform in KNOWN else f"{provider}:{platform}"
+        return platform if platform in KNOWN_CHAINS else f"{provider}:{platform}"
     return CHAINS.get(provider, {}).get(platform, f"{provider}:{platform}")
 
 
 def normalise_address(address: str) -> str:
-    """Bring an address to the form in which it is compared; one that is empty stays so.
+    """Normalise an address for comparison; an empty one stays empty.
 
-    The capitals of an EVM address are only a checksum (EIP-55); in any other they count.
+    The case of an EVM address is only a checksum (EIP-55). In other addresses it is significant.
     """
     address = address.strip()
     return address.lower() if EVM_ADDRESS.fullmatch(address) else address
 
 
 def contracts_on(provider: str, addresses: Mapping[str, str | None]) -> tuple[tuple[str, str], ...]:
-    """Give the (chain, address) pairs of addresses by platform, sorted, without the empty ones."""
+    """Return the sorted (chain, address) pairs of addresses by platform, without empty ones."""
     return tuple(
         sorted(
             {
-                (chain_name(provider, platform), own)
+                (chain_name(provider, platform), normalised)
                 for platform, address in addresses.items()
-                if platform.strip() and (own := normalise_address(address or ""))
+                if platform.strip() and (normalised := normalise_address(address or ""))
             }
         )
     )

@@ -1,11 +1,13 @@
 """CoinGecko's market list, in US dollars.
 
 Docs: https://docs.coingecko.com/reference/coins-markets (10 000 calls a month on the demo plan; the
-limit a minute differs between documents, and failed calls count). The answer has no total: an empty
-page is the end, which costs one request more than there are pages. A page that is not full is no
-end, since a provider may cap `per_page`. `market_cap_desc` moves coins between pages while they are
-read; `id_asc` does not. `precision=full` keeps the digits that the answer is rounded to otherwise.
-A market cap or a supply of 0 is one that nobody verified; nearly every other value can be null.
+limit per minute differs between documents, and failed calls count).
+
+The response has no total. The list ends with an empty page, which costs one additional request. A
+page that is not full does not end it, because a provider may cap `per_page`. With `market_cap_desc`
+coins would move between pages during a run; with `id_asc` they do not. `precision=full` returns all
+digits instead of rounded values. A market cap or supply of 0 is unverified. Nearly every other
+value can be null.
 """
 
 import math
@@ -28,18 +30,18 @@ from worker.sources.paging import held
 
 PER_PAGE = 250
 ABOUT_ALL = 17_000
-"""How many assets there are, roughly, while none was read."""
+"""Approximate number of assets, used until one pass was read."""
 
 PLANS = {
     None: ("https://api.coingecko.com/api/v3", None),
     "demo": ("https://api.coingecko.com/api/v3", "x-cg-demo-api-key"),
     "pro": ("https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key"),
 }
-"""Base URL and header of the key, by plan; None is keyless."""
+"""Base URL and name of the key's header, by plan; None is keyless."""
 
 
 class MarketSchema(RecordSchema):
-    """One element of `/coins/markets`. A coin without a market has null for its values."""
+    """One element of `/coins/markets`. The values of a coin without a market are null."""
 
     external_id = StrippedString(data_key="id", required=True, validate=NOT_EMPTY)
     symbol = StrippedString(required=True, validate=MAYBE_EMPTY)

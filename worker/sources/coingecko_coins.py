@@ -1,9 +1,9 @@
 """CoinGecko's list of coins, with the contracts of each.
 
-Docs: https://docs.coingecko.com/reference/coins-list (one answer holds every active coin; cached 5
-minutes on paid plans, 30 on others). `platforms` has an address by platform; a coin of its own
-chain has none, or an empty one under an empty name. A coin that is taken off the list keeps the
-contracts that it had: where a new id has the same ones, that is how it is known for the old coin.
+Docs: https://docs.coingecko.com/reference/coins-list (one response has every active coin; cached 5
+minutes on paid plans, 30 on others). `platforms` maps platforms to addresses. A coin of its own
+chain has none, or an empty address under an empty name. A coin that is removed from the list keeps
+its contracts, so that a new id with the same contracts is recognised as the old coin.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from worker.sources.fields import MAYBE_EMPTY, NOT_EMPTY, RecordSchema, Stripped
 
 
 class CoinSchema(RecordSchema):
-    """One element of `/coins/list`. Those of long ago can have null for symbol and name."""
+    """One element of `/coins/list`. Symbol and name of old coins can be null."""
 
     external_id = StrippedString(data_key="id", required=True, validate=NOT_EMPTY)
     symbol = StrippedString(required=True, allow_none=True, validate=MAYBE_EMPTY)
@@ -62,7 +62,7 @@ class CoingeckoCoins(ContractList):
         return None
 
     def received(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Give the record with its addresses alone: the platforms' names are data, not fields."""
+        """Replace `platforms` by its addresses: names of platforms are data, not fields."""
         platforms = document.get("platforms")
         if not isinstance(platforms, dict):
             return document

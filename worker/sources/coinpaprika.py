@@ -1,12 +1,12 @@
 """CoinPaprika's tickers, in US dollars.
 
 Docs: https://api.coinpaprika.com/#operation/getTickers (free: no key, 20 000 calls a month, about
-2000 assets in one answer, refreshed every 5 to 10 minutes). 0 stands for a supply or a market cap
-that is not known; `percent_change_30d` and `_1y` are 0 where the plan lacks them, and not read.
+2000 assets in one response, refreshed every 5 to 10 minutes). 0 means an unknown supply or market
+cap. `percent_change_30d` and `_1y` are 0 if the plan lacks them, and are not read.
 
-The key of a paid plan goes into `Authorization` bare, without `Bearer`: so say the provider's API
-description ("Authorization: <api-key>") and reference, so does its JavaScript client, and so do the
-Chainlink adapters that run against it. 402 is a plan that does not cover the call, 403 a bad key.
+The key of a paid plan is the whole `Authorization` header, without `Bearer`. The provider's API
+description ("Authorization: <api-key>"), its reference, its JavaScript client and the Chainlink
+adapters agree on that. 402 means that the plan does not cover the call, 403 an invalid key.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ PRO_URL = "https://api-pro.coinpaprika.com/v1"
 
 
 class QuoteSchema(RecordSchema):
-    """What one currency's quote must hold."""
+    """The quote in one currency."""
 
     price_usd = Amount(data_key="price", required=True, zero_is_unknown=True)
     market_cap_usd = Amount(
@@ -43,13 +43,13 @@ class QuoteSchema(RecordSchema):
 
 
 class QuotesSchema(RecordSchema):
-    """Quotes by currency; only dollars are dollars."""
+    """Quotes by currency; only US dollars are read."""
 
     usd = fields.Nested(QuoteSchema, data_key="USD", required=True)
 
 
 class TickerSchema(RecordSchema):
-    """One element of `/tickers`. `circulating_supply` left the answer after 2022."""
+    """One element of `/tickers`. `circulating_supply` was removed after 2022."""
 
     external_id = StrippedString(data_key="id", required=True, validate=NOT_EMPTY)
     symbol = StrippedString(required=True, validate=MAYBE_EMPTY)

@@ -1,14 +1,14 @@
 """CoinPaprika's contracts, platform by platform.
 
 Docs: https://docs.coinpaprika.com/api-reference/contracts (on every plan). `/contracts` lists the
-platforms, `/contracts/{platform}` the contracts on one: its address, the coin's id and a type.
-`active`, which the provider's own command line shows and its API description does not, is read
-where it is there: a contract that is not active is none.
+platforms, `/contracts/{platform}` the contracts on one: address, id of the coin, and type. The
+provider's command line also shows `active`, which its API description does not mention. If it is
+present and false, the contract is ignored.
 
-A record does not say its platform, so it is kept as `{"platform": …, "contract": {…}}`. A platform
-is the cursor, and they are walked in the order of their names; one that is listed and has no answer
-of its own (404) has no contracts. A contract that another coin claims in a newer answer is that
-coin's alone; one that is in no answer any more stays what it was.
+A record does not name its platform, so it is stored as `{"platform": …, "contract": {…}}`. The
+cursor is a platform, and platforms are read in alphabetical order. A listed platform without a
+response of its own (404) has no contracts. A contract that a newer response assigns to another coin
+belongs to that coin only. A contract that no response has any more keeps its coin.
 """
 
 import json
@@ -32,7 +32,7 @@ from worker.sources.contract_list import ContractList
 from worker.sources.fields import MAYBE_EMPTY, NOT_EMPTY, RecordSchema, StrippedString, brief
 
 PLATFORMS = 160
-"""How many platforms there are, roughly, while none was read."""
+"""Approximate number of platforms, used until one pass was read."""
 
 _read_names = msgspec.json.Decoder(list[str]).decode
 
@@ -71,7 +71,7 @@ class CoinpaprikaContracts(ContractList):
         )
 
     def request(self, cursor: Cursor | None) -> Request:
-        """Ask for the contracts of the cursor's platform; without one, for the platforms."""
+        """Request the contracts of the cursor's platform, or without a cursor the platforms."""
         headers = {"Authorization": self.api_key} if self.api_key else {}
         path = f"/{quote(cursor['platform'], safe='')}" if cursor else ""
         return Request(self.url(f"/contracts{path}"), {}, headers)
@@ -88,23 +88,23 @@ class CoinpaprikaContracts(ContractList):
     def pages(
         self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
     ) -> Iterator[Page]:
-        """Ask for the platforms, then for one after the other, from the cursor's on.
+        """Request the platforms, then each of them, starting at the cursor's.
 
         Raises:
-            SourceError: `not_json`, `not_a_list`; and whatever `fetch` raises.
+            SourceError: `not_json`, `not_a_list`; and what `fetch` raises.
         """
         names = self._platforms(fetch)
-        at = [{"platform": name} for name in names if not cursor or name >= cursor["platform"]]
-        if not at:
+        cursors = [{"platform": name} for name in names if not cursor or name >= cursor["platform"]]
+        if not cursors:
             yield Page([], cursor, None)
             return
-        for here, following in zip(at, [*at[1:], None], strict=True):
+        for current, following in zip(cursors, [*cursors[1:], None], strict=True):
             try:
-                page = self.page(fetch, here, validators)
+                page = self.page(fetch, current, validators)
             except SourceError as exc:
                 if exc.code != "not_found":
                     raise
-                page = Page([], here, None)
+                page = Page([], current, None)
             yield replace(page, next_cursor=following)
 
     def _platforms(self, fetch: Fetch) -> Sequence[str]:
@@ -122,11 +122,13 @@ class CoinpaprikaContracts(ContractList):
         return sorted({name.strip() for name in names} - {""})
 
     def records(self, response: Response, cursor: Cursor | None, where: str) -> list[RawRecord]:
-        own = super().records(response, cursor, where)
-        return [self._on(cursor["platform"], record) for record in own] if cursor else own
+        records = super().records(response, cursor, where)
+        if not cursor:
+            return records
+        return [self._with_platform(cursor["platform"], record) for record in records]
 
-    def _on(self, platform: str, record: RawRecord) -> RawRecord:
-        """Put what was received beside the platform that it was asked of."""
+    def _with_platform(self, platform: str, record: RawRecord) -> RawRecord:
+        """Add the platform to a record, in its payload and its document."""
         name = json.dumps(platform, ensure_ascii=False).encode()
         document = record.document
         if document is not None:
@@ -135,9 +137,10 @@ class CoinpaprikaContracts(ContractList):
         return record._replace(payload=payload, document=document)
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
-        """Yield the page of a file that is named after its platform: `eth-ethereum.json`."""
+        """Yield the page of a file named after its platform, such as `eth-ethereum.json`."""
+        platform = path.name.partition(".")[0]
         for page in super().saved_pages(path):
-            records = [self._on(path.name.partition(".")[0], record) for record in page.records]
+            records = [self._with_platform(platform, record) for record in page.records]
             yield replace(page, records=records)
 
     def received(self, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -152,10 +155,10 @@ class CoinpaprikaContracts(ContractList):
         platform, coin, address = document.get("platform"), loaded["coin"], loaded["address"]
         if not isinstance(platform, str):
             raise ValidationError({"platform": [f"not a text: {brief(platform)}"]})
-        held = {platform: address} if loaded["active"] else {}
+        addresses = {platform: address} if loaded["active"] else {}
         return Claim(
             f"{coin}@{platform}:{normalise_address(address)}",
             fetched_at,
             coin=coin,
-            contracts=contracts_on(self.listed_by, held),
+            contracts=contracts_on(self.listed_by, addresses),
         )

@@ -1,8 +1,8 @@
-"""Sources that say which contracts the coins of a provider have, and nothing of their prices.
+"""Lists of contracts: sources that report the contracts of a provider's coins, without prices.
 
-Their records have no time of their own: each is of the time at which its response was fetched, or
-the saved file that holds it was written. They are read no more often than `read_every`, declared
-in `shared/model/expectations.py`, and share their provider's address, key and requests.
+The time of a record is when its response was fetched, or when its saved file was written. A list is
+read at most once per `read_every` (`shared/model/catalogue.py`). It shares the provider's URL, key
+and request budget.
 """
 
 from abc import abstractmethod
@@ -21,11 +21,11 @@ from worker.sources.fields import LONGEST_NAME, brief
 from worker.sources.json_api import JsonApi
 
 LONGEST_KEY = 2000
-"""Bytes of a coin, a chain and an address together: as many as fit an entry of an index."""
+"""Bytes of coin, chain and address together; an index entry has no room for more."""
 
 
 class Addresses(fields.Field[dict[str, str | None]]):
-    """An address by platform; null and an empty text stand for none."""
+    """Addresses by platform; null and an empty text mean none."""
 
     def _deserialize(
         self,
@@ -46,19 +46,19 @@ class Addresses(fields.Field[dict[str, str | None]]):
 
 @dataclass(frozen=True, kw_only=True)
 class ContractList(JsonApi):
-    """A source each record of which is a claim."""
+    """A source whose records are claims: which contracts a coin has."""
 
     listed_by: ClassVar[str]
     """The source whose listings have these contracts."""
     newest_claim_wins: ClassVar[bool] = False
-    """A contract is of the coin that the newest record of it says, and no longer of another."""
+    """Whether a contract belongs only to the coin that its newest record names."""
 
     @abstractmethod
     def claim(self, document: Mapping[str, Any], fetched_at: datetime) -> Claim:
-        """Say what one record means.
+        """Return what one record claims.
 
         Raises:
-            marshmallow.ValidationError: with every reason for which it is no claim.
+            marshmallow.ValidationError: with every reason why it is not a claim.
         """
 
     @property
@@ -67,22 +67,22 @@ class ContractList(JsonApi):
 
     def read(self, record: RawRecord) -> Claim:
         if record.document is None or record.fetched_at is None:
-            raise ValidationError("when it was fetched is not known")
+            raise ValidationError("its fetch time is unknown")
         claim = self.claim(record.document, record.fetched_at)
         for chain, address in claim.contracts:
             if (
                 len(f"{claim.external_id}{claim.coin}{chain}{address}".encode(errors="replace"))
                 > LONGEST_KEY
             ):
-                raise ValidationError(f"{brief(address)}: an address and ids of too many bytes")
+                raise ValidationError(f"{brief(address)}: address and ids are too long together")
         return claim
 
     def records(self, response: Response, cursor: Cursor | None, where: str) -> list[RawRecord]:
-        own = super().records(response, cursor, where)
-        return [record._replace(fetched_at=response.fetched_at) for record in own]
+        records = super().records(response, cursor, where)
+        return [record._replace(fetched_at=response.fetched_at) for record in records]
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
-        """Yield the one page that a saved response is, fetched when the file was written last."""
+        """Yield the page of a saved response, fetched when the file was last written."""
         for page in super().saved_pages(path):
             try:
                 written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
