@@ -92,7 +92,7 @@ def test_runs_that_read_the_rest_of_a_snapshot_set_no_standard_for_its_rejects(s
     assert whole.ending.outcome == "succeeded"
 
 
-def test_the_rejects_of_a_killed_run_are_weighed_by_the_next(
+def test_the_rejects_of_a_killed_run_are_judged_by_the_next(
     engine: Engine, database_url: URL, tmp_path
 ):
     rows = [f"c{n},C{n},Coin {n},{'x' if n % 2 else n},2026-01-02T12:00:00Z" for n in range(40)]

@@ -185,7 +185,7 @@ def test_an_import_says_that_the_last_line_has_no_end(desk: Desk, end: str):
     assert any(note.startswith(told) for note in result.notes) == (not end)
 
 
-def test_prices_that_are_all_0_are_pointed_out(desk: Desk):
+def test_prices_that_are_all_0_are_reported(desk: Desk):
     desk.write(HEADER, *days(price="0"))
 
     assert (
@@ -248,7 +248,7 @@ def test_an_import_says_which_values_it_changed(desk: Desk):
     ]
 
 
-def test_a_revision_that_changes_no_price_is_said_without_one(desk: Desk):
+def test_a_revision_without_a_changed_price_is_reported_without_prices(desk: Desk):
     desk.write(HEADER, *days(), file="m1/a.csv")
     desk.write(HEADER, *days(cap="8"), file="m2/a.csv")
     desk.load("m1/a.csv")
@@ -259,7 +259,7 @@ def test_a_revision_that_changes_no_price_is_said_without_one(desk: Desk):
     )
 
 
-def test_what_the_cells_of_a_file_prove_is_said(desk: Desk):
+def test_what_the_cells_of_a_file_prove_is_reported(desk: Desk):
     desk.write("date;symbol;name;price_usd", *["2024-05-01;BTC;Bitcoin;1.234,5"])
 
     result = desk.load()

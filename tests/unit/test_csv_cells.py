@@ -1,4 +1,4 @@
-"""Cells that are no plain value: unknown ones, footnotes, times of spreadsheets, makers' names."""
+"""Cells that need normalising: unknown values, footnotes, times of spreadsheets; known headers."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ def table(*rows: str) -> str:
         ("2¹", "2"),
     ],
 )
-def test_a_footnote_mark_is_no_part_of_a_number(text, number):
+def test_a_footnote_mark_is_not_part_of_a_number(text, number):
     assert parse_number(text) == Decimal(number)
 
 
@@ -73,7 +73,7 @@ def test_a_row_of_unreadable_values_alone_says_why_it_is_refused(tmp_path):
     assert SavedFile(tmp_path, content).reasons() == [["market_cap_usd: not a number: 'Low Vol'"]]
 
 
-def test_a_row_without_any_value_is_no_observation(tmp_path):
+def test_a_row_without_any_value_is_not_an_observation(tmp_path):
     rows = [
         "2009-01-03,BTC,Bitcoin,,,0",
         "2010-07-18,BTC,Bitcoin,0.08584,null,3447800",
@@ -86,7 +86,7 @@ def test_a_row_without_any_value_is_no_observation(tmp_path):
     assert (reading.without_value, reading.first_without_value) == (2, "prices.csv, line 2")
 
 
-def test_names_of_well_known_makers_are_columns():
+def test_headers_of_known_providers_are_recognised():
     headers = ["time", "PriceUSD", "CapMrktCurUSD", "SplyCur", "CapRealUSD", "AdrActCnt"]
 
     columns = find_columns(headers, {"values": {"symbol": "BTC", "name": "Bitcoin"}})
@@ -100,7 +100,7 @@ def test_names_of_well_known_makers_are_columns():
     }
 
 
-def test_what_is_read_and_what_is_left_out_is_said(tmp_path):
+def test_read_and_left_out_columns_are_reported(tmp_path):
     reading = SavedFile(
         tmp_path, "date,symbol,name,open,price_usd\n2024-01-14,BTC,Bitcoin,1,2\n"
     ).reading()
@@ -129,14 +129,14 @@ def test_the_serial_numbers_of_excel_are_read_as_declared():
         TimeParser().parse("44371")
 
 
-def test_the_form_of_excel_is_suggested(tmp_path):
+def test_the_date_format_of_excel_is_suggested(tmp_path):
     file = SavedFile(tmp_path, table("44371,BTC,Bitcoin,31676.69,,"))
 
     assert file.asked() == {"date_format": "excel"}
     assert "Excel's number for 2021-06-24" in str(file.refusal())
 
 
-def test_a_comma_after_a_date_is_no_part_of_it():
+def test_a_comma_after_a_date_is_ignored():
     assert TimeParser().parse("May 15, 2022,") == datetime(2022, 5, 15, tzinfo=UTC)
 
 
@@ -150,7 +150,7 @@ def test_an_epoch_that_lost_digits_says_so():
         TimeParser().parse("1.67754E+12")
 
 
-def test_of_two_columns_the_one_whose_cells_fit_is_suggested_in_one_round(tmp_path):
+def test_the_one_of_two_columns_whose_cells_fit_is_suggested_at_once(tmp_path):
     content = "unix,date,symbol,name,close\n1.67754E+12,2/28/2023 0:0,BTC,Bitcoin,23129.61\n"
     file = SavedFile(tmp_path, content)
 
@@ -173,7 +173,7 @@ def test_a_price_column_that_holds_no_number_is_not_suggested(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"), [("soon", "not a number: 'soon'"), ("€5", "not a number: '€5'")]
 )
-def test_what_is_no_number_with_either_mark_has_no_hint(text, reason):
+def test_a_text_that_is_not_a_number_with_either_mark_has_no_hint(text, reason):
     with pytest.raises(ValidationError) as caught:
         NumberCell().deserialize(text)
 

@@ -1,4 +1,4 @@
-"""Columns of currencies under headers that no export is known for."""
+"""Columns of currencies under unknown headers."""
 
 import pytest
 

@@ -106,7 +106,7 @@ def test_a_constant_goes_before_a_column():
     )
 
 
-def test_the_declaration_asked_for_is_toml_and_keeps_what_was_said():
+def test_the_suggested_declaration_is_toml_and_keeps_declared_keys():
     declared = {"decimal": "comma", "columns": {"price_usd": 'Close "adj"'}}
 
     text = toml_text(declared, find_columns(["Marketcap", 'Close "adj"'], declared).questions)
@@ -149,13 +149,13 @@ def test_every_key_of_a_declaration_is_read(tmp_path):
     assert row_declaration(declared).keys() == declared.keys() - {"delimiter", "encoding"}
 
 
-def test_a_time_of_toml_s_own_is_kept_as_text(tmp_path):
+def test_a_toml_time_is_stored_as_text(tmp_path):
     path = declaration(tmp_path, "[values]\nobserved_at = 2024-05-01T00:00:00Z")
 
     assert read_declaration(path) == {"values": {"observed_at": "2024-05-01T00:00:00+00:00"}}
 
 
-def test_what_says_nothing_of_the_row_is_not_kept_with_it():
+def test_keys_that_do_not_affect_the_row_are_not_stored_with_it():
     assert row_declaration({"encoding": "latin-1", "delimiter": ";"}) is None
 
 
@@ -190,7 +190,7 @@ def test_a_wrong_declaration_says_which_key_and_why(tmp_path, text, reason):
     assert caught.value.code == "declaration"
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_all_invalid_keys_are_reported_at_once(tmp_path):
     path = declaration(tmp_path, 'colour = "red"\ncurrency = "EUR"')
 
     with pytest.raises(SourceError, match=r"(?s)currency: .*; colour: |colour: .*; currency: "):

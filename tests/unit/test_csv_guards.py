@@ -1,4 +1,4 @@
-"""Constants over columns that name coins under headers that no export is known for."""
+"""Constants that replace columns of coins under unknown headers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Headers that are missing, lower down or double, and lines that end in other ways."""
+"""Missing, lower and duplicate headers, and other line ends."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ROW = "2021-05-14,BTC,Bitcoin,49997.39"
 HEADER = "Date,Symbol,Name,price_usd"
 
 
-def test_a_file_without_a_header_is_told_apart_and_loses_no_row(tmp_path):
+def test_a_file_without_a_header_is_recognised_and_loses_no_row(tmp_path):
     file = SavedFile(tmp_path, CANDLES)
 
     assert "the file has no header" in str(file.refusal())
@@ -28,7 +28,7 @@ def test_a_file_without_a_header_is_told_apart_and_loses_no_row(tmp_path):
     assert file.records()[0].position == "prices.csv, line 1"
 
 
-def test_a_first_row_of_names_and_values_is_no_header(tmp_path):
+def test_a_first_row_of_names_and_values_is_not_a_header(tmp_path):
     content = "bitcoin,BTC,Bitcoin,41800.5,2024-01-14\nethereum,ETH,Ethereum,2470.5,2024-01-14\n"
     file = SavedFile(tmp_path, content)
 
@@ -120,7 +120,7 @@ def test_unnamed_columns_are_no_duplicates(tmp_path):
     assert file.reading().left_out == ["", "(2)"]
 
 
-def test_a_double_name_is_settled_by_a_declaration(tmp_path):
+def test_a_duplicate_name_is_resolved_by_a_declaration(tmp_path):
     file = SavedFile(tmp_path, f"{HEADER},price_usd\n{ROW},3\n")
     assert file.asked() == {"columns": {"price_usd": ""}}
     why = "several columns are called 'price_usd', the second is 'price_usd (2)'; or ignore ="
@@ -132,7 +132,7 @@ def test_a_double_name_is_settled_by_a_declaration(tmp_path):
     assert file.prices() == ["3"]
 
 
-def test_a_double_name_is_asked_about_with_all_else(tmp_path):
+def test_a_duplicate_name_is_asked_about_with_all_other_questions(tmp_path):
     file = SavedFile(tmp_path, "Date,Price,Price,Vol.\n2021-05-14,1.5,3,9\n")
 
     assert file.asked() == {
@@ -142,14 +142,14 @@ def test_a_double_name_is_asked_about_with_all_else(tmp_path):
     }
 
 
-def test_a_double_name_under_a_constant_is_suggested_to_be_ignored(tmp_path):
+def test_a_duplicate_name_replaced_by_a_constant_is_suggested_to_be_ignored(tmp_path):
     content = "Date,Name,Name,ID,price_usd\n2021-05-14,Bitcoin,BTC,x,1.5\n"
     declared = 'ignore = ["ID"]\n[values]\nname = "Bitcoin"\nsymbol = "BTC"\n'
 
     assert SavedFile(tmp_path, content, declared).asked()["ignore"] == ["ID", "Name"]
 
 
-def test_a_double_name_that_is_ignored_is_of_no_concern(tmp_path):
+def test_an_ignored_duplicate_name_is_not_asked_about(tmp_path):
     file = SavedFile(tmp_path, f"{HEADER},price,price\n{ROW},1,2\n", 'ignore = ["price"]\n')
 
     assert file.prices() == ["49997.39"]
@@ -192,7 +192,7 @@ SHORT = "2010-07-1{},BTC,Bitcoin,0.0{}\n"
 WIDE = f"{HEADER},mood\n"
 
 
-def test_rows_without_their_last_empty_cells_are_whole_where_the_file_shows_it(tmp_path):
+def test_rows_without_their_last_empty_cells_are_padded_if_the_file_shows_it(tmp_path):
     rows = [SHORT.format(day, day) for day in (6, 7)]
     file = SavedFile(tmp_path, WIDE + "".join(rows) + f"{ROW},calm\n")
 
@@ -242,7 +242,7 @@ def test_a_header_of_several_lines_is_asked_about_as_one(tmp_path):
     assert file.prices() == ["92643.2", "93429.2"]
 
 
-def test_figures_of_several_tickers_under_one_name_are_told_apart(tmp_path):
+def test_columns_of_several_tickers_with_one_name_are_distinguished(tmp_path):
     content = "Price,Close,Close\nTicker,BTC-USD,ETH-USD\n2024-12-30,92643.2,3356.4\n"
 
     assert SavedFile(tmp_path, content).asked()["header"] == [
@@ -253,7 +253,7 @@ def test_figures_of_several_tickers_under_one_name_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["2024-12-30,-,-", "null,null,null", "2024-12-30,,"])
-def test_a_first_row_without_a_figure_is_no_header(tmp_path, row):
+def test_a_first_row_without_a_number_is_not_a_header(tmp_path, row):
     content = f"Date,Close,High\n{row}\n2024-12-31,93429.2,96090.6\n"
     file = SavedFile(
         tmp_path, content, 'currency = "USD"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'

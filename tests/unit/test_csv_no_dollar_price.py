@@ -1,4 +1,4 @@
-"""Files without a price in US dollars are refused as such, and asked nothing."""
+"""Files without a price in US dollars are refused without questions."""
 
 import pytest
 

@@ -61,7 +61,7 @@ def test_a_declared_decimal_comma_is_one(text, number):
 @pytest.mark.parametrize(
     "text", ["", "  ", "-", "--", "N/A", "NaN", "nan", "null", "None", "#N/A", "?", "—", "$ -"]
 )
-def test_what_stands_for_no_figure_is_unknown(text):
+def test_words_for_an_unknown_value_are_unknown(text):
     assert parse_number(text) is None
 
 
@@ -89,12 +89,12 @@ def test_anything_else_is_not_a_number(text):
 
 
 @pytest.mark.parametrize("text", ["1.5", "1,234.5", "1,234,567", "abc", "a, b"])
-def test_a_comma_that_can_only_part_thousands_is_clear(text):
+def test_a_comma_that_can_only_separate_thousands_is_not_ambiguous(text):
     assert not has_ambiguous_mark(text)
 
 
 @pytest.mark.parametrize("text", ["1,234", "1234,5", "1.234,5", "$1,234", "0,5"])
-def test_a_comma_that_may_be_a_decimal_mark_is_not(text):
+def test_a_comma_that_may_be_a_decimal_mark_is_ambiguous(text):
     assert has_ambiguous_mark(text)
 
 
@@ -102,11 +102,11 @@ def test_a_comma_that_may_be_a_decimal_mark_is_not(text):
     ("text", "reason"),
     [("-5", "negative: -5"), ("1e400", "beyond any market's figures"), ("x", "not a number: 'x'")],
 )
-def test_a_cell_that_is_no_amount_says_why(text, reason):
+def test_a_rejected_amount_gives_the_reason(text, reason):
     with pytest.raises(ValidationError, match=reason):
         NumberCell().deserialize(text)
 
 
-def test_zero_is_a_figure_unless_it_is_said_to_be_unknown():
+def test_zero_is_a_value_unless_declared_unknown():
     assert NumberCell().deserialize("0.00") == 0
     assert NumberCell(zero_is_unknown=True).deserialize("0.00") is None

@@ -1,4 +1,4 @@
-"""Trading pairs as symbols: the coin is read, or it is asked, and none becomes a symbol itself."""
+"""Trading pairs as symbols: the coin is read or asked about; a pair never becomes a symbol."""
 
 import pytest
 
@@ -72,7 +72,7 @@ def test_a_pair_against_a_stablecoin_counts_as_dollars_only_if_declared(tmp_path
     assert [each.symbol for each in file.observed()] == ["BTC"]
 
 
-def test_a_pair_against_something_else_is_refused_unless_it_is_a_coin_s_own_symbol(tmp_path):
+def test_a_pair_in_another_currency_is_refused_unless_it_is_the_symbol_of_a_coin(tmp_path):
     file = SavedFile(tmp_path, f"{HEADER}\n2021-05-05,STETH,Staked Ether,3500\n")
 
     assert file.asked() == {"pair_symbols": ""}
@@ -121,20 +121,20 @@ def test_other_symbols_and_texts_are_no_pairs(text):
     assert read_pair(text) is None
 
 
-def test_futures_are_told_from_coins():
+def test_futures_are_distinguished_from_coins():
     assert [each for each in FUTURES if not is_future(each)] == []
     others = ["PERP", "SWAP", "BTC", "BTC/USD", "XBT/USD:KRAKEN", "BINANCE:BTCUSDT", "USDC.E", ""]
     assert [each for each in others if is_future(each)] == []
 
 
-def test_what_may_be_a_coin_s_own_symbol_is_no_certain_pair():
+def test_a_possible_symbol_of_a_coin_is_not_a_certain_pair():
     own = ["STETH", "WBTC", "ENTRY", "SUSDE", "BTC", "N/A", "USDC.E", "BTC-B", "ETHBTC", ""]
     assert [each for each in own if is_certain_pair(each)] == []
     pairs = ["BTC/EUR", "BTCUSD", "BTC-PERP", "XBT/USD:KRAKEN", "CRYPTOCAP:BTC", "PEPEFDUSD"]
     assert [each for each in pairs if not is_certain_pair(each)] == []
 
 
-def test_a_coin_is_unclear_where_its_last_letter_may_be_a_stablecoin_s_first():
+def test_a_pair_is_ambiguous_if_its_quote_may_be_a_stablecoin():
     assert is_ambiguous_pair("PEPETUSD")
     assert is_ambiguous_pair("BINANCE:XYZBUSD")
     clear = ["DOTUSD", "BNBUSD", "SHIBUSD", "SOLUSD", "BTC/USD", "XYZT/USD", "BTCTUSD", "TUSD"]
@@ -174,7 +174,7 @@ def test_declared_stablecoins_stay_where_another_is_asked_about(tmp_path):
     assert SavedFile(tmp_path, content, 'as_usd = ["DAI"]\n').asked() == {"as_usd": ["DAI"]}
 
 
-def test_a_pair_of_which_the_coin_is_unclear_is_asked_about(tmp_path):
+def test_an_ambiguous_pair_is_asked_about(tmp_path):
     file = SavedFile(tmp_path, f"{HEADER}\n2021-05-05,PEPETUSD,Pepe,6\n")
     assert file.asked() == {"pair_symbols": ""}
 
@@ -211,7 +211,7 @@ def test_pairs_and_futures_among_other_symbols_are_asked_about(tmp_path, symbol,
     assert file.asked() == {"pair_symbols": answer}
 
 
-def test_long_texts_are_not_looked_at_for_pairs():
+def test_long_texts_are_not_parsed_as_pairs():
     long = "a" + "-240628" * 100_000 + "\n"
 
     assert not is_future(long)

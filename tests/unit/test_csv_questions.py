@@ -1,4 +1,4 @@
-"""What a refused file is asked, in one round, and what is suggested as the answer."""
+"""Questions about a refused file, asked at once, and the suggested answers."""
 
 import tomllib
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_point_with_three_digits_is_asked_about_where_no_comma_parts_the_cells
         *((other, "1234") for other in ("1.234,5", "7,5")),
     ],
 )
-def test_another_cell_of_the_file_proves_what_the_point_is(tmp_path, other, price):
+def test_another_cell_proves_the_meaning_of_a_point(tmp_path, other, price):
     rows = ["2024-05-01;BTC;Bitcoin;1.234", f"2024-05-02;BTC;Bitcoin;{other}"]
 
     file = SavedFile(tmp_path, table("date;symbol;name;price_usd", *rows))
@@ -53,7 +53,7 @@ def test_another_cell_of_the_file_proves_what_the_point_is(tmp_path, other, pric
     assert file.prices()[0] == price
 
 
-def test_an_unclear_point_after_the_first_rows_refuses_its_row_and_a_retry_too(tmp_path):
+def test_an_ambiguous_point_after_the_first_rows_refuses_its_row_and_its_retry(tmp_path):
     rows = [f"2024-05-{day:02};BTC;Bitcoin;{day}" for day in range(1, 22)]
     content = table("date;symbol;name;price_usd", *rows, "2024-05-22;BTC;Bitcoin;1.234")
 
@@ -132,7 +132,7 @@ def test_dollars_are_suggested_where_a_cell_or_a_header_names_them(tmp_path, hea
     assert asked(tmp_path, "p.csv", table(header, row))[0]["currency"] == "USD"
 
 
-def test_all_is_asked_in_one_round(tmp_path):
+def test_all_questions_are_asked_at_once(tmp_path):
     answer, message = asked(tmp_path, "p.csv", table("Datum;coin;Kurs", "03.04.2024;btc;1.234"))
 
     assert answer == {
@@ -145,7 +145,7 @@ def test_all_is_asked_in_one_round(tmp_path):
     assert "[columns] symbol = \"coin\", which has 'btc'" in message
 
 
-def test_a_proven_order_of_day_and_month_is_said_and_stored_with_each_row(tmp_path):
+def test_a_proven_order_of_day_and_month_is_reported_and_stored_with_each_row(tmp_path):
     rows = ["03/04/2024,1.5", "29/03/2024,1.4"]
     file = SavedFile(tmp_path, table("date,price_usd", *rows), BITCOIN)
 
@@ -158,7 +158,7 @@ def test_a_proven_order_of_day_and_month_is_said_and_stored_with_each_row(tmp_pa
 
 
 @pytest.mark.parametrize("impossible", ["45/02/2024", "02/30/2023", "30/02/2023"])
-def test_a_day_that_never_was_proves_no_order_of_day_and_month(tmp_path, impossible):
+def test_an_invalid_date_proves_no_order_of_day_and_month(tmp_path, impossible):
     rows = ["03/04/2024,1.5", f"{impossible},1.4"]
     file = SavedFile(tmp_path, table("date,price_usd", *rows), BITCOIN)
 
@@ -166,7 +166,7 @@ def test_a_day_that_never_was_proves_no_order_of_day_and_month(tmp_path, impossi
     assert "'date' has '03/04/2024'" in str(file.refusal())
 
 
-def test_of_several_columns_of_a_value_none_is_filled_in_unless_one_alone_can_be_it(tmp_path):
+def test_one_of_several_value_columns_is_suggested_only_if_it_alone_fits(tmp_path):
     file = SavedFile(tmp_path, table("date,price,close", "2024-05-01,1.5,2.5"), BITCOIN)
     assert file.asked()["columns"] == {"price_usd": ""}
     assert "choose one of 'price', 'close'" in str(file.refusal())
@@ -186,7 +186,7 @@ def test_of_several_columns_of_a_value_none_is_filled_in_unless_one_alone_can_be
         ("1714521600", "", None),
     ],
 )
-def test_the_result_says_at_which_time_dates_without_one_are(tmp_path, time, declared, said):
+def test_the_result_names_the_time_assumed_for_dates_without_a_time(tmp_path, time, declared, said):
     content = table("day,price_usd", f'"{time}",1.5')
     columns = '[columns]\nobserved_at = "day"\n'
 

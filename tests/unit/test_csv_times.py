@@ -29,7 +29,7 @@ from worker.sources.csv.cells.times import TimeCell, TimeParser, find_day_orders
         ("Dec 31, 2020, 12:30:00 AM", datetime(2020, 12, 31, 0, 30, tzinfo=UTC)),
     ],
 )
-def test_a_time_in_a_known_form_needs_no_declaration(text, moment):
+def test_a_time_in_a_known_format_needs_no_declaration(text, moment):
     assert TimeParser().parse(text) == moment
     assert TimeParser().parse(f" {text} ") == moment
 
@@ -62,11 +62,11 @@ def test_day_first_and_month_first_are_read_as_declared():
         ("13/01/2024 25:00", []),
     ],
 )
-def test_only_a_date_in_one_order_alone_proves_that_order(cell, orders):
+def test_a_date_valid_in_one_order_only_proves_that_order(cell, orders):
     assert find_day_orders(["05/05/2024", cell]) == dict.fromkeys(orders, cell)
 
 
-def test_a_declared_pattern_is_the_only_form():
+def test_a_declared_pattern_is_the_only_valid_format():
     parser = TimeParser("%d.%m.%y")
 
     assert parser.parse("01.05.16") == datetime(2016, 5, 1, tzinfo=UTC)
@@ -86,7 +86,7 @@ def test_anything_else_is_not_a_time(text):
         TimeParser().parse(text)
 
 
-def test_a_declared_zone_holds_for_times_that_name_none():
+def test_a_declared_zone_applies_to_times_without_a_zone():
     parser = TimeParser.from_declaration({"timezone": "Europe/Berlin"})
 
     assert parser.parse("2021-06-24 03:32:13") == datetime(2021, 6, 24, 1, 32, 13, tzinfo=UTC)
@@ -94,12 +94,12 @@ def test_a_declared_zone_holds_for_times_that_name_none():
 
 
 @pytest.mark.parametrize("text", ["2021-10-31 02:30:00", "2021-03-28 02:30:00"])
-def test_a_local_time_that_comes_twice_or_never_is_refused(text):
+def test_a_local_time_that_occurs_twice_or_never_is_refused(text):
     with pytest.raises(ValueError, match="occurs twice or never in Europe/Berlin"):
         TimeParser.from_declaration({"timezone": "Europe/Berlin"}).parse(text)
 
 
-def test_a_declared_time_of_day_holds_for_dates_alone():
+def test_a_declared_time_of_day_applies_to_dates_only():
     parser = TimeParser("day-first", time_of_day=time(23, 59, 59))
 
     assert parser.parse("24-06-2021") == datetime(2021, 6, 24, 23, 59, 59, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A volume is one of 24 hours in dollars only where that is clear, or declared."""
+"""A volume counts as that of 24 hours in dollars only if that is proven or declared."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_a_volume_that_names_its_24_hours_is_read_whatever_the_rows_are(tmp_path
     assert len(SavedFile(tmp_path, table(header, HOURS)).observed()) == 3
 
 
-def test_a_total_volume_of_no_candle_is_read(tmp_path):
+def test_a_total_volume_without_candles_is_read(tmp_path):
     assert len(SavedFile(tmp_path, table("total_volume_usd", HOURS, "desk")).observed()) == 3
 
 

@@ -60,7 +60,7 @@ def test_a_file_that_did_not_change_is_not_read_again(tmp_path, end):
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_a_run_that_was_cut_off_goes_on_at_its_page(tmp_path, stop_after):
+def test_an_interrupted_run_continues_at_its_page(tmp_path, stop_after):
     lines = [f"c{number},C,Coin,1,2024-05-01" for number in range(5)]
     reader = Reader(write(tmp_path / "p.csv", HEADER, *lines))
 
@@ -70,7 +70,7 @@ def test_a_run_that_was_cut_off_goes_on_at_its_page(tmp_path, stop_after):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_an_appended_file_goes_on_where_it_stopped(tmp_path, encoding):
+def test_an_appended_file_continues_where_it_stopped(tmp_path, encoding):
     path = tmp_path / "p.csv"
     path.write_bytes(f"{HEADER}\n{BITCOIN}\nċ,Ċ,ਊ,1,2024-05-01\n".encode(encoding))
     reader = Reader(path)
@@ -112,7 +112,7 @@ def test_a_file_rewritten_in_place_is_read_again(tmp_path):
     assert reader.names() == ["bitcoin", "cardano"]
 
 
-def test_a_file_that_was_touched_only_is_looked_at_and_brings_nothing(tmp_path):
+def test_a_file_with_only_a_new_mtime_is_checked_and_brings_nothing(tmp_path):
     path = write(tmp_path / "p.csv", HEADER, BITCOIN)
     reader = Reader(path)
     reader.run()
@@ -147,7 +147,7 @@ def test_a_changed_declaration_has_the_file_read_again(tmp_path):
         (b"ethereum,ETH,Ether " + "🪙".encode()[:2], "🪙".encode()[2:] + b",1,2024-05-01"),
     ],
 )
-def test_a_half_written_last_line_waits_until_it_is_whole(tmp_path, half, rest):
+def test_a_half_written_last_line_waits_until_it_is_complete(tmp_path, half, rest):
     path = write(tmp_path / "p.csv", HEADER, BITCOIN)
     append(path, half)
     reader = Reader(path)
@@ -158,7 +158,7 @@ def test_a_half_written_last_line_waits_until_it_is_whole(tmp_path, half, rest):
     assert reader.names() == ["ethereum", "cardano"]
 
 
-def test_half_a_header_waits_until_it_is_whole(tmp_path):
+def test_an_incomplete_header_waits_until_it_is_complete(tmp_path):
     path = write(tmp_path / "p.csv", "id,sym", end="")
     reader = Reader(path)
     assert reader.names() == []
@@ -167,7 +167,7 @@ def test_half_a_header_waits_until_it_is_whole(tmp_path):
     assert reader.names() == ["bitcoin"]
 
 
-def test_a_whole_last_row_without_a_newline_is_read_once_the_file_has_settled(tmp_path):
+def test_a_complete_last_row_without_a_newline_is_read_once_the_file_is_unchanged(tmp_path):
     path = write(tmp_path / "p.csv", HEADER, BITCOIN, ETHER, end="")
     reader = Reader(path)
 
@@ -180,7 +180,7 @@ def test_a_whole_last_row_without_a_newline_is_read_once_the_file_has_settled(tm
     assert reader.names() == []
 
 
-def test_a_last_row_that_turns_out_to_have_been_half_is_read_again_in_full(tmp_path):
+def test_a_last_row_that_was_incomplete_is_read_again_in_full(tmp_path):
     path = write(
         tmp_path / "p.csv", "symbol,name,date,price_usd", "BTC,Bitcoin,2024-05-01,12", end=""
     )
@@ -194,7 +194,7 @@ def test_a_last_row_that_turns_out_to_have_been_half_is_read_again_in_full(tmp_p
     assert (observe(half).price_usd, observe(whole).price_usd) == (12, Decimal("12345.6"))
 
 
-def test_a_last_row_that_cannot_be_whole_never_becomes_a_reject_and_is_spoken_of(tmp_path):
+def test_an_incomplete_last_row_is_reported_and_never_rejected(tmp_path):
     reader = Reader(write(tmp_path / "p.csv", HEADER, BITCOIN, "ethereum,ETH", end=""))
 
     assert reader.names() == ["bitcoin"]

@@ -1,4 +1,4 @@
-"""What a CSV file leaves open, and must declare."""
+"""What a declaration must answer about a CSV file."""
 
 import tomllib
 from decimal import Decimal
@@ -49,7 +49,7 @@ def test_an_unfilled_declaration_is_refused(tmp_path):
     assert refusal(path).code == "declaration"
 
 
-def test_a_day_over_twelve_settles_which_of_day_and_month_comes_first(tmp_path):
+def test_a_day_above_twelve_proves_the_order_of_day_and_month(tmp_path):
     rows = ["x,X,X coin,1,03/05/2016", "x,X,X coin,1,29/05/2016"]
 
     days = [observe(each).observed_at for each in load(write(tmp_path / "p.csv", HEADER, *rows))]
@@ -57,7 +57,7 @@ def test_a_day_over_twelve_settles_which_of_day_and_month_comes_first(tmp_path):
     assert [f"{day:%Y-%m-%d}" for day in days] == ["2016-05-03", "2016-05-29"]
 
 
-def test_dates_of_which_none_or_both_orders_are_proven_are_asked_about(tmp_path):
+def test_dates_are_asked_about_if_no_order_or_both_are_proven(tmp_path):
     low = ["x,X,X coin,1,03/05/2016", "x,X,X coin,1,04/05/2016"]
     both = ["x,X,X coin,1,13/05/2016", "x,X,X coin,1,05/29/2016"]
 
@@ -72,7 +72,7 @@ def test_one_bad_time_among_good_ones_is_a_reject_and_no_question(tmp_path):
     assert len(load(path)) == 2
 
 
-def test_a_number_is_no_name(tmp_path):
+def test_a_number_is_not_a_name(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text(SEMICOLONS)
 

@@ -1,4 +1,4 @@
-"""Files that are no CSV, or quoted so that they have one column, are refused by what they are."""
+"""Files in another format, or quoted as one column, are refused with the format in the message."""
 
 import bz2
 import gzip
@@ -53,7 +53,7 @@ def test_lines_that_are_in_quotes_as_a_whole_are_named_as_such(tmp_path, delimit
     assert "each line is quoted as a whole, and therefore a single cell" in str(error)
 
 
-def test_a_header_of_one_quoted_name_is_none_of_these(tmp_path):
+def test_a_header_of_one_quoted_name_is_accepted(tmp_path):
     declared = '[values]\nsymbol = "BTC"\nname = "Bitcoin"\nobserved_at = "2024-05-01"\n'
 
     assert SavedFile(tmp_path, '"price_usd"\n"1.5"\n', declared).prices() == ["1.5"]

@@ -18,7 +18,7 @@ INVESTING = (
 # What a row means
 
 
-def test_a_row_is_kept_as_read_and_observed_from_its_payload_alone(tmp_path):
+def test_a_row_is_stored_as_read_and_observed_from_its_payload_alone(tmp_path):
     path = write(tmp_path / "prices.csv", HEADER, BITCOIN)
 
     (record,) = load(path)
@@ -144,7 +144,7 @@ def test_quoted_cells_hold_delimiters_quotes_and_newlines(tmp_path):
     assert second.position == "p.csv, line 4"
 
 
-def test_an_unnamed_first_column_is_kept(tmp_path):
+def test_an_unnamed_first_column_is_stored(tmp_path):
     path = write(tmp_path / "p.csv", f",{HEADER}", f"0,{BITCOIN}")
 
     assert load(path)[0].document["row"][""] == "0"
@@ -180,7 +180,7 @@ def test_latin_1_is_read_where_it_is_declared(tmp_path):
         ('x,X,"A"B,1,2024-05-01', "not CSV: ',' expected after '\"'"),
     ],
 )
-def test_a_broken_row_is_kept_as_a_defect_and_costs_no_other(tmp_path, row, reason):
+def test_a_broken_row_becomes_a_defect_and_affects_no_other(tmp_path, row, reason):
     path = write(tmp_path / "p.csv", HEADER, BITCOIN, row, ETHER)
 
     records = load(path)
@@ -191,7 +191,7 @@ def test_a_broken_row_is_kept_as_a_defect_and_costs_no_other(tmp_path, row, reas
 
 
 @pytest.mark.parametrize("rows_after", [1, 10, 20_000])
-def test_a_stray_quote_costs_its_own_line_alone(tmp_path, rows_after):
+def test_a_stray_quote_affects_only_its_own_line(tmp_path, rows_after):
     stray = 'x,X,"Broken,1,2024-05-01'
     path = write(tmp_path / "p.csv", HEADER, BITCOIN, stray, *[ETHER] * rows_after)
 
@@ -216,7 +216,7 @@ def test_an_empty_file_is_refused(tmp_path, content, code):
     assert refusal(path).code == code
 
 
-def test_a_name_that_stands_twice_in_the_header_is_asked_about(tmp_path):
+def test_a_duplicate_name_in_the_header_is_asked_about(tmp_path):
     error = refusal(write(tmp_path / "p.csv", f"{HEADER},name", f"{BITCOIN},x"))
 
     assert error.code == "undeclared"
