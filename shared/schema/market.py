@@ -197,7 +197,7 @@ listings = Table(
     postgresql_with={"fillfactor": "50"},
 )
 """`received_digest` is of the bytes that the newest record was received in, and of the release that
-read them (`worker.ingest.batch.recognition`); null where they are not known, or are to be read each time."""
+read them (`recognition` says how); null where they are not known, or are to be read each time."""
 
 snapshot_pages = Table(
     "snapshot_pages",

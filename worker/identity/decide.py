@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row
 
+from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
 from worker.identity.blocks import read_block
 from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
 from worker.identity.resolver.names import slugify
-from worker.ingest.batch import copy
 
 STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
 
@@ -115,7 +115,7 @@ def _decide(conn: Connection, table: str = KEPT) -> None:
         for n, cluster in enumerate(resolution.clusters)
         for number in sorted(cluster)
     ]
-    copy.copy_evidence(
+    copy_evidence(
         conn,
         "resolved",
         ("listing_id", "cluster", "method", "score"),
@@ -181,7 +181,7 @@ def _wanted_slugs(nameless: Row[Any]) -> list[str]:
 
 
 def _note_matches(conn: Connection, matches: Sequence[Match]) -> None:
-    copy.copy_evidence(
+    copy_evidence(
         conn,
         "thought",
         ("listing_id", "other_listing_id", "method", "score", "verdict", "prices"),
