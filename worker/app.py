@@ -33,7 +33,7 @@ from worker.maintenance.migrate import require_schema
 from worker.sources import REGISTRY
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 log = structlog.get_logger(__name__)
 

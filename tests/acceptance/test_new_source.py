@@ -30,7 +30,7 @@ from shared.model.records import Cursor
 from shared.settings import Settings
 from worker.sources.base import RecordSchema, Request
 from worker.sources.fields import NOT_EMPTY, Amount, Instant, StrippedString
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 
 class MarketSchema(RecordSchema):

@@ -12,12 +12,12 @@ from worker.database.periods import periods_of
 from worker.ingest import journal
 from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.transaction import Batch, Counts
-from worker.ingest.check import check
+from worker.ingest.pages.check import check
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.csv import CsvFiles
-from worker.sources.json_records import split_records
+from worker.sources.json.records import split_records
 
 COINGECKO = Coingecko(base_url="http://127.0.0.1", requests_per_minute=1)
 COINPAPRIKA = Coinpaprika(base_url="http://127.0.0.1", requests_per_minute=1)

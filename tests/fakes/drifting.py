@@ -15,7 +15,7 @@ from worker.ingest.options import Options, Result
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
-from worker.sources.json_records import split_records
+from worker.sources.json.records import split_records
 
 COINS = 20
 

@@ -19,7 +19,7 @@ from worker.sources.coingecko import Coingecko
 from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.coinpaprika_contracts import CoinpaprikaContracts
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 QUICK = Limits(backoff=0.001, longest_backoff=0.001, attempts=3)
 ANY_RATE = 1_000_000_000

@@ -12,7 +12,7 @@ from worker.ingest import pipeline
 from worker.ingest.options import Options, Result
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
-from worker.sources.json_records import split_records
+from worker.sources.json.records import split_records
 
 FORGET = text("UPDATE listings SET received_digest = NULL")
 

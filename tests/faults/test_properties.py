@@ -26,7 +26,7 @@ from worker.sources.csv import CsvFiles
 from worker.sources.csv.cells.numbers import is_unknown
 from worker.sources.csv.cells.pairs import is_certain_pair
 from worker.sources.fields import Amount
-from worker.sources.json_records import BYTE_ORDER_MARK, split_records
+from worker.sources.json.records import BYTE_ORDER_MARK, split_records
 
 BETWEEN = re.compile(rb"[ \t\r\n]*")
 

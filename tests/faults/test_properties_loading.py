@@ -24,7 +24,7 @@ from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.transaction import Batch
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
-from worker.sources.json_records import split_records
+from worker.sources.json.records import split_records
 
 
 @pytest.fixture(scope="module")

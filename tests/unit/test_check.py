@@ -4,9 +4,9 @@ import pytest
 
 from shared.model.records import Observation, Reject
 from tests.fakes.batches import COINGECKO, market
-from worker.ingest.check import MAX_PAYLOAD_BYTES, check
+from worker.ingest.pages.check import MAX_PAYLOAD_BYTES, check
 from worker.sources.fields import flatten
-from worker.sources.json_records import split_records
+from worker.sources.json.records import split_records
 
 NOW = datetime(2026, 1, 2, 12, 1, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from marshmallow import Schema, fields
 from tests.fakes.examination import JSON_SOURCES
 from tests.fakes.strategies import INSTANTS, NUMBERS, WORDS, damaged, elements
 from worker.sources.fields import Amount
-from worker.sources.json_records import read_record
-from worker.sources.plain import PlainReader, UnknownFieldError
+from worker.sources.json.plain import PlainReader, UnknownFieldError
+from worker.sources.json.records import read_record
 
 READERS = {name: PlainReader(source.schema) for name, source in JSON_SOURCES.items()}
 

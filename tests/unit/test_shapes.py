@@ -12,9 +12,9 @@ from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, market
 from worker.drift.differences import Difference, Expected, expected_paths
 from worker.drift.renamed import find_renamed
 from worker.drift.shapes import LONGEST_PATH, MOST_NAMES, MOST_PATHS, ShapeCounter
-from worker.ingest.check import check
+from worker.ingest.pages.check import check
 from worker.sources.base import Policy
-from worker.sources.json_records import split_records
+from worker.sources.json.records import split_records
 
 NOW = datetime(2026, 1, 2, 12, 1, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from worker.fetch.budget import Usage, lift_pause
 from worker.ingest.journal import clear_checkpoint
 from worker.maintenance import report
 from worker.sources import REGISTRY
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 
 @click.group(cls=Commands)

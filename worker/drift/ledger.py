@@ -32,7 +32,7 @@ from worker.drift.differences import (
 from worker.drift.renamed import Values, find_renamed
 from worker.drift.shapes import Shape, ShapeCounter
 from worker.sources.base import Policy, Source
-from worker.sources.json_records import decode
+from worker.sources.json.records import decode
 
 
 def _read_statements(source: str) -> dict[str, TextClause]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.errors import SourceError
 from worker.database.statements import read_statements
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 STATEMENTS = read_statements(__file__, "budget.sql")
 

@@ -22,9 +22,7 @@ from worker.identity import renames
 from worker.ingest import journal
 from worker.ingest.batch import rejects, transaction
 from worker.ingest.batch.phases import Phases
-from worker.ingest.batch.recognition import RECOGNISED, read_recognition
 from worker.ingest.batch.transaction import Batch, Counts
-from worker.ingest.batch_checker import BatchChecker
 from worker.ingest.journal import Checkpoint
 from worker.ingest.judging import baseline
 from worker.ingest.judging.contradictions import find_differing
@@ -34,7 +32,9 @@ from worker.ingest.judging.outcome import has_changed_ids, has_too_many_rejects,
 from worker.ingest.judging.readings import describe_revisions
 from worker.ingest.loader import Loader
 from worker.ingest.options import CountingFetch, Options, Result
-from worker.ingest.page_cutter import PageCutter
+from worker.ingest.pages.batch_checker import BatchChecker
+from worker.ingest.pages.page_cutter import PageCutter
+from worker.ingest.pages.recognition import RECOGNISED, read_recognition
 from worker.ingest.snapshots import delisting, pending, snapshot_pages
 from worker.ingest.snapshots.delisting import Delisted
 from worker.sources.base import Request, Response, Source

@@ -25,10 +25,10 @@ from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.batch.transaction import Batch, Counts
-from worker.ingest.check import check
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import Readings
 from worker.ingest.options import Options, Result
+from worker.ingest.pages.check import check
 from worker.sources.base import Source
 
 log = structlog.get_logger(__name__)

@@ -25,8 +25,8 @@ from worker.sources.fields import (
     RecordSchema,
     StrippedString,
 )
-from worker.sources.json_api import JsonApi
-from worker.sources.paging import held
+from worker.sources.json.api import JsonApi
+from worker.sources.json.paging import held
 
 PER_PAGE = 250
 ABOUT_ALL = 17_000

@@ -26,7 +26,7 @@ from worker.sources.fields import (
     RecordSchema,
     StrippedString,
 )
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 FREE_URL = "https://api.coinpaprika.com/v1"
 PRO_URL = "https://api-pro.coinpaprika.com/v1"

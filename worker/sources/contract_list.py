@@ -18,7 +18,7 @@ from shared.errors import SourceError
 from shared.model.records import Claim, Cursor, Page, RawRecord
 from worker.sources.base import Response
 from worker.sources.fields import LONGEST_NAME, brief
-from worker.sources.json_api import JsonApi
+from worker.sources.json.api import JsonApi
 
 LONGEST_KEY = 2000
 """Bytes of coin, chain and address together; an index entry has no room for more."""

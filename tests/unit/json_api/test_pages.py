@@ -12,8 +12,8 @@ from tests.fakes.answers import Answer
 from tests.fakes.upstream import Upstream
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
-from worker.sources.json_api import Validator
-from worker.sources.json_records import split_records
+from worker.sources.json.api import Validator
+from worker.sources.json.records import split_records
 
 
 def ids(pages: list[Page]) -> list[str]:

@@ -10,7 +10,7 @@ from shared.model.records import Page
 from tests.fakes import answers as says
 from tests.fakes.upstream import Upstream
 from worker.sources.coingecko import Coingecko
-from worker.sources.json_api import Validator
+from worker.sources.json.api import Validator
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from marshmallow import ValidationError
 
-from worker.sources.json_records import DEEPEST, split_records
+from worker.sources.json.records import DEEPEST, split_records
 
 PAYLOADS = Path(__file__).parents[2] / "payloads"
 

@@ -14,7 +14,7 @@ from shared.model.records import Claim, Observation, RawRecord
 from shared.schema.raw import EVERY_RAW, RAW
 from worker.sources.base import Source
 from worker.sources.fields import flatten
-from worker.sources.json_records import decode
+from worker.sources.json.records import decode
 
 log = structlog.get_logger(__name__)
 

@@ -19,9 +19,9 @@ from worker.identity import decide, pairs, renames
 from worker.ingest.batch import claims, copy
 from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.receiving import Received, describe_revision, receive
-from worker.ingest.batch.recognition import note_digests
 from worker.ingest.faults import At, go_on
 from worker.ingest.judging.outcome import FEWEST_COMPARED
+from worker.ingest.pages.recognition import note_digests
 from worker.ingest.snapshots.snapshot_pages import PagePart, begin_snapshot, note_part
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {

@@ -6,7 +6,7 @@ from shared.model.records import VALUES, RawRecord
 from worker.sources.csv.cells.columns import find_columns
 from worker.sources.csv.cells.numbers import has_ambiguous_mark
 from worker.sources.csv.records import MISFIT
-from worker.sources.json_records import read_record
+from worker.sources.json.records import read_record
 
 
 def read_rejected_row(payload: bytes, position: str) -> RawRecord | None:

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from shared.model.records import Claim, FileReading, Observation, RawRecord, Reject
 from worker.drift.shapes import Checked, ShapeCounter
-from worker.ingest.batch.recognition import Recognition
-from worker.ingest.check import check
 from worker.ingest.judging.readings import Readings
+from worker.ingest.pages.check import check
+from worker.ingest.pages.recognition import Recognition
 from worker.sources.base import Source
-from worker.sources.json_records import read_record
+from worker.sources.json.records import read_record
 
 RECOGNISED_FOR_ONE = 10
 """So many recognised records take the room of one in a batch: nothing of them is sent."""

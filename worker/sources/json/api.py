@@ -12,8 +12,8 @@ from typing import ClassVar
 from shared.errors import SourceError
 from shared.model.records import Cursor, Page, RawRecord
 from worker.sources.base import Fetch, Request, Response, Source
-from worker.sources.json_records import Recognise, split_records
-from worker.sources.paging import Step, Walk
+from worker.sources.json.paging import Step, Walk
+from worker.sources.json.records import Recognise, split_records
 
 
 @dataclass(frozen=True, kw_only=True)

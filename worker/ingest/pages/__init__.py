@@ -1,0 +1,1 @@
+"""From pages to batches: records recognised, checked and cut."""

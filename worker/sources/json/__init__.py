@@ -1,0 +1,1 @@
+"""Sources that answer JSON: pages, records, and the fields that are plainly good."""
