@@ -94,7 +94,7 @@ def test_a_key_follows_no_redirect_and_is_nowhere_to_be_read(
         assert not elsewhere.asked
     assert ran.returncode == 1
     assert f"failed (redirected: GET {upstream.base_url}{path}" in ran.stdout
-    assert f"if it is right, set {source.upper()}_BASE_URL" in ran.stderr
+    assert f"if the host is correct, set {source.upper()}_BASE_URL" in ran.stderr
     assert key not in ran.stdout + ran.stderr
     assert key not in whole_content(engine)
 
