@@ -28,8 +28,8 @@ from typing import ClassVar
 
 from shared.model.records import Cursor
 from shared.settings import Settings
-from worker.sources.base import RecordSchema, Request
-from worker.sources.fields import NOT_EMPTY, Amount, Instant, StrippedString
+from worker.sources.base import Request
+from worker.sources.fields import NOT_EMPTY, Amount, Instant, RecordSchema, StrippedString
 from worker.sources.json.api import JsonApi
 
 
