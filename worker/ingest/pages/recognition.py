@@ -104,7 +104,12 @@ def reading() -> str:
     digest = sha256()
     for library in ("marshmallow", "msgspec"):
         digest.update(f"{library} {version(library)}\n".encode())
-    readers = Path(sources.__file__).parent.glob("*.py")
-    for file in (Path(check.__file__), Path(shapes.__file__), *sorted(readers)):
+    for file in readers():
         digest.update(file.read_bytes())
     return digest.hexdigest()[:READING_LENGTH]
+
+
+def readers() -> list[Path]:
+    """List the files of the program that say what a record means, or why it is refused."""
+    of_sources = Path(sources.__file__).parent.rglob("*.py")
+    return [Path(check.__file__), Path(shapes.__file__), *sorted(of_sources)]
