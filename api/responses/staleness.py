@@ -50,7 +50,7 @@ class Staleness:
         return judged[1] if judged is not None and time.monotonic() < judged[0] else None
 
     def read(self) -> Stale:
-        """Return the stale ones; `db.read` says what that raises."""
+        """Return the stale ones; `pool.read` says what that raises."""
         judged = self.judged()
         if judged is not None:
             return judged

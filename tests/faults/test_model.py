@@ -21,7 +21,7 @@ from tests.fakes.databases import empty
 from tests.fakes.model import Model, Told
 from tests.fakes.model_comparison import assert_same
 from worker.ingest import journal
-from worker.ingest.batch import transaction as store
+from worker.ingest.batch import transaction
 from worker.ingest.snapshots import delisting, snapshot_pages
 from worker.ingest.snapshots.delisting import is_judged
 from worker.ingest.snapshots.snapshot_pages import PagePart
@@ -147,7 +147,7 @@ class Loading(RuleBasedStateMachine):
                 raise InjectedFailureError(point)
 
         try:
-            store.load_batch(conn, source, run_id, loading, at)
+            transaction.load_batch(conn, source, run_id, loading, at)
         except (InjectedFailureError, DBAPIError):
             assert point is not None
             self.lose(source)

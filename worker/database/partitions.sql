@@ -1,4 +1,4 @@
--- Partitions of `{table}`, by time. What is in them, shared/partitions.py says.
+-- Partitions of `{table}`, by time. What is in them, periods.py says.
 
 -- name: find_partitions
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid

@@ -142,7 +142,7 @@ def _note(ended: "Future[Result | None]", source: str, done: Pass) -> None:
     except MarketDataError as exc:
         done.unowned.append(exc)
     except Exception:
-        log.exception("a mistake in this program; please report it", source=source)
+        log.exception("internal error, please report it", source=source)
         done.crashed.append(source)
 
 
@@ -200,5 +200,5 @@ def run_forever(one_pass: Callable[[], object], interval: float, stop: threading
                 "the database refused the pass; trying again", reason=exc.code, error=str(exc)
             )
         except Exception:
-            log.exception("a mistake in this program; please report it")
+            log.exception("internal error, please report it")
         stop.wait(wait)

@@ -290,7 +290,7 @@ class _Run:
                 raise
             return self._refused(exc)
         except Exception as exc:
-            log.exception("a mistake in this program; please report it")
+            log.exception("internal error, please report it")
             return Ending("failed", "internal", f"{self.source.name}: {exc!r}")
         self.is_read = True
         self.is_whole = self.source.is_snapshot and not self.is_import

@@ -11,8 +11,7 @@ from worker.database.engine import reachable
 from worker.database.statements import read_statements, source_parts
 from worker.identity import decide, pairs, renames
 from worker.identity.former_names import FORMER_NAMES
-from worker.ingest.batch import claims, copy
-from worker.ingest.batch import transaction as store
+from worker.ingest.batch import claims, copy, transaction
 from worker.ingest.batch.raw import BEFORE_ALL, observe_raw, read_raw
 from worker.sources.base import Source
 
@@ -140,7 +139,7 @@ def _find(
 
 def _find_in_list(conn: Connection, source: str) -> list[Finding]:
     """Check the claims and contracts of a list of contracts."""
-    store.create_staging(conn, source)
+    transaction.create_staging(conn, source)
     claims.find_unsaid_contracts(conn, source)
     statements = _statements(source) | claims.STATEMENTS[source]
     listed_by = claims.list_of(source).listed_by
@@ -178,7 +177,7 @@ def _compare_observations(conn: Connection, source: Source) -> list[Finding]:
     statements = _statements(source.name)
     counts = dict.fromkeys(BY_RAW, 0)
     shown: dict[str, list[str]] = {check: [] for check in BY_RAW}
-    store.create_staging(conn, source.name)
+    transaction.create_staging(conn, source.name)
     names = renames.RawNames(conn, source.name)
     rows = read_raw(conn, source.name, BEFORE_ALL)
     while rows:

@@ -1,7 +1,7 @@
 -- The statements of one batch, in the order in which they run; one transaction holds them all.
 --
--- `{raw}` is the source's raw table, `{values}` the value columns of an observation (store.py fills
--- both in, from tables.py). Temporary tables live as long as the connection and are emptied at each
+-- `{raw}` is the source's raw table, `{values}` the value columns of an observation (transaction.py
+-- fills both in). Temporary tables live as long as the connection and are emptied at each
 -- COMMIT. Of a listing's records the newest by the source's own clock counts, and of those of one
 -- instant the one that was received last: it `prevails`. Which one that is, is stored with the records,
 -- so that a rebuild finds it again; between instants no order of arrival matters.

@@ -33,7 +33,7 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 class Batch:
     """What one transaction loads: the records of (a part of) one page, checked.
 
-    `rows` are `observed` records as `staging.stage` wrote them, and `periods` those that they are
+    `rows` are `observed` records as `copy.stage` wrote them, and `periods` those that they are
     in. `retried` are the rejects that are read again; those that are not among `rejects` once more
     are resolved. Prices jump against what `reference_run` and the runs before it brought, if given,
     else against what the listings say. `file` is the one that the records come from, if any.
