@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON
 
-from api.queries.assets.columns import ASSET_COLUMNS, json_members
+from api.queries.assets.columns import ASSET_COLUMNS, json_line
 from api.queries.assets.listing import NEWEST
 from api.queries.statements import Statement
 from shared.schema.market import assets, removed_assets
@@ -60,15 +60,13 @@ def find_changes(conn: Connection, since: int, page_size: int, *, strings: bool)
 def _changes(strings: bool) -> Statement:
     since = bindparam("since", type_=BigInteger)
     first = bindparam("first", type_=Integer)
-    members = json_members(assets, ASSET_COLUMNS, strings=strings).lateral("shown")
     changed = (
         select(
             assets.c.version,
             assets.c.slug,
             false().label("removed"),
-            func.row_to_json(members.table_valued(), type_=JSON).label("asset"),
+            json_line(assets, ASSET_COLUMNS, strings=strings).cast(JSON).label("asset"),
         )
-        .select_from(assets.join(members, true()))
         .where(assets.c.version > since)
         .order_by(assets.c.version)
         .limit(first)

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Text, case, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Text, case, func, literal
 
 from shared.model.records import VALUES, value_time
 from shared.schema.market import assets
@@ -73,9 +73,9 @@ def written(
 def json_line(
     row: FromClause, columns: Sequence[str], kinds: Mapping[str, type] = KINDS, *, strings: bool
 ) -> ColumnElement[str]:
-    """Write a row as `row_to_json` does with `json_members`, in two thirds of the time.
+    """Write a row as a line of JSON; with `strings` its decimals are strings.
 
-    That looks up how to write each value's type anew, row by row.
+    `row_to_json` takes half as long again: it looks up how to write each value's type row by row.
     """
     parts: list[ColumnElement[Any]] = []
     for name in columns:
@@ -95,33 +95,6 @@ def _json_text(column: ColumnElement[Any], kind: type, *, strings: bool) -> Colu
     if kind in {Decimal, int, bool}:
         return column.cast(Text)
     return func.to_json(column).cast(Text)
-
-
-def json_members(
-    row: FromClause,
-    columns: Sequence[str],
-    *,
-    strings: bool,
-    kinds: Mapping[str, type] = KINDS,
-) -> Select[Any]:
-    """Select the members of a row's object, for `row_to_json` to write.
-
-    With `strings` its decimals are strings.
-    """
-    members = (_json_member(row.c[name], kinds[name], strings=strings) for name in columns)
-    return select(
-        *(member.label(name) for name, member in zip(columns, members, strict=True))
-    ).correlate(row)
-
-
-def _json_member(column: ColumnElement[Any], kind: type, *, strings: bool) -> ColumnElement[Any]:
-    if kind is datetime:
-        return instant_text(column)
-    if kind is bytes:
-        return func.encode(column, "hex")
-    if strings and kind is Decimal:
-        return column.cast(Text)
-    return column
 
 
 def csv_line(
