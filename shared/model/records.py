@@ -5,7 +5,7 @@ What there is of each record is a named tuple: one is made in a third of the tim
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -14,19 +14,14 @@ Cursor = Mapping[str, Any]
 
 
 class Newest(NamedTuple):
-    """The record that a listing has as its newest, as far as it is known without being read.
+    """What is known of a listing's newest record without reading it.
 
-    `digest` is of its bytes, `shape` stands for its shape, `observed` is its time as text.
+    `digest` is of its bytes, `shape` the key of its shape.
     """
 
     digest: str
     external_id: str
     shape: str
-    observed: str
-
-    @property
-    def observed_at(self) -> datetime:
-        return datetime.fromisoformat(self.observed).astimezone(UTC)
 
 
 class RawRecord(NamedTuple):

@@ -10,7 +10,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
-from shared.model.records import Claim, Newest, Observation, RawRecord, Reject
+from shared.model.records import Claim, Observation, RawRecord, Reject
 from worker.sources.fields import printable
 
 TYPES = ("object", "array", "string", "number", "boolean", "null")
@@ -32,7 +32,7 @@ MOST_STRUCTURES = 10_000
 KEY_SIZE = 8
 """Bytes of the key of a structure."""
 
-Checked = Observation | Claim | Newest | Reject
+Checked = Observation | Claim | Reject
 
 Structure = tuple[Any, ...]
 """What is alike in records of one shape: names, types, and the structures nested in them."""
@@ -110,22 +110,22 @@ class ShapeCounter:
         if counted is None:
             counted = self._structures[structure] = _Counted(structure, record, checked)
             self._keys[counted.key] = counted
-        self._add(counted, record, checked)
-        return counted.key
-
-    def add_known(self, key: str, record: RawRecord, checked: Checked) -> bool:
-        """Count one record by its key; False where this run had none of its structure so far."""
-        counted = self._keys.get(key)
-        if counted is None:
-            return False
-        self._add(counted, record, checked)
-        return True
-
-    def _add(self, counted: _Counted, record: RawRecord, checked: Checked) -> None:
         if not counted.count:
             counted.first = record, checked
             self._counted.append(counted)
         counted.count += 1
+        return counted.key
+
+    def add_again(self, key: str) -> bool:
+        """Count one more record by its key; False where none has been counted since the last time.
+
+        Then the record itself is needed, as an example.
+        """
+        counted = self._keys.get(key)
+        if counted is None or not counted.count:
+            return False
+        counted.count += 1
+        return True
 
     def take(self) -> list[Shape]:
         """Give what was counted since the last time, the records themselves first."""

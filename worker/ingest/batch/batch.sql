@@ -229,17 +229,9 @@ WHERE source = :source AND resolved_at IS NULL AND last_run_id < :run_id
   AND file = :file AND declaration <> :declaration
 
 -- name: count_batch
--- A price jumped that is more than twice, or less than half, what the listing's was before: the
--- newest record of each listing is compared, where the listing had a price that is no newer. While a
--- source's prices are shifted, what it was before is what the last good run (`:reference_run`) brought.
--- An id is replaced where a new one has the symbol and name of a listing that was there before this
--- run, and where one that did so in an earlier run is still pending.
 UPDATE runs
 SET batches = batches + 1,
     phase_seconds = CAST(:phase_seconds AS jsonb),
-    prices_compared = prices_compared + prices.compared,
-    prices_jumped = prices_jumped + prices.jumped,
-    ids_replaced = runs.ids_replaced + prices.ids_replaced + pending.ids,
     records_fetched = records_fetched + :fetched,
     records_new = records_new + :new,
     records_unchanged = records_unchanged + :unchanged,
@@ -247,6 +239,18 @@ SET batches = batches + 1,
     records_revised = records_revised + :revised,
     records_unreadable = records_unreadable + :unreadable,
     reads_anew = reads_anew OR :reads_anew
+WHERE id = :run_id
+
+-- name: count_changes
+-- A price jumped that is more than twice, or less than half, what the listing's was before: the
+-- newest record of each listing is compared, where the listing had a price that is no newer. While a
+-- source's prices are shifted, what it was before is what the last good run (`:reference_run`) brought.
+-- An id is replaced where a new one has the symbol and name of a listing that was there before this
+-- run, and where one that did so in an earlier run is still pending.
+UPDATE runs
+SET prices_compared = prices_compared + prices.compared,
+    prices_jumped = prices_jumped + prices.jumped,
+    ids_replaced = runs.ids_replaced + prices.ids_replaced + pending.ids
 FROM (
   SELECT count(*) FILTER (WHERE was > 0 AND is_now > 0) AS compared,
          count(*) FILTER (WHERE was > 0 AND is_now > 0 AND (is_now > 2 * was OR 2 * is_now < was))

@@ -280,14 +280,15 @@ def _move_checkpoint(
         "rejected": counts.rejected,
     }
     counted = {
-        "source": source,
         "revised": counts.revised,
         "unreadable": batch.unreadable,
         "reads_anew": batch.reads_anew,
         "phase_seconds": json.dumps(phases.taken()),
-        "reference_run": batch.reference_run,
     }
     conn.execute(statements["count_batch"], {**numbers, **counted})
+    if batch.observed:
+        changed = {"source": source, "run_id": run_id, "reference_run": batch.reference_run}
+        conn.execute(statements["count_changes"], changed)
     conn.execute(
         statements["move_checkpoint"],
         {

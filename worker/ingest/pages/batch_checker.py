@@ -60,9 +60,9 @@ class BatchChecker:
         for record in records:
             known = record.newest
             if known and self._recognition.stands(known, latest):
-                if not counter.add_known(known.shape, record, known):
-                    # In each run one record of a shape is decoded, to count the others by.
-                    self._count(read_record(record.payload, record.position), known, counter)
+                if not counter.add_again(known.shape):
+                    read = read_record(record.payload, record.position)
+                    self._count(read, check(self._source, read, now), counter)
                 checked.recognised.append(known.external_id)
                 room -= 1
             else:

@@ -24,8 +24,9 @@ from worker.ingest.pages import check
 RECOGNISED = frozenset(name for name in RAW if EXPECTATIONS[name].min_snapshot_share is not None)
 """The sources whose records come again with each snapshot."""
 
-DIGEST_LENGTH, READING_LENGTH = 32, 16
+DIGEST_LENGTH, SHAPE_LENGTH, READING_LENGTH = 32, 16, 16
 """In hexadecimal digits."""
+READING_BEGINS = DIGEST_LENGTH + SHAPE_LENGTH
 
 STATEMENTS = read_reusable(__file__, "recognition.sql")
 
@@ -69,8 +70,7 @@ class Recognition:
             return None
         if before is not None and said.observed_at <= self._started:
             self._digests[said.external_id] = digest
-            observed = said.observed_at.isoformat()
-            self._newest[digest] = Newest(digest, said.external_id, shape, observed)
+            self._newest[digest] = Newest(digest, said.external_id, shape)
         return f"{digest}{shape}{reading()}"
 
     @cached_property
@@ -82,10 +82,15 @@ def read_recognition(conn: Connection, source: str, started: datetime) -> Recogn
     """Read what a source's listings have as their newest records; the caller holds its lock."""
     if source not in RECOGNISED:
         return Recognition([], started)
-    asked = {"source": source, "started": started, "reading": reading()}
+    asked = {"source": source, "started": started}
     # Past SQLAlchemy's rows, which would take as long as all the rest.
     rows = conn.execute(STATEMENTS["read_newest"], asked).cursor.fetchall()
-    return Recognition(map(Newest._make, rows), started)
+    newest = (
+        Newest(received[:DIGEST_LENGTH], external_id, received[DIGEST_LENGTH:READING_BEGINS])
+        for received, external_id in rows
+        if received.endswith(reading())
+    )
+    return Recognition(newest, started)
 
 
 def note_digests(conn: Connection, source: str) -> None:

@@ -2,14 +2,10 @@
 -- 16 bytes of the SHA-256 of the record as received, 8 of its shape, and 8 of how it was read.
 
 -- name: read_newest
-SELECT left(digest, 32), external_id, substr(digest, 33, 16), observed_at::text
-FROM (
-  SELECT encode(received_digest, 'hex') AS digest, external_id, observed_at FROM listings AS l
-  WHERE source = :source AND substr(received_digest, 25) = decode(:reading, 'hex')
-    AND observed_at <= :started
-    AND NOT EXISTS (SELECT FROM pending_ids AS p
-                    WHERE p.source = l.source AND p.external_id = l.external_id)
-) AS l
+-- Not by a join: the few pending ids are read once.
+SELECT encode(received_digest, 'hex'), external_id FROM listings
+WHERE source = :source AND received_digest IS NOT NULL AND observed_at <= :started
+  AND external_id NOT IN (SELECT external_id FROM pending_ids WHERE source = :source)
 
 -- name: note_digests
 -- Of records that were known: by what those that their listings show are recognised from now on. Of
