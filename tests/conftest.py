@@ -2,10 +2,7 @@
 
 import gc
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.embedded.server import READER, EmbeddedPostgres, RunningServer
-from tests.fakes.databases import copy_folder, database_copy, make_room
+from tests.fakes.databases import copy_folder, database_copy, make_room, open_folder
 from tests.fakes.shared_database import SharedDatabase
 from worker.maintenance.migrate import upgrade
 
@@ -53,17 +50,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Let the garbage collector not look through what was imported again and again."""
     gc.freeze()
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """Give a temporary folder that any user can reach; root's server does not run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="kasparro tests "))
-    try:
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

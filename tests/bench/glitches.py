@@ -16,7 +16,8 @@ from sqlalchemy import create_engine
 
 from shared.embedded.server import EmbeddedPostgres
 from tests.bench.measure import write
-from tests.conftest import CARELESS, open_folder
+from tests.conftest import CARELESS
+from tests.fakes.databases import open_folder
 from tests.fakes.glitches import HOUR, IDS, PRICES, Scene, open_scene, read_links
 from tests.fakes.upstream import Upstream
 from worker.maintenance.migrate import upgrade

@@ -29,8 +29,8 @@ from tests.bench.measure import MACHINE, run, tell, write
 from tests.bench.past import Past
 from tests.bench.payloads import COINS, Snapshots
 from tests.bench.plans import NEW, Pass, write_plan
-from tests.bench.postgres import Server, open_folder, running
-from tests.fakes.databases import engine_on
+from tests.bench.postgres import Server, running
+from tests.fakes.databases import engine_on, open_folder
 
 SOURCE = "coingecko"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

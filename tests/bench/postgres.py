@@ -7,8 +7,6 @@ durable options.
 import os
 import pwd
 import shlex
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,17 +61,6 @@ class Server:
         with engine.connect() as conn:
             for statement in statements:
                 conn.execute(text(statement))
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """Give a folder for one `with` block; root's server, which runs as another user, reaches it."""
-    folder = Path(tempfile.mkdtemp(prefix="kasparro-bench-"))
-    try:
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def absence(major: int) -> str | None:

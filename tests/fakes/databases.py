@@ -1,7 +1,9 @@
 """Databases of one's own on the tests' server, and engines on them."""
 
 import itertools
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,6 +27,15 @@ FILLED = text("""
 SELECT oid::regclass::text, pg_relation_size(oid) > 65536 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> ALL (:kept)
   AND pg_relation_size(oid) > 0
+""")
+
+
+WITHOUT_AUTOVACUUM = text("""
+DO $$ DECLARE each regclass; BEGIN
+  FOR each IN SELECT oid FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+  LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', each); END LOOP;
+END $$
 """)
 
 
@@ -54,6 +65,17 @@ def drop_database(maintenance: Engine, name: str) -> None:
     """Drop a database, whatever is connected to it."""
     with maintenance.connect() as conn:
         conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Give a temporary folder that any user can reach; root's server does not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="kasparro tests "))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def copy_folder(folder: Path, into: Path) -> None:

@@ -8,6 +8,7 @@ import re
 from contextlib import contextmanager
 
 import pytest
+import structlog
 from flask import request_started
 
 from shared.logs import configure_logs
@@ -156,6 +157,18 @@ def test_the_ids_of_a_request_are_in_its_answer_its_log_line_and_nowhere_else(cl
     assert (line["trace_id"], line["parent_id"]) == (trace, parent)
     assert answer.headers["traceparent"] == f"00-{trace}-{line['span_id']}-01"
     assert not {"request_id", "trace_id"} & set(later)
+
+
+def test_a_hit_is_not_logged_with_ids_of_a_request_that_broke_off(client, capfd):
+    configure_logs("INFO", "json")
+    make_hits(client, "/data")
+    capfd.readouterr()
+    structlog.contextvars.bind_contextvars(parent_id="b7ad6b7169203331")
+
+    client.get("/data")
+
+    (line,) = map(json.loads, capfd.readouterr().err.splitlines())
+    assert (line["cache"], line.get("parent_id")) == ("hit", None)
 
 
 def test_hits_are_counted_like_other_answers(client):

@@ -4,7 +4,7 @@ from sqlalchemy import text
 
 from tests.fakes.api import api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load
-from tests.fakes.databases import database_copy, engine_on
+from tests.fakes.databases import WITHOUT_AUTOVACUUM, database_copy, engine_on
 from tests.fakes.market import Market
 from tests.fakes.plans import read_by
 
@@ -15,14 +15,6 @@ BATCH = 500
 WITHIN = 1.5
 SMALL = 30
 """How many rows, or pages, more or fewer are no difference."""
-
-WITHOUT_AUTOVACUUM = text("""
-DO $$ DECLARE each regclass; BEGIN
-  FOR each IN SELECT oid FROM pg_class
-    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-  LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', each); END LOOP;
-END $$
-""")
 
 FORGET = [
     text("DELETE FROM pg_statistic"),

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, batch, load, open_run
 from tests.fakes.cases import sparse
-from tests.fakes.databases import database_copy, worker_engine_on
+from tests.fakes.databases import WITHOUT_AUTOVACUUM, database_copy, worker_engine_on
 from tests.fakes.market import Coin, Market
 from worker.ingest.batch import transaction
 
@@ -23,14 +23,6 @@ PLANNED_FOR = 3
 
 KNOWN = ["no row", "nothing", "a tenth", "all"]
 """Of how much of the tables Postgres has statistics."""
-
-WITHOUT_AUTOVACUUM = text("""
-DO $$ DECLARE each regclass; BEGIN
-  FOR each IN SELECT oid FROM pg_class
-    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-  LOOP EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', each); END LOOP;
-END $$
-""")
 
 OFTEN_SCANNED = text("""
 SELECT relname, seq_scan FROM pg_stat_user_tables

@@ -14,7 +14,7 @@ from marshmallow import Schema, fields
 from tests.fakes.examination import JSON_SOURCES
 from tests.fakes.strategies import INSTANTS, NUMBERS, WORDS, damaged, elements
 from worker.sources.fields import Amount
-from worker.sources.json.plain import PlainReader, UnknownFieldError
+from worker.sources.json.plain import PlainField, PlainReader, UnknownFieldError
 from worker.sources.json.records import read_record
 
 READERS = {name: PlainReader(source.schema) for name, source in JSON_SOURCES.items()}
@@ -79,6 +79,6 @@ def test_good_records_are_read_the_short_way(name: str):
 
 
 def test_no_reader_is_made_of_a_schema_that_says_more_than_it_understands():
-    for field in (fields.Decimal(), Amount(load_default=1)):
+    for field in (fields.Decimal(), Amount(load_default=1), PlainField()):
         with pytest.raises(UnknownFieldError, match="price"):
             PlainReader(Schema.from_dict({"price": field})())
