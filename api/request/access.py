@@ -57,7 +57,8 @@ class Arrival:
         return cls(started, named, trace)
 
     def bind(self) -> None:
-        """Have what this thread logs from now on carry the ids."""
+        """Have what this thread logs from now on carry these ids alone."""
+        structlog.contextvars.clear_contextvars()  # of a request that broke off
         trace = self.trace
         ids = {"request_id": self.request_id, "trace_id": trace.trace_id, "span_id": trace.span_id}
         if trace.parent_id:
@@ -87,7 +88,6 @@ def begin() -> None:
     own, asked, counts = _here()
     own.arrival = arrival = Arrival.of(asked.environ)
     counts.begun()
-    structlog.contextvars.clear_contextvars()  # of a request that broke off
     arrival.bind()
 
 
