@@ -17,18 +17,19 @@ class NotPlainError(Exception):
 
 
 class PlainField(fields.Field[T]):
-    """A field that knows plain values of its own."""
+    """A field that can load plain values without marshmallow."""
 
-    def plain_reader(self) -> Callable[[Any], T]:
+    def plain_reader(self) -> Callable[[Any], T] | None:
         """Make what loads a plain value as the field does, before its validators see it.
 
-        For others it raises `NotPlainError`, a `ValueError` or an `InvalidOperation`.
+        For other values it raises `NotPlainError`, a `ValueError` or an `InvalidOperation`. None,
+        the default, has marshmallow load every record of the schema.
         """
-        raise NotImplementedError
+        return None
 
 
 class UnknownFieldError(Exception):
-    """A schema has a field that knows no plain values."""
+    """A schema has a field without a plain reader."""
 
 
 class PlainReader:
@@ -45,10 +46,8 @@ class PlainReader:
             key = field.data_key or name
             if isinstance(field, fields.Nested):
                 self._nested.append((key, PlainReader(field.schema)))
-            elif isinstance(field, PlainField) and field.load_default is missing:
-                self._plain.append((name, key, _validated(field), field.required))
             else:
-                raise UnknownFieldError(name)
+                self._plain.append((name, key, _reader_of(name, field), field.required))
 
     def load(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
         """Load a document that is plainly good; None of any other."""
@@ -70,12 +69,15 @@ class PlainReader:
             nested._load(inner, loaded)  # noqa: SLF001
 
 
-def _validated(field: PlainField[T]) -> Callable[[Any], T]:
-    read, validators = field.plain_reader(), field.validators
+def _reader_of(name: str, field: fields.Field[Any]) -> Callable[[Any], Any]:
+    read = field.plain_reader() if isinstance(field, PlainField) else None
+    if read is None or field.load_default is not missing:
+        raise UnknownFieldError(name)
+    validators = field.validators
     if not validators:
         return read
 
-    def read_validated(value: Any) -> T:
+    def read_validated(value: Any) -> Any:
         loaded = read(value)
         for validate in validators:
             validate(loaded)
