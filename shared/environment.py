@@ -1,5 +1,6 @@
 """The schema that reads and checks environment variables."""
 
+import dataclasses
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -81,9 +82,6 @@ class ProviderSettings:
     plan: str | None
     requests_per_minute: int
     requests_per_month: int
-
-
-PROVIDER_SETTINGS = ("base_url", "api_key", "plan", "requests_per_minute", "requests_per_month")
 
 
 def _one_of(*choices: str) -> validate.OneOf:
@@ -237,7 +235,8 @@ class _Variables(Schema):
         """Group the variables of each provider; a key requires a plan, and a plan a key."""
         providers, wrong = {}, {}
         for provider in PROVIDERS:
-            own = {name: loaded.pop(f"{provider.name}_{name}", None) for name in PROVIDER_SETTINGS}
+            names = (each.name for each in dataclasses.fields(ProviderSettings))
+            own = {name: loaded.pop(f"{provider.name}_{name}", None) for name in names}
             variable = provider.name.upper()
             if provider.plans and own["plan"] and not own["api_key"]:
                 wrong[f"{variable}_API_KEY"] = [f"is not set, but {variable}_PLAN requires it"]
