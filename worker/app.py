@@ -23,11 +23,12 @@ from worker.database.locks import worker_name
 from worker.fetch.budget import Budget, Usage, read_usage
 from worker.fetch.client import Http
 from worker.identity.resolver.evidence import Ref
-from worker.ingest import journal, pipeline
+from worker.ingest import pipeline
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.faults import Faults
 from worker.ingest.metrics import Metrics
-from worker.ingest.options import Options, Progress, Result
+from worker.ingest.runs import journal
+from worker.ingest.runs.options import Options, Progress, Result
 from worker.maintenance import retry
 from worker.maintenance.migrate import require_schema
 from worker.sources import REGISTRY

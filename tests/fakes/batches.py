@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Engine
 
 from shared.model.records import Observation, RawRecord, Reject
 from worker.database.periods import periods_of
-from worker.ingest import journal
 from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.transaction import Batch, Counts
 from worker.ingest.pages.check import check
+from worker.ingest.runs import journal
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika

@@ -10,7 +10,7 @@ from shared.schema.identity import contracts
 from tests.fakes.market import coin_id
 from tests.fakes.runner import adapter
 from worker.ingest import pipeline
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 
 USDT = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 LISTED_BY = {"coingecko_coins": "coingecko", "coinpaprika_contracts": "coinpaprika"}

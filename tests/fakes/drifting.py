@@ -11,7 +11,7 @@ from shared.model.records import Page
 from shared.schema.operations import drift
 from tests.fakes.batches import market, ticker
 from worker.ingest import pipeline
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika

@@ -11,7 +11,7 @@ from shared.schema.market import assets, listings
 from tests.fakes.market import Coin, Market
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 
 IDS, PRICES = "ids", "prices"
 HOUR = 3600

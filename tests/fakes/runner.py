@@ -13,7 +13,7 @@ from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http, Limits
 from worker.ingest import pipeline
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.maintenance.verify import Report, verify
 from worker.sources.coingecko import Coingecko
 from worker.sources.coingecko_coins import CoingeckoCoins

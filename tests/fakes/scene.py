@@ -13,7 +13,7 @@ from tests.fakes.api import api_on
 from tests.fakes.market import Market
 from tests.fakes.upstream import Upstream
 from worker.app import Worker
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 
 SIZE = 200
 """Coins: one page of either provider."""

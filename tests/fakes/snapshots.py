@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, text
 from shared.model.records import Page
 from tests.fakes.batches import COINGECKO
 from worker.ingest import pipeline
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko
 from worker.sources.json.records import split_records

@@ -15,7 +15,7 @@ from tests.fakes.cases import some_of
 from tests.fakes.contract_lists import OFFLINE, USDT, coin, contract, held, load
 from tests.fakes.runner import adapter
 from worker.ingest.batch.rejects import OpenRejects
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.retry import retry
 from worker.maintenance.verify import verify

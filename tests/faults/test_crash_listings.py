@@ -17,7 +17,7 @@ from tests.fakes.market import Market
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker.ingest.faults import At, Faults
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 from worker.maintenance.verify import Report, verify
 
 COINS = 60

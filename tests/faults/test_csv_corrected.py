@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from worker.ingest import pipeline
 from worker.ingest.faults import Faults
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.sources.csv import CsvFiles
 
 HEADER = "symbol,name,date,price_usd\n"

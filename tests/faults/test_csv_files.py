@@ -14,7 +14,7 @@ from tests.fakes.cases import sparse
 from tests.fakes.databases import database_copy, engine_on
 from tests.fakes.processes import environ, run_worker
 from worker.ingest import pipeline
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.maintenance.verify import Report, verify
 from worker.sources.csv import CsvFiles
 

@@ -15,7 +15,7 @@ from tests.fakes.glitches import HOUR, IDS, PRICES, Links, Scene, open_scene, re
 from tests.fakes.runner import adapter
 from tests.fakes.upstream import Upstream
 from worker.curation.review import read_reviews
-from worker.ingest import journal
+from worker.ingest.runs import journal
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 

@@ -13,8 +13,8 @@ from tests.fakes.glitches import IDS, KINDS, GlitchyMarket, Links, read_links
 from tests.fakes.runner import Runner, adapter
 from tests.fakes.upstream import Upstream
 from worker.curation.review import count_pending
-from worker.ingest import journal
-from worker.ingest.options import Result
+from worker.ingest.runs import journal
+from worker.ingest.runs.options import Result
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 

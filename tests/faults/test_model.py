@@ -20,8 +20,8 @@ from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, batch, open_run
 from tests.fakes.databases import empty
 from tests.fakes.model import Model, Told
 from tests.fakes.model_comparison import assert_same
-from worker.ingest import journal
 from worker.ingest.batch import transaction
+from worker.ingest.runs import journal
 from worker.ingest.snapshots import delisting, snapshot_pages
 from worker.ingest.snapshots.delisting import is_judged
 from worker.ingest.snapshots.snapshot_pages import PagePart

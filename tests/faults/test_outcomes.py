@@ -12,7 +12,7 @@ from tests.fakes.answers import empty_list, status
 from tests.fakes.market import Market
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.scene import SIZE, Scene
-from worker.ingest.journal import clear_checkpoint
+from worker.ingest.runs.journal import clear_checkpoint
 
 
 def test_a_market_that_halves_is_partial_until_it_is_whole_again(scene: Scene):

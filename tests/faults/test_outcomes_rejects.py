@@ -10,8 +10,8 @@ from sqlalchemy.engine import URL
 from tests.fakes.answers import body, status
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.scene import Scene
-from worker.ingest.journal import clear_checkpoint
-from worker.ingest.options import Result
+from worker.ingest.runs.journal import clear_checkpoint
+from worker.ingest.runs.options import Result
 
 
 def test_a_rise_of_rejects_is_partial_until_it_falls_or_is_accepted(scene: Scene, engine: Engine):

@@ -18,7 +18,7 @@ from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker.cli.main import main
 from worker.ingest import pipeline
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 from worker.maintenance.verify import verify
 from worker.sources.csv import CsvFiles
 

@@ -19,8 +19,8 @@ from tests.fakes.upstream import Upstream
 from tests.fakes.warm import WarmWorker
 from worker.database.locks import locked
 from worker.ingest.batch.rejects import OpenRejects
-from worker.ingest.journal import clear_checkpoint
-from worker.ingest.options import Options
+from worker.ingest.runs.journal import clear_checkpoint
+from worker.ingest.runs.options import Options
 from worker.maintenance.prune.records import prune
 from worker.maintenance.prune.rejects import prune_rejects
 from worker.maintenance.reprocess import reprocess

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select, update
 from shared.schema.market import listings, observations
 from shared.schema.operations import rejects
 from worker.ingest import pipeline
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.maintenance.verify import verify
 from worker.sources.csv import CsvFiles
 

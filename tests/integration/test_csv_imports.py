@@ -11,7 +11,7 @@ from shared.schema.market import listings, observations
 from shared.schema.operations import drift, rejects
 from worker.ingest import pipeline
 from worker.ingest.batch.rejects import OpenRejects
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.maintenance import retry
 from worker.maintenance.verify import verify
 from worker.sources.base import Source

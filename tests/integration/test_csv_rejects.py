@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from worker.ingest import pipeline
 from worker.ingest.batch.rejects import OpenRejects, dismiss
-from worker.ingest.options import Options, Result
+from worker.ingest.runs.options import Options, Result
 from worker.maintenance.verify import verify
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles

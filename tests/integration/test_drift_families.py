@@ -7,7 +7,7 @@ from sqlalchemy import Engine, func, select, text
 from shared.schema.operations import drift, shapes
 from worker.drift.ledger import MOST_FAMILIES
 from worker.ingest import pipeline
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 from worker.sources.csv import CsvFiles
 
 OLD_FAMILIES = text("""

@@ -24,7 +24,7 @@ from tests.fakes.drifting import (
 from worker.drift.differences import FEWEST_RECORDS
 from worker.drift.shapes import MOST_PATHS
 from worker.ingest import pipeline
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 
 
 def test_a_renamed_field_is_told_from_others_by_what_the_same_listings_say(engine: Engine):

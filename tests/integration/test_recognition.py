@@ -14,7 +14,7 @@ from tests.fakes.batches import COINGECKO, EARLIER, LATER, NOON, load, market
 from tests.fakes.runner import Runner
 from tests.fakes.snapshots import load_pages, statements
 from tests.fakes.upstream import Upstream
-from worker.ingest.journal import clear_checkpoint
+from worker.ingest.runs.journal import clear_checkpoint
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify

@@ -15,7 +15,7 @@ from worker.cli.main import main
 from worker.ingest.batch import transaction
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.batch.transaction import Batch
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 from worker.maintenance.retry import retry
 from worker.maintenance.verify import verify
 

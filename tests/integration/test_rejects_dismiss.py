@@ -11,7 +11,7 @@ from shared.schema.operations import rejects
 from tests.fakes.batches import COINGECKO, load, market
 from worker.cli.main import main
 from worker.ingest.batch.rejects import OpenRejects
-from worker.ingest.options import Options
+from worker.ingest.runs.options import Options
 from worker.maintenance.retry import retry
 from worker.maintenance.verify import verify
 

@@ -12,7 +12,7 @@ from shared.errors import (
 from worker.ingest.batch.transaction import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import run_forever, run_once
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 
 
 class Stop(threading.Event):

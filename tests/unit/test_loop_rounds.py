@@ -10,7 +10,7 @@ from shared.errors import DatabaseUnavailableError
 from worker.ingest.batch.transaction import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import Rounds, run_once
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 
 PROVIDERS = {"slow": "desk", "slow_list": "desk", "quick": "other"}
 

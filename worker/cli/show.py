@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy import Row
 
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 
 TABLE_WIDTH = 200
 """Width of a table that is written to a pipe or a file."""

@@ -8,7 +8,7 @@ from worker.cli.base import SOURCE, Commands, as_json, open_worker
 from worker.cli.show import show_json, show_table
 from worker.database.engine import reachable
 from worker.fetch.budget import Usage, lift_pause
-from worker.ingest.journal import clear_checkpoint
+from worker.ingest.runs.journal import clear_checkpoint
 from worker.maintenance import report
 from worker.sources import REGISTRY
 from worker.sources.json.api import JsonApi

@@ -15,7 +15,7 @@ from shared.errors import (
     MarketDataError,
     SchemaVersionError,
 )
-from worker.ingest.options import Result
+from worker.ingest.runs.options import Result
 
 log = structlog.get_logger(__name__)
 

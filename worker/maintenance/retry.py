@@ -20,15 +20,15 @@ from shared.schema.operations import rejects
 from worker.database.engine import is_away, reachable, refusal
 from worker.database.locks import locked
 from worker.database.periods import periods_of
-from worker.ingest import journal
 from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.batch.transaction import Batch, Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import Readings
-from worker.ingest.options import Options, Result
 from worker.ingest.pages.check import check
+from worker.ingest.runs import journal
+from worker.ingest.runs.options import Options, Result
 from worker.sources.base import Source
 
 log = structlog.get_logger(__name__)

@@ -22,9 +22,9 @@ from sqlalchemy import (
 from shared.model.catalogue import EXPECTATIONS
 from shared.model.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJECTS
 from shared.schema.operations import checkpoints, has_state, rejects, runs
-from worker.ingest.journal import Checkpoint, is_weighed
 from worker.ingest.judging.ending import Baseline, RunFacts
 from worker.ingest.judging.outcome import RECENT_RUNS
+from worker.ingest.runs.journal import Checkpoint, is_weighed
 
 
 def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:

@@ -33,18 +33,18 @@ class PageCutter:
         *,
         clock: Callable[[], datetime],
         is_import: bool,
-        tells_listed: bool,
+        shows_listed: bool,
     ) -> None:
         self.counter_of = counter_of
         self.clock = clock
         self.is_import = is_import
-        self.tells_listed = tells_listed
+        self.shows_listed = shows_listed
         self.checker = checker
         self.readings = checker.readings
         self.periods: set[Period] = set()
         self.read = 0
         self.pages_not_modified = 0
-        self.known = 0
+        self.records_known = 0
         self.snapshot_progress = 0
 
     def batches(self, page: Page) -> Iterator[Batch]:
@@ -52,10 +52,10 @@ class PageCutter:
         if page.notice:
             log.warning("the source does not page as asked", notice=page.notice)
         if page.restarts:
-            self.snapshot_progress = self.known = 0
+            self.snapshot_progress = self.records_known = 0
         if page.not_modified:
             self.pages_not_modified += 1
-            self.known += page.known_count
+            self.records_known += page.known_count
         if page.file:
             self.readings.add_file(page.file)
         counter = self.counter_of(page.file.family if page.file else "")
@@ -85,7 +85,7 @@ class PageCutter:
                 snapshot_progress=self.snapshot_progress,
                 shapes=counter.take(),
                 file=_file_of(page, is_last=last),
-                begins_snapshot=page.restarts and self.tells_listed,
+                begins_snapshot=page.restarts and self.shows_listed,
                 page_part=self._part(page, part, last, checked),
                 unreadable=unreadable,
                 reads_anew=page.reads_anew,
@@ -107,7 +107,7 @@ class PageCutter:
         self, page: Page, part: int, is_last: bool, checked: CheckedRecords
     ) -> PagePart | None:
         """Say which listings a batch shows to be listed, where that is judged."""
-        if not self.tells_listed or page.restarts:
+        if not self.shows_listed or page.restarts:
             return None
         name = page.validator_key or json.dumps(page.cursor)
         if page.not_modified:

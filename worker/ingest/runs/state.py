@@ -1,0 +1,55 @@
+"""The state of one run, from the moment its row is opened to the moment it is closed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from worker.ingest.batch.phases import Phases
+from worker.ingest.batch.transaction import Counts
+from worker.ingest.pages.page_cutter import PageCutter
+from worker.ingest.runs.journal import Checkpoint
+from worker.ingest.runs.options import Options
+from worker.ingest.snapshots import delisting
+from worker.sources.base import Source
+
+
+@dataclass(slots=True)
+class RunState:
+    """What a run was opened with, and what it has counted so far.
+
+    `checkpoint` is where the run began. `reader` is the source with the records that it recognises;
+    it reads the pages. Batches are compared with the prices of `reference_run`, if it is set.
+    `is_read` is set once all pages are loaded, and `is_whole` if they are a whole snapshot.
+    `changed_ids_since` is when the snapshot began, if the judgement found that it changed its ids.
+    """
+
+    source: Source
+    options: Options
+    command: str
+    run_id: int
+    checkpoint: Checkpoint
+    cutter: PageCutter
+    reader: Source
+    reference_run: int | None
+    counts: Counts = field(default_factory=Counts)
+    phases: Phases = field(default_factory=Phases)
+    is_read: bool = False
+    is_whole: bool = False
+    changed_ids_since: datetime | None = None
+
+    @property
+    def is_import(self) -> bool:
+        return is_import(self.command)
+
+    @property
+    def shows_listed(self) -> bool:
+        return shows_listed(self.source, self.command)
+
+
+def is_import(command: str) -> bool:
+    """Whether saved pages are loaded; the cursor of the source stays where it is."""
+    return command == "import"
+
+
+def shows_listed(source: Source, command: str) -> bool:
+    """Whether a run's pages show which listings the source still has."""
+    return not is_import(command) and delisting.is_judged(source.name)
