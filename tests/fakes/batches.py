@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from shared.model.records import Observation, RawRecord, Reject
 from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction
-from worker.ingest.batch.transaction import Batch, Counts
+from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.pages.check import check
 from worker.ingest.runs import journal
 from worker.sources.base import Source

@@ -21,7 +21,7 @@ from tests.fakes.examination import CSV_FILES, JSON_SOURCES, PAYLOADS, exactly, 
 from tests.fakes.strategies import DIGITS, damaged, lists
 from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction
-from worker.ingest.batch.transaction import Batch
+from worker.ingest.batch.contents import Batch
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
 from worker.sources.json.records import split_records

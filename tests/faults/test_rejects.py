@@ -12,7 +12,7 @@ from tests.fakes.batches import COINGECKO, market, open_run
 from tests.fakes.cases import sparse
 from tests.fakes.processes import environ, run_worker
 from worker.ingest.batch import transaction
-from worker.ingest.batch.transaction import Batch
+from worker.ingest.batch.contents import Batch
 from worker.maintenance.verify import verify
 
 SIZE = 9

@@ -17,7 +17,7 @@ from api.request.access import note_cache
 from shared.schema.raw import RAW
 from shared.settings import Settings
 from tests.fakes.api import NOON, add_checkpoint, add_run, api_on
-from worker.ingest.batch.transaction import Counts
+from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.metrics import Metrics
 

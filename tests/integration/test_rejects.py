@@ -13,8 +13,8 @@ from shared.schema.operations import checkpoints, rejects, runs
 from tests.fakes.batches import COINGECKO, CSV, load, market, open_run, row
 from worker.cli.main import main
 from worker.ingest.batch import transaction
+from worker.ingest.batch.contents import Batch
 from worker.ingest.batch.rejects import OpenRejects
-from worker.ingest.batch.transaction import Batch
 from worker.ingest.runs.options import Options
 from worker.maintenance.retry import retry
 from worker.maintenance.verify import verify

@@ -27,7 +27,7 @@ from tests.fakes.databases import empty
 from worker.database.engine import writer_engine
 from worker.database.locks import locked, worker_name
 from worker.ingest.batch import transaction
-from worker.ingest.batch.transaction import Counts
+from worker.ingest.batch.contents import Counts
 from worker.maintenance.verify import verify
 
 BITCOIN = market("bitcoin", "btc", "Bitcoin", 50000)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from worker.ingest.batch.transaction import Batch, Counts
+from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.loader import COLLECT_AFTER, INTERVAL, Loader
 
 

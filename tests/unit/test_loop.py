@@ -9,7 +9,7 @@ from shared.errors import (
     LockedError,
     SchemaVersionError,
 )
-from worker.ingest.batch.transaction import Counts
+from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import run_forever, run_once
 from worker.ingest.runs.options import Result

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from shared.errors import DatabaseUnavailableError
-from worker.ingest.batch.transaction import Counts
+from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import Rounds, run_once
 from worker.ingest.runs.options import Result

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 
-from worker.ingest.batch.transaction import Batch, Counts
+from worker.ingest.batch.contents import Batch, Counts
 
 
 class Loader:

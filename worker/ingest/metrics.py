@@ -25,7 +25,7 @@ from shared.errors import (
 )
 from shared.schema.base import SCHEMA_REVISION
 from worker.fetch.client import Http, user_agent
-from worker.ingest.batch.transaction import Counts
+from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each

@@ -15,8 +15,8 @@ from worker.database.engine import is_away, reachable, refusal
 from worker.database.locks import locked
 from worker.identity import renames
 from worker.ingest.batch import transaction
+from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.phases import Phases
-from worker.ingest.batch.transaction import Batch, Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import describe_revisions
 from worker.ingest.loader import Loader

@@ -21,9 +21,9 @@ from worker.database.engine import is_away, reachable, refusal
 from worker.database.locks import locked
 from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction
+from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.rejects import OpenRejects
-from worker.ingest.batch.transaction import Batch, Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import Readings
 from worker.ingest.pages.check import check

@@ -1,98 +1,30 @@
 """The batch transaction: everything that one batch writes, or nothing of it."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, TextClause
 
-from shared.model.records import Cursor, FileReading, Reject
 from shared.schema.raw import EVERY_RAW, RAW_LISTS
 from worker.database import partitions
 from worker.database.locks import lock_identity
-from worker.database.periods import Period
 from worker.database.statements import read_reusable, source_parts
 from worker.drift import ledger
-from worker.drift.shapes import Shape
 from worker.identity import decide, pairs, renames
 from worker.ingest.batch import claims, copy
+from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.receiving import Received, describe_revision, receive
 from worker.ingest.faults import At, go_on
 from worker.ingest.judging.outcome import FEWEST_COMPARED
 from worker.ingest.pages.recognition import note_digests
-from worker.ingest.snapshots.snapshot_pages import PagePart, begin_snapshot, note_part
+from worker.ingest.snapshots.snapshot_pages import begin_snapshot, note_part
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
     source: read_reusable(__file__, "batch.sql", **source_parts(source)) for source in EVERY_RAW
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one transaction loads: the records of (a part of) one page, checked.
-
-    `rows` are `observed` records as `copy.stage` wrote them, and `periods` those that they are
-    in. `retried` are the rejects that are read again; those that are not among `rejects` once more
-    are resolved. Prices jump against what `reference_run` and the runs before it brought, if given,
-    else against what the listings say. `file` is the one that the records come from, if any.
-    `page_part` says which listings the batch shows to be listed, of a snapshot; one that
-    `begins_snapshot` has none. Of `validators`, None is for a page that is to be asked for in full.
-    `unreadable` counts the records with a value that is null for not being readable; `reads_anew`
-    is the page's. Further records were `recognised`: their listings show them already.
-    """
-
-    rows: bytes
-    observed: int
-    rejects: Sequence[Reject]
-    cursor: Cursor | None
-    periods: Collection[Period] = ()
-    moves_cursor: bool = True
-    validators: Mapping[str, str | None] = field(default_factory=dict)
-    snapshot_progress: int = 0
-    shapes: Sequence[Shape] = ()
-    retried: Sequence[int] = ()
-    reference_run: int | None = None
-    file: FileReading | None = None
-    begins_snapshot: bool = False
-    page_part: PagePart | None = None
-    unreadable: int = 0
-    reads_anew: bool = False
-    recognised: int = 0
-
-    @property
-    def fetched(self) -> int:
-        return self.observed + self.recognised + len(self.rejects)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Records by what became of them; `fetched` is the sum of new, unchanged and rejected.
-
-    `revised` are those that prevail over another of their instant from now on: new ones, and known
-    ones that were received again; of an import, `revision` shows one. `dismissed` are those of the
-    rejected whose payload a person dismissed before.
-    """
-
-    fetched: int = 0
-    new: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    revised: int = 0
-    revision: str | None = None
-    dismissed: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.fetched + other.fetched,
-            self.new + other.new,
-            self.unchanged + other.unchanged,
-            self.rejected + other.rejected,
-            self.revised + other.revised,
-            self.revision or other.revision,
-            self.dismissed + other.dismissed,
-        )
 
 
 def create_staging(conn: Connection, source: str) -> None:

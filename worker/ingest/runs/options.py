@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from worker.ingest.batch.transaction import Counts
+from worker.ingest.batch.contents import Counts
 from worker.ingest.faults import Faults
 from worker.ingest.judging.ending import Ending
 from worker.sources.base import Fetch

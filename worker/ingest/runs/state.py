@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from worker.ingest.batch.contents import Counts
 from worker.ingest.batch.phases import Phases
-from worker.ingest.batch.transaction import Counts
 from worker.ingest.pages.page_cutter import PageCutter
 from worker.ingest.runs.journal import Checkpoint
 from worker.ingest.runs.options import Options
