@@ -284,3 +284,15 @@ def test_every_key_of_a_declaration_is_in_the_guide():
 
     assert shown.keys() == DeclarationSchema().fields.keys()
     assert DeclarationSchema().validate(shown) == {}
+
+
+def test_the_steps_from_a_page_to_an_asset_are_in_the_files_that_are_named():
+    (steps,) = re.findall(
+        r"^```text\n(cli/run\.py.*?)^```", read("worker/README.md"), re.MULTILINE | re.DOTALL
+    )
+    for file, doing in re.findall(r"^ *(\S+\.(?:py|sql)) +(.*)$", steps, re.MULTILINE):
+        text = (PROJECT / "worker" / file).read_text(encoding="utf-8")
+        for name in re.findall(r"\b[a-z]+_[a-z_]+\b|\b[a-z]+(?=\(\))", doing):
+            assert re.search(rf"\b{name}\b", text), (file, name)
+    for file in re.findall(r"shared/\S+\.sql", steps):
+        assert (PROJECT / file).is_file()
