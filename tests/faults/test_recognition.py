@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
@@ -48,6 +48,8 @@ def twins(server, maintenance_engine, template_database) -> Iterator[tuple[Engin
         yield recognising, reading
 
 
+# Each example loads its runs twice.
+@settings(max_examples=settings.default.max_examples // 5)
 @given(told=several_runs, batch_size=st.integers(1, 4))
 def test_runs_that_recognise_records_count_and_leave_what_runs_that_read_all_do(
     twins: tuple[Engine, Engine], told: list[list[list[bytes]]], batch_size: int
