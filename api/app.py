@@ -34,6 +34,7 @@ from api.routes import (
     rejects,
     runs,
     stats,
+    trends,
 )
 from shared.settings import Settings
 
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> Flask:
         data,
         history,
         raw,
+        trends,
         changes,
         health,
         metrics,

@@ -23,6 +23,7 @@ OPEN = frozenset({"/", "/openapi.json", "/docs", "/health/live", "/health/ready"
 SCOPE_BY_BEGINNING: Mapping[str, str] = {
     "data": "data",
     "changes": "data",
+    "trends": "data",
     "health": "operations",
     "stats": "operations",
     "runs": "operations",

@@ -79,6 +79,14 @@ DATA = {
         "items": {"type": "string", "enum": list(LISTING_SOURCES)},
     },
 }
+TRENDS = {
+    "missing": {
+        "type": "array",
+        "description": "Of `assets`, the slugs that no asset has, or of which nothing was observed "
+        "by the time that was asked for",
+        "items": {"type": "string", "examples": ["no-such-asset"]},
+    },
+}
 METAS = {
     "Meta": META,
     "ListMeta": {**META, **LIST},
@@ -88,6 +96,7 @@ METAS = {
     "DataPageMeta": {**META, **LIST, **PAGE, **DATA},
     "DataFeedMeta": {**META, **LIST, **FEED, **DATA},
     "DataWindowMeta": {**META, **LIST, **WINDOW, **DATA},
+    "DataTrendsMeta": {**META, **LIST, **TRENDS, **DATA},
 }
 """The members of `meta`, by kind of route; `Data…` are those that show a version of the data."""
 
@@ -101,7 +110,7 @@ class Documented:
     """What the entries of its list are otherwise, by its parameters."""
     parameters: type[QueryString]
     problems: tuple[int, ...]
-    paged: bool | Literal["feed", "window"]
+    paged: bool | Literal["feed", "window", "trends"]
     media: Mapping[str, str | None]
     conditional: bool
 
@@ -111,7 +120,7 @@ def documented(
     parameters: type[QueryString] = QueryString,
     problems: tuple[int, ...] = (),
     *,
-    paged: bool | Literal["feed", "window"] = False,
+    paged: bool | Literal["feed", "window", "trends"] = False,
     media: Mapping[str, str | None] | None = None,
     conditional: bool = False,
 ) -> Callable[[View], View]:

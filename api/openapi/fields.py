@@ -55,7 +55,7 @@ def values_of_a_field(  # noqa: PLR0911  one for each kind
         return _several(field.known)
     if isinstance(field, CommaList):
         items = {"type": "string", "pattern": A_VALUE}
-        return {"items": items, "minItems": 1, "maxItems": MOST_VALUES}
+        return {"items": items, "minItems": 1, "maxItems": field.most}
     if isinstance(field, Count):
         return {
             "minimum": ret.get("minimum", 0),

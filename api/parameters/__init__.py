@@ -64,12 +64,16 @@ def page_size(default: int, most: int, entries: str) -> Count:
 class CommaList(fields.Field[list[str]]):
     """Several values with commas between them."""
 
+    def __init__(self, most: int = MOST_VALUES, **kwargs: Any) -> None:
+        self.most = most
+        super().__init__(**kwargs)
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:  # noqa: ARG002
         names = list(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
         if not names:
             raise ValidationError("no value; expected one, or several with commas between them")
-        if len(names) > MOST_VALUES:
-            raise ValidationError(f"{len(names)} values; at most {MOST_VALUES} fit in one request")
+        if len(names) > self.most:
+            raise ValidationError(f"{len(names)} values; at most {self.most} fit in one request")
         return names
 
 

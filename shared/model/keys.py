@@ -5,7 +5,7 @@ import re
 import secrets
 
 SCOPES = {
-    "data": "`/data`, one asset with its raw records and history, and `/changes`",
+    "data": "`/data`, one asset with its raw records and history, `/trends` and `/changes`",
     "export": "`/data/export`",
     "operations": "`/health`, `/stats`, `/runs`, `/rejects`, `/drift` and `/metrics`",
 }

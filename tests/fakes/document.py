@@ -45,7 +45,8 @@ def example_url(document: dict[str, Any], path: str, **query: Any) -> str:
         if parameter["in"] == "path":
             path = path.replace(f"{{{name}}}", quote(str(example), safe=""))
         elif parameter.get("required"):
-            query.setdefault(name, example)
+            text = ",".join(example) if isinstance(example, list) else example
+            query.setdefault(name, text)
     return f"{path}?{urlencode(query, safe=',')}" if query else path
 
 

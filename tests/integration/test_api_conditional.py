@@ -14,7 +14,15 @@ from tests.fakes.api_cache import change
 from tests.fakes.databases import make_room
 from tests.fakes.gunicorn import until
 
-PATHS = ("/data?page_size=2", "/data?format=csv", "/data/asset-1", "/changes", "/data/export")
+TRENDS = "/trends?assets=asset-1,asset-2"
+PATHS = (
+    "/data?page_size=2",
+    "/data?format=csv",
+    "/data/asset-1",
+    "/changes",
+    "/data/export",
+    TRENDS,
+)
 KEPT = ("/data?page_size=2", "/data?format=csv", "/changes?since=1")
 
 

@@ -45,6 +45,7 @@ def requests(slug: str, since: int) -> dict[str, int]:
         f"/data/{slug}": ONE,
         f"/data/{slug}/history": ONE,
         f"/data/{slug}/raw": ONE,
+        f"/trends?assets={slug}": ONE,
         f"/changes?since={since}&page_size=100": ONE,
         "/runs": ONE,
         "/runs/1": ONE,

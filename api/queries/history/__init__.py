@@ -1,1 +1,1 @@
-"""Questions about the history of one asset."""
+"""Questions about the history of assets."""
