@@ -32,6 +32,7 @@ from api.routes import (
     metrics,
     raw,
     rejects,
+    reviews,
     runs,
     stats,
     trends,
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> Flask:
         runs,
         rejects,
         drift,
+        reviews,
     ):
         app.register_blueprint(module.bp)
     app.extensions["openapi"] = functools.cache(functools.partial(describe, app))

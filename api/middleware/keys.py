@@ -29,6 +29,7 @@ SCOPE_BY_BEGINNING: Mapping[str, str] = {
     "runs": "operations",
     "rejects": "operations",
     "drift": "operations",
+    "reviews": "operations",
     "metrics": "operations",
 }
 """By the first part of its path, the scope that a route needs."""

@@ -1,6 +1,8 @@
 """What the routes that show the loading take: runs, rejects and drift."""
 
 import re
+from dataclasses import astuple
+from datetime import datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
@@ -38,7 +40,7 @@ def run_parameter(description: str, example: int = 42, **options: Any) -> Count:
 class OfSources(QueryString):
     """Parameters of every route that shows the loading of some sources, or of all."""
 
-    source = SourceList(
+    source: NameList = SourceList(
         load_default=(), metadata={"description": "Only these sources.", "example": ["coingecko"]}
     )
 
@@ -65,19 +67,37 @@ class PagedParameters(OfSources):
         query = {**loaded, "digest": digest, "before": None}
         if loaded["cursor"] is not None:
             try:
-                query["before"] = read_place(loaded["cursor"], digest)
+                query["before"] = self.read_place(*unpack_place(loaded["cursor"], digest))
             except cursors.CursorError as exc:
                 raise ValidationError({"cursor": [f"{exc}; start again without it"]}) from exc
+            except (ValueError, TypeError, OverflowError) as exc:
+                raise ValidationError({"cursor": ["malformed; start again without it"]}) from exc
         return query
 
+    def read_place(self, *parts: Any) -> Any:
+        """Read where a page starts from the parts of its cursor.
 
-def write_place(before: int | None, digest: str) -> str | None:
+        Raises:
+            ValueError, TypeError, OverflowError: they are not of a cursor of this list.
+        """
+        [before] = parts
+        return cursors.read_integer(before)
+
+
+def write_place(before: Any, digest: str) -> str | None:
     """Write where the next page starts as a cursor; None where there is none."""
-    return None if before is None else cursors.pack([digest, before])
+    if before is None:
+        return None
+    parts = [before] if isinstance(before, int) else [*map(_plain, astuple(before))]
+    return cursors.pack([digest, *parts])
 
 
-def read_place(cursor: str, digest: str) -> int:
-    """Read what `write_place` wrote.
+def _plain(part: Any) -> Any:
+    return str(part) if isinstance(part, datetime) else part
+
+
+def unpack_place(cursor: str, digest: str) -> list[Any]:
+    """Read the parts that `write_place` wrote.
 
     Raises:
         CursorError: it was cut or changed, or belongs to a query with other filters.
@@ -85,11 +105,7 @@ def read_place(cursor: str, digest: str) -> int:
     made_for, *place = cursors.unpack(cursor)
     if made_for != digest:
         raise cursors.CursorError("belongs to a query with other filters")
-    try:
-        [before] = place
-        return cursors.read_integer(before)
-    except ValueError as exc:
-        raise cursors.CursorError("malformed") from exc
+    return place
 
 
 class RunsParameters(PagedParameters):

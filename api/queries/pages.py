@@ -9,11 +9,14 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, true, uni
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rows; `end` is the id below which the next one starts, None on the last page."""
+    """A page of rows; `end` is the place of its last row, None on the last page.
+
+    Where rows are paged by id, the next page starts below that id.
+    """
 
     rows: Sequence[Mapping[Any, Any]]
     total: int
-    end: int | None
+    end: Any
 
 
 def read_page(

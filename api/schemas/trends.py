@@ -1,16 +1,14 @@
 """How the price of an asset moved over the last seven days."""
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
+from api.schemas.assets import LabelsSchema
 from api.schemas.fields import USD, amount, instant
 
 
-class TrendSchema(Schema):
+class TrendSchema(LabelsSchema):
     """An asset's price, its changes in percent, and its last seven days in points of 4 hours."""
 
-    slug = fields.String(metadata={"example": "bitcoin"})
-    symbol = fields.String(metadata={"example": "BTC"})
-    name = fields.String(metadata={"example": "Bitcoin"})
     price_usd = amount(USD, example=16610.346)
     price_observed_at = instant("When the price was observed", nullable=True)
     observed_at = instant(

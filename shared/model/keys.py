@@ -7,7 +7,7 @@ import secrets
 SCOPES = {
     "data": "`/data`, one asset with its raw records and history, `/trends` and `/changes`",
     "export": "`/data/export`",
-    "operations": "`/health`, `/stats`, `/runs`, `/rejects`, `/drift` and `/metrics`",
+    "operations": "`/health`, `/stats`, `/runs`, `/rejects`, `/drift`, `/reviews` and `/metrics`",
 }
 """What a key may be good for, and the routes that are meant."""
 

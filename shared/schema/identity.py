@@ -5,6 +5,8 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
+    FromClause,
     Identity,
     Index,
     Integer,
@@ -12,10 +14,14 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    and_,
+    func,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.model.reviews import DIFFER_BEYOND, NEAR
 from shared.schema.base import Key, metadata, time_column
 
 identity_events = Table(
@@ -125,6 +131,28 @@ matches = Table(
 The first is the lesser by source and external id. `prices` says how their prices compare:
 `disputed` where they differ now and that does not last yet.
 """
+
+
+def needs_decision(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Whether a person should decide on a row of `matches`, joined to both of its listings.
+
+    A pair that is not linked is for review. A link is in doubt where it is disputed, and where the
+    newest prices, of the same hour, differ; if they agreed earlier in that hour it need not be
+    disputed yet.
+    """
+    price, other_price = one.c.price_usd, other.c.price_usd
+    newer = func.greatest(one.c.observed_at, other.c.observed_at)
+    older = func.least(one.c.observed_at, other.c.observed_at)
+    return or_(
+        matches.c.verdict == "review",
+        matches.c.prices == "disputed",
+        and_(
+            func.least(price, other_price) > 0,
+            func.greatest(price, other_price) > DIFFER_BEYOND * func.least(price, other_price),
+            newer - older <= NEAR,
+        ),
+    )
+
 
 compared_pairs = Table(
     "compared_pairs",

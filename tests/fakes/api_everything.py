@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, insert
 
 from shared.model.records import VALUES
+from shared.schema.identity import corrections, matches
 from shared.schema.operations import rejects
 from tests.fakes.api import (
     NOON,
@@ -23,6 +24,14 @@ def add_everything(conn: Connection) -> None:
     raw = {"payload_hash": add_raw_record(conn, "csv", "a", '{"row": {"id": "a"}}')}
     listing = add_listing(conn, asset, "csv", "a", **raw, **dict.fromkeys(VALUES, 1))
     take_values_from(conn, asset, **dict.fromkeys(VALUES, listing))
+    other = add_listing(conn, asset, "coinpaprika", "b")
+    pair = {"listing_id": listing, "other_listing_id": other, "evidence": {"names": "same name"}}
+    judged = {"method": "symbol_and_name", "score": 1, "verdict": "review", "prices": "unknown"}
+    conn.execute(insert(matches).values(**pair, **judged))
+    ids = {"source": "csv", "external_id": "a", "other_source": "csv", "other_external_id": "a"}
+    conn.execute(
+        insert(corrections).values(**ids, same=True, decided_by="ada", reason="its team says so")
+    )
     add_observation(conn, listing, observed_at=NOON, **raw, **dict.fromkeys(VALUES, 1))
     run = add_run(conn)
     add_run(conn, outcome="running")

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from shared.schema.identity import corrections, crosswalk
 from shared.schema.market import listings
 from shared.schema.operations import runs
+from tests.fakes.api import api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.warm import WarmWorker
@@ -166,6 +167,12 @@ def test_a_review_shows_what_to_type_and_is_gone_once_typed(
     said = run_worker("identity review", env, tmp_path)
     command = "worker identity split coingecko meta-1 --from coinpaprika meta-meta"
     assert command in said.stdout, said.stdout + said.stderr
+    with api_on(engine.url) as client:
+        told = client.get("/reviews").json["data"]
+    assert told
+    for each in told:
+        assert f"one coin:  {each['commands']['one_coin']}\n" in said.stdout
+        assert f"two coins: {each['commands']['two_coins']}\n" in said.stdout
     before = json.loads(run_worker("identity review --json", env, tmp_path).stdout)
 
     typed = run_worker(f"{command.removeprefix('worker ')} --reason asked", env, tmp_path)

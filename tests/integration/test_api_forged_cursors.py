@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from api.queries.assets.cursors import pack, unpack
+from shared.schema.identity import matches
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation, add_run
 
 FAR_ZONE = "2026-01-31T12:00:00+23:59"
@@ -86,6 +87,32 @@ def test_a_number_of_a_walk_that_is_none_is_refused(client):
         assert is_refused(forged(client, "/data", place(part, value), sort="slug")), (part, value)
     for value in INTEGERS:
         assert is_refused(forged(client, "/runs", place(1, value))), value
+
+
+def test_a_place_among_reviews_that_is_none_is_refused(client, conn):
+    a, b, c = (
+        conn.scalar(text(f"SELECT id FROM listings WHERE external_id = 'a{n}'")) for n in range(3)
+    )
+    for other in (b, c):
+        conn.execute(
+            insert(matches).values(
+                listing_id=a,
+                other_listing_id=other,
+                method="m",
+                score=1,
+                verdict="review",
+                prices="agree",
+                evidence={},
+            )
+        )
+    for part, values in (
+        (1, [1, None, "true"]),
+        (2, TIMES),
+        (3, INTEGERS),
+        (4, [*INTEGERS, 2**31]),
+    ):
+        for value in values:
+            assert is_refused(forged(client, "/reviews", place(part, value))), (part, value)
 
 
 def test_a_walk_of_the_past_that_saw_no_time_is_refused(client):

@@ -51,6 +51,7 @@ def requests(slug: str, since: int) -> dict[str, int]:
         "/runs/1": ONE,
         "/rejects": ONE,
         "/drift": ONE,
+        "/reviews?open=true": WHOLE,
         "/health": ONE,
         "/stats": WHOLE,
     }

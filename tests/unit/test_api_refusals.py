@@ -40,6 +40,7 @@ def parameter_refused(client, path):
         ("/runs?", "page_size", 200),
         ("/rejects?", "page_size", 200),
         ("/drift?", "page_size", 200),
+        ("/reviews?", "page_size", 200),
         ("/runs/anomalies?", "limit", 1000),
         ("/runs/compare?a=1&b=2&", "limit", 100),
     ],

@@ -1,6 +1,5 @@
 """`worker identity` and `worker listings`: which listing is which asset, and decisions."""
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
+from shared.model.reviews import commands_of
 from shared.settings import Settings
 from worker.cli.base import BY, LISTING_SOURCE, Commands, as_json, open_worker
 from worker.cli.decisions import DECISIONS, DRY_RUN, REASON, decide
@@ -222,9 +222,9 @@ def identity_review(settings: Settings, limit: int, as_json: bool) -> None:
         _show_side_by_side([one, other], without=_MATCH_COLUMNS)
         evidence = {name: value for name, value in review["evidence"].items() if name != "why"}
         click.echo(f"  {_format_evidence(evidence)}")
-        mine, its = (shlex.join([each["source"], each["external_id"]]) for each in (one, other))
-        click.echo(f"  one coin:  worker identity link {mine} {other['asset']} --reason …")
-        click.echo(f"  two coins: worker identity split {mine} --from {its} --reason …\n")
+        commands = commands_of(one, other)
+        click.echo(f"  one coin:  {commands['one_coin']}")
+        click.echo(f"  two coins: {commands['two_coins']}\n")
 
 
 for decision in DECISIONS:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select
 
 from shared.schema.identity import (
     contracts,
@@ -12,9 +12,9 @@ from shared.schema.identity import (
     identity_events,
     listing_names,
     matches,
+    needs_decision,
 )
 from shared.schema.market import assets, listings, pending_ids, retirements
-from worker.identity.resolver.corroboration import DIFFER_BEYOND, NEAR
 
 l, a = listings.c, assets.c  # noqa: E741
 COLUMNS = (
@@ -113,40 +113,22 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
     }
 
 
-def _differing_links() -> Select[tuple[int, int]]:
-    """Select linked pairs whose newest prices, of the same hour, differ.
-
-    The link need not be disputed yet, if the prices agreed earlier in that hour.
-    """
-    m, one, other = matches.alias("pair"), listings.alias("one"), listings.alias("other")
-    price, other_price = one.c.price_usd, other.c.price_usd
-    newer = func.greatest(one.c.observed_at, other.c.observed_at)
-    older = func.least(one.c.observed_at, other.c.observed_at)
-    return (
-        select(m.c.listing_id, m.c.other_listing_id)
-        .join(one, one.c.id == m.c.listing_id)
-        .join(other, other.c.id == m.c.other_listing_id)
-        .where(
-            m.c.verdict == "linked",
-            func.least(price, other_price) > 0,
-            func.greatest(price, other_price) > DIFFER_BEYOND * func.least(price, other_price),
-            newer - older <= NEAR,
-        )
-    )
-
-
 def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
     """Return the pairs that a person should decide, the largest market cap first.
 
     `one` is the listing in question, `other` its possible match. Linked pairs are included if
     their prices contradict the link.
     """
-    m = matches.c
-    pair = l.id.in_([m.listing_id, m.other_listing_id])
-    cap = select(func.max(l.market_cap_usd)).where(pair).correlate(matches).scalar_subquery()
-    differs = tuple_(m.listing_id, m.other_listing_id).in_(_differing_links())
-    stmt = select(matches).where(or_(m.verdict == "review", m.prices == "disputed", differs))
-    stmt = stmt.order_by(cap.desc().nulls_last(), m.listing_id, m.other_listing_id).limit(limit)
+    m, one, other = matches.c, listings.alias("one"), listings.alias("other")
+    cap = func.greatest(one.c.market_cap_usd, other.c.market_cap_usd)
+    stmt = (
+        select(matches)
+        .join(one, one.c.id == m.listing_id)
+        .join(other, other.c.id == m.other_listing_id)
+        .where(needs_decision(one, other))
+        .order_by(cap.desc().nulls_last(), m.listing_id, m.other_listing_id)
+        .limit(limit)
+    )
     rows = conn.execute(stmt).all()
     ids = {id_ for row in rows for id_ in (row.listing_id, row.other_listing_id)}
     sides = {
@@ -167,7 +149,6 @@ def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
             "other": sides[row.other_listing_id],
         }
         for row in rows
-        if row.listing_id in sides and row.other_listing_id in sides
     ]
 
 

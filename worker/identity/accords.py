@@ -4,10 +4,10 @@ So that a batch finds, in one statement, of which listings it has to decide anew
 kept beside the pairs (`pairs.sql`).
 """
 
+from shared.model.reviews import NEAR
 from worker.identity.resolver.corroboration import (
     AGREE_WITHIN,
     CAPS_DIFFER_BEYOND,
-    NEAR,
     SUPPLIES_AGREE_WITHIN,
     SUPPLIES_DIFFER_BEYOND,
 )

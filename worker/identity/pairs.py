@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, Row, TextClause
 
+from shared.model.reviews import DIFFER_BEYOND
 from worker.database.statements import COMPARED_BESIDE_BATCH, read_reusable
 from worker.identity.accords import accords_change
 from worker.identity.resolver.corroboration import (
     AGREE_WITHIN,
-    DIFFER_BEYOND,
     FEWEST_SHARED,
     LASTING,
     LASTING_CELLS,

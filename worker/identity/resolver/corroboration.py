@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import NamedTuple
 
+from shared.model.reviews import DIFFER_BEYOND, NEAR
 from worker.identity.resolver.evidence import Accord, Candidate
 
 
@@ -20,11 +21,8 @@ class Standing(NamedTuple):
 
 PriceComparison = Callable[[Candidate, Candidate], Standing]
 
-NEAR = timedelta(hours=1)
-"""Market caps are compared when observed no further apart than this."""
 AGREE_WITHIN = Decimal("1.1")
-DIFFER_BEYOND = 2
-"""Sources may be a tenth apart on one coin; a price twice another's is another coin's, or wrong."""
+"""Sources may be a tenth apart on one coin."""
 CAPS_DIFFER_BEYOND = 10
 SUPPLIES_AGREE_WITHIN = Decimal("1.005")
 SUPPLIES_DIFFER_BEYOND = 10
