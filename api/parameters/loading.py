@@ -37,6 +37,15 @@ def run_parameter(description: str, example: int = 42, **options: Any) -> Count:
     return Count(allow_none=False, metadata=metadata, **options)
 
 
+def command_parameter() -> fields.String:
+    return fields.String(
+        load_default=None,
+        allow_none=False,
+        validate=validate.OneOf(COMMANDS),
+        metadata={"description": "Only runs of this command."},
+    )
+
+
 class OfSources(QueryString):
     """Parameters of every route that shows the loading of some sources, or of all."""
 
@@ -117,12 +126,7 @@ class RunsParameters(PagedParameters):
         load_default=(),
         metadata={"description": "Only runs that ended so.", "example": ["partial", "failed"]},
     )
-    command = fields.String(
-        load_default=None,
-        allow_none=False,
-        validate=validate.OneOf(COMMANDS),
-        metadata={"description": "Only runs of this command."},
-    )
+    command = command_parameter()
     started_since = instant_parameter("Only runs that started then or later.")
     started_before = instant_parameter("Only runs that started before.")
 
@@ -159,6 +163,17 @@ class AnomaliesParameters(OfSources):
         validate=validate.Range(1, 1000),
         metadata={"description": "How many runs are examined, the newest first."},
     )
+
+
+class RunDaysParameters(OfSources):
+    """Parameters of `GET /runs/days`."""
+
+    days = Count(
+        load_default=90,
+        validate=validate.Range(1, 366),
+        metadata={"description": "How many days are shown, in UTC; today is the last."},
+    )
+    command = command_parameter()
 
 
 class RejectsParameters(PagedParameters):

@@ -12,6 +12,7 @@ from api.parameters import QueryString
 from api.parameters.loading import (
     AnomaliesParameters,
     CompareParameters,
+    RunDaysParameters,
     RunsParameters,
     read_id,
 )
@@ -19,13 +20,15 @@ from api.queries.loading.anomalies import Examined, measure_run, measure_runs
 from api.queries.loading.anomaly_rules import judge, summary_of
 from api.queries.loading.comparison import compare_observations
 from api.queries.loading.comparison_rules import changes_between, find_vanished
+from api.queries.loading.run_days import count_days
 from api.queries.loading.runs import RunFilters, find_run, find_runs, find_two_runs
 from api.request.problems import RunNotFoundError
 from api.responses.answers import document, link
 from api.responses.paging import paged
 from api.schemas.anomalies import AnomaliesSchema
 from api.schemas.comparison import ComparisonSchema
-from api.schemas.runs import ListedRunSchema, RunDetailSchema
+from api.schemas.runs import ListedRunSchema, RunDaysSchema, RunDetailSchema
+from shared.model.catalogue import SOURCES
 
 bp = Blueprint("runs", __name__)
 
@@ -97,6 +100,19 @@ def refuse_unlike(found: Mapping[int, Mapping[str, Any]], a: int, b: int) -> Non
     if of_a != of_b:
         said = f"is a run of {of_b!r}, and a is one of {of_a!r}; expected two of one source"
         raise ValidationError({"b": [said]})
+
+
+@bp.get("/runs/days")
+@documented(RunDaysSchema(many=True), RunDaysParameters, problems=(503,))
+def days() -> Response:
+    """Count the runs of each source by day and outcome, and show how old its last success became.
+
+    Days are in UTC; a run belongs to the day on which it started. The last day is today, until now.
+    """
+    query = RunDaysParameters().load(request.args)
+    with read() as conn:
+        found = count_days(conn, query["source"] or SOURCES, query["days"], query["command"])
+    return document(RunDaysSchema(many=True), found)
 
 
 @bp.get("/runs/anomalies")

@@ -149,3 +149,30 @@ class RunDetailSchema(ComparedRunSchema):
             "that broke off, or with fewer than 5 good runs before it"
         },
     )
+
+
+class DayRunsSchema(Schema):
+    """How many runs started on a day, by outcome."""
+
+    running = fields.Integer()
+    succeeded = fields.Integer()
+    partial = fields.Integer()  # type: ignore[assignment]  # a Schema has an attribute of that name
+    failed = fields.Integer()
+
+
+class RunDaySchema(Schema):
+    """A day, in UTC."""
+
+    date = fields.Date(metadata={"example": "2026-01-31"})
+    runs = fields.Nested(DayRunsSchema)
+    max_lag_seconds = seconds(
+        "The greatest time since a run had last succeeded, at any instant of the day; null before "
+        "the first success"
+    )
+
+
+class RunDaysSchema(Schema):
+    """The days of a source, the oldest first; days without runs are there too."""
+
+    source = fields.String(metadata={"enum": list(SOURCES)})
+    days = fields.List(fields.Nested(RunDaySchema))

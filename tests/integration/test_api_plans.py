@@ -49,6 +49,7 @@ def requests(slug: str, since: int) -> dict[str, int]:
         f"/changes?since={since}&page_size=100": ONE,
         "/runs": ONE,
         "/runs/1": ONE,
+        "/runs/days": ONE,
         "/rejects": ONE,
         "/drift": ONE,
         "/reviews?open=true": WHOLE,

@@ -1,0 +1,100 @@
+"""The question how the runs of each day ended, and how old the last success became on it."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from shared.model.runs import OUTCOMES
+
+COUNTED = ("running", *OUTCOMES)
+
+# The time since the last success is greatest just before a success, and at the end of a day; the
+# present day ends now.
+DAYS = text(f"""
+WITH known AS MATERIALIZED (
+  SELECT s.source, s.place, CAST(date_trunc('day', now() AT TIME ZONE 'UTC') AS date) AS today
+  FROM unnest(CAST(:sources AS text[])) WITH ORDINALITY AS s (source, place)
+),
+bounded AS MATERIALIZED (
+  SELECT *, today - (:days - 1) AS first,
+         CAST(today - (:days - 1) AS timestamp) AT TIME ZONE 'UTC' AS since
+  FROM known
+),
+recent AS MATERIALIZED (
+  SELECT b.source, r.outcome, r.started_at, r.finished_at
+  FROM bounded AS b JOIN runs AS r ON r.source = b.source AND r.started_at >= b.since
+  WHERE CAST(:command AS text) IS NULL OR r.command = :command
+),
+counted AS (
+  SELECT source, CAST(started_at AT TIME ZONE 'UTC' AS date) AS day,
+         {", ".join(f"count(*) FILTER (WHERE outcome = '{each}') AS {each}" for each in COUNTED)}
+  FROM recent GROUP BY 1, 2
+),
+successes AS (
+  SELECT source, finished_at FROM recent WHERE outcome = 'succeeded'
+  UNION ALL
+  SELECT b.source, before.finished_at
+  FROM bounded AS b CROSS JOIN LATERAL (
+    SELECT finished_at FROM runs
+    WHERE source = b.source AND outcome = 'succeeded' AND started_at < b.since
+      AND (CAST(:command AS text) IS NULL OR command = :command)
+    ORDER BY id DESC LIMIT 1
+  ) AS before
+),
+succeeded_on AS (
+  SELECT source, greatest(CAST(finished_at AT TIME ZONE 'UTC' AS date), b.first - 1) AS day,
+         max(finished_at) AS last_at, max(finished_at - previous_at) AS longest
+  FROM (
+    SELECT source, finished_at,
+           lag(finished_at) OVER (PARTITION BY source ORDER BY finished_at) AS previous_at
+    FROM successes
+  ) AS s JOIN bounded AS b USING (source)
+  GROUP BY 1, 2
+),
+days AS (
+  SELECT b.source, b.place, b.first, b.first + d.number AS day,
+         least(CAST(b.first + d.number + 1 AS timestamp) AT TIME ZONE 'UTC', now()) AS until
+  FROM bounded AS b CROSS JOIN generate_series(-1, :days - 1) AS d (number)
+),
+lagging AS (
+  SELECT d.source, d.place, d.first, d.day,
+         greatest(s.longest, d.until - max(s.last_at) OVER (PARTITION BY d.source ORDER BY d.day))
+           AS longest
+  FROM days AS d LEFT JOIN succeeded_on AS s USING (source, day)
+)
+SELECT l.source, l.day AS date,
+       {", ".join(f"coalesce(c.{each}, 0) AS {each}" for each in COUNTED)},
+       round(extract(epoch FROM l.longest), 3) AS max_lag_seconds
+FROM lagging AS l LEFT JOIN counted AS c USING (source, day)
+WHERE l.day >= l.first
+ORDER BY l.place, l.day
+""")  # noqa: S608  nothing in it is from outside
+
+
+def count_days(
+    conn: Connection, sources: Sequence[str], days: int, command: str | None = None
+) -> list[dict[str, Any]]:
+    """Return for each source the last days in UTC, today included, the oldest first.
+
+    Each day has the number of runs that started on it, by outcome, and the greatest time since the
+    last success; None before the first one.
+    """
+    given = {"sources": [*sources], "days": days, "command": command}
+    rows = conn.execute(DAYS, given).mappings()
+    return [
+        {
+            "source": source,
+            "days": [
+                {
+                    "date": row["date"],
+                    "runs": {name: row[name] for name in COUNTED},
+                    "max_lag_seconds": row["max_lag_seconds"],
+                }
+                for row in of_source
+            ],
+        }
+        for source, of_source in groupby(rows, itemgetter("source"))
+    ]
