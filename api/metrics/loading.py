@@ -14,8 +14,8 @@ from werkzeug.exceptions import ServiceUnavailable
 from api.database.pool import read
 from api.queries.assets.listing import read_version
 from api.queries.loading.freshness import WORSE, assess
-from api.queries.loading.monitoring import read_open
 from api.queries.loading.sources import read_loading, read_sources, read_totals
+from api.queries.loading.stats import read_open
 from api.queries.schema import read_schema_revision
 from api.request.problems import DatabaseUnavailableError
 from shared.model.catalogue import SOURCES

@@ -1,6 +1,6 @@
 """`/stats`: what the loading has done."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 
 from api.database.pool import read
 from api.openapi.contract import documented
@@ -16,8 +16,12 @@ bp = Blueprint("stats", __name__)
 @bp.get("/stats")
 @documented(StatsSchema(), problems=(503,))
 def stats() -> Response:
-    """Sum up the loading, by source and in total: records, durations, lag, failures, checkpoint."""
+    """Sum up the loading, by source and in total: records, durations, lag, failures, checkpoint.
+
+    `next_run_at` is estimated from the last runs and the worker's interval. Sources of one provider
+    share its `budget`.
+    """
     QueryString().load(request.args)
     with read() as conn:
-        found = read_stats(conn, SOURCES)
+        found = read_stats(conn, SOURCES, current_app.extensions["settings"])
     return document(StatsSchema(), found)

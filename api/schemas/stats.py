@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from api.schemas.fields import Json, instant, seconds, share
 from api.schemas.runs import PhasesSchema, RecordsSchema, RunningSchema, RunSchema
-from shared.model.catalogue import SOURCES
+from shared.model.catalogue import PROVIDERS, SOURCES
 
 
 class RecentRunsSchema(Schema):
@@ -52,6 +52,32 @@ class CheckpointSchema(Schema):
     updated_at = instant()
 
 
+class BudgetSchema(Schema):
+    """The requests of a provider, which its sources share. A month is one of the calendar, in UTC.
+
+    The worker keeps no count of a minute: it sends requests evenly, each by its time.
+    """
+
+    provider = fields.String(metadata={"enum": [provider.name for provider in PROVIDERS]})
+    requests_used = fields.Integer(metadata={"description": "In this month", "example": 420})
+    requests_per_month = fields.Integer(
+        metadata={"description": "How many are allowed in a month", "example": 10_000}
+    )
+    requests_per_minute = fields.Integer(
+        metadata={"description": "How many are allowed in a minute", "example": 5}
+    )
+    renews_at = instant("When the next month begins")
+    next_request_at = instant(
+        "Before when no request is sent, by the rate or a pause; null before the first request",
+        nullable=True,
+    )
+    paused_until = instant("Until when the provider asked for a pause", nullable=True)
+    pause_reason = fields.String(
+        allow_none=True,
+        metadata={"description": "Why it did", "enum": ["rate_limited", "budget_spent", None]},
+    )
+
+
 class SourceStatsSchema(RecentRatesSchema):
     """What one source's loading has done."""
 
@@ -65,6 +91,12 @@ class SourceStatsSchema(RecentRatesSchema):
     last_run_phase_seconds = fields.Nested(PhasesSchema, allow_none=True)
     running = fields.Nested(RunningSchema, allow_none=True)
     checkpoint = fields.Nested(CheckpointSchema, allow_none=True)
+    next_run_at = instant(
+        "When the worker's loop runs it next, estimated; null where no loop runs", nullable=True
+    )
+    budget = fields.Nested(
+        BudgetSchema, allow_none=True, metadata={"description": "Null for files"}
+    )
 
 
 class TotalsSchema(RecentRatesSchema):

@@ -37,6 +37,8 @@ def test_stats_of_a_source_that_never_ran_are_zero(client):
         "last_run": None,
         "running": None,
         "checkpoint": None,
+        "next_run_at": None,
+        "budget": None,
     }
 
 

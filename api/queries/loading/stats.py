@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from api.queries.loading.runs import duration, phase_columns, take_phases
+from api.queries.loading.schedule import read_schedule
 from api.queries.loading.sources import (
     RECENT_RUNS,
     known_sources,
@@ -27,14 +28,19 @@ from api.queries.loading.sources import (
     read_totals,
 )
 from shared.model.runs import OUTCOMES
-from shared.schema.operations import checkpoints, drift, rejects, runs
+from shared.schema.operations import checkpoints, drift, rejects, request_budgets, runs
+from shared.settings import Settings
 
 
-def read_stats(conn: Connection, names: Sequence[str]) -> dict[str, Any]:
-    """Sum up the loading of these sources."""
+def read_stats(conn: Connection, names: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """Sum up the loading of these sources; which of them the loop runs, the settings say."""
+    parts = (
+        read_sources(conn, names),
+        _read_more(conn, names),
+        read_schedule(conn, names, settings),
+    )
     sources = [
-        _joined(known, more)
-        for known, more in zip(read_sources(conn, names), _read_more(conn, names), strict=True)
+        {**_joined(known, more), **schedule} for known, more, schedule in zip(*parts, strict=True)
     ]
     return {"sources": sources, "totals": {**read_totals(conn), **_total(sources)}}
 
@@ -171,3 +177,22 @@ def _rates(sums: Mapping[str, Any]) -> dict[str, Any]:
 
 def _divided(part: Any, whole: Any, to: Decimal) -> Decimal | None:
     return (Decimal(part) / Decimal(whole)).quantize(to) if whole else None
+
+
+def read_open(conn: Connection, sources: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what `/metrics` shows of each source: open rejects and drift, the month's requests."""
+    known = known_sources(sources)
+    month = func.date_trunc("month", func.timezone("UTC", func.now()))
+    requests = (
+        select(request_budgets.c.requests)
+        .where(request_budgets.c.source == known.c.source, request_budgets.c.month >= month)
+        .correlate(known)
+        .scalar_subquery()
+    )
+    stmt = select(
+        known.c.source,
+        count_open(rejects, known, rejects.c.resolved_at).label("rejects"),
+        count_open(drift, known, drift.c.acknowledged_at).label("drift"),
+        func.coalesce(requests, 0).label("requests"),
+    )
+    return {row["source"]: dict(row) for row in conn.execute(stmt).mappings()}

@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.model.catalogue import EXPECTATIONS
+from shared.model.expectations import AGAIN_AFTER
 from shared.model.records import Cursor
 from shared.model.runs import WEIGHED
 from shared.schema.market import pending_ids
@@ -36,9 +36,6 @@ SNAPSHOT_DECLINE = Decimal("0.99")
 
 Otherwise a source that answers a little less each time would set its own standard.
 """
-
-AGAIN_AFTER = timedelta(hours=1)
-"""How long a source that is read seldom is left alone after a run that was not good."""
 
 
 @dataclass(frozen=True, slots=True)
