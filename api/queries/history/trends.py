@@ -1,8 +1,9 @@
 """The question how the prices of some assets moved over the last seven days.
 
-An asset's price at an instant is the one that `/data` shows with `as_of` that instant: it is made
-by the same rule of each listing's newest observation by then. Every listing is looked up once for
-each instant, so the cost does not hang on how often it was observed. Nothing is carried over a gap.
+An asset's price at an instant is the price that `/data` shows with `as_of` that instant: the same
+rule is applied to each listing's newest observation until then. Every listing is looked up once for
+each instant, so the cost does not depend on how often it was observed. No price is carried over a
+gap.
 """
 
 from collections.abc import Mapping, Sequence

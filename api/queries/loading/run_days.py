@@ -12,63 +12,55 @@ from shared.model.runs import OUTCOMES
 COUNTED = ("running", *OUTCOMES)
 
 # The time since the last success is greatest just before a success, and at the end of a day; the
-# present day ends now.
+# present day ends now. Sources are told apart by their place: numbers are sorted faster.
 DAYS = text(f"""
 WITH known AS MATERIALIZED (
-  SELECT s.source, s.place, CAST(date_trunc('day', now() AT TIME ZONE 'UTC') AS date) AS today
+  SELECT s.source, s.place, t.today - (:days - 1) AS first,
+         CAST(t.today - (:days - 1) AS timestamp) AT TIME ZONE 'UTC' AS since
   FROM unnest(CAST(:sources AS text[])) WITH ORDINALITY AS s (source, place)
-),
-bounded AS MATERIALIZED (
-  SELECT *, today - (:days - 1) AS first,
-         CAST(today - (:days - 1) AS timestamp) AT TIME ZONE 'UTC' AS since
-  FROM known
+  CROSS JOIN (SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS today) AS t
 ),
 recent AS MATERIALIZED (
-  SELECT b.source, r.outcome, r.started_at, r.finished_at
-  FROM bounded AS b JOIN runs AS r ON r.source = b.source AND r.started_at >= b.since
+  SELECT k.place, k.first, r.outcome, r.started_at, r.finished_at
+  FROM known AS k JOIN runs AS r ON r.source = k.source AND r.started_at >= k.since
   WHERE CAST(:command AS text) IS NULL OR r.command = :command
 ),
 counted AS (
-  SELECT source, CAST(started_at AT TIME ZONE 'UTC' AS date) AS day,
+  SELECT place, CAST(started_at AT TIME ZONE 'UTC' AS date) AS day,
          {", ".join(f"count(*) FILTER (WHERE outcome = '{each}') AS {each}" for each in COUNTED)}
   FROM recent GROUP BY 1, 2
 ),
 successes AS (
-  SELECT source, finished_at FROM recent WHERE outcome = 'succeeded'
+  SELECT place, first, finished_at FROM recent WHERE outcome = 'succeeded'
   UNION ALL
-  SELECT b.source, before.finished_at
-  FROM bounded AS b CROSS JOIN LATERAL (
-    SELECT finished_at FROM runs
-    WHERE source = b.source AND outcome = 'succeeded' AND started_at < b.since
-      AND (CAST(:command AS text) IS NULL OR command = :command)
-    ORDER BY id DESC LIMIT 1
-  ) AS before
+  SELECT k.place, k.first, max(r.finished_at)
+  FROM known AS k JOIN runs AS r ON r.source = k.source AND r.started_at < k.since
+  WHERE r.outcome = 'succeeded' AND (CAST(:command AS text) IS NULL OR r.command = :command)
+  GROUP BY 1, 2
 ),
 succeeded_on AS (
-  SELECT source, greatest(CAST(finished_at AT TIME ZONE 'UTC' AS date), b.first - 1) AS day,
+  SELECT place, greatest(CAST(finished_at AT TIME ZONE 'UTC' AS date), first - 1) AS day,
          max(finished_at) AS last_at, max(finished_at - previous_at) AS longest
   FROM (
-    SELECT source, finished_at,
-           lag(finished_at) OVER (PARTITION BY source ORDER BY finished_at) AS previous_at
+    SELECT *, lag(finished_at) OVER (PARTITION BY place ORDER BY finished_at) AS previous_at
     FROM successes
-  ) AS s JOIN bounded AS b USING (source)
+  ) AS s
   GROUP BY 1, 2
 ),
 days AS (
-  SELECT b.source, b.place, b.first, b.first + d.number AS day,
-         least(CAST(b.first + d.number + 1 AS timestamp) AT TIME ZONE 'UTC', now()) AS until
-  FROM bounded AS b CROSS JOIN generate_series(-1, :days - 1) AS d (number)
+  SELECT k.source, k.place, k.first, k.first + d.number AS day,
+         least(CAST(k.first + d.number + 1 AS timestamp) AT TIME ZONE 'UTC', now()) AS until
+  FROM known AS k CROSS JOIN generate_series(-1, :days - 1) AS d (number)
 ),
 lagging AS (
-  SELECT d.source, d.place, d.first, d.day,
-         greatest(s.longest, d.until - max(s.last_at) OVER (PARTITION BY d.source ORDER BY d.day))
-           AS longest
-  FROM days AS d LEFT JOIN succeeded_on AS s USING (source, day)
+  SELECT d.*, greatest(s.longest, d.until - max(s.last_at) OVER (PARTITION BY place ORDER BY day))
+                AS greatest_lag
+  FROM days AS d LEFT JOIN succeeded_on AS s USING (place, day)
 )
 SELECT l.source, l.day AS date,
        {", ".join(f"coalesce(c.{each}, 0) AS {each}" for each in COUNTED)},
-       round(extract(epoch FROM l.longest), 3) AS max_lag_seconds
-FROM lagging AS l LEFT JOIN counted AS c USING (source, day)
+       round(extract(epoch FROM l.greatest_lag), 3) AS max_lag_seconds
+FROM lagging AS l LEFT JOIN counted AS c USING (place, day)
 WHERE l.day >= l.first
 ORDER BY l.place, l.day
 """)  # noqa: S608  nothing in it is from outside
