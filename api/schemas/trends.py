@@ -17,7 +17,7 @@ class TrendSchema(LabelsSchema):
     )
     change_24h_percent = amount(
         "Change of the price against that of 24 hours before `observed_at`; null without a price "
-        "that was observed at most an hour before that instant"
+        "observed at most an hour before that instant, or if that price is 0"
     )
     change_7d_percent = amount("Likewise against 7 days before")
     sparkline_7d = fields.List(

@@ -110,8 +110,10 @@ moved AS (
 )
 SELECT d.version, w.slug AS asked, a.slug, a.symbol, a.name, a.price_usd, a.price_observed_at,
        a.observed_at,
-       round((a.price_usd - a_day_before) * 100 / a_day_before, 6) AS change_24h_percent,
-       round((a.price_usd - a_week_before) * 100 / a_week_before, 6) AS change_7d_percent,
+       round((a.price_usd - a_day_before) * 100 / nullif(a_day_before, 0), 6)
+         AS change_24h_percent,
+       round((a.price_usd - a_week_before) * 100 / nullif(a_week_before, 0), 6)
+         AS change_7d_percent,
        m.earlier || a.price_usd AS sparkline_7d
 FROM dataset AS d CROSS JOIN wanted AS w
 LEFT JOIN then_assets AS a ON a.slug = w.slug LEFT JOIN moved AS m ON m.asset_id = a.id
@@ -151,9 +153,9 @@ class Trends:
 def find_trends(conn: Connection, slugs: Sequence[str], moment: Moment | None = None) -> Trends:
     """Find the prices of some assets, their changes and their sparklines, now or at a moment.
 
-    Slugs must be distinct. A change is in percent, null without a price observed within
-    `TOLERANCE` before its instant. A point of a sparkline is null where nothing was observed in its
-    step; the last one is of the asset's newest observation, the others so many steps before it.
+    Slugs must be distinct. A change is in percent; it is null if no price was observed within
+    `TOLERANCE` before its instant, or if that price is 0. A point of a sparkline is null if nothing
+    was observed in its step. The last point is of the asset's newest observation.
     """
     given: dict[str, Any] = {"slugs": [*slugs], "known_at": None}
     stmt = NOW

@@ -76,6 +76,12 @@ def test_a_change_is_not_counted_from_a_price_beyond_the_tolerance(client, engin
     assert trend(client)["change_7d_percent"] is None
 
 
+def test_a_change_from_a_price_of_0_is_null(client, engine):
+    store(engine, (0, hours(168)), (0, hours(24)), (2, hours(0)))
+
+    assert trend(client)["change_24h_percent"] is trend(client)["change_7d_percent"] is None
+
+
 def test_a_point_is_null_where_nothing_was_observed_in_its_four_hours(client, engine):
     store(engine, (1, hours(164)), (2, hours(12)), (3, hours(8) - timedelta(seconds=1)))
     store(engine, (4, hours(0)))
