@@ -1,6 +1,7 @@
-"""What a source's pages are made of: raw records, and what they say.
+"""Pages, raw records, and the observations and claims that are read from them.
 
-What there is of each record is a named tuple: one is made in a third of the time of a dataclass.
+Classes with one instance per record are named tuples: creating one takes a third of the time of a
+dataclass.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 Cursor = Mapping[str, Any]
-"""Where a source's next page starts, in that source's terms. JSON, opaque to everything else."""
+"""Where the next page of a source starts. JSON that only the source interprets."""
 
 
 class Newest(NamedTuple):
-    """What is known of a listing's newest record without reading it.
+    """The newest record of a listing, as far as it is known without decoding it.
 
-    `digest` is of its bytes, `shape` the key of its shape.
+    `digest` is the digest of its bytes, `shape` the key of its shape.
     """
 
     digest: str
@@ -27,13 +28,14 @@ class Newest(NamedTuple):
 class RawRecord(NamedTuple):
     """One element of a response, as received.
 
-    `payload` holds the element's own bytes. `document` is what they decode to (floats as
-    `Decimal`), or None where they do not decode; `defect` then says why. `position` tells a
-    person where the record stood ("page 3, record 17", "prices.csv, line 120"). `fetched_at` is
-    by our clock, and there where the record has no time of its own.
+    `payload` holds the element's own bytes. `document` is the decoded payload (floats as
+    `Decimal`). If the payload cannot be decoded, it is None and `defect` has the reason. `position`
+    shows the operator where the record was ("page 3, record 17", "prices.csv, line 120").
+    `fetched_at` is by our clock; it is set if the record has no time of its own.
 
-    By its `digest` a record is recognised when it comes again, if it can be. One of which the
-    listing's `newest` is there was recognised: its listing shows it already, and it is not decoded.
+    `digest` identifies the bytes, so that the record is recognised when it is received again; it is
+    None if the record cannot be recognised. `newest` is set on a recognised record, which is not
+    decoded: it is already the newest record of its listing.
     """
 
     payload: bytes
@@ -46,11 +48,11 @@ class RawRecord(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What one raw record says of one listing at one instant.
+    """The values that one raw record reports for one listing at one instant.
 
-    Money is US dollars; supplies are in units of the asset. None means that the source does not
-    know. `observed_at` is the source's own clock, aware. `notes` are values that were not readable
-    and are None for that: the field, and why.
+    Money is in US dollars; supplies are in units of the asset. None means that the source does not
+    report the value. `observed_at` is by the source's clock, aware. `notes` has the fields that are
+    None because their value was not readable, each with the reason.
     """
 
     external_id: str
@@ -68,10 +70,10 @@ class Observation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Which contracts one raw record says that a coin has.
+    """The contracts of a coin, as one raw record reports them.
 
-    `external_id` is the record's own, `coin` the one that the provider's listing has. `observed_at`
-    is when it was fetched. A contract is (chain, address), normalised.
+    `external_id` identifies the record, `coin` the provider's listing. `observed_at` is the time of
+    the fetch. A contract is (chain, address), normalised.
     """
 
     external_id: str
@@ -93,14 +95,16 @@ class Reject:
 class FileReading:
     """How the file of a page is read.
 
-    `path` is the whole path; `declaration` a digest of what is declared of it, empty where nothing
-    is. `family` names the files whose rows should have one shape: those of the same maker.
-    `columns` has the header of each field, `left_out` those that are not read. `settled` says what
-    the file's own cells proved. `without_value` rows of this page have no value and are no records;
-    the first of them is at `first_without_value`. `is_end` marks the page after which the whole
-    file, from its first row on, was read under this declaration; not the end of rows added since.
-    `is_reread` is there where an earlier run had read rows of it, and this one begins anew.
-    `is_unended` is a file whose last line has no line end, and was read as a row all the same.
+    `path` is the whole path. `declaration` is a digest of the file's declaration, empty without
+    one. `family` names the files whose rows should have the same shape. `columns` maps each field
+    to its header; `left_out` has the headers that are not read. `settled` describes ambiguities
+    that the cells of the file resolved.
+
+    `without_value` counts the rows of this page that have no value and are not records;
+    `first_without_value` is the position of the first. `is_end` marks the last page of a file that
+    was read from its first row under this declaration; it is not set at the end of rows that were
+    added later. `is_reread` means that earlier runs read rows of the file, and this run reads it
+    from its start. `is_unended` means that the last line has no line end and was read as a row.
     """
 
     path: str
@@ -119,18 +123,18 @@ class FileReading:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one response, or one stretch of a file, holds.
+    """The records of one response, or consecutive records of a file.
 
-    `cursor` is where this page starts: a run that is cut off inside it begins here again.
-    `next_cursor` is where the next page starts, and where the next run starts after the last.
-    `validator` is the page's `ETag`, to be kept under `validator_key` and offered with the next
-    request for the same page. A page that is `not_modified` has no records; `known_count` is how
-    many it held when it was read. `digest` stands for the ids of its records. `file` is there where
-    the page is a stretch of one.
+    `cursor` is where this page starts: a run that is cut off inside it starts here again.
+    `next_cursor` is where the next page starts; after the last page, where the next run starts.
+    `validator` is the page's `ETag`. It is stored under `validator_key` and sent with the next
+    request for the same page. A page that is `not_modified` has no records; `known_count` is their
+    number when the page was last read. `digest` is a digest of the ids of its records. `file` is
+    set if the page is a part of a file.
 
-    A page that `restarts` has no records: the snapshot begins anew after it. `notice` is what the
-    log should say of how the source pages. One that `reads_anew` says that a file is gone, or read
-    from its start again, of which earlier runs had read rows: those hold no more.
+    A page that `restarts` has no records; after it the snapshot starts from its beginning. `notice`
+    is a message for the log about the paging of the source. `reads_anew` means that a file of which
+    earlier runs read rows was removed or is read from its start; those rows no longer count.
     """
 
     records: Sequence[RawRecord]
@@ -159,5 +163,5 @@ VALUES = (
 
 
 def value_time(value: str) -> str:
-    """Name the column that has when a value was observed: `price_usd`, `price_observed_at`."""
+    """Return the column of the time of a value: `price_usd` has `price_observed_at`."""
     return f"{value.removesuffix('_usd')}_observed_at"

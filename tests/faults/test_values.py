@@ -112,9 +112,9 @@ def test_an_older_record_in_the_same_batch_is_history(engine: Engine, order: str
 
 
 REFUSED = {
-    "nan": (one("NaN"), "NaN is no number in JSON"),
-    "infinity": (one("Infinity"), "Infinity is no number in JSON"),
-    "minus-infinity": (one("-Infinity"), "-Infinity is no number in JSON"),
+    "nan": (one("NaN"), "NaN is not a number in JSON"),
+    "infinity": (one("Infinity"), "Infinity is not a number in JSON"),
+    "minus-infinity": (one("-Infinity"), "-Infinity is not a number in JSON"),
     "1e400": (one("1e400"), "beyond any market's figures"),
     "1e-400": (one("1e-400"), "beyond any market's figures"),
     "1e999999999999": (one("1e999999999999"), "number"),

@@ -154,7 +154,7 @@ def _check(source: Source, rows: Sequence[Row[Any]], now: datetime) -> Checked:
     for row in rows:
         payload = bytes(row.payload)
         checked.ids.append(row.id)
-        record = source.kept(payload, row.position)
+        record = source.read_rejected(payload, row.position)
         if record is None:  # the source cannot read it again, so the reasons stay
             unreadable = RawRecord(payload, row.position, None)
             checked.refused.append(Reject(unreadable, row.reasons, row.external_id))

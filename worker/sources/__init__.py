@@ -1,4 +1,4 @@
-"""The class that reads each source of the catalogue, from the module of that name."""
+"""The registry of sources: for each name of the catalogue, the class in its module."""
 
 from importlib import import_module
 
@@ -8,12 +8,14 @@ from worker.sources.base import Source
 
 def _find_class(name: str) -> type[Source]:
     module = import_module(f"worker.sources.{name}")
-    (found,) = (
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, Source) and getattr(each, "name", "") == name
+    (source,) = (
+        member
+        for member in vars(module).values()
+        if isinstance(member, type)
+        and issubclass(member, Source)
+        and getattr(member, "name", "") == name
     )
-    return found
+    return source
 
 
 REGISTRY: dict[str, type[Source]] = {name: _find_class(name) for name in SOURCES}

@@ -1,7 +1,8 @@
-"""The contract of a source: what it declares, and the pages it yields.
+"""The interface of a source: its declarations, and the pages that it yields.
 
-A source is pure: it says what to ask, where the records are and what one of them means. It never
-logs, sleeps, retries, or touches the database; requests go through the `Fetch` it is handed.
+A source is pure. It defines which requests to send, where a response has its records, and how a
+record is read. It never logs, sleeps, retries or uses the database. It sends requests through the
+`Fetch` that it receives.
 """
 
 from abc import ABC, abstractmethod
@@ -26,7 +27,7 @@ from worker.sources.json.records import Recognise, read_record
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One GET. Headers may carry a key: they are sent to the URL's host alone, never logged."""
+    """One GET. Headers can contain a key: they are sent only to the URL's host and never logged."""
 
     url: str
     params: Mapping[str, str] = field(default_factory=dict)
@@ -35,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a GET brought. `not_modified` stands for a 304, whose body is empty."""
+    """The response to a GET. `not_modified` means a 304, which has no body."""
 
     body: bytes
     etag: str | None = None
@@ -44,25 +45,25 @@ class Response:
 
 
 class Fetch(Protocol):
-    """One GET with timeouts, limits, retries and the rate limit; `validator` is a known `ETag`.
+    """One GET with timeouts, size limit, retries and rate limit; `validator` is a stored `ETag`.
 
     Raises:
-        SourceError: what cannot heal (401, 402, 403, 404, a redirect, a body over the limit).
-        RetryableError: what could, but did not within the attempts that were made.
+        SourceError: a permanent error (401, 402, 403, 404, a redirect, a body over the limit).
+        RetryableError: a temporary error that all attempts met.
     """
 
     def __call__(self, request: Request, validator: str | None = None) -> Response: ...
 
 
 class Policy(Enum):
-    """What follows when the shape of a field differs from what is known."""
+    """The consequence when a field differs from its known shape."""
 
     ACCEPT = "accept"
-    """It is noted, and acknowledged at once."""
+    """The difference is recorded and acknowledged at once."""
     WARN = "warn"
-    """The log warns, once a run, until somebody acknowledges it."""
+    """Each run logs a warning until an operator acknowledges the difference."""
     FAIL = "fail"
-    """The run fails, until somebody acknowledges it; its records are stored."""
+    """Each run fails until an operator acknowledges the difference; its records are stored."""
 
 
 class Source(ABC):
@@ -73,26 +74,26 @@ class Source(ABC):
     max_clock_ahead: ClassVar[timedelta] = timedelta(minutes=10)
     """A record whose source time is further in the future than this is rejected."""
     is_snapshot: ClassVar[bool] = True
-    """Each run brings the whole market (an API); False where it brings what is new (files)."""
+    """Whether each run reads the whole market, as from an API; False for files."""
     drift_policy: ClassVar[Mapping[str, Policy]] = {}
-    """What is to follow when a path (`quotes.USD.price`), or what is below it, differs."""
+    """The policy by path (`quotes.USD.price`); it also applies to the paths below."""
     empty_is_null: ClassVar[bool] = False
-    """An empty text stands for null, as in files that have no other way to say so."""
+    """Whether an empty text means null, as in CSV files."""
 
     @property
     def expects(self) -> Expectations:
-        """What its runs are weighed by; `/health` reads the same declaration."""
+        """The expectations by which its runs are judged; `/health` uses the same declaration."""
         return EXPECTATIONS[self.name]
 
     @classmethod
     @abstractmethod
     def from_settings(cls, settings: Settings) -> "Source":
-        """Make the source as it is configured."""
+        """Create the source from the settings."""
 
-    def recognising(self, recognise: Recognise) -> "Source":  # noqa: ARG002
-        """Give the source for one run, which has its records recognised before they are decoded.
+    def with_recognition(self, recognise: Recognise) -> "Source":  # noqa: ARG002
+        """Return the source for one run, which recognises known records before decoding them.
 
-        One whose records do not come again as they were stays as it is.
+        A source whose records are not received again unchanged returns itself.
         """
         return self
 
@@ -100,27 +101,27 @@ class Source(ABC):
     def pages(
         self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
     ) -> Iterator[Page]:
-        """Yield pages from the cursor on, until there is nothing more at this time."""
+        """Yield the pages from the cursor to the current end of the source."""
 
     @abstractmethod
     def saved_pages(self, path: Path) -> Iterator[Page]:
-        """Yield the pages of a saved response, as `pages` would have; cursors are None."""
+        """Yield the pages of a saved response, as `pages` does; their cursors are None."""
 
-    def kept(self, payload: bytes, position: str) -> RawRecord | None:
-        """Read a record that was refused again; None where what was kept of it says too little."""
+    def read_rejected(self, payload: bytes, position: str) -> RawRecord | None:
+        """Decode the stored payload of a reject; None if the payload is not a whole record."""
         return read_record(payload, position)
 
     @property
     def received_schema(self) -> Schema | None:
-        """What records should be as they are received; None where each says that itself."""
+        """The schema of records as received; None if each record declares its own."""
         return self.schema
 
     def received(self, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Give the part of a record whose shape is the provider's."""
+        """Return the part of a record whose shape is defined by the provider."""
         return document
 
     def policy(self, path: str) -> Policy:
-        """Say what is to follow when a path differs: as declared of it, or of what it is in."""
+        """Return the policy of a path: its own, or that of the nearest path above it."""
         while path:
             if path in self.drift_policy:
                 return self.drift_policy[path]
@@ -128,18 +129,18 @@ class Source(ABC):
         return Policy.WARN
 
     def id_of(self, document: Mapping[str, Any]) -> Any:
-        """Find what stands where a record has its id, whatever it is."""
+        """Return the value of a record's id field, which can be of any type."""
         return document.get("id")
 
     def read(self, record: RawRecord) -> Observation | Claim:
-        """Say what a record that decodes means; raises what `observe` does."""
+        """Read a decoded record. Raises the errors of `observe`."""
         return self.observe(record.document or {})
 
     def observe(self, document: Mapping[str, Any]) -> Observation:
-        """Say what one record means.
+        """Read the observation of one record.
 
         Raises:
-            marshmallow.ValidationError: with every reason for which it is no observation.
+            marshmallow.ValidationError: with every reason why the record is refused.
         """
         reader = _plain_reader(self.schema)
         plain = reader and reader.load(document)
@@ -155,15 +156,17 @@ def _plain_reader(schema: Schema) -> PlainReader | None:
 
 
 def observation_of(loaded: Mapping[str, Any]) -> Observation:
-    """Make an observation of what a schema loaded; what was not readable is null, with a note.
+    """Create an observation from loaded fields; unreadable values become None with a note.
 
     Raises:
-        marshmallow.ValidationError: no value is left beside those that were not readable.
+        marshmallow.ValidationError: some values are unreadable, and there are no others.
     """
     if Unreadable not in map(type, loaded.values()):
         return Observation(**loaded)
-    unreadable = {name: said.why for name, said in loaded.items() if isinstance(said, Unreadable)}
+    unreadable = {
+        name: value.reason for name, value in loaded.items() if isinstance(value, Unreadable)
+    }
     values = {**loaded, **dict.fromkeys(unreadable)}
     if all(values.get(name) is None for name in VALUES):
-        raise ValidationError({name: [why] for name, why in unreadable.items()})
+        raise ValidationError({name: [reason] for name, reason in unreadable.items()})
     return Observation(**values, notes=tuple(unreadable.items()))

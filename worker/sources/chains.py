@@ -39,7 +39,7 @@ CHAINS: Mapping[str, Mapping[str, str]] = {
 }
 """By provider: platform id -> name of the chain."""
 
-KNOWN_CHAINS = frozenset(chain for own in CHAINS.values() for chain in own.values())
+KNOWN_CHAINS = frozenset(chain for names in CHAINS.values() for chain in names.values())
 
 EVM_ADDRESS = re.compile("0x[0-9a-f]{40}", re.ASCII | re.IGNORECASE)
 

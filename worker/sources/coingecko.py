@@ -26,7 +26,7 @@ from worker.sources.fields import (
     StrippedString,
 )
 from worker.sources.json.api import JsonApi
-from worker.sources.json.paging import held
+from worker.sources.json.paging import short_pages_entry
 
 PER_PAGE = 250
 ABOUT_ALL = 17_000
@@ -100,4 +100,5 @@ class Coingecko(JsonApi):
     def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
         if not count:
             return None
-        return {"page": self.page_number(cursor) + 1, **held(cursor, PER_PAGE, count)}
+        following = {"page": self.page_number(cursor) + 1}
+        return {**following, **short_pages_entry(cursor, PER_PAGE, count)}

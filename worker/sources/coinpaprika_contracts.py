@@ -8,7 +8,7 @@ present and false, the contract is ignored.
 A record does not name its platform, so it is stored as `{"platform": …, "contract": {…}}`. The
 cursor is a platform, and platforms are read in alphabetical order. A listed platform without a
 response of its own (404) has no contracts. A contract that a newer response assigns to another coin
-belongs to that coin only. A contract that no response has any more keeps its coin.
+belongs to that coin only. A contract that is missing from all newer responses keeps its coin.
 """
 
 import json
@@ -112,11 +112,11 @@ class CoinpaprikaContracts(ContractList):
         try:
             names = _read_names(response.body)
         except msgspec.ValidationError as exc:
-            raise self.unlike_before(
+            raise self.unexpected_response(
                 f"{self.name}: expected a list of platforms ({exc})", "not_a_list"
             ) from exc
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise self.unlike_before(
+            raise self.unexpected_response(
                 f"{self.name}: platforms: not JSON ({exc})", "not_json"
             ) from exc
         return sorted({name.strip() for name in names} - {""})

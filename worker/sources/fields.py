@@ -1,4 +1,4 @@
-"""The fields of which schemas of records are made, and what every such schema has in common."""
+"""Fields for the schemas of records, and the base class of these schemas."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands in what a schema loaded for an optional value that is not readable, and says why."""
+    """The loaded value of an optional field that was not readable."""
 
-    why: str
+    reason: str
 
 
 class Direct(PlainField[T]):
-    """A field whose value goes straight to `_deserialize` and its validators.
+    """A field that passes its value directly to `_deserialize` and the validators.
 
-    It leaves out the hooks that marshmallow offers around them and no source uses: records are
-    checked one by one, and this takes a third off the time of each. With `is_optional`, a value
-    that is not readable loads as `Unreadable`; one that is absent is still refused if required.
+    It skips marshmallow's hooks, which no source uses. That saves a third of the time per record.
+    With `is_optional` an unreadable value loads as `Unreadable`; an absent value is still refused
+    if it is required.
     """
 
     is_optional = False
@@ -51,10 +51,10 @@ class Direct(PlainField[T]):
 
 
 class Amount(Direct[Decimal | None]):
-    """A number that is not negative, of any size that a market can have, with every digit.
+    """A number that is not negative, within the range of market values, with every digit.
 
-    Takes what a JSON number decodes to (`int` or `Decimal`); text and booleans are refused. With
-    `zero_is_unknown`, 0 stands for a value that the source does not have, and loads as None.
+    Accepts the types of decoded JSON numbers (`int`, `Decimal`); text and booleans are refused.
+    With `zero_is_unknown`, 0 means that the source does not know the value, and loads as None.
     """
 
     LARGEST = Decimal("1e40")
@@ -114,10 +114,10 @@ class Amount(Direct[Decimal | None]):
 
 
 class Instant(Direct[datetime]):
-    """A moment as ISO 8601 has it, with its offset from UTC; loads in UTC.
+    """A time in ISO 8601 with its offset from UTC; loads in UTC.
 
-    Nothing had a market price before the first block of Bitcoin (2009-01-03): an earlier time, such
-    as the epoch, is a source's way to say that it knows none.
+    A time before the first block of Bitcoin (2009-01-03), such as the epoch, is refused: sources
+    use it for an unknown time.
     """
 
     EARLIEST = datetime(2009, 1, 3, tzinfo=UTC)
@@ -132,10 +132,10 @@ class Instant(Direct[datetime]):
         if not isinstance(value, str):
             raise ValidationError(f"not a time: {brief(value)}")
         try:
-            read = datetime.fromisoformat(value)
-            if read.tzinfo is None:
+            parsed = datetime.fromisoformat(value)
+            if parsed.tzinfo is None:
                 raise ValidationError(f"a time without its offset from UTC: {brief(value)}")
-            moment = read.astimezone(UTC)
+            moment = parsed.astimezone(UTC)
         except (ValueError, OverflowError) as exc:
             raise ValidationError(f"not a time: {brief(value)}") from exc
         if moment < self.EARLIEST:
@@ -155,7 +155,7 @@ class Instant(Direct[datetime]):
 
 
 class StrippedString(Direct[str]):
-    """A string without the white space (no-break spaces too) around it."""
+    """A string without surrounding white space, which includes no-break spaces."""
 
     def _deserialize(
         self,
@@ -178,7 +178,7 @@ class StrippedString(Direct[str]):
 
 
 def brief(value: Any) -> str:
-    """Show a value in a reason, whatever it is, in at most 80 characters."""
+    """Format a value of any type for a reason, in at most 80 characters."""
     return repr(value)[:80]
 
 
@@ -190,11 +190,11 @@ MAYBE_EMPTY = validate.Length(0, LONGEST_NAME, error="longer than {max} characte
 
 
 class RecordSchema(Schema):
-    """What every record must say; a source's own schema adds its values, and its names for them.
+    """Base class of the schemas of records.
 
     Id, symbol, name, time and price must be readable, or the record is refused. Every other value
-    is optional: where it is not readable, it is null with a note, and the record stays. Fields that
-    no schema names are drift, not an error.
+    is optional: if it is not readable, it becomes null with a note, and the record is loaded.
+    Fields that the schema does not name are drift, not an error.
     """
 
     class Meta:
@@ -202,7 +202,7 @@ class RecordSchema(Schema):
 
 
 def flatten(messages: Any, path: str = "") -> Iterator[str]:
-    """Turn marshmallow's nested messages into sentences: `quotes.USD: Missing data …`."""
+    """Flatten marshmallow's nested messages to lines such as `quotes.USD: Missing data …`."""
     if isinstance(messages, Mapping):
         for key, nested in messages.items():
             step = "" if key == "_schema" else str(key)
@@ -214,5 +214,5 @@ def flatten(messages: Any, path: str = "") -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """Write out what Postgres cannot hold in a text: lone surrogates and U+0000."""
+    """Escape characters that Postgres cannot store in a text: lone surrogates and U+0000."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")

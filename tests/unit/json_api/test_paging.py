@@ -47,7 +47,7 @@ def test_a_provider_that_caps_its_pages_is_read_to_the_end_and_named_once(
     assert len(upstream.asked) == -(-430 // cap) + 1
     assert pages[-1].next_cursor is None
     (notice,) = notices(pages)
-    assert f"page 1 held {cap} of the 250 records asked for, and page 2 has more" in notice
+    assert f"page 1 has {cap} of the 250 requested records, and page 2 has more" in notice
 
 
 def test_a_page_in_the_middle_that_is_one_coin_short_is_not_the_end(upstream, coingecko, http):
@@ -149,7 +149,7 @@ def test_a_last_page_that_is_repeated_instead_of_an_empty_one_is_the_end(clamped
 
     assert ids(again) == ids(pages)
     assert (again[-1].records, again[-1].next_cursor) == ([], None)
-    assert "taken for the end" in again[-1].notice
+    assert "treated as the end" in again[-1].notice
     assert [page.not_modified for page in known] == [True] * clamped + [False]
     assert known[-1].records == []
 

@@ -48,9 +48,9 @@ def test_a_name_that_stands_twice_counts_as_its_last_value():
 @pytest.mark.parametrize(
     ("text", "defect"),
     [
-        ('{"x":NaN}', "NaN is no number in JSON"),
-        ('{"x":-Infinity}', "-Infinity is no number in JSON"),
-        ('{"x":1e99999999999999999999}', "a number that no decimal holds"),
+        ('{"x":NaN}', "NaN is not a number in JSON"),
+        ('{"x":-Infinity}', "-Infinity is not a number in JSON"),
+        ('{"x":1e99999999999999999999}', "a number beyond the range of decimals"),
         (r'{"x":"\ud800"}', "half a surrogate pair"),
         (r'{"x":"\udc00"}', "half a surrogate pair"),
         (r'{"\ud800":1}', "half a surrogate pair"),

@@ -158,7 +158,7 @@ class CsvFiles(Source):
             )
         return replace(self, declaration=declaration)
 
-    def kept(self, payload: bytes, position: str) -> RawRecord | None:
+    def read_rejected(self, payload: bytes, position: str) -> RawRecord | None:
         return read_rejected_row(payload, position)
 
     @property

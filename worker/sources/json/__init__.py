@@ -1,1 +1,1 @@
-"""Sources that answer JSON: pages, records, and the fields that are plainly good."""
+"""Sources with JSON responses: paging, records, and fast reading of regular records."""

@@ -1,4 +1,4 @@
-"""Sources that answer JSON over HTTP: one response is a page, its records are in one list."""
+"""Base class of sources with JSON responses: a response is a page, with its records in one list."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import ClassVar
 from shared.errors import SourceError
 from shared.model.records import Cursor, Page, RawRecord
 from worker.sources.base import Fetch, Request, Response, Source
-from worker.sources.json.paging import Step, Walk
+from worker.sources.json.paging import NextStep, Paging
 from worker.sources.json.records import Recognise, split_records
 
 
@@ -21,85 +21,85 @@ class JsonApi(Source):
     """A source whose pages are JSON lists, each element one record."""
 
     page_size: ClassVar[int | None] = None
-    """How many records a page is asked to hold; None where one answer holds all."""
+    """The requested number of records on a page; None if one response has all records."""
     base_url: str
     requests_per_minute: int
     requests_per_month: int
     api_key: str | None = field(default=None, repr=False)
     recognise: Recognise | None = field(default=None, repr=False, compare=False)
 
-    def recognising(self, recognise: Recognise) -> "JsonApi":
+    def with_recognition(self, recognise: Recognise) -> "JsonApi":
         return replace(self, recognise=recognise)
 
     @property
     def provider(self) -> str:
-        """Whose requests these are: feeds of one provider share its budget and settings."""
+        """The provider of the source; sources of one provider share its budget and settings."""
         return self.name
 
     @abstractmethod
     def request(self, cursor: Cursor | None) -> Request:
-        """Say what to ask for the page at the cursor; None is the first page."""
+        """Return the request for the page at the cursor; None is the first page."""
 
     @abstractmethod
     def next_cursor(self, cursor: Cursor | None, count: int) -> Cursor | None:
-        """Say where the next page starts, after one of `count` records; None after the last."""
+        """Return the cursor after a page of `count` records; None after the last page."""
 
     def requests_a_pass(self, records: int) -> int:  # noqa: ARG002
-        """Estimate the requests of one pass over so many records; 0 is how many are not known."""
+        """Estimate the requests of one pass over `records` records; 0 if the number is unknown."""
         return 1
 
     def url(self, path: str) -> str:
-        """Put a path after the base URL, which people write with and without a slash at its end."""
+        """Append a path to the base URL, which may end with a slash."""
         return self.base_url.rstrip("/") + path
 
     def page_number(self, cursor: Cursor | None) -> int:
-        """Number the page for a person, from 1."""
+        """Return the number of the page for messages, from 1."""
         return int((cursor or {}).get("page", 1))
 
     def place(self, cursor: Cursor | None) -> str:
-        """Say which page that is."""
+        """Name the page for messages."""
         return f"page {self.page_number(cursor)}"
 
     def pages(
         self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]
     ) -> Iterator[Page]:
-        """Ask for page after page, until an empty one, or what `Walk` says is the end.
+        """Request the pages from the cursor to an empty page, or to the end that `Paging` detects.
 
         Raises:
             SourceError: `not_json`, `not_a_list`; `paging_loop` for a page with the same records as
-                an earlier one of this run; `not_modified_unasked`; and whatever `fetch` raises.
+                an earlier one of this run; `not_modified_unasked`; and the errors of `fetch`.
         """
-        walk = Walk(self.page_size)
-        walk.resume(cursor)
+        paging = Paging(self.page_size)
+        paging.resume(cursor)
         while True:
             page = self.page(fetch, cursor, validators)
             number, count = self.page_number(cursor), len(page.records) + page.known_count
-            step = walk.step(number, count, page.digest)
-            if step is Step.GO_ON:
-                yield replace(page, notice=walk.notice(number, count))
-            elif step is Step.RESTART:
+            step = paging.next_step(number, count, page.digest)
+            if step is NextStep.CONTINUE:
+                yield replace(page, notice=paging.describe_short_page(number, count))
+            elif step is NextStep.RESTART:
                 yield Page([], cursor, None, restarts=True, notice=_restarted(number, count))
-                # What is stored of these pages is of this walk, not of the answers known before.
-                walk, cursor, validators = Walk(self.page_size), None, {}
+                # The stored validators belong to pages of another size.
+                paging, cursor, validators = Paging(self.page_size), None, {}
                 continue
-            elif step is Step.END:
+            elif step is NextStep.END:
                 yield Page([], cursor, None, notice=_repeated(number, count))
                 return
             else:
-                # What the pages before brought is not their own: begin anew.
+                # The earlier pages are not reliable either: the next run starts without a cursor.
                 yield Page([], cursor, None)
-                raise self._loop(number, walk.seen[page.digest or ""])
+                raise self._loop(number, paging.seen[page.digest or ""])
             if page.next_cursor is None:
                 return
             cursor = page.next_cursor
 
     def page(self, fetch: Fetch, cursor: Cursor | None, validators: Mapping[str, str]) -> Page:
-        """Ask for the page at the cursor; see `pages`."""
+        """Request the page at the cursor; see `pages`."""
         request = self.request(cursor)
         where = self.place(cursor)
         key = self.validator_key(cursor)
-        known = Validator.parse(validators.get(key))
-        response = fetch(request, known.etag if known else None)
+        stored = Validator.parse(validators.get(key))
+        response = fetch(request, stored.etag if stored else None)
         if not response.not_modified:
             records = self.records(response, cursor, where)
             following = self.next_cursor(cursor, len(records))
@@ -113,21 +113,21 @@ class JsonApi(Source):
                 validator=etag.dump() if etag else None,
                 digest=digest,
             )
-        if known is None:
+        if stored is None:
             raise SourceError(
                 f"{self.name}: {where}: HTTP 304 to a request without If-None-Match; check"
-                f" {self.provider.upper()}_BASE_URL, and what stands between (a proxy, a cache)",
+                f" {self.provider.upper()}_BASE_URL, and proxies or caches in between",
                 code="not_modified_unasked",
             )
-        following = self.next_cursor(cursor, known.count)
+        following = self.next_cursor(cursor, stored.count)
         return Page(
             [],
             cursor,
             following,
             validator_key=key,
             not_modified=True,
-            known_count=known.count,
-            digest=known.digest,
+            known_count=stored.count,
+            digest=stored.digest,
         )
 
     def records(
@@ -136,49 +136,51 @@ class JsonApi(Source):
         cursor: Cursor | None,  # noqa: ARG002
         where: str,
     ) -> list[RawRecord]:
-        """Cut the answer for the page at the cursor into its records."""
+        """Split the response for the page at the cursor into its records."""
         try:
             return split_records(response.body, self.name, where, self.recognise)
         except SourceError as exc:
-            raise self.unlike_before(str(exc), exc.code) from exc
+            raise self.unexpected_response(str(exc), exc.code) from exc
 
-    def unlike_before(self, what: str, code: str) -> SourceError:
-        """Say of an answer what it is instead of what it should be."""
+    def unexpected_response(self, problem: str, code: str) -> SourceError:
+        """Return the error for a response of another format than expected."""
         return SourceError(
-            f"{what}; check {self.provider.upper()}_BASE_URL, and whether the provider changed its"
-            " answer",
+            f"{problem}; check {self.provider.upper()}_BASE_URL, and whether the provider changed"
+            " its response",
             code=code,
         )
 
     def _loop(self, number: int, earlier: int) -> SourceError:
-        """Say of a page that it brings what an earlier one did: the source ignores the cursor."""
+        """Return the error for a page that repeats an earlier one."""
         return SourceError(
             f"{self.name}: page {number} has the same records as page {earlier}; the source"
-            f" does not page: check {self.provider.upper()}_BASE_URL",
+            f" ignores the page number: check {self.provider.upper()}_BASE_URL",
             code="paging_loop",
         )
 
     def _digest(self, records: Sequence[RawRecord]) -> str:
-        """Condense whose records these are: by id, since prices move while a loop goes round."""
+        """Digest the ids of the records. Other fields may change while a page is repeated."""
         id_field = self.schema.fields.get("external_id")
         id_key = (id_field.data_key if id_field else None) or "external_id"
         digest = sha256()
         for record in records:
-            own = record.document.get(id_key) if record.document else None
+            record_id = record.document.get(id_key) if record.document else None
             if record.newest:
-                own = record.newest.external_id
-            is_id = isinstance(own, str)
-            digest.update(str(own).strip().encode(errors="replace") if is_id else record.payload)
+                record_id = record.newest.external_id
+            if isinstance(record_id, str):
+                digest.update(record_id.strip().encode(errors="replace"))
+            else:
+                digest.update(record.payload)
             digest.update(b"\n")
         return digest.hexdigest()[:DIGEST_LENGTH]
 
     def validator_key(self, cursor: Cursor | None) -> str:
-        """Name the page among the checkpoint's validators: what was asked, apart from the key."""
+        """Return the key of the page's validator: its URL and parameters, without the API key."""
         request = self.request(cursor)
         return "&".join([request.url, *(f"{k}={v}" for k, v in request.params.items())])
 
     def saved_pages(self, path: Path) -> Iterator[Page]:
-        """Yield the one page that a saved response is, of any length.
+        """Yield the single page of a saved response, of any length.
 
         Raises:
             SourceError: `unreadable`, `not_json`, `not_a_list`.
@@ -193,15 +195,15 @@ class JsonApi(Source):
 
 def _repeated(number: int, count: int) -> str:
     return (
-        f"page {number} repeats the {count} records of the page before it, and is taken for the"
+        f"page {number} repeats the {count} records of the page before it, and is treated as the"
         " end; the provider may ignore page numbers"
     )
 
 
 def _restarted(number: int, count: int) -> str:
     return (
-        f"page {number} holds {count} records, and pages had another size when this pass began:"
-        " read from the first page again, since records may lie between"
+        f"page {number} has {count} records, but pages had another size when this pass began:"
+        " read from the first page again, because records may have been missed"
     )
 
 
@@ -211,9 +213,9 @@ _DIGEST = re.compile(f"[0-9a-f]{{{DIGEST_LENGTH}}}")
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """A page's `ETag`, how many records the page held, and a digest of their ids.
+    """A page's `ETag`, the number of its records, and a digest of their ids.
 
-    A 304 tells only the first. What 0.1.0 stored has no digest.
+    The number and digest are needed after a 304. Validators of version 0.1.0 have no digest.
     """
 
     etag: str

@@ -1,8 +1,8 @@
-"""What the pages of one run tell of how a provider pages: whether there are more, and gaps.
+"""Detect the end of a paged list, gaps between pages, and pages that repeat.
 
-A page that is shorter than asked for does not end a list: a provider may cap pages, or leave a
-record out of one. An empty page does, and one that repeats the short page before it, as providers
-answer that ignore page numbers or clamp them to the last.
+A page with fewer records than requested does not end a list: a provider may cap its pages, or omit
+a record. The list ends with an empty page. It also ends with a page that repeats the short page
+before it: some providers ignore page numbers, or reduce them to the last page.
 """
 
 from dataclasses import dataclass, field
@@ -11,72 +11,75 @@ from enum import Enum
 from shared.model.records import Cursor
 
 
-class Step(Enum):
-    """What follows a page."""
+class NextStep(Enum):
+    """The next step after a page."""
 
-    GO_ON = "go on"
+    CONTINUE = "continue"
     END = "end"
     """The page repeats the one before it, which was the last."""
     LOOP = "loop"
     """The page repeats one that was not the last."""
     RESTART = "restart"
-    """Pages have another size than those that the cursor was counted in; a gap is possible."""
+    """The pages before the cursor had another size, so records may have been missed."""
 
 
 @dataclass(slots=True)
-class Walk:
-    """The pages that one run saw, in order. `asked` is how many records a page should hold."""
+class Paging:
+    """The pages that one run has read, in order, of `page_size` requested records each."""
 
-    asked: int | None
+    page_size: int | None
     seen: dict[str, int] = field(default_factory=dict)
+    """The numbers of the pages, by the digest of their ids."""
     largest: int = 0
+    """The number of records on the largest page of this run."""
     expected: int | None = None
-    """How many records the first page of a run that goes on should hold; None once it was seen."""
+    """The number of records on pages before the cursor, until a page of this run confirms it."""
     last: tuple[int, int] | None = None
-    """Number and records of the page before."""
+    """The number of the previous page, and of its records."""
     may_be_misaligned: bool = False
-    has_noticed: bool = False
+    has_reported: bool = False
 
     def resume(self, cursor: Cursor | None) -> None:
-        """Begin at a cursor; its `held` is the largest page before it, where all were short."""
-        if cursor and self.asked is not None:
-            self.expected = int(cursor.get("held", self.asked))
+        """Start at a cursor. If all pages before it were short, its `held` is the largest size."""
+        if cursor and self.page_size is not None:
+            self.expected = int(cursor.get("held", self.page_size))
 
-    def step(self, number: int, count: int, digest: str | None) -> Step:
-        """Say what follows a page with this number, so many records, and a digest of their ids."""
+    def next_step(self, number: int, count: int, digest: str | None) -> NextStep:
+        """Return the next step after a page of `count` records; `digest` is that of their ids."""
         repeated = self.seen.setdefault(digest, number) if digest and count else number
         if repeated != number:
-            return Step.END if self._was_last(repeated, number, count) else Step.LOOP
+            return NextStep.END if self._was_last(repeated, number, count) else NextStep.LOOP
         if self.expected is not None and self._is_misaligned(count):
-            return Step.RESTART
+            return NextStep.RESTART
         self.largest = max(self.largest, count)
-        return Step.GO_ON
+        return NextStep.CONTINUE
 
-    def notice(self, number: int, count: int) -> str | None:
-        """Say once that a page was shorter than asked for, where this one shows more records."""
-        before, self.last = self.last, (number, count)
-        if before is None or not count or self.asked is None or self.has_noticed:
+    def describe_short_page(self, number: int, count: int) -> str | None:
+        """Describe a short page that more records follow; only the first one of a run."""
+        previous, self.last = self.last, (number, count)
+        if previous is None or not count or self.page_size is None or self.has_reported:
             return None
-        earlier, held = before
-        if held >= self.asked:
+        short_page, records = previous
+        if records >= self.page_size:
             return None
-        self.has_noticed = True
+        self.has_reported = True
         return (
-            f"page {earlier} held {held} of the {self.asked} records asked for, and page {number}"
-            " has more: the provider caps its pages, or left records out; read on until an empty"
-            " page"
+            f"page {short_page} has {records} of the {self.page_size} requested records, and page"
+            f" {number} has more: the provider caps its pages, or omitted records; reading"
+            " continues until an empty page"
         )
 
     def _is_misaligned(self, count: int) -> bool:
-        """Whether pages are shown to have another size than those before the cursor.
+        """Whether this run's pages have another size than those before the cursor.
 
-        A shorter page shows that only once more follows it. None at all may lie before the end of
-        larger pages.
+        A shorter page proves it only if another page with records follows. An empty page counts as
+        proof if the earlier pages were short: if pages are larger now, the cursor can be beyond the
+        end of the list.
         """
-        asked, expected = self.asked or 0, self.expected or 0
+        page_size, expected = self.page_size or 0, self.expected or 0
         if count > expected or (count and self.may_be_misaligned):
             return True
-        if not count and expected < asked and not self.may_be_misaligned:
+        if not count and expected < page_size and not self.may_be_misaligned:
             return True
         self.may_be_misaligned = count < expected
         if not self.may_be_misaligned:
@@ -84,17 +87,18 @@ class Walk:
         return False
 
     def _was_last(self, repeated: int, number: int, count: int) -> bool:
-        """Whether the page that is repeated can be the last: a short one, just before this one.
+        """Whether the repeated page can be the last one.
 
-        It is shorter than another of this run, or the only one.
+        It must be short and directly before this one, and either shorter than another page of this
+        run or the only one.
         """
-        if self.asked is None or repeated != number - 1 or count >= self.asked:
+        if self.page_size is None or repeated != number - 1 or count >= self.page_size:
             return False
         return count < self.largest or len(self.seen) == 1
 
 
-def held(cursor: Cursor | None, asked: int, count: int) -> dict[str, int]:
-    """Note in the cursor after a page how large the largest so far was, while all are short."""
-    before = cursor.get("held", asked) if cursor else 0
+def short_pages_entry(cursor: Cursor | None, page_size: int, count: int) -> dict[str, int]:
+    """Return the cursor's `held` after a page: the size of the largest page, if all were short."""
+    before = cursor.get("held", page_size) if cursor else 0
     largest = max(before, count)
-    return {"held": largest} if largest < asked else {}
+    return {"held": largest} if largest < page_size else {}

@@ -1,6 +1,6 @@
-"""Reading records that are plainly good, by what their schema declares, at a fraction of its cost.
+"""Load records of plain values as their schema does, in a fraction of marshmallow's time.
 
-All others are left to marshmallow, which says what is wrong with them and what is not readable.
+All other records are loaded by marshmallow, which reports what is wrong or not readable.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 class NotPlainError(Exception):
-    """A value is not plainly good; its field may still take it."""
+    """A value is not plain. Its field may accept it all the same."""
 
 
 class PlainField(fields.Field[T]):
     """A field that can load plain values without marshmallow."""
 
     def plain_reader(self) -> Callable[[Any], T] | None:
-        """Make what loads a plain value as the field does, before its validators see it.
+        """Return a function that loads a plain value as the field does, without its validators.
 
-        For other values it raises `NotPlainError`, a `ValueError` or an `InvalidOperation`. None,
-        the default, has marshmallow load every record of the schema.
+        The function raises `NotPlainError`, `ValueError` or `InvalidOperation` for other values. If
+        a field returns None, the default, marshmallow loads every record of the schema.
         """
         return None
 
@@ -33,10 +33,10 @@ class UnknownFieldError(Exception):
 
 
 class PlainReader:
-    """Loads documents as one schema does; what nested schemas load stands beside the rest.
+    """Loads documents as one schema does; fields of nested schemas are added at the top level.
 
     Raises:
-        UnknownFieldError: the schema says more than this understands.
+        UnknownFieldError: a field of the schema has no plain reader, or has a default.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -50,7 +50,7 @@ class PlainReader:
                 self._plain.append((name, key, _reader_of(name, field), field.required))
 
     def load(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Load a document that is plainly good; None of any other."""
+        """Load a document of plain values; None for any other document."""
         loaded: dict[str, Any] = {}
         try:
             self._load(document, loaded)

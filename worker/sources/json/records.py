@@ -1,8 +1,8 @@
-"""JSON lists cut into records, each with the very bytes it was received in.
+"""Split JSON lists into records, each with the exact bytes as received.
 
-What one record holds never costs another: a list that a strict parser refuses (`NaN`, a lone
-surrogate, a record nested 10 000 deep) is cut by its brackets, and the record that is to blame
-carries the defect. A name that stands twice in an object counts as its last value, as in JSONB.
+A bad record does not affect the others. If a strict parser refuses the list (`NaN`, a lone
+surrogate, a record nested 10 000 levels deep), the list is split at its brackets and commas, and
+only the bad record has a defect. If an object has a name twice, the last value counts, as in JSONB.
 """
 
 import json
@@ -18,36 +18,36 @@ from shared.errors import SourceError
 from shared.model.records import Newest, RawRecord
 
 DEEPEST = 100
-"""How far a record may nest. Far beyond any source; well within what every reader here can hold."""
+"""Maximum nesting of a record: far above any source, and within the limits of all parsers here."""
 
 LONGEST_INT = 1000
-"""Digits. Python refuses to convert an `int` of more than 4300, either way."""
+"""Digits. Python refuses to convert an `int` of more than 4300 digits from or to text."""
 
-LONE_SURROGATE = "text with half a surrogate pair, which is no character"
+LONE_SURROGATE = "text with half a surrogate pair, which is not a character"
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
 
 _split = msgspec.json.Decoder(list[msgspec.Raw])
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
-"""Reads a JSON document with every digit of its numbers."""
+"""Decodes a JSON document; numbers keep every digit."""
 
 Recognise = Callable[[Iterable[bytes]], Iterable[tuple[str, Newest | None]]]
-"""Digests the bytes of records, and finds for each the listing that shows this very record."""
+"""Returns the digest of each record, and the listing whose newest record has the same bytes."""
 
-# A string (its closing quote is missing where the text was cut off inside it), or a mark.
+# A string (without its closing quote if the text was cut off inside it), or a bracket or comma.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?P<end>"?)|[\[\]{},]', re.DOTALL)
 
 
 def split_records(
     body: bytes, source: str, where: str, recognise: Recognise | None = None
 ) -> list[RawRecord]:
-    """Cut a JSON list into its elements; `where` begins each one's position ("page 3").
+    """Split a JSON list into its elements. Their positions begin with `where` ("page 3").
 
-    Those that are recognised are not decoded.
+    Recognised records are not decoded.
 
     Raises:
-        SourceError: `not_json` where there is no JSON, `not_a_list` where it is something else.
+        SourceError: `not_json` if the body is not JSON, `not_a_list` if it is not a list.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
@@ -59,26 +59,26 @@ def split_records(
         ) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            raws = list(_cut(body))
+            raws = list(_split_at_brackets(body))
         except ValueError as exc:
             raise SourceError(
                 f"{source}: {where}: not JSON ({exc}); it begins {_excerpt(body)}", code="not_json"
             ) from exc
-    found: Iterable[tuple[str | None, Newest | None]]
-    found = recognise(raws) if recognise else repeat((None, None))
+    recognised: Iterable[tuple[str | None, Newest | None]]
+    recognised = recognise(raws) if recognise else repeat((None, None))
     return [
         RawRecord(raw, f"{where}, record {number}", None, None, None, digest, newest)
         if newest
         else read_record(raw, f"{where}, record {number}", digest)
-        for number, raw, (digest, newest) in zip(count(1), raws, found, strict=False)
+        for number, raw, (digest, newest) in zip(count(1), raws, recognised, strict=False)
     ]
 
 
-def _cut(body: bytes) -> Iterator[bytes]:
-    """Cut a list by its brackets and commas, whatever stands between them.
+def _split_at_brackets(body: bytes) -> Iterator[bytes]:
+    """Split a list at its brackets and commas, whatever is between them.
 
     Raises:
-        ValueError: where even those do not make a list.
+        ValueError: the brackets do not form a list.
     """
     at = len(body) - len(body.lstrip(SPACE))
     if body[at : at + 1] != b"[":
@@ -103,17 +103,17 @@ def _cut(body: bytes) -> Iterator[bytes]:
             at = token.end()
         elif mark == b"}" or token["end"] == b"":
             break
-    raise ValueError("cut off, or out of balance")
+    raise ValueError("the list is cut off, or its brackets do not match")
 
 
 def read_record(raw: bytes, position: str, digest: str | None = None) -> RawRecord:
-    """Decode one element of a list, or say what keeps it from being decoded."""
+    """Decode one element of a list; a record that cannot be decoded has a defect."""
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _depth(raw) > DEEPEST:
         return RawRecord(raw, position, None, f"nested deeper than {DEEPEST} levels")
     try:
         document = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation):
-        return _odd_record(raw, position)
+        return _read_irregular(raw, position)
     if not isinstance(document, dict):
         return RawRecord(raw, position, None, f"expected an object, got {_excerpt(raw)}")
     return RawRecord(raw, position, document, None, None, digest)
@@ -130,15 +130,15 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
-def _odd_record(raw: bytes, position: str) -> RawRecord:
-    """Decode what `msgspec` refuses, so that its reject can name the field.
+def _read_irregular(raw: bytes, position: str) -> RawRecord:
+    """Decode a record that `msgspec` refuses, so that its reject can name the field.
 
-    An integer of more digits than Python converts is good JSON, and no defect.
+    An integer with more digits than Python converts is valid JSON, and not a defect.
     """
     defects: dict[str, None] = {}
 
     def constant(text: str) -> Decimal:
-        defects[f"{text} is no number in JSON"] = None
+        defects[f"{text} is not a number in JSON"] = None
         return Decimal(text)
 
     def number(text: str) -> Decimal | int:
@@ -147,14 +147,14 @@ def _odd_record(raw: bytes, position: str) -> RawRecord:
         try:
             return Decimal(text)
         except InvalidOperation:
-            defects[f"a number that no decimal holds: {text[:40]!r}"] = None
+            defects[f"a number beyond the range of decimals: {text[:40]!r}"] = None
             return Decimal("NaN")
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs) and _has_lone_surrogate(pairs):
+        members_by_name = dict(pairs)
+        if len(members_by_name) < len(pairs) and _has_lone_surrogate(pairs):
             defects[LONE_SURROGATE] = None
-        return found
+        return members_by_name
 
     try:
         document: Any = json.loads(
