@@ -1,9 +1,9 @@
-"""What a run can come to, why, and the phases in which its time is counted."""
+"""Outcomes of runs, their reasons, and the phases of a run."""
 
 from collections.abc import Mapping
 
 OUTCOMES = ("succeeded", "partial", "failed")
-"""What a run that is over came to. One that is not is `running`."""
+"""Outcomes of a completed run. Until then its outcome is `running`."""
 
 TOO_MANY_REJECTS = "too_many_rejects"
 EMPTY_ANSWER = "empty_answer"
@@ -28,26 +28,26 @@ REASONS = {
     UNREADABLE_VALUES: "partial",
     DIFFERING_ROWS: "partial",
 }
-"""What is found by weighing a run, and the outcome that it makes. Codes are stable: monitors match
+"""Reasons that judging a run can find, each with its outcome. The codes are stable: monitors match
 them."""
 
 DRIFT = "drift"
-"""Why a run failed, where a field that is declared to fail it differs."""
+"""Reason of a run that failed because a field with the policy `fail` differs."""
 
-WEIGHED = (*REASONS, DRIFT)
-"""The reasons of runs that came to their end, and were weighed; any other one broke off."""
+JUDGED = (*REASONS, DRIFT)
+"""Reasons of runs that read all pages and were judged. Runs with other reasons were cut short."""
 
 CUT_OFF = ("interrupted", "stopped", "injected_failure")
-"""The reasons of runs that were cut off wherever they were; the next run goes on with them."""
+"""Reasons of runs that were cut off at an arbitrary point; the next run continues them."""
 
 REJECT_STATES = ("open", "resolved", "dismissed")
-"""What a refused record can be: refused still, passed after all, or closed by a person."""
+"""`resolved` rejects passed when they were read again; `dismissed` ones were closed by a person."""
 
 PHASES: Mapping[str, str] = {
-    "wait": "Waiting for a turn by the request budget, and between attempts",
-    "fetch": "Asking the source, and receiving its answers",
+    "wait": "Waiting for the request budget, and between attempts",
+    "fetch": "Sending requests and receiving responses",
     "check": "Reading, decoding and checking records",
-    "load": "The statements of the batches",
-    "commit": "Moving the checkpoint, and the COMMITs",
+    "load": "Executing the statements of the batches",
+    "commit": "Moving the checkpoint and committing",
 }
-"""Each phase, and what is counted in it. `runs.phase_seconds` holds the seconds by these names."""
+"""The time spent in each phase. `runs.phase_seconds` has the seconds by these names."""

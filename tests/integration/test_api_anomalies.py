@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from api.queries.loading.anomaly_rules import LEAST_HISTORY
 from shared.model.catalogue import EXPECTATIONS
-from shared.model.runs import WEIGHED
+from shared.model.runs import JUDGED
 from tests.fakes.api import NOON, add_checkpoint, add_run
 from tests.fakes.document import check_answer
 
@@ -217,7 +217,7 @@ def test_a_run_that_came_to_its_end_is_judged_however_it_ended(client, engine):
         add(conn, outcome="partial", reason="fewer_records", fetched=10, new=9)
 
     assert rules(client) == [("volume", "low")]
-    assert list(WEIGHED) == [
+    assert list(JUDGED) == [
         "too_many_rejects",
         "empty_answer",
         "fewer_records",

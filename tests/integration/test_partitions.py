@@ -14,7 +14,7 @@ from tests.fakes.batches import COINGECKO, CSV, NOON, load, market
 from tests.fakes.databases import engine_on
 from worker.database.partitions import create_partitions
 from worker.database.periods import periods_of
-from worker.ingest.batch.raw import STRETCH
+from worker.ingest.batch.raw import ROWS_AT_ONCE
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.prune.records import read_records
 from worker.maintenance.verify import verify
@@ -239,9 +239,9 @@ SELECT '2019-07-01T12:00:00Z', 'coin-' || n, '', 1, '{}' FROM generate_series(1,
 def test_a_partition_is_read_some_records_at_a_time_and_then_its_transaction_ends(engine: Engine):
     load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 1, "2019-07-01T12:00:00Z"))
     with engine.begin() as conn:
-        conn.execute(ADD_MANY, {"many": STRETCH})
+        conn.execute(ADD_MANY, {"many": ROWS_AT_ONCE})
 
     with engine.connect() as conn:
         parts = [len(part) for part in read_records(conn, "coingecko", "raw_coingecko_2019")]
-        assert parts == [STRETCH, 1]
+        assert parts == [ROWS_AT_ONCE, 1]
         assert not conn.in_transaction()

@@ -10,7 +10,7 @@ from tests.fakes import answers as says
 from tests.fakes.cases import sparse
 from tests.fakes.runner import QUICK, Runner
 from tests.fakes.upstream import Upstream
-from worker.ingest.batch.rejects import KEPT, OpenRejects, dismiss
+from worker.ingest.batch.rejects import MOST_STORED, OpenRejects, dismiss
 
 SIZE = 600
 
@@ -48,25 +48,25 @@ def test_a_run_that_is_refused_whole_keeps_some_payloads_and_counts_the_others(r
 
     assert result.ending.reason == "too_many_rejects"
     assert result.counts.fetched == result.counts.rejected == SIZE
-    assert len(kept(engine)) == KEPT
+    assert len(kept(engine)) == MOST_STORED
     row = runner.last_run()
-    assert row.rejects_dropped == SIZE - KEPT
-    assert row.rejects_dropped_reasons["current_price: negative"] == SIZE - KEPT
+    assert row.rejects_dropped == SIZE - MOST_STORED
+    assert row.rejects_dropped_reasons["current_price: negative"] == SIZE - MOST_STORED
     assert 0 < row.rejects_dropped_reasons["symbol: not a text"] <= SIZE / 2
-    assert f"The payloads of {SIZE - KEPT} of them were not kept" in row.error
+    assert f"The payloads of {SIZE - MOST_STORED} of them are not stored" in row.error
     runner.sound()
 
 
 def test_pass_after_pass_that_is_refused_keeps_no_more_payloads(runner, engine):
     payloads = []
-    for dropped in (SIZE - KEPT, SIZE, SIZE):
+    for dropped in (SIZE - MOST_STORED, SIZE, SIZE):
         runner.upstream.market.tick(60)
         spoil(runner.upstream, 1, 2, 3)
         runner.run()
         assert runner.last_run().rejects_dropped == dropped
         payloads.append(kept(engine))
 
-    assert len(payloads[0]) == KEPT
+    assert len(payloads[0]) == MOST_STORED
     assert payloads == [payloads[0]] * 3
     runner.sound()
 
@@ -81,8 +81,8 @@ def test_payloads_that_were_dismissed_make_room_for_those_of_the_next_refused_ru
     spoil(runner.upstream, 1, 2, 3)
     runner.run()
 
-    assert runner.last_run().rejects_dropped == SIZE - KEPT
-    assert len(kept(engine)) == 2 * KEPT
+    assert runner.last_run().rejects_dropped == SIZE - MOST_STORED
+    assert len(kept(engine)) == 2 * MOST_STORED
     runner.sound()
 
 
@@ -113,7 +113,7 @@ def test_which_payloads_are_kept_does_not_depend_on_where_a_run_was_cut_off(engi
     spoil(runner.upstream, 1, 2)
     runner.upstream.answers(*[says.status(503)] * QUICK.attempts, page=3)
     assert runner.run().ending.reason == "http_503"
-    assert len(kept(engine)) == KEPT
+    assert len(kept(engine)) == MOST_STORED
     spoil(runner.upstream, 3)
     assert runner.run().ending.reason == "too_many_rejects"
 

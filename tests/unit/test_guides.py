@@ -15,7 +15,7 @@ from api.app import create_app
 from api.request.codes import CODES as PROBLEMS
 from shared.environment import IDENTITY_FILES, Environment
 from shared.model.faults import FAULT_POINTS
-from shared.model.runs import PHASES, WEIGHED
+from shared.model.runs import JUDGED, PHASES
 from shared.schema.base import metadata
 from shared.settings import Settings
 from worker.cli.main import main
@@ -102,7 +102,7 @@ def literals(node: ast.expr | None) -> Iterator[str]:
 
 def reason_codes() -> set[str]:
     """Every reason code that stands in the code as a literal."""
-    found = {*CODES.values(), *WEIGHED, *(code for code, _ in REFUSALS.values()), "http_5xx"}
+    found = {*CODES.values(), *JUDGED, *(code for code, _ in REFUSALS.values()), "http_5xx"}
     for path in [*(PROJECT / "worker").rglob("*.py"), *(PROJECT / "shared").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):

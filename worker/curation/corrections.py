@@ -27,7 +27,7 @@ from worker.curation.recording import (
 from worker.curation.rulings import pairs_of, read_rulings, show_ref
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref, side_of
-from worker.ingest.batch.apply import decide_anew
+from worker.ingest.batch.apply import decide_listings
 
 # A new asset for a listing that leaves its asset. Identity assigns the slug later.
 INSERT_ASSET = text("""
@@ -68,7 +68,7 @@ def link(conn: Connection, ref: Ref, slug: str, attribution: Attribution) -> Dec
         raise CorrectionError(f"{show_ref(ref)} is the only listing of {slug!r}; nothing to link")
     decision = _record_one_asset(conn, [ref], [ref_of(other) for other in others], attribution)
     _move(conn, [listing], asset.id, "link", decision, attribution)
-    decide_anew(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
+    decide_listings(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
     return replace(decision, assets=_slugs_of(conn, [ref]))
 
 
@@ -82,7 +82,7 @@ def merge(conn: Connection, slug: str, into: str, attribution: Attribution) -> D
     refs, other_refs = [*map(ref_of, members)], [*map(ref_of, others)]
     decision = _record_one_asset(conn, refs, other_refs, attribution)
     _move(conn, members, other.id, "merge", decision, attribution)
-    decide_anew(conn, [*refs, *other_refs], [asset.id, other.id])
+    decide_listings(conn, [*refs, *other_refs], [asset.id, other.id])
     return replace(decision, assets=_slugs_of(conn, refs))
 
 
@@ -122,7 +122,7 @@ def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attributio
     new = conn.scalars(INSERT_ASSET, {"listing_id": leaving.id}).one() if are_linked else None
     _move(conn, [leaving], new or leaving.asset_id, "split", decision, attribution)
     affected = {listing.asset_id, *(each.asset_id for each in opposed), *([new] if new else [])}
-    decide_anew(conn, [ref, *refs, *map(ref_of, siblings)], affected)
+    decide_listings(conn, [ref, *refs, *map(ref_of, siblings)], affected)
     return replace(decision, assets=_slugs_of(conn, [ref]))
 
 
@@ -158,7 +158,7 @@ def undo(conn: Connection, correction_id: int, attribution: Attribution) -> Deci
     moves = [(each, new_assets.get(each.id, each.asset_id)) for each in affected_listings]
     record_events(conn, moves, "undo", decision, attribution)
     affected = {asset_id for each, to in moves for asset_id in (each.asset_id, to)}
-    decide_anew(conn, {*refs_of(rows), *map(ref_of, moved)}, affected)
+    decide_listings(conn, {*refs_of(rows), *map(ref_of, moved)}, affected)
     return replace(decision, assets=_slugs_of(conn, refs_of(rows)))
 
 

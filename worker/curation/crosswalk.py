@@ -12,7 +12,7 @@ from shared.model.catalogue import LISTING_SOURCES
 from shared.schema.identity import crosswalk
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref
-from worker.ingest.batch.apply import decide_anew
+from worker.ingest.batch.apply import decide_listings
 
 HEADER = ["source", "external_id", "asset"]
 
@@ -126,7 +126,7 @@ def apply_crosswalk(conn: Connection, lines: Mapping[Ref, str]) -> int:
                 index_elements=["source", "external_id"], set_={"asset": stmt.excluded.asset}
             )
         )
-    decide_anew(conn, {*refs, *affected})
+    decide_listings(conn, {*refs, *affected})
     return len(differences)
 
 

@@ -40,7 +40,7 @@ SELECT min(id) AS baseline,
        coalesce(bool_or(command = 'run'), false) AS has_own
 FROM runs
 WHERE source = :source AND id < :run_id AND command <> 'retry' AND records_fetched >= :fewest
-  AND (outcome = 'succeeded' OR reason = ANY(:weighed))
+  AND (outcome = 'succeeded' OR reason = ANY(:judged))
   AND id >= (SELECT min(first_run_id) FROM shapes
              WHERE source = :source AND family = :family AND path = '')
 

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, TextClause, column, func, select, update
 
-from shared.model.runs import WEIGHED
+from shared.model.runs import JUDGED
 from shared.schema.operations import drift, shapes
 from shared.schema.raw import EVERY_RAW, RAW_LISTS
 from worker.database.statements import read_reusable, source_parts
@@ -156,7 +156,7 @@ def _read_run(
         "run_id": run_id,
         "family": family,
         "fewest": FEWEST_RECORDS,
-        "weighed": list(WEIGHED),
+        "judged": list(JUDGED),
     }
     row = conn.execute(STATEMENTS[source.name]["read_setting"], parameters).one()
     return ComparedRun(

@@ -17,7 +17,7 @@ from shared.schema.raw import EVERY_RAW
 from worker.database.engine import reachable, writer_engine
 from worker.database.locks import lock_identity, lock_source
 from worker.identity.pairs import is_unfounded
-from worker.ingest.batch.apply import decide_anew
+from worker.ingest.batch.apply import decide_listings
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -60,7 +60,7 @@ def _upgrade(config: Config, revision: str) -> None:
     if revision == "head" and is_unfounded(conn):
         conn.execute(SET_WAIT)  # a batch may hold the identity lock until it commits
         lock_identity(conn)
-        decide_anew(conn, [])
+        decide_listings(conn, [])
 
 
 def require_schema(url: URL) -> str:

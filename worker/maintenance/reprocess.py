@@ -19,7 +19,7 @@ from worker.database.periods import periods_of
 from worker.database.statements import read_statements, source_parts
 from worker.identity import decide, pairs, renames
 from worker.ingest.batch import claims, copy, transaction
-from worker.ingest.batch.raw import BEFORE_ALL, STRETCH, RawKey, observe_raw, read_raw
+from worker.ingest.batch.raw import FIRST_KEY, ROWS_AT_ONCE, RawKey, observe_raw, read_raw
 from worker.ingest.snapshots import delisting
 from worker.sources.base import Source
 
@@ -81,7 +81,7 @@ class _Reprocess:
 
     def _batches(self) -> Iterator[Sequence[Row[Any]]]:
         """Yield the raw records in batches, each read in its own transaction."""
-        after: RawKey | Row[Any] = BEFORE_ALL
+        after: RawKey | Row[Any] = FIRST_KEY
         while True:
             with self.conn.begin():
                 rows = read_raw(self.conn, self.source.name, after)
@@ -100,7 +100,7 @@ class _Reprocess:
             lock_identity(self.conn)
             updated = transaction.update_listings(self.conn, self.source.name, None)
             self.conn.execute(self.statements["rebuild_observations"])
-            moved = transaction.decide_anew(self.conn, None, updated)
+            moved = transaction.resolve_assets(self.conn, None, updated)
             transaction.unify_assets(self.conn, self.source.name, moved)
         return len(observed)
 
@@ -112,14 +112,14 @@ class _Reprocess:
                 lock_identity(self.conn)
                 rows = self.conn.execute(
                     self.statements["read_newest_raw"],
-                    {"source": name, "after": after, "limit": STRETCH},
+                    {"source": name, "after": after, "limit": ROWS_AT_ONCE},
                 ).all()
                 if not rows:
                     return
                 unpruned = [row for row in rows if row.payload_hash is not None]
                 copy.copy_fresh(self.conn, observe_raw(self.source, unpruned))
                 updated = transaction.update_listings(self.conn, name, None, rebuild=True)
-                moved = transaction.decide_anew(self.conn, None, updated)
+                moved = transaction.resolve_assets(self.conn, None, updated)
                 transaction.unify_assets(self.conn, name, moved)
             after = rows[-1].id
 
@@ -146,7 +146,7 @@ class _ReprocessClaims(_Reprocess):
 
     def _rebuild(self, rows: Sequence[Row[Any]]) -> int:
         with self.conn.begin():
-            readable = claims.reread(self.conn, self.source, rows)
+            readable = claims.copy_reread(self.conn, self.source, rows)
             claims.rebuild_claims(self.conn, self.source.name)
         return readable
 

@@ -12,7 +12,7 @@ from worker.database.statements import read_statements, source_parts
 from worker.identity import decide, pairs, renames
 from worker.identity.former_names import FORMER_NAMES
 from worker.ingest.batch import claims, copy, transaction
-from worker.ingest.batch.raw import BEFORE_ALL, observe_raw, read_raw
+from worker.ingest.batch.raw import FIRST_KEY, observe_raw, read_raw
 from worker.sources.base import Source
 
 SHOWN = 20
@@ -140,9 +140,9 @@ def _find(
 def _find_in_list(conn: Connection, source: str) -> list[Finding]:
     """Check the claims and contracts of a list of contracts."""
     transaction.create_staging(conn, source)
-    claims.find_unsaid_contracts(conn, source)
+    claims.find_differing_contracts(conn, source)
     statements = _statements(source) | claims.STATEMENTS[source]
-    listed_by = claims.list_of(source).listed_by
+    listed_by = claims.list_class(source).listed_by
     values = {
         "claims_have_their_raw": {"source": source},
         "claims_are_the_newest": {"source": source},
@@ -161,9 +161,9 @@ def _compare_claims(conn: Connection, source: Source) -> list[Finding]:
     (check,) = BY_RAW_LIST
     count = 0
     shown: list[str] = []
-    rows = read_raw(conn, source.name, BEFORE_ALL)
+    rows = read_raw(conn, source.name, FIRST_KEY)
     while rows:
-        claims.reread(conn, source, rows)
+        claims.copy_reread(conn, source, rows)
         for found in _find(conn, check, statements[check], {"source": source.name}):
             count += found.count
             shown += found.rows
@@ -179,7 +179,7 @@ def _compare_observations(conn: Connection, source: Source) -> list[Finding]:
     shown: dict[str, list[str]] = {check: [] for check in BY_RAW}
     transaction.create_staging(conn, source.name)
     names = renames.RawNames(conn, source.name)
-    rows = read_raw(conn, source.name, BEFORE_ALL)
+    rows = read_raw(conn, source.name, FIRST_KEY)
     while rows:
         observed = observe_raw(source, rows)
         copy.copy_fresh(conn, observed)

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from api.queries.loading.anomaly_rules import HISTORY, LEAST_COMPARED, Measured
 from api.queries.loading.runs import duration, share
-from shared.model.runs import WEIGHED
+from shared.model.runs import JUDGED
 from shared.schema.operations import checkpoints, runs
 
 SHOWN = ("id", "source", "started_at", "outcome")
@@ -70,7 +70,7 @@ def is_judged() -> list[ColumnElement[bool]]:
     """Whether a source's own run came to its end, and so can be compared with others."""
     return [
         runs.c.command == "run",
-        or_(runs.c.outcome == "succeeded", runs.c.reason.in_(WEIGHED)),
+        or_(runs.c.outcome == "succeeded", runs.c.reason.in_(JUDGED)),
     ]
 
 

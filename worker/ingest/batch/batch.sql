@@ -1,14 +1,14 @@
--- The statements of one batch, in the order in which they run; one transaction holds them all.
+-- The statements of one batch, in the order in which they run, all in one transaction.
 --
--- `{raw}` is the source's raw table, `{values}` the value columns of an observation (transaction.py
--- fills both in). Temporary tables live as long as the connection and are emptied at each
--- COMMIT. Of a listing's records the newest by the source's own clock counts, and of those of one
--- instant the one that was received last: it `prevails`. Which one that is, is stored with the records,
--- so that a rebuild finds it again; between instants no order of arrival matters.
+-- transaction.py fills in `{raw}`, the source's raw table, and `{values}`, the value columns of an
+-- observation. Temporary tables live as long as the connection and are emptied at each COMMIT. The
+-- values of a listing are those of its newest record by the source's clock. Among records of one
+-- instant the one received last `prevails`; this is stored with the records, so that a rebuild restores
+-- it. Between instants the order of arrival does not matter.
 
 -- name: create_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staging (
-  place bigint GENERATED ALWAYS AS IDENTITY,  -- in which order they were received
+  place bigint GENERATED ALWAYS AS IDENTITY,  -- the order in which records were received
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
   symbol text NOT NULL,
@@ -19,8 +19,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging (
   received_digest bytea,
   payload jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
--- The records of the batch that were not known, each once, and those that were received again after
--- another of their instant (`is_returned`), and prevail over it from now on.
+-- The records of the batch that are not stored yet, each once, and stored records that were received
+-- again after another record of their instant (`is_returned`) and now prevail over it.
 CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
@@ -35,8 +35,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS fresh (
   {typed_values},
   received_digest bytea
 ) ON COMMIT DELETE ROWS;
--- The newest of them for each listing, beside what the listing says; for a listing that is new
--- (`is_new`) the ids of it and of its asset are drawn ahead.
+-- The newest record of each listing in the batch, with the present values of the listing. For a new
+-- listing (`is_new`) the ids of the listing and of its asset are allocated here.
 CREATE TEMPORARY TABLE IF NOT EXISTS newest (
   LIKE fresh,
   listing_id integer NOT NULL,
@@ -58,7 +58,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
 ) ON COMMIT DELETE ROWS
 
 -- name: find_newest
--- In a rebuild the newest record is known to be the newest there is, whatever the listing says.
+-- In a rebuild the newest record in `fresh` is the newest one stored, so it replaces the values of the
+-- listing in any case.
 INSERT INTO newest
 SELECT DISTINCT ON (f.external_id)
        f.*,
@@ -73,14 +74,14 @@ SELECT DISTINCT ON (f.external_id)
        l.symbol, l.name, l.observed_at
 FROM fresh AS f
 LEFT JOIN LATERAL (
-  -- `OFFSET 0` has it looked up by its key, however few rows Postgres takes `fresh` to have
+  -- `OFFSET 0` forces a lookup by key, whatever number of rows Postgres estimates for `fresh`
   SELECT * FROM listings WHERE source = :source AND external_id = f.external_id OFFSET 0
 ) AS l ON true
 ORDER BY f.external_id, f.observed_at DESC, f.prevails DESC
 
--- name: find_pending_ids
--- New ids under the symbol and name of a listing that was there before this run, where they are most
--- of what the run brought so far: the source's ids changed, and not its coins.
+-- name: insert_pending_ids
+-- New ids with the symbol and name of a listing that existed before this run become pending if they are
+-- most of the records of the run so far: then the source changed its ids, not its coins.
 INSERT INTO pending_ids (source, external_id)
 SELECT :source, n.external_id
 FROM (
@@ -94,8 +95,8 @@ WHERE r.ids_replaced + n.replaced >= :fewest
 ON CONFLICT DO NOTHING
 
 -- name: find_touched_keys
--- Symbols and names under which a listing appears, or from which one was renamed away. When a
--- delisted one was last observed says what came after it.
+-- Symbols and names that a listing has or had before a rename. A delisted listing counts in any case:
+-- the time of its last observation decides which listing can be its successor.
 INSERT INTO touched_keys
 SELECT DISTINCT k.symbol_key, k.name_key
 FROM newest AS n
@@ -109,7 +110,7 @@ WHERE k.symbol_key IS NOT NULL
        OR l.delisted_at IS NOT NULL)
 
 -- name: insert_assets
--- Every new listing starts as an asset of its own; its slug is given once identity has decided.
+-- Every new listing starts as an asset of its own, which gets its slug after identity has decided.
 INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE
 SELECT asset_id, '~' || asset_id, upper(symbol), name FROM newest WHERE is_new
 
@@ -123,8 +124,8 @@ SELECT listing_id, asset_id, run_id, :source, external_id, symbol, name, symbol_
 FROM newest WHERE is_new
 
 -- name: update_listings
--- An UPDATE beside the INSERT, not an upsert: that would draw an id for each known listing, and use
--- up 2^31 of them within a year. A rebuild writes only what differs.
+-- Separate from the INSERT: an upsert would allocate an id for each existing listing, and exhaust 2^31
+-- ids within a year. A rebuild writes only listings that differ.
 UPDATE listings AS l
 SET run_id = n.run_id, symbol = n.symbol, name = n.name,
     symbol_key = n.symbol_key, name_key = n.name_key,
@@ -140,7 +141,7 @@ WHERE l.id = n.listing_id AND n.is_newer AND NOT n.is_new
            {n_values}))
 
 -- name: insert_observations
--- Where records of known instants came, `revise_observations` is run first.
+-- If the batch has records of stored instants, `revise_observations` runs first.
 INSERT INTO observations (listing_id, observed_at, payload_hash, superseded_at, run_id, {values})
 SELECT n.listing_id, f.observed_at, f.payload_hash, CASE WHEN NOT f.prevails THEN now() END,
        f.run_id, {f_values}
@@ -154,8 +155,8 @@ WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_
   AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)
 
 -- name: find_revision
--- A record of the batch, and the one of its instant that counted until now; one of another price, if
--- there is any. Each is looked up by its key.
+-- One record of the batch that supersedes another, with both prices; if possible, one whose price
+-- changed. Each is looked up by its key.
 SELECT f.external_id, f.observed_at, f.price_usd, o.price_usd AS was
 FROM fresh AS f JOIN newest AS n USING (external_id)
 CROSS JOIN LATERAL (
@@ -169,10 +170,10 @@ ORDER BY o.price_usd IS NOT DISTINCT FROM f.price_usd, f.observed_at, f.external
 LIMIT 1
 
 -- name: unify_assets
--- An asset that reads the same as before keeps its version. How it reads, unified.sql says.
--- 1 and 1.0 are equal, and do not read the same: so those are compared as text too.
--- The clock, not the transaction's start: under the identity lock times then rise as versions do.
--- Concerned are the assets of the batch's listings, and those between which listings `moved`.
+-- Updates the assets of the batch's listings, and the `moved` assets. unified.sql computes the values.
+-- An asset whose values are the same as before keeps its version. Values are also compared as text,
+-- because 1 and 1.0 are equal but displayed differently. `updated_at` is the clock's time, not the
+-- start of the transaction: under the identity lock it then rises with the versions.
 WITH touched AS (
   SELECT asset_id FROM newest WHERE is_newer UNION SELECT unnest(CAST(:moved AS integer[]))
 ),
@@ -186,15 +187,14 @@ WHERE a.id = u.asset_id
        OR ROW({a_unified})::text <> ROW({u_unified})::text)
 
 -- name: resolve_rejects
--- Those that are read again; `insert_rejects` opens the ones anew that are refused once more.
+-- Resolve rejects that are read again; `insert_rejects` opens those that are refused again.
 UPDATE rejects SET resolved_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
 
 -- name: insert_rejects
--- One row for each refused payload, however often it comes again. Where two files give it different
--- reasons, the lesser ones stand, whichever came first; one that had been resolved has those of now.
--- One that was dismissed stays so.
--- The file is the one that was read last with it; a retry reads none, and leaves it as it is.
--- Returns how many of the batch's were dismissed.
+-- One row for each refused payload, however often it is received. If two files lead to different
+-- reasons, the lesser reasons are stored, whatever the order of the files; a resolved reject gets the
+-- new reasons. A dismissed reject stays dismissed. `file` is the last file with the payload; a retry
+-- reads no file and does not change it. Returns the number of dismissed records in the batch.
 WITH refused AS MATERIALIZED (
   SELECT min(external_id) AS external_id, min(position) AS position,
          (array_agg(reasons ORDER BY reasons))[1] AS reasons, payload,
@@ -221,9 +221,9 @@ SELECT coalesce(sum(f.times_seen), 0)::bigint
 FROM refused AS f JOIN inserted AS i USING (payload_hash) WHERE i.dismissed_reason IS NOT NULL
 
 -- name: resolve_superseded_rejects
--- A file was read from its first row to its end under a declaration: what was refused of it under
--- another one has been read again, and is loaded, or refused anew. Rejects of version 0.1.0 have the
--- name of their file alone, which files of other folders may have too: they stay open.
+-- A file was read from its first row to its end under one declaration. Its rejects under another
+-- declaration are resolved: their rows were read again, and loaded or refused again. Rejects of version
+-- 0.1.0 have only the name of their file, which files in other folders may share; they stay open.
 UPDATE rejects SET resolved_at = now()
 WHERE source = :source AND resolved_at IS NULL AND last_run_id < :run_id
   AND file = :file AND declaration <> :declaration
@@ -242,11 +242,12 @@ SET batches = batches + 1,
 WHERE id = :run_id
 
 -- name: count_changes
--- A price jumped that is more than twice, or less than half, what the listing's was before: the
--- newest record of each listing is compared, where the listing had a price that is no newer. While a
--- source's prices are shifted, what it was before is what the last good run (`:reference_run`) brought.
--- An id is replaced where a new one has the symbol and name of a listing that was there before this
--- run, and where one that did so in an earlier run is still pending.
+-- A price jumped if it is more than twice or less than half the earlier price of the listing. The
+-- newest record of each listing is compared, if the listing's earlier price is not newer. While the
+-- prices of a source are shifted, the earlier price is that of the last successful run
+-- (`:reference_run`).
+-- An id is replaced if a new id has the symbol and name of a listing that existed before this run, or
+-- if it did so in an earlier run and is still pending.
 UPDATE runs
 SET prices_compared = prices_compared + prices.compared,
     prices_jumped = prices_jumped + prices.jumped,
@@ -277,7 +278,7 @@ FROM (
 WHERE id = :run_id
 
 -- name: move_checkpoint
--- An import leaves the cursor where the source's own runs have it.
+-- An import does not change the cursor of the source.
 INSERT INTO checkpoints AS c (source, run_id, cursor, validators, batches, records_fetched,
                               records_new, records_unchanged, records_rejected, snapshot_progress)
 VALUES (:source, :run_id, CAST(:cursor AS jsonb), jsonb_strip_nulls(CAST(:validators AS jsonb)), 1,
@@ -293,5 +294,5 @@ SET run_id = excluded.run_id,
     records_rejected = c.records_rejected + excluded.records_rejected,
     snapshot_progress = CASE WHEN :moves_cursor THEN excluded.snapshot_progress
                              ELSE c.snapshot_progress END,
-    -- Walks over the past go by it, and the server's clock may be set back.
+    -- Cursors over past states compare this time, and the server's clock can be set back.
     updated_at = greatest(c.updated_at, now())

@@ -1,4 +1,4 @@
-"""What the feeds say of the coins' contracts: from raw records to `contracts` and to identity."""
+"""Load claims: from raw records of contract lists to `contracts` and to identity."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,10 +30,10 @@ def create_staging(conn: Connection, source: str) -> None:
 def load_rows(
     conn: Connection, source: str, run_id: int, rows: bytes, at: At = go_on
 ) -> tuple[int, list[int]]:
-    """Bring everything from raw records to contracts up to date.
+    """Update everything from raw records to contracts.
 
-    Returns how many records were new, and the assets between which listings moved: they are to be
-    unified then.
+    Returns the number of new records, and the assets between which listings moved. Unify these
+    assets afterwards.
     """
     copy.copy_claims(conn, rows)
     new = conn.execute(
@@ -44,29 +44,29 @@ def load_rows(
 
 
 def update_contracts(conn: Connection, source: str, run_id: int | None) -> list[int]:
-    """Bring `contracts` up to what the source's claims say, and identity up to those.
+    """Update `contracts` from the source's claims, and identity from `contracts`.
 
     Returns the assets between which listings moved. The same claims again change nothing.
     """
-    statements, facts = STATEMENTS[source], _facts(source)
-    if not conn.execute(statements["find_changed_contracts"], facts).rowcount:
+    statements, parameters = STATEMENTS[source], _parameters(source)
+    if not conn.execute(statements["find_changed_contracts"], parameters).rowcount:
         return []
     lock_identity(conn)
-    conn.execute(statements["apply_changed_contracts"], facts)
-    if not conn.execute(statements["touch_keys"], facts).rowcount:
+    conn.execute(statements["apply_changed_contracts"], parameters)
+    if not conn.execute(statements["touch_keys"], parameters).rowcount:
         return []
     return decide.resolve(conn, run_id)
 
 
-def reread(conn: Connection, source: Source, rows: Sequence[Row[Any]]) -> int:
-    """Fill `reread_claims` with what stored raw records say; return how many are readable."""
+def copy_reread(conn: Connection, source: Source, rows: Sequence[Row[Any]]) -> int:
+    """Fill `reread_claims` from stored raw records; return the number of readable ones."""
     claimed = claim_raw(source, rows)
     copy.copy_reread_claims(conn, claimed)
     return len(claimed)
 
 
 def rebuild_claims(conn: Connection, source: str) -> None:
-    """Make the claims say what their raw records in `reread_claims` say."""
+    """Update the stored claims from `reread_claims`."""
     conn.execute(STATEMENTS[source]["rebuild_claims"], {"source": source})
 
 
@@ -74,23 +74,23 @@ def delete_unfounded_claims(conn: Connection, source: str) -> None:
     conn.execute(STATEMENTS[source]["delete_unfounded_claims"], {"source": source})
 
 
-def find_unsaid_contracts(conn: Connection, source: str) -> None:
-    """Fill `changed_contracts` with where `contracts` is not what the claims say; act on none."""
+def find_differing_contracts(conn: Connection, source: str) -> None:
+    """Fill `changed_contracts` with the differences between `contracts` and the claims."""
     conn.execute(STATEMENTS[source]["empty_changed_contracts"])
-    conn.execute(STATEMENTS[source]["find_changed_contracts"], _facts(source))
+    conn.execute(STATEMENTS[source]["find_changed_contracts"], _parameters(source))
 
 
-def list_of(source: str) -> type[ContractList]:
-    """Give the class of a list of contracts."""
-    kind = REGISTRY[source]
-    assert issubclass(kind, ContractList)  # noqa: S101 - what RAW_LISTS holds
-    return kind
+def list_class(source: str) -> type[ContractList]:
+    """Return the class of a list of contracts."""
+    source_class = REGISTRY[source]
+    assert issubclass(source_class, ContractList)  # noqa: S101 - a source of RAW_LISTS
+    return source_class
 
 
-def _facts(source: str) -> dict[str, Any]:
-    kind = list_of(source)
+def _parameters(source: str) -> dict[str, Any]:
+    contract_list = list_class(source)
     return {
         "source": source,
-        "listed_by": kind.listed_by,
-        "newest_claim_wins": kind.newest_claim_wins,
+        "listed_by": contract_list.listed_by,
+        "newest_claim_wins": contract_list.newest_claim_wins,
     }

@@ -1,7 +1,7 @@
--- What the feeds say of a coin's contracts: `contract_claims` holds for each of their records what it
--- said last and when it was seen last, and `contracts` follows from all of a feed's claims at once.
--- What arrives is compared by (observed_at, payload_hash), as everywhere: no order of arrival changes
--- the result. `{raw}` is the feed's raw table.
+-- The contracts of coins. `contract_claims` has the newest content of each record of a contract list,
+-- and when it was last seen; `contracts` is derived from all claims of a list. The newest record is the
+-- greatest by (observed_at, payload_hash), so the order of arrival does not change the result. `{raw}`
+-- is the raw table of the list.
 
 -- name: create_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_claims (
@@ -11,7 +11,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_claims (
   contracts jsonb NOT NULL,
   payload jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
--- What stored raw records say when they are read again.
+-- The claims of stored raw records that were read again.
 CREATE TEMPORARY TABLE IF NOT EXISTS reread_claims (
   external_id text NOT NULL,
   observed_at timestamptz NOT NULL,
@@ -27,8 +27,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS changed_contracts (
 ) ON COMMIT DELETE ROWS
 
 -- name: insert_raw
--- A record that says what its last one says is not stored again; it is only seen again. Returns how
--- many were new.
+-- A record with the content of its predecessor is not stored again; only the time when it was last seen
+-- changes. Returns the number of new records.
 WITH received AS MATERIALIZED (
   SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
   FROM (
@@ -60,22 +60,22 @@ WITH received AS MATERIALIZED (
 SELECT count(*) FROM added
 
 -- name: find_changed_contracts
--- In which `contracts` is not what the claims say.
+-- The differences between `contracts` and the claims.
 WITH named AS (
   SELECT c.coin, pair ->> 0 AS chain, pair ->> 1 AS address, c.observed_at,
          max(c.observed_at) OVER (PARTITION BY pair) AS newest
   FROM contract_claims AS c CROSS JOIN LATERAL jsonb_array_elements(c.contracts) AS pair
   WHERE c.source = :source
-), said AS (
+), claimed AS (
   SELECT DISTINCT coin AS external_id, chain, address FROM named
   WHERE NOT :newest_claim_wins OR observed_at = newest
-), kept AS (
+), stored AS (
   SELECT external_id, chain, address FROM contracts WHERE source = :listed_by
 )
 INSERT INTO changed_contracts
-SELECT external_id, chain, address, false FROM (TABLE said EXCEPT TABLE kept) AS new
+SELECT external_id, chain, address, false FROM (TABLE claimed EXCEPT TABLE stored) AS new
 UNION ALL
-SELECT external_id, chain, address, true FROM (TABLE kept EXCEPT TABLE said) AS gone
+SELECT external_id, chain, address, true FROM (TABLE stored EXCEPT TABLE claimed) AS gone
 
 -- name: apply_changed_contracts
 WITH gone AS (
@@ -87,10 +87,10 @@ INSERT INTO contracts (source, external_id, chain, address)
 SELECT :listed_by, external_id, chain, address FROM changed_contracts WHERE NOT is_gone
 
 -- name: touch_keys
--- Identity decides anew on the listings whose contracts changed, on those that name one of these
--- contracts too, and on all that are one asset with one of them: a contract that is gone may have
--- been all that they had in common.
-WITH concerned AS (
+-- Identity decides again on listings whose contracts changed, on other listings with one of these
+-- contracts, and on all listings of their assets: a removed contract may have been the only evidence
+-- that linked them.
+WITH affected AS (
   SELECT :listed_by AS source, external_id FROM changed_contracts
   UNION
   SELECT source, external_id FROM contracts
@@ -98,12 +98,13 @@ WITH concerned AS (
 )
 INSERT INTO touched_keys
 SELECT DISTINCT o.symbol_key, o.name_key
-FROM concerned AS c
+FROM affected AS c
 JOIN listings AS l ON l.source = c.source AND l.external_id = c.external_id
 JOIN listings AS o ON o.asset_id = l.asset_id
 
 -- name: rebuild_claims
--- What was seen last stays; what it says is read anew. A claim that is missing is made of the newest.
+-- The newest record of each claim stays the same, and its content is updated. A missing claim is
+-- created from the newest record.
 INSERT INTO contract_claims AS c (source, external_id, observed_at, payload_hash, coin, contracts)
 SELECT DISTINCT ON (external_id) :source, external_id, observed_at, payload_hash, coin, contracts
 FROM reread_claims AS r
@@ -127,7 +128,7 @@ WHERE c.source = :source
 
 -- name: claims_have_their_raw
 SELECT 'claim ' || c.source || ':' || c.external_id AS what,
-       'no raw record stands behind it' AS why
+       'has no raw record' AS why
 FROM contract_claims AS c
 WHERE c.source = :source
   AND NOT EXISTS (SELECT FROM {raw} AS r WHERE r.external_id = c.external_id
@@ -135,7 +136,7 @@ WHERE c.source = :source
 
 -- name: claims_are_the_newest
 SELECT DISTINCT 'raw {source}:' || r.external_id || ' at ' || r.observed_at AS what,
-       'is newer than what the claim made of its like says' AS why
+       'is newer than the record of its claim' AS why
 FROM {raw} AS r
 LEFT JOIN contract_claims AS c ON c.source = :source AND c.external_id = r.external_id
 WHERE c.external_id IS NULL
@@ -144,15 +145,15 @@ WHERE c.external_id IS NULL
 -- name: contracts_say_what_was_claimed
 SELECT 'contract of ' || :listed_by || ':' || external_id || ' on ' || chain AS what,
        CASE WHEN is_gone THEN address || ' is claimed by no record'
-            ELSE address || ' is claimed, and not there' END AS why
+            ELSE address || ' is claimed, but missing' END AS why
 FROM changed_contracts
 
 -- name: empty_changed_contracts
 TRUNCATE changed_contracts
 
 -- name: claims_say_what_raw_says
--- Of the raw records in `reread_claims`, read anew.
-SELECT 'claim {source}:' || r.external_id AS what, 'says otherwise than its raw record' AS why
+-- Compares with the raw records in `reread_claims`.
+SELECT 'claim {source}:' || r.external_id AS what, 'differs from its raw record' AS why
 FROM reread_claims AS r
 JOIN contract_claims AS c ON c.source = :source AND c.external_id = r.external_id
                          AND c.payload_hash = r.payload_hash
@@ -162,13 +163,13 @@ WHERE (c.coin, c.contracts) IS DISTINCT FROM (r.coin, r.contracts)
 TRUNCATE reread_claims
 
 -- name: fingerprint_raw
--- When a record was first seen depends on which response came first; what was ever said does not.
+-- The time of a record depends on which response came first, so it is not part of the fingerprint.
 SELECT count(*) AS records,
        sum(hashtextextended(concat_ws(' ', external_id, payload_hash), 0)::numeric) AS digest
-FROM (SELECT DISTINCT external_id, payload_hash FROM {raw}) AS said
+FROM (SELECT DISTINCT external_id, payload_hash FROM {raw}) AS records
 
 -- name: fingerprint_claims
--- When it was seen is our clock's, not the content's.
+-- The time is by our clock, so it is not part of the fingerprint.
 SELECT count(*) AS records,
        sum(hashtextextended(ROW(source, external_id, payload_hash, coin, contracts)::text,
                             0)::numeric) AS digest

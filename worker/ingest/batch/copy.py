@@ -1,4 +1,4 @@
-"""Sending a batch's rows to Postgres: COPY into temporary tables."""
+"""Send the rows of a batch to temporary tables with COPY."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,29 +12,30 @@ from worker.database.copy import copy_rows, write_bytes, write_line
 from worker.identity.resolver.names import normalise
 
 OBSERVED = ("symbol", "name", "symbol_key", "name_key", *VALUES)
-"""The columns of the temporary tables that hold what an observation says."""
+"""The columns of an observation in the temporary tables."""
 
 CLAIMED = ("external_id", "observed_at", "coin", "contracts")
-"""The columns of the temporary tables that hold a claim."""
+"""The columns of a claim in the temporary tables."""
 
 
 def stage(
     checked: Iterable[tuple[RawRecord, Observation | Claim]],
     digests: Iterable[str | None] | None = None,
 ) -> bytes:
-    """Write checked records as COPY sends them to the staging table of their kind.
+    """Encode checked records in the format of COPY, for `staging` or `staged_claims`.
 
-    `digests` has for each of them by what it is recognised when it comes again, if by anything.
+    `digests` has the digest by which each record is recognised when it is received again; None for
+    a record that is not to be recognised.
     """
-    given = zip(checked, repeat(None)) if digests is None else zip(checked, digests, strict=True)
+    pairs = zip(checked, repeat(None)) if digests is None else zip(checked, digests, strict=True)
     return b"".join(
-        write_line((said.external_id, said.observed_at, *_said(said, digest)), record.payload)
-        for (record, said), digest in given
+        write_line((read.external_id, read.observed_at, *_columns(read, digest)), record.payload)
+        for (record, read), digest in pairs
     )
 
 
 def copy_staged(conn: Connection, rows: bytes) -> None:
-    """Send what `stage` wrote to the `staging` table."""
+    """Send observations, encoded by `stage`, to the `staging` table."""
     copy_rows(
         conn,
         "staging",
@@ -44,15 +45,15 @@ def copy_staged(conn: Connection, rows: bytes) -> None:
 
 
 def copy_claims(conn: Connection, rows: bytes) -> None:
-    """Send what `stage` wrote of claims to the `staged_claims` table."""
+    """Send claims, encoded by `stage`, to the `staged_claims` table."""
     copy_rows(conn, "staged_claims", (*CLAIMED, "payload"), rows)
 
 
 def copy_reread_claims(conn: Connection, rows: Sequence[tuple[Row[Any], Claim]]) -> None:
-    """Send what stored raw records claim to `reread_claims`, under the records' own keys."""
+    """Send the claims of stored raw records to `reread_claims`, with the keys of the records."""
     lines = [
         write_line(
-            (raw.external_id, raw.observed_at, *_claimed(claim)),
+            (raw.external_id, raw.observed_at, *_claim_columns(claim)),
             write_bytes(raw.payload_hash),
         )
         for raw, claim in rows
@@ -61,7 +62,7 @@ def copy_reread_claims(conn: Connection, rows: Sequence[tuple[Row[Any], Claim]])
 
 
 def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -> None:
-    """Send what stored raw records say to the `fresh` table, under the records' own keys."""
+    """Send the observations of stored raw records to `fresh`, with the keys of the records."""
     lines = [
         write_line(
             [
@@ -70,7 +71,7 @@ def copy_fresh(conn: Connection, rows: Sequence[tuple[Row[Any], Observation]]) -
                 False,
                 raw.superseded_at is None,
                 raw.run_id,
-                *_cells(o),
+                *_observation_columns(o),
             ],
             write_bytes(raw.payload_hash),
         )
@@ -101,18 +102,18 @@ def copy_rejects(conn: Connection, rejects: Sequence[Reject]) -> None:
     copy_rows(conn, "staging_rejects", columns, b"".join(lines))
 
 
-def _said(said: Observation | Claim, digest: str | None) -> tuple[object, ...]:
-    if isinstance(said, Claim):
-        return _claimed(said)
-    return (*_cells(said), digest and f"\\x{digest}")
+def _columns(read: Observation | Claim, digest: str | None) -> tuple[object, ...]:
+    if isinstance(read, Claim):
+        return _claim_columns(read)
+    return (*_observation_columns(read), digest and f"\\x{digest}")
 
 
-def _claimed(claim: Claim) -> tuple[object, ...]:
+def _claim_columns(claim: Claim) -> tuple[object, ...]:
     return (claim.coin, json.dumps(claim.contracts, ensure_ascii=False))
 
 
-def _cells(o: Observation) -> tuple[object, ...]:
-    """What an observation says, in the order of `OBSERVED`."""
+def _observation_columns(o: Observation) -> tuple[object, ...]:
+    """Return the values of the columns `OBSERVED`."""
     return (
         o.symbol,
         o.name,

@@ -1,4 +1,4 @@
-"""Where a run's time goes: seconds by phase, counted while it works."""
+"""Measure how many seconds a run spends in each phase."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,11 +11,11 @@ Item = TypeVar("Item")
 
 
 class Phases:
-    """What each phase of a run took so far.
+    """The seconds that a run has spent in each phase so far.
 
-    A batch is loaded while the next is fetched and checked, so that together the phases may take
-    longer than the run. Each is timed by one thread: the first three by that which reads, `load`
-    and `commit` by that which loads.
+    A batch is loaded while the next one is fetched and checked, so the sum of the phases can exceed
+    the duration of the run. Each phase is timed by one thread: `load` and `commit` by the loading
+    thread, the others by the reading thread.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class Phases:
 
     @contextmanager
     def timing(self, phase: str, apart_from: Sequence[str] = ()) -> Iterator[None]:
-        """Count what the block takes, less what is counted in it for other phases."""
+        """Count the seconds of the block, without those counted for other phases within it."""
         started = self._clock() - self._sum(apart_from)
         try:
             yield
@@ -37,14 +37,14 @@ class Phases:
     def each(
         self, phase: str, items: Iterable[Item], apart_from: Sequence[str] = ()
     ) -> Iterator[Item]:
-        """Give the items, and count what it takes to come by them."""
+        """Yield the items, and count the seconds that producing them takes."""
         remaining = iter(items)
         while True:
             with self.timing(phase, apart_from):
-                found = next(remaining, None)
-            if found is None:
+                item = next(remaining, None)
+            if item is None:
                 return
-            yield found
+            yield item
 
     def taken(self) -> dict[str, float]:
         """Return the seconds of each phase, to the millisecond."""

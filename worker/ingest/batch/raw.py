@@ -1,4 +1,4 @@
-"""Stored raw records, and what they say by the schema of today."""
+"""Read stored raw records again with the current schema."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from worker.sources.json.records import decode
 
 log = structlog.get_logger(__name__)
 
-STRETCH = 5000
-"""Raw records that are read at once."""
+ROWS_AT_ONCE = 5000
+"""Number of rows that one query reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class RawKey:
     payload_hash: bytes
 
 
-BEFORE_ALL = RawKey(datetime.min.replace(tzinfo=UTC), "", b"")
+FIRST_KEY = RawKey(datetime.min.replace(tzinfo=UTC), "", b"")
 
 
 def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequence[Row[Any]]:
-    """Read the next `STRETCH` of a source's raw records, in the order of their key.
+    """Read the next `ROWS_AT_ONCE` raw records of a source, in the order of their keys.
 
-    Each has its key, `run_id`, when it was superseded, and the payload as text, with every digit.
+    A row has the key, `run_id`, `superseded_at`, and the payload as text, with every digit.
     """
     raw = EVERY_RAW[source].c
     columns: list[ColumnElement[Any]] = [raw.observed_at, raw.external_id, raw.payload_hash]
@@ -47,37 +47,35 @@ def read_raw(conn: Connection, source: str, after: RawKey | Row[Any]) -> Sequenc
         select(*columns, raw.payload.cast(AsText).label("payload"))
         .where(key > tuple_(after.observed_at, after.external_id, after.payload_hash))
         .order_by(raw.observed_at, raw.external_id, raw.payload_hash)
-        .limit(STRETCH)
+        .limit(ROWS_AT_ONCE)
     )
     return list(conn.execute(stmt))
 
 
 def observe_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Observation]]:
-    """Say what raw records mean. One that is none by today's schema is left out, and logged."""
-    said = _read_again(source, rows)
-    return [(row, each) for row, each in said if isinstance(each, Observation)]
+    """Read the observations of raw records; records that the schema refuses are only logged."""
+    return [(row, o) for row, o in _read_again(source, rows) if isinstance(o, Observation)]
 
 
 def claim_raw(source: Source, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Claim]]:
-    """Say what the raw records of a list of contracts mean, as `observe_raw` does."""
-    said = _read_again(source, rows)
-    return [(row, each) for row, each in said if isinstance(each, Claim)]
+    """Read the claims of the raw records of a list of contracts, as `observe_raw` does."""
+    return [(row, claim) for row, claim in _read_again(source, rows) if isinstance(claim, Claim)]
 
 
 def _read_again(
     source: Source, rows: Sequence[Row[Any]]
 ) -> list[tuple[Row[Any], Observation | Claim]]:
-    said: list[tuple[Row[Any], Observation | Claim]] = []
+    readable: list[tuple[Row[Any], Observation | Claim]] = []
     for row in rows:
         record = RawRecord(b"", "", decode(row.payload), fetched_at=row.observed_at)
         try:
-            said.append((row, source.read(record)))
+            readable.append((row, source.read(record)))
         except ValidationError as exc:
             log.warning(
-                "a raw record is none by the schema of today",
+                "a raw record no longer matches the current schema",
                 source=source.name,
                 external_id=row.external_id,
                 observed_at=row.observed_at.isoformat(),
                 reasons=list(flatten(exc.messages)),
             )
-    return said
+    return readable

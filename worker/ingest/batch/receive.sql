@@ -1,18 +1,18 @@
--- What of a batch is stored: the records that were not known, and which one of an instant was received
--- last. `{raw}` is the source's raw table, `{values}` the value columns, `{known}` what is known of an
--- instant (receiving.py).
+-- Store the new raw records of a batch, and which record of an instant was received last. `{raw}` is
+-- the source's raw table, `{values}` the value columns, `{known}` the stored records of an instant
+-- (receiving.py).
 
 -- name: insert_raw
--- A record that is known and prevails costs a look-up in the key, and writes nothing. Of several that
--- the batch holds of one instant, the one that was received last prevails, and the others are only
--- stored. No other session writes to this source, so what is not there is not on its way either.
+-- A stored record that prevails costs one lookup by key, and nothing is written. Of several records of
+-- one instant in the batch, the one received last prevails; the others are only stored. The lock of the
+-- source excludes other writers, so no record can be inserted between the lookup and the INSERT.
 WITH received AS MATERIALIZED (
   SELECT *, place = max(place) OVER (PARTITION BY observed_at, external_id) AS is_last
   FROM (
     SELECT DISTINCT ON (observed_at, external_id, payload_hash) *
     FROM (
       SELECT *, substr(sha256(convert_to(payload::text, 'UTF8')), 1, 16) AS payload_hash
-      FROM staging OFFSET 0  -- so that each hash is worked out once
+      FROM staging OFFSET 0  -- computes each hash once
     ) AS hashed
     ORDER BY observed_at, external_id, payload_hash, place DESC
   ) AS received_last
@@ -41,7 +41,7 @@ WITH received AS MATERIALIZED (
   SELECT observed_at, external_id, payload_hash, CASE WHEN NOT is_last THEN now() END, :run_id,
          payload
   FROM written WHERE NOT is_returned
-), noted AS (
+), given AS (
   INSERT INTO fresh
   SELECT external_id, observed_at, payload_hash, is_returned, is_last,
          coalesce(known_run_id, :run_id), symbol, name, symbol_key, name_key, {values},

@@ -1,4 +1,4 @@
-"""Storing what a batch received: new records, and which of one instant was received last.
+"""Store the records of a batch, and which record of an instant was received last.
 
 The record received last counts, because a provider corrects a value without a new time. The order
 is stored with the records, so that `worker reprocess` restores it. Choosing by a property of the
@@ -17,7 +17,7 @@ from worker.database import partitions
 from worker.database.periods import Period, span
 from worker.database.statements import read_reusable, source_parts
 
-# With the span of the batch, Postgres plans no look into other partitions.
+# With the span of the batch, Postgres reads no other partition.
 IN_SPAN = (
     "r.observed_at >= CAST(:start AS timestamptz) AND r.observed_at < CAST(:end AS timestamptz)"
 )
@@ -25,7 +25,7 @@ IN_SPAN = (
 KNOWN_BY_RAW = """{raw} AS r
     WHERE r.observed_at = f.observed_at AND r.external_id = f.external_id AND {in_span}"""
 
-# What an observation was made of is known, though its raw record was pruned.
+# After raw records were pruned, their observations show which records are known.
 KNOWN_BY_OBSERVATIONS = """listings AS l JOIN observations AS r ON r.listing_id = l.id
     WHERE l.source = '{source}' AND l.external_id = f.external_id AND r.observed_at = f.observed_at
       AND {in_span}"""
@@ -42,9 +42,9 @@ INSERT_RAW_PRUNED = {source: _insert_raw(source, KNOWN_BY_OBSERVATIONS) for sour
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """How many records were new, and how many changed what is known of their instant.
+    """The counts of new records, and of those that superseded another of their instant.
 
-    Those that did are new, or known and received again after another. `revision` shows one.
+    A `revised` record is new, or stored and received again after another. `revision` describes one.
     """
 
     new: int = 0
@@ -53,9 +53,9 @@ class Received:
 
 
 def receive(conn: Connection, source: str, run_id: int, periods: Collection[Period]) -> Received:
-    """Store what `staging` holds and was not known; give it to `fresh`.
+    """Store the new records in `staging`, and copy them to `fresh`.
 
-    The same again, in the same order, changes nothing and returns 0.
+    The same records again, in the same order, change nothing and return 0.
     """
     is_pruned = partitions.is_pruned(conn, source, periods)
     stmt = (INSERT_RAW_PRUNED if is_pruned else INSERT_RAW)[source]
@@ -64,14 +64,14 @@ def receive(conn: Connection, source: str, run_id: int, periods: Collection[Peri
 
 
 def describe_revision(row: Row[Any] | None) -> str | None:
-    """Name a record that prevails over another, with its price where that changed."""
+    """Describe a record that superseded another, with both prices if they differ."""
     if row is None:
         return None
     at = f"{row.external_id!r} at {row.observed_at:%Y-%m-%d %H:%M:%SZ}"
     if row.was == row.price_usd:
         return at
-    was, now = (_price(each) for each in (row.was, row.price_usd))
-    return f"{at}: price_usd {was} became {now}"
+    before, after = _price(row.was), _price(row.price_usd)
+    return f"{at}: price_usd {before} became {after}"
 
 
 def _price(price: Decimal | None) -> str:

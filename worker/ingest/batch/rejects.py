@@ -1,52 +1,58 @@
-"""Refused records that are closed without being read: dismissed by a person, or not kept at all."""
+"""Dismiss refused records, and limit how many payloads of them are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from shared.model.runs import TOO_MANY_REJECTS, WEIGHED
+from shared.model.runs import JUDGED, TOO_MANY_REJECTS
 from shared.schema.operations import has_reason, has_state, rejects
 from worker.database.statements import read_statements
 
 KIND_OF_REASON = r"""left(regexp_replace(regexp_replace(regexp_replace(
   reason, '''[^'']*''|"[^"]*"', '…', 'g'), '\m\d+\M(?!\))', '#', 'g'),
   '^([^:]*: [^:]*):.*$', '\1'), 200)"""
-"""SQL: the kind of a `reason`, without the values in it; the column stays.
+"""SQL: the kind of a `reason`, without the values in it. The name of the column stays.
 
-What is quoted, whole numbers, and all from the second colon on are values.
+Values are quoted text, whole numbers, and the text from the second colon on.
 """
 
 STATEMENTS = read_statements(__file__, "rejects.sql", kind=KIND_OF_REASON)
 
-KEPT = 100
-"""Open payloads that are kept for a source whose runs have too many rejects: it is read again."""
+MOST_STORED = 100
+"""Open payloads stored of a source with too many rejects. More are not needed: it is read again."""
 
-NAMED = 20
-"""How many reasons the payloads that are not kept are counted by; the others count together."""
+MOST_REASONS = 20
+"""Number of reasons by which dropped payloads are counted; other reasons are counted together."""
 
 
 def drop_excess(conn: Connection, source: str, run_id: int) -> int:
-    """Drop payloads of a run, and of those that it went on from, and count them.
+    """Drop payloads that were refused by a run and by the interrupted runs that it continues.
 
-    With those of earlier refused runs that are still open, `KEPT` stay. Returns how many records
-    were dropped; they are noted at the run's row.
+    `MOST_STORED` open payloads remain, including those of earlier runs with too many rejects.
+    Returns the number of dropped records; the row of the run has it too.
     """
-    asked = {"source": source, "run_id": run_id, "kept": KEPT, "named": NAMED}
-    reasons = {"weighed": list(WEIGHED), "refused": TOO_MANY_REJECTS}
-    return int(conn.scalar(STATEMENTS["drop_excess"], {**asked, **reasons}) or 0)
+    parameters = {
+        "source": source,
+        "run_id": run_id,
+        "most": MOST_STORED,
+        "named": MOST_REASONS,
+        "judged": list(JUDGED),
+        "refused": TOO_MANY_REJECTS,
+    }
+    return int(conn.scalar(STATEMENTS["drop_excess"], parameters) or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRejects:
-    """Open rejects, all or those that meet every condition. `reason` is a part of a reason."""
+    """A query for open rejects that meet all conditions. `reason` is a part of a reason."""
 
     ids: Sequence[int] = ()
     source: str | None = None
     reason: str | None = None
 
     def of(self, source: str) -> "OpenRejects":
-        """Narrow them to one source's."""
+        """Limit the query to one source."""
         return replace(self, source=source)
 
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -60,16 +66,16 @@ class OpenRejects:
         return conditions
 
 
-def count_rejects(conn: Connection, chosen: OpenRejects) -> int:
-    stmt = select(func.count()).select_from(rejects).where(*chosen.conditions())
+def count_rejects(conn: Connection, query: OpenRejects) -> int:
+    stmt = select(func.count()).select_from(rejects).where(*query.conditions())
     return int(conn.scalar(stmt) or 0)
 
 
-def dismiss(conn: Connection, chosen: OpenRejects, reason: str, by: str) -> int:
-    """Close open rejects with a reason, and return how many.
+def dismiss(conn: Connection, query: OpenRejects, reason: str, by: str) -> int:
+    """Close open rejects with a reason, and return their number.
 
-    They stay closed when the same payload comes again; the payload stays as it is.
+    They stay closed when the same payload is received again. The payload remains stored.
     """
-    stmt = update(rejects).where(*chosen.conditions())
+    stmt = update(rejects).where(*query.conditions())
     closed = {"resolved_at": func.now(), "dismissed_by": by, "dismissed_reason": reason}
     return conn.execute(stmt.values(closed)).rowcount

@@ -1,15 +1,16 @@
--- Refused records that are not kept.
+-- Drop payloads of refused records.
 
 -- name: drop_excess
--- Of the payloads that only a source's runs since the last weighed one saw, keep as many as the open
--- ones of earlier refused runs leave, by their hash: the same ones, however many runs a snapshot took.
--- The others are counted at the last run, by reason without the value in it.
+-- Candidates are the payloads that were seen only by this run and by the interrupted runs that it
+-- continues (`own`). `:most`, less the open payloads of earlier runs with too many rejects, stay. They
+-- are chosen by hash, so the choice does not depend on how many runs a snapshot took. The row of this
+-- run counts the others, by reason without the value in it.
 WITH own AS (
   SELECT id FROM runs
   WHERE source = :source AND command = 'run' AND id <= :run_id
     AND id > coalesce((SELECT max(id) FROM runs
                        WHERE source = :source AND command = 'run' AND id < :run_id
-                         AND (outcome = 'succeeded' OR reason = ANY(:weighed))), 0)
+                         AND (outcome = 'succeeded' OR reason = ANY(:judged))), 0)
 ), earlier AS (
   SELECT count(*) AS rejects
   FROM rejects AS r JOIN runs ON runs.id = r.first_run_id
@@ -20,7 +21,7 @@ WITH own AS (
   SELECT id FROM rejects
   WHERE source = :source AND resolved_at IS NULL
     AND first_run_id IN (SELECT id FROM own) AND last_run_id IN (SELECT id FROM own)
-  ORDER BY payload_hash OFFSET greatest(:kept - (SELECT rejects FROM earlier), 0)
+  ORDER BY payload_hash OFFSET greatest(:most - (SELECT rejects FROM earlier), 0)
 ), dropped AS (
   DELETE FROM rejects AS r USING excess AS e WHERE r.id = e.id RETURNING r.reasons, r.times_seen
 ), by_reason AS (

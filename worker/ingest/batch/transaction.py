@@ -1,4 +1,4 @@
-"""The batch transaction: everything that one batch writes, or nothing of it."""
+"""The transaction that loads one batch, completely or not at all."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.receiving import Received, describe_revision, receive
 from worker.ingest.faults import At, go_on
 from worker.ingest.judging.outcome import FEWEST_COMPARED
-from worker.ingest.pages.recognition import note_digests
+from worker.ingest.pages.recognition import update_digests
 from worker.ingest.snapshots.snapshot_pages import begin_snapshot, note_part
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {
@@ -45,12 +45,11 @@ def load_batch(
 ) -> Counts:
     """Load a batch in one transaction, with its counts and its checkpoint, and commit.
 
-    Partitions that it needs and that are not there are made before.
+    Missing partitions are created before, in transactions of their own. The row of the run also
+    gets the seconds of the `phases` so far.
 
-    What the run's `phases` took so far is noted at the run.
-
-    Idempotent in what it stores: the same batch again is unchanged, and only counted. A failure at
-    any point before the COMMIT, in `at` too, leaves nothing of it.
+    Idempotent: the same batch again counts as unchanged and stores nothing. After a failure before
+    the COMMIT, also in `at`, nothing of the batch is stored.
     """
     phases = phases or Phases()
     partitions.create_partitions(conn, source, batch.periods, at)
@@ -75,13 +74,13 @@ def load_batch(
 
 
 def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> tuple[Received, int]:
-    """Load all that the batch holds; return what was new, and how many rejects were dismissed."""
+    """Load the batch without its counts; return the new records and the number of dismissed."""
     has_records = batch.observed or batch.recognised
     received = load_rows(conn, source, run_id, batch, at) if has_records else Received()
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
     file = batch.file
-    of_file = {
+    file_parameters = {
         "source": source,
         "run_id": run_id,
         "file": file.path if file else None,
@@ -90,9 +89,9 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> t
     dismissed = 0
     if batch.rejects:
         copy.copy_rejects(conn, batch.rejects)
-        dismissed = int(conn.scalar(STATEMENTS[source]["insert_rejects"], of_file) or 0)
+        dismissed = int(conn.scalar(STATEMENTS[source]["insert_rejects"], file_parameters) or 0)
     if file and file.is_end:
-        conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], of_file)
+        conn.execute(STATEMENTS[source]["resolve_superseded_rejects"], file_parameters)
     if batch.begins_snapshot:
         begin_snapshot(conn, source)
     if batch.page_part is not None:
@@ -102,7 +101,7 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> t
 
 
 def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> Received:
-    """Bring everything from raw records to assets up to date; return how many were new."""
+    """Update everything from raw records to assets; return the counts of new and revised."""
     statements = STATEMENTS[source]
     at("before_copy")
     if source in RAW_LISTS:
@@ -120,9 +119,9 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
     at("after_raw")
     if received.new or received.revised:
         lock_identity(conn)
-        # Only a snapshot tells whether ids changed: a file may bring any, and brings them once.
-        of_snapshot = batch.fetched if batch.page_part is not None else 0
-        updated = update_listings(conn, source, run_id, fetched=of_snapshot)
+        # Only a snapshot can show that ids changed: files need not repeat the ids of earlier ones.
+        in_snapshot = batch.fetched if batch.page_part is not None else 0
+        updated = update_listings(conn, source, run_id, fetched=in_snapshot)
         at("after_listings")
         if received.revised:
             conn.execute(statements["revise_observations"])
@@ -131,17 +130,17 @@ def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At =
             row = conn.execute(statements["find_revision"]).one_or_none()
             received = replace(received, revision=describe_revision(row))
         at("after_observations")
-        moved = decide_anew(conn, run_id, updated)
+        moved = resolve_assets(conn, run_id, updated)
         unify_assets(conn, source, moved)
         at("after_assets")
     if received.new < batch.observed:
-        note_digests(conn, source)
+        update_digests(conn, source)
     return received
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update of listings asks of identity: keys to decide on, and renamed listings."""
+    """The work for identity after an update of listings: touched keys, and renamed listings."""
 
     touched: int
     renamed: Sequence[int]
@@ -155,17 +154,19 @@ def update_listings(
     rebuild: bool = False,
     fetched: int = 0,
 ) -> Updated:
-    """Bring listings up to what `fresh` holds.
+    """Update listings from the records in `fresh`.
 
-    With `rebuild`, the newest record in `fresh` is what the listing must say, even where the
-    listing says something newer. Once their observations are stored, `decide_anew` is due. A batch
-    of a snapshot says how many records it `fetched`.
+    With `rebuild`, the newest record in `fresh` replaces the values of the listing, even if they
+    are newer. Call `resolve_assets` after the observations are stored. For a batch of a snapshot,
+    `fetched` is the number of its records.
     """
     statements = STATEMENTS[source]
     conn.execute(statements["find_newest"], {"source": source, "rebuild": rebuild})
     if fetched:
-        asked = {"source": source, "run_id": run_id, "fetched": fetched, "fewest": FEWEST_COMPARED}
-        conn.execute(statements["find_pending_ids"], asked)
+        counts = {"fetched": fetched, "fewest": FEWEST_COMPARED}
+        conn.execute(
+            statements["insert_pending_ids"], {"source": source, "run_id": run_id, **counts}
+        )
     touched = conn.execute(statements["find_touched_keys"]).rowcount
     touched += pairs.touch_changed_accords(conn)
     if touched:
@@ -177,22 +178,22 @@ def update_listings(
     return Updated(touched, renamed)
 
 
-def decide_anew(conn: Connection, run_id: int | None, updated: Updated) -> list[int]:
-    """Bring which asset each listing is up to what `fresh` holds, and is stored of it.
+def resolve_assets(conn: Connection, run_id: int | None, updated: Updated) -> list[int]:
+    """Decide which asset each touched listing is, from `fresh` and the stored observations.
 
-    Returns the assets between which listings moved, and those of renamed ones; they and those of
-    the listings are to be unified then.
+    Returns the assets between which listings moved, and the assets of renamed listings. Unify them
+    afterwards, with the assets of the listings in the batch.
     """
     touched = updated.touched + pairs.touch_changed_prices(conn)
-    due = touched > 0 or pairs.is_unfounded(conn)
-    moved = decide.resolve(conn, run_id) if due else []
+    is_due = touched > 0 or pairs.is_unfounded(conn)
+    moved = decide.resolve(conn, run_id) if is_due else []
     return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
 
 
 def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
-    """Work out the assets of the listings in hand, and the `moved` ones, anew.
+    """Compute the values of the assets in the batch, and of the `moved` assets.
 
-    The `moved` are also told what they were called. Returns how many got other values.
+    Also updates the former names of the `moved` assets. Returns the number of changed assets.
     """
     changed = conn.execute(STATEMENTS[source]["unify_assets"], {"moved": list(moved)}).rowcount
     if moved:
@@ -211,16 +212,16 @@ def _move_checkpoint(
         "unchanged": counts.unchanged,
         "rejected": counts.rejected,
     }
-    counted = {
+    further_counts = {
         "revised": counts.revised,
         "unreadable": batch.unreadable,
         "reads_anew": batch.reads_anew,
         "phase_seconds": json.dumps(phases.taken()),
     }
-    conn.execute(statements["count_batch"], {**numbers, **counted})
+    conn.execute(statements["count_batch"], {**numbers, **further_counts})
     if batch.observed:
-        changed = {"source": source, "run_id": run_id, "reference_run": batch.reference_run}
-        conn.execute(statements["count_changes"], changed)
+        parameters = {"source": source, "run_id": run_id, "reference_run": batch.reference_run}
+        conn.execute(statements["count_changes"], parameters)
     conn.execute(
         statements["move_checkpoint"],
         {

@@ -24,7 +24,7 @@ from shared.model.runs import CUT_OFF, IDS_CHANGED, PRICES_SHIFTED, TOO_MANY_REJ
 from shared.schema.operations import checkpoints, has_state, rejects, runs
 from worker.ingest.judging.ending import Baseline, RunFacts
 from worker.ingest.judging.outcome import RECENT_RUNS
-from worker.ingest.runs.journal import Checkpoint, is_weighed
+from worker.ingest.runs.journal import Checkpoint, was_judged
 
 
 def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:
@@ -32,7 +32,7 @@ def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:
     own = (runs.c.source == source, runs.c.command == "run")
     names = ("fetched", "new", "rejected", "revised", "unreadable")
     sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
-    stmt = select(*sums).where(*own, _is_continued_by(own, is_weighed(), run_id))
+    stmt = select(*sums).where(*own, _is_continued_by(own, was_judged(), run_id))
     seen, new, rejected, revised, unreadable = map(
         int, conn.execute(stmt.where(_is_since_cleared(source))).one()
     )
@@ -77,7 +77,7 @@ class Changes:
 def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
     """Count the changes in this run and, if it `resumed`, in the runs that it continues."""
     own = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
-    last = select(func.max(runs.c.id)).where(*own, is_weighed()).scalar_subquery()
+    last = select(func.max(runs.c.id)).where(*own, was_judged()).scalar_subquery()
     first = func.coalesce(last + 1, 0) if resumed else run_id
     names = ("prices_compared", "prices_jumped", "ids_replaced")
     sums = (func.coalesce(func.sum(runs.c[name]), 0).label(name) for name in names)
@@ -180,7 +180,7 @@ def _read_mistake(conn: Connection, source: str) -> str | None:
     """Return the reason of the last judged run if most of its ids or prices were wrong."""
     last = (
         select(runs.c.reason)
-        .where(runs.c.source == source, runs.c.command == "run", is_weighed())
+        .where(runs.c.source == source, runs.c.command == "run", was_judged())
         .where(_is_since_cleared(source))
         .order_by(runs.c.id.desc())
         .limit(1)

@@ -93,10 +93,10 @@ def read_recognition(conn: Connection, source: str, started: datetime) -> Recogn
     return Recognition(newest, started)
 
 
-def note_digests(conn: Connection, source: str) -> None:
+def update_digests(conn: Connection, source: str) -> None:
     """Have listings that show a staged record recognise it from now on, where they would not."""
     if source in RECOGNISED:
-        conn.execute(STATEMENTS["note_digests"], {"source": source})
+        conn.execute(STATEMENTS["update_digests"], {"source": source})
 
 
 @cache

@@ -7,7 +7,7 @@ SELECT encode(received_digest, 'hex'), external_id FROM listings
 WHERE source = :source AND received_digest IS NOT NULL AND observed_at <= :started
   AND external_id NOT IN (SELECT external_id FROM pending_ids WHERE source = :source)
 
--- name: note_digests
+-- name: update_digests
 -- Of records that were known: by what those that their listings show are recognised from now on. Of
 -- one instant the one that was received last is shown. Listings that another session has in hand are
 -- left to the next time, since this holds rows that it may wait for.

@@ -1,4 +1,4 @@
-"""Close a run in one transaction: its drift, its rejects, its row, and what its snapshot ends."""
+"""Close a run in one transaction: drift, excess rejects, its row, delistings and pending ids."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 def close_run(
     conn: Connection, run: RunState, ending: Ending, numbers: Mapping[str, Any]
 ) -> Ending:
-    """Write how the run ended. Drift and too many rejects may change the ending, so it is returned.
+    """Store how the run ended, and return the ending, which drift or dropped rejects may change.
 
     `numbers` are the requests and retries of the run.
     """
@@ -39,7 +39,7 @@ def close_run(
     with conn.begin():
         if run.is_read:
             ending = judge_drift(name, _compare_shapes(conn, run), ending)
-        ending = _limit_own_rejects(conn, run, ending)
+        ending = _drop_excess_rejects(conn, run, ending)
         journal.finish_run(conn, name, run.run_id, ending, numbers, snapshot_ends=run.is_whole)
         delisted = Delisted()
         if run.shows_listed and run.is_whole:
@@ -67,7 +67,7 @@ def _settle_pending_ids(conn: Connection, run: RunState, ending: Ending) -> None
         pending.release(conn, run.source.name, run.cutter.snapshot_progress)
 
 
-def _limit_own_rejects(conn: Connection, run: RunState, ending: Ending) -> Ending:
+def _drop_excess_rejects(conn: Connection, run: RunState, ending: Ending) -> Ending:
     if run.is_import:
         return ending
     seen = run.counts.fetched + run.cutter.records_known
@@ -84,7 +84,8 @@ def _limit_own_rejects(conn: Connection, run: RunState, ending: Ending) -> Endin
     error = f"{ending.error or 'too many records were rejected'}. The payloads of {dropped} of"
     return replace(
         ending,
-        error=f"{error} them were not kept, only counted by reason: the source is read again",
+        error=f"{error} them are not stored, only counted by reason; the next run reads the source"
+        " again",
     )
 
 
@@ -97,10 +98,10 @@ def limit_rejects(
     rejected: int,
     reason: str | None = None,
 ) -> int:
-    """Drop payloads of a run with too many rejects, and return how many.
+    """Drop payloads of a run with too many rejects, and return their number.
 
-    Only of a snapshot: all its records come again. `seen` is how many records the run had, or a
-    whole snapshot is expected to have, if that is more.
+    Only rejects of snapshots are dropped: the next snapshot has all records again. `seen` is the
+    number of records in the run, or the expected number in a whole snapshot if that is larger.
     """
     if not source.is_snapshot:
         return 0
@@ -111,8 +112,8 @@ def limit_rejects(
 
 def _log_end(run: RunState, ending: Ending, delisted: Delisted) -> None:
     counts = run.counts
-    is_well = ending.outcome == "succeeded" or ending.reason == "stopped"
-    write = log.info if is_well else log.error
+    is_expected = ending.outcome == "succeeded" or ending.reason == "stopped"
+    write = log.info if is_expected else log.error
     write(
         "run finished",
         outcome=ending.outcome,

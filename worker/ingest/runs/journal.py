@@ -1,4 +1,4 @@
-"""Run rows and checkpoints: where a source stands, and how its runs ended."""
+"""Read and write the rows of runs and the checkpoints of sources."""
 
 import os
 import socket
@@ -23,27 +23,28 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from shared.model.catalogue import EXPECTATIONS
 from shared.model.expectations import AGAIN_AFTER
 from shared.model.records import Cursor
-from shared.model.runs import WEIGHED
+from shared.model.runs import JUDGED
 from shared.schema.market import pending_ids
 from shared.schema.operations import checkpoints, runs
 from worker.database.engine import reachable
 from worker.database.locks import lock_identity, locked
-from worker.ingest.batch.apply import decide_anew
+from worker.ingest.batch.apply import decide_listings
 from worker.ingest.judging.ending import Ending
 
 SNAPSHOT_DECLINE = Decimal("0.99")
-"""What a whole snapshot is expected to have falls no faster than this from one to the next.
+"""The expected number of records falls at most to this share from one snapshot to the next.
 
-Otherwise a source that answers a little less each time would set its own standard.
+Otherwise a source that returns slightly fewer records each time would lower its own expectation.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a source stands: its cursor, and the validators of its pages.
+    """The stored position of a source: its cursor, and the validators of its pages.
 
-    `snapshot_progress` counts the snapshot under way, `snapshot_records` is how many a whole one is
-    expected to have; `last_reason` is what the last of its runs that were weighed was found to be.
+    `snapshot_progress` is the number of records read of an unfinished snapshot. `snapshot_records`
+    is the expected number of records in a whole one. `last_reason` is the reason of the last judged
+    run, None if it succeeded.
     """
 
     cursor: Cursor | None = None
@@ -54,15 +55,15 @@ class Checkpoint:
 
 
 def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
-    """Return those of the sources that have their turn now, in their order.
+    """Return the sources that are due, in the given order.
 
-    One that is read seldom has none while its last good run is younger than it declares, and not
-    within `AGAIN_AFTER` of one that was not good, unless its checkpoint was cleared since.
+    A source with `read_every` is due when its last successful run is that old. After any run it is
+    not due for `AGAIN_AFTER`. Clearing its checkpoint makes it due at once.
     """
-    own = (runs.c.source, func.max(runs.c.started_at).label("at"))
-    last = select(*own).where(runs.c.command == "run").group_by(runs.c.source).subquery()
+    newest = (runs.c.source, func.max(runs.c.started_at).label("at"))
+    last = select(*newest).where(runs.c.command == "run").group_by(runs.c.source).subquery()
     good = (
-        select(*own)
+        select(*newest)
         .where(runs.c.command == "run", runs.c.outcome == "succeeded")
         .group_by(runs.c.source)
         .subquery()
@@ -80,10 +81,10 @@ def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
             or_(checkpoints.c.cleared_at.is_(None), checkpoints.c.cleared_at < last.c.at),
         )
     )
-    read = {row.source: row for row in conn.execute(stmt)}
+    ages = {row.source: row for row in conn.execute(stmt)}
 
     def is_due(source: str) -> bool:
-        row, every = read.get(source), EXPECTATIONS[source].read_every
+        row, every = ages.get(source), EXPECTATIONS[source].read_every
         if row is None or every is None:
             return True
         is_old = row.since_good is None or row.since_good >= every
@@ -93,7 +94,7 @@ def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
 
 
 def start_run(conn: Connection, source: str, command: str, cursor: Cursor | None) -> int:
-    """Open a run row for this process and return its id."""
+    """Insert the row of a run of this process, and return its id."""
     stmt = (
         insert(runs)
         .values(
@@ -118,11 +119,10 @@ def finish_run(
     *,
     snapshot_ends: bool,
 ) -> None:
-    """Close the run row and note its end at the checkpoint.
+    """Close the row of a run, and record the end in the checkpoint.
 
     `numbers` are the run's requests, retries, pages_not_modified, records_known and phase_seconds.
-    With `snapshot_ends`, the snapshot under way is whole: its count is what the next one is
-    compared with.
+    With `snapshot_ends` the snapshot is whole, and the next one is compared with its count.
     """
     succeeded = ending.outcome == "succeeded"
     checkpoint = read_checkpoint(conn, source)
@@ -139,27 +139,27 @@ def finish_run(
         )
         .returning(runs.c.command)
     )
-    noted: dict[str, Any] = {"run_id": run_id}
-    # To be told to stop is neither; and what is read again says nothing of the source.
+    changes: dict[str, Any] = {"run_id": run_id}
+    # A stop is neither success nor failure. A retry reads stored rejects, not the source.
     if ending.reason != "stopped" and command != "retry":
-        noted["last_success_at" if succeeded else "last_failure_at"] = func.now()
+        changes["last_success_at" if succeeded else "last_failure_at"] = func.now()
     if snapshot_ends:
-        noted["snapshot_progress"] = 0
+        changes["snapshot_progress"] = 0
         if succeeded:
-            slowly = int((checkpoint.snapshot_records or 0) * SNAPSHOT_DECLINE)
-            noted["snapshot_records"] = max(checkpoint.snapshot_progress, slowly)
-    _note(conn, source, noted)
+            least = int((checkpoint.snapshot_records or 0) * SNAPSHOT_DECLINE)
+            changes["snapshot_records"] = max(checkpoint.snapshot_progress, least)
+    _update_checkpoint(conn, source, changes)
 
 
-def _note(conn: Connection, source: str, noted: dict[str, Any]) -> None:
-    """Note something at the source's checkpoint, and make it one where it has none."""
-    stmt = upsert(checkpoints).values(source=source, **noted)
-    conn.execute(stmt.on_conflict_do_update(index_elements=[checkpoints.c.source], set_=noted))
+def _update_checkpoint(conn: Connection, source: str, changes: dict[str, Any]) -> None:
+    """Change the source's checkpoint; create it if it does not exist."""
+    stmt = upsert(checkpoints).values(source=source, **changes)
+    conn.execute(stmt.on_conflict_do_update(index_elements=[checkpoints.c.source], set_=changes))
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A run that ended without a word, and what of it had been committed."""
+    """A run whose row was never closed, and the counts of its committed batches."""
 
     run_id: int
     batches: int
@@ -168,11 +168,11 @@ class Interrupted:
 
 
 def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
-    """Mark runs that ended without a word as failed; whoever holds the source's lock may.
+    """Close the rows of runs that were interrupted; the caller holds the source's lock.
 
-    A batch counts itself in its run's row, in its own transaction: so the row tells whether the
-    batch that was under way when the connection was lost had landed. No session can add to it any
-    more, for the lock goes with the session.
+    Each batch adds its counts to the row of its run in its own transaction. The row therefore shows
+    whether the batch in flight was committed when the connection was lost. The counts are final:
+    the interrupted session lost the lock when it ended.
     """
     stmt = (
         update(runs)
@@ -182,7 +182,7 @@ def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
             reason="interrupted",
             error=func.format(
                 "the worker or its connection ended before the run was closed; the %s records of "
-                "%s batches that had been committed are kept",
+                "%s committed batches are stored",
                 runs.c.records_fetched,
                 runs.c.batches,
             ),
@@ -193,12 +193,12 @@ def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
     closed = [Interrupted(*row) for row in conn.execute(stmt)]
     if closed:
         newest = max(run.run_id for run in closed)
-        _note(conn, source, {"run_id": newest, "last_failure_at": func.now()})
+        _update_checkpoint(conn, source, {"run_id": newest, "last_failure_at": func.now()})
     return closed
 
 
 def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
-    """Read where the source stands; one that never ran stands at its beginning."""
+    """Read the checkpoint of a source; an empty one if it never ran."""
     columns = checkpoints.c
     row = conn.execute(
         select(
@@ -207,7 +207,7 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
             columns.snapshot_progress,
             columns.snapshot_records,
             select(runs.c.reason)
-            .where(runs.c.source == source, runs.c.command == "run", is_weighed())
+            .where(runs.c.source == source, runs.c.command == "run", was_judged())
             .order_by(runs.c.id.desc())
             .limit(1)
             .scalar_subquery(),
@@ -216,19 +216,19 @@ def read_checkpoint(conn: Connection, source: str) -> Checkpoint:
     return Checkpoint(*row) if row else Checkpoint()
 
 
-def is_weighed() -> ColumnElement[bool]:
-    """Whether a run came to its end, and what it brought was weighed; not one that broke off."""
-    return or_(runs.c.outcome == "succeeded", runs.c.reason.in_(WEIGHED))
+def was_judged() -> ColumnElement[bool]:
+    """Whether a run read all its pages and was judged."""
+    return or_(runs.c.outcome == "succeeded", runs.c.reason.in_(JUDGED))
 
 
 def clear_checkpoint(engine: Engine, source: str) -> bool:
-    """Set the source back to its beginning; say whether it had a checkpoint.
+    """Reset a source to its beginning; return whether it had a checkpoint.
 
-    Its next run reads everything again, and finds what is stored already unchanged. What its runs
-    gave before is no longer what is expected of it, and ids that were pending are its ids.
+    The next run reads everything again; stored records count as unchanged. Earlier runs no longer
+    define what is expected of the source, and its pending ids are accepted.
 
     Raises:
-        LockedError: a worker is at this source, and would set it forth again.
+        LockedError: a worker is reading this source.
     """
     stmt = (
         update(checkpoints)
@@ -250,5 +250,5 @@ def clear_checkpoint(engine: Engine, source: str) -> bool:
             .returning(pending_ids.c.source, pending_ids.c.external_id)
         ).all()
         if accepted:
-            decide_anew(conn, [(row.source, row.external_id) for row in accepted])
+            decide_listings(conn, [(row.source, row.external_id) for row in accepted])
         return conn.execute(stmt).rowcount == 1

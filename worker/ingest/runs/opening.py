@@ -43,22 +43,22 @@ def open_run(conn: Connection, source: Source, options: Options, command: str) -
             is_import=is_import(command),
             shows_listed=shows_listed(source, command),
         )
-        # Without a cursor a snapshot begins anew, however far an earlier one came.
+        # Without a cursor the snapshot starts from its beginning, so its progress is 0.
         if checkpoint.cursor is not None:
             cutter.snapshot_progress = checkpoint.snapshot_progress
-        reader = source.recognising(recognition.recognise) if name in RECOGNISED else source
+        reader = source.with_recognition(recognition.recognise) if name in RECOGNISED else source
         reference_run = baseline.read_reference_run(conn, name)
     return RunState(source, options, command, run_id, checkpoint, cutter, reader, reference_run)
 
 
 def _read_checkpoint(conn: Connection, source: Source, command: str) -> Checkpoint:
-    """Read where the source stands, and begin a snapshot if none is under way."""
+    """Read the checkpoint, and begin a snapshot unless one is to be continued."""
     checkpoint = journal.read_checkpoint(conn, source.name)
     if not shows_listed(source, command):
         return checkpoint
     if checkpoint.cursor is None:
         snapshot_pages.begin_snapshot(conn, source.name)
-    validators = snapshot_pages.keep_known(conn, source.name, checkpoint.validators)
+    validators = snapshot_pages.keep_recorded(conn, source.name, checkpoint.validators)
     return replace(checkpoint, validators=validators)
 
 
@@ -71,7 +71,7 @@ def _limit_rejects_of(
 ) -> None:
     for run in interrupted:
         log.warning(
-            "an earlier run was interrupted; its committed batches are kept",
+            "an earlier run was interrupted; its committed batches are stored",
             source=source.name,
             interrupted_run=run.run_id,
             batches=run.batches,

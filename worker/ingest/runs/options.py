@@ -1,4 +1,4 @@
-"""How a run is done, and what it returns."""
+"""The options of a run, and its result."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from worker.ingest.judging.ending import Ending
 from worker.sources.base import Fetch
 
 Progress = Callable[[int], None]
-"""Told how many records a run has committed so far; a progress bar is one."""
+"""Called with the number of records that a run has committed so far, to show progress."""
 
 
 class CountingFetch(Fetch, Protocol):
-    """A fetch that counts what it did for the run's row."""
+    """A fetch that counts requests, retries and seconds of waiting, for the row of the run."""
 
     requests: int
     retries: int
@@ -25,29 +25,29 @@ class CountingFetch(Fetch, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is done, the same for every source."""
+    """Options that do not depend on the source."""
 
     batch_size: int = 1000
     faults: Faults = field(default_factory=Faults)
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = lambda fetched: None  # noqa: ARG005
     loaded: Callable[[str, Counts, float], object] = lambda *_: None
-    """Told of each batch that is committed: its source, its counts, the seconds that it took."""
+    """Called after each commit with the source, the counts of the batch, and its seconds."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished run: its row's id, how it ended and what it counted."""
+    """A finished run: the id of its row, its ending and its counts."""
 
     source: str
     run_id: int
     ending: Ending
     counts: Counts
     notes: Sequence[str] = ()
-    """How its files were read, what of their rows was not, what they revised and renamed."""
+    """Messages for the operator: how files were read, unreadable values, revisions and renames."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether nothing went wrong; a run that was asked to stop did nothing wrong."""
+        """Whether the run succeeded, or was stopped on request."""
         return self.ending.outcome == "succeeded" or self.ending.reason == "stopped"

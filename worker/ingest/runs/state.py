@@ -14,12 +14,13 @@ from worker.sources.base import Source
 
 @dataclass(slots=True)
 class RunState:
-    """What a run was opened with, and what it has counted so far.
+    """The inputs of a run, and its counts so far.
 
-    `checkpoint` is where the run began. `reader` is the source with the records that it recognises;
-    it reads the pages. Batches are compared with the prices of `reference_run`, if it is set.
-    `is_read` is set once all pages are loaded, and `is_whole` if they are a whole snapshot.
-    `changed_ids_since` is when the snapshot began, if the judgement found that it changed its ids.
+    `checkpoint` is the position at which the run began. `reader` is the source that reads the
+    pages, with recognition of records if the source supports it. Prices are compared with those of
+    `reference_run`, if it is set. `is_read` is set once all pages are loaded, and `is_whole` if
+    they are a whole snapshot. `changed_ids_since` is the start of a snapshot in which most ids
+    changed.
     """
 
     source: Source

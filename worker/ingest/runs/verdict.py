@@ -12,7 +12,7 @@ from worker.ingest.runs.state import RunState
 
 
 def judge_run(conn: Connection, run: RunState) -> Ending:
-    """Decide the outcome from what the source brought, and note whether its ids changed."""
+    """Decide the outcome; set `changed_ids_since` if most ids of the snapshot changed."""
     source, facts = run.source, _facts_of(run)
     with conn.begin():
         if not source.is_snapshot:
@@ -38,13 +38,13 @@ def judge_run(conn: Connection, run: RunState) -> Ending:
 
 def _facts_of(run: RunState) -> RunFacts:
     counts, cutter = run.counts, run.cutter
-    brought = counts.fetched if run.is_import else cutter.snapshot_progress
+    records = counts.fetched if run.is_import else cutter.snapshot_progress
     return RunFacts(
         seen=counts.fetched + cutter.records_known,
         new=counts.new,
         rejected=counts.rejected,
         dismissed=counts.dismissed,
-        snapshot=brought if run.source.is_snapshot else None,
+        snapshot=records if run.source.is_snapshot else None,
         revised=counts.revised,
         unreadable=cutter.readings.unread_records,
         common_reason=cutter.readings.common_reason(),
@@ -52,11 +52,11 @@ def _facts_of(run: RunState) -> RunFacts:
 
 
 def _find_differing(conn: Connection, run: RunState) -> str | None:
-    """Describe records that contradict each other, of this run and of those cut off before it.
+    """Describe records of this run, and of cut-off runs before it, that contradict each other.
 
-    Those before a file was read anew do not count: it may have been corrected. An import always
-    begins anew: one that did not receive again all that they stored is of other files, or of
-    corrected ones.
+    Runs before a file was read again from its start do not count: the file may have been corrected.
+    An import always reads from the start. If it did not receive again everything that the cut-off
+    imports stored, its files are other ones or were corrected, and those imports do not count.
     """
     cut_off = baseline.read_cut_off_runs(conn, run.source.name, run.command, run.run_id)
     if run.is_import and run.counts.unchanged < sum(cut_off.values()):

@@ -1,1 +1,1 @@
-"""Which listings the snapshots of a source contain."""
+"""Track the ids in the snapshots of a source: pages, delisted listings, pending ids."""

@@ -1,12 +1,12 @@
--- Which listings their source lists no more: by its whole snapshots, or by a person's decision.
+-- Listings that their source no longer lists, according to whole snapshots or to a person's decision.
 
 -- name: count_snapshot
 UPDATE checkpoints SET snapshots = snapshots + 1, snapshot_at = :at WHERE source = :source
 RETURNING snapshots
 
 -- name: note_absences
--- Written are those alone that came or went. A listing that returns before it was delisted was never
--- away. A pending id was in no good snapshot: the first good one without it shows that it was a mistake,
+-- Only changes are written. The absence of a listing that returns before it was delisted is deleted. A
+-- pending id was in no successful snapshot; the first one without it shows that the id was a mistake,
 -- so it is delisted at once.
 WITH seen AS MATERIALIZED (
   SELECT DISTINCT unnest(external_ids) AS external_id FROM snapshot_pages
@@ -17,7 +17,7 @@ WITH seen AS MATERIALIZED (
   LEFT JOIN pending_ids AS p ON p.source = l.source AND p.external_id = l.external_id
   WHERE l.source = :source
     AND NOT EXISTS (SELECT FROM seen AS s WHERE s.external_id = l.external_id)
-), was_away AS (
+), ended AS (
   DELETE FROM absences AS a USING seen AS s
   WHERE a.source = :source AND a.external_id = s.external_id
     AND a.returned_at IS NULL AND a.delisted_at IS NULL
@@ -39,7 +39,7 @@ WHERE NOT EXISTS (SELECT FROM absences AS a WHERE a.source = :source
                     AND a.external_id = l.external_id AND a.returned_at IS NULL)
 
 -- name: mark_listings
--- Have each listing of a source say since when it is delisted. Returns those that said otherwise.
+-- Set since when each listing of a source is delisted. Returns the listings that changed.
 UPDATE listings AS l SET delisted_at = d.delisted_at
 FROM ({delisted_since}) AS d
 WHERE l.id = d.id AND l.source = :source AND l.delisted_at IS DISTINCT FROM d.delisted_at

@@ -1,4 +1,4 @@
--- Which ids of a source are pending, once a snapshot was read whole.
+-- Update the pending ids of a source after a whole snapshot.
 
 -- name: hold_replaced_ids
 INSERT INTO pending_ids (source, external_id)

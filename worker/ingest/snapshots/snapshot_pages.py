@@ -1,4 +1,4 @@
-"""Which ids the pages of a snapshot hold, recorded with the batches that load them."""
+"""Record the ids on the pages of a snapshot, in the batches that load them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ STATEMENTS = read_reusable(__file__, "snapshot_pages.sql")
 
 @dataclass(frozen=True, slots=True)
 class PagePart:
-    """The ids in one batch of a page, refused records included; `part` counts the batches from 0.
+    """The ids in one batch of a page, including rejects; `part` is the number of the batch, from 0.
 
-    None of a page that was not modified: it holds what it held.
+    `external_ids` is None for a page that was not modified: the recorded ids still apply.
     """
 
     page: str
@@ -25,27 +25,35 @@ class PagePart:
 
 
 def begin_snapshot(conn: Connection, source: str) -> None:
-    """Forget which pages the snapshot before held; what is on them stays known."""
+    """Mark the recorded pages as not yet seen in this snapshot; their ids stay recorded."""
     conn.execute(STATEMENTS["begin_snapshot"], {"source": source})
 
 
 def note_part(conn: Connection, source: str, part: PagePart) -> None:
-    """Record what a batch holds of its page."""
+    """Record the ids of one batch of a page.
+
+    Raises:
+        LookupError: the page was not modified, but its ids are not recorded.
+    """
     key = {"source": source, "page": part.page}
     if part.external_ids is None:
         if not conn.execute(STATEMENTS["note_unmodified_page"], key).rowcount:
-            raise LookupError(f"{source}: page {part.page!r} was never read; what does it hold?")
+            raise LookupError(
+                f"{source}: page {part.page!r} is not modified, but its ids are not recorded"
+            )
         return
-    noted = {**key, "part": part.part, "external_ids": sorted(part.external_ids)}
-    conn.execute(STATEMENTS["note_page"], noted)
+    parameters = {**key, "part": part.part, "external_ids": sorted(part.external_ids)}
+    conn.execute(STATEMENTS["note_page"], parameters)
     if part.is_last:
-        conn.execute(STATEMENTS["cut_page"], {**key, "part": part.part})
+        conn.execute(STATEMENTS["delete_further_parts"], {**key, "part": part.part})
 
 
-def keep_known(conn: Connection, source: str, validators: Mapping[str, str]) -> Mapping[str, str]:
-    """Leave out the validators of pages of which it is not known what they hold."""
+def keep_recorded(
+    conn: Connection, source: str, validators: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Keep only the validators of pages whose ids are recorded."""
     pages: Sequence[str] = conn.scalars(
         select(snapshot_pages.c.page).where(snapshot_pages.c.source == source).distinct()
     ).all()
-    known = set(pages)
-    return {page: validator for page, validator in validators.items() if page in known}
+    recorded = set(pages)
+    return {page: validator for page, validator in validators.items() if page in recorded}

@@ -1,4 +1,4 @@
--- Which ids the pages of a snapshot hold.
+-- The ids on the pages of a snapshot.
 
 -- name: begin_snapshot
 UPDATE snapshot_pages SET seen = false WHERE source = :source AND seen
@@ -9,7 +9,7 @@ VALUES (:source, :page, :part, CAST(:external_ids AS text[]), true)
 ON CONFLICT (source, page, part) DO UPDATE
 SET seen = true, external_ids = excluded.external_ids
 
--- name: cut_page
+-- name: delete_further_parts
 -- A page that was read again may have fewer parts than before.
 DELETE FROM snapshot_pages WHERE source = :source AND page = :page AND part > :part
 

@@ -24,7 +24,7 @@ from worker.database.locks import locked
 from worker.database.partitions import find_partitions
 from worker.database.periods import Period, period_named
 from worker.database.statements import read_statements
-from worker.ingest.batch.raw import STRETCH
+from worker.ingest.batch.raw import ROWS_AT_ONCE
 from worker.ingest.faults import At, go_on
 from worker.maintenance.prune.archive import write_archive
 
@@ -106,7 +106,7 @@ def read_records(conn: Connection, source: str, partition: str) -> Generator[Seq
     with conn.begin():
         stmt = _statements(source, partition)["read_partition"]
         result = conn.execute(stmt, execution_options={"stream_results": True})
-        yield from result.partitions(STRETCH)
+        yield from result.partitions(ROWS_AT_ONCE)
 
 
 def _drop(

@@ -17,7 +17,7 @@ from shared.errors import ArchiveError
 from worker.database.engine import reachable
 from worker.database.locks import locked
 from worker.database.statements import read_statements
-from worker.ingest.batch.raw import STRETCH
+from worker.ingest.batch.raw import ROWS_AT_ONCE
 from worker.ingest.faults import At, go_on
 from worker.maintenance.prune.archive import REJECTS, write_archive
 
@@ -87,7 +87,7 @@ def _read(conn: Connection, old: OldRejects) -> Generator[Sequence[Any]]:
     with conn.begin():
         stream = {"stream_results": True}
         result = conn.execute(STATEMENTS["read_old"], _parameters(old), execution_options=stream)
-        yield from result.partitions(STRETCH)
+        yield from result.partitions(ROWS_AT_ONCE)
 
 
 def _parameters(old: OldRejects) -> dict[str, Any]:
