@@ -1,4 +1,4 @@
-"""The worker: settings, database and sources joined."""
+"""The worker: connects settings, database and sources."""
 
 import dataclasses
 import functools
@@ -116,7 +116,7 @@ class Worker:
         source = self.source(name)
         with self.metrics.running(name), self._network(source) as fetch:
             result = pipeline.run(self.engine, source, fetch, self._options(progress))
-        self.metrics.ended(name, result.ending)
+        self.metrics.record_end(name, result.ending)
         return result
 
     def run_if_due(self, name: str, progress: Progress | None = None) -> Result | None:
@@ -127,8 +127,8 @@ class Worker:
                     return None
         return self.run(name, progress)
 
-    def take_turn(self, name: str, progress: Progress | None = None) -> Result | None:
-        """Run a source in the loop if it is due, then update the sample."""
+    def run_in_loop(self, name: str, progress: Progress | None = None) -> Result | None:
+        """Run a source if it is due, then update the sample."""
         result = self.run_if_due(name, progress)
         if result is not None and name in LISTING_SOURCES:
             self.update_sample()
@@ -226,17 +226,17 @@ class Worker:
             Budget(self.engine, source) as budget,
             Http(source.name, budget, self.stop, provider=source.provider) as fetch,
         ):
-            fetch.on_response = functools.partial(self.metrics.answered, source.name)
+            fetch.on_response = functools.partial(self.metrics.record_request, source.name)
             try:
                 yield fetch
             finally:
-                self.metrics.asked(source.name, fetch)
+                self.metrics.record_retries(source.name, fetch)
 
     def _options(self, progress: Progress | None) -> Options:
         options = Options(
             batch_size=self.settings.batch_size,
             faults=self.faults,
             stop=self.stop,
-            loaded=self.metrics.loaded,
+            on_commit=self.metrics.record_batch,
         )
         return dataclasses.replace(options, progress=progress) if progress else options

@@ -258,7 +258,7 @@ def test_with_the_budgets_own_connection_lost_the_run_ends_and_the_loop_goes_on(
             _, err = worker.communicate(timeout=30)
 
         assert worker.returncode == 0, err
-        assert "the database is away; trying again" in err
+        assert "the database is unavailable; trying again" in err
         assert "internal" not in err
         assert kept(engine).requests == len(upstream.asked)
 

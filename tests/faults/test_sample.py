@@ -50,7 +50,7 @@ def start(database_url: URL, upstream: Upstream) -> Starter:
 def make_pass(worker: Worker) -> dict[str, tuple[str, int]]:
     """Make one pass of the loop; return each run's outcome and how many records it fetched."""
     worker.update_sample()
-    done = loop.run_once(worker.settings.sources, worker.take_turn, worker.stop)
+    done = loop.run_once(worker.settings.sources, worker.run_in_loop, worker.stop)
     return {each.source: (each.ending.outcome, each.counts.fetched) for each in done.results}
 
 

@@ -67,11 +67,11 @@ def scraped(engine, reader_url):
         add_checkpoint(conn, failed, last_failure_at=NOON)
     worker = Metrics()
     with worker.running("csv"):
-        worker.loaded("csv", Counts(1, 1, 0, 0), 0.1)
-    worker.ended("csv", Ending("succeeded"))
-    worker.answered("coingecko", 429)
-    worker.asked("coingecko", SimpleNamespace(retries=1, waited=1))
-    worker.passed()
+        worker.record_batch("csv", Counts(1, 1, 0, 0), 0.1)
+    worker.record_end("csv", Ending("succeeded"))
+    worker.record_request("coingecko", 429)
+    worker.record_retries("coingecko", SimpleNamespace(retries=1, waited=1))
+    worker.record_pass()
     with api_on(reader_url) as client:
         client.application.add_url_rule("/cached", view_func=cached)
         client.get("/cached")

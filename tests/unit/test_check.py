@@ -83,9 +83,9 @@ def test_what_jsonb_cannot_hold_is_refused():
     surrogate = market("bitcoin", "btc", "Bitcoin", note="\ud800")
     huge = market("bitcoin", "btc", "Bitcoin").replace(b"1000", b"1e999999")
 
-    assert reasons(nul) == ["holds the character U+0000, which Postgres cannot store"]
+    assert reasons(nul) == ["contains the character U+0000, which Postgres cannot store"]
     assert "surrogate" in reasons(surrogate)[0]
-    assert reasons(huge)[0] == "holds a number beyond what Postgres can store"
+    assert reasons(huge)[0] == "contains a number beyond the range that Postgres can store"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_number_with_more_digits_than_jsonb_holds_is_refused(number):
         b'"note": 1', f'"note": {number}'.encode()
     )
 
-    assert reasons(odd)[0] == "holds a number beyond what Postgres can store"
+    assert reasons(odd)[0] == "contains a number beyond the range that Postgres can store"
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul():

@@ -58,13 +58,13 @@ def run(
             worker.stop,
             worker.provider_of,
         )
-        if not done.unowned:
+        if not done.fatal:
             worker.update_sample()
     for result in done.results:
         show_result(result)
     for error in [*done.locked, *done.refused]:
         click.echo(f"Error: {error}", err=True)
-    done.raise_unowned()
+    done.raise_fatal()
     ctx.exit(done.exit_code)
 
 
@@ -78,7 +78,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
 
         worker.read_crosswalk()
 
-        rounds = loop.Rounds(worker.take_turn, worker.stop, worker.provider_of)
+        scheduler = loop.Scheduler(worker.run_in_loop, worker.stop, worker.provider_of)
         is_first = True
 
         def one_pass() -> None:
@@ -89,15 +89,15 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.warn_of_budgets(sources)
                 is_first = False
             worker.update_sample()
-            rounds.go_round(sources).raise_unowned()
-            worker.metrics.passed()
+            scheduler.run_pass(sources).raise_fatal()
+            worker.metrics.record_pass()
 
-        with worker.metrics.served(settings.metrics_host, settings.metrics_port):
+        with worker.metrics.serving(settings.metrics_host, settings.metrics_port):
             try:
                 loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
             finally:
                 worker.stop.set()
-                rounds.close()
+                scheduler.close()
 
 
 @click.command("import")

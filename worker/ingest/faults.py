@@ -1,4 +1,4 @@
-"""Failures on purpose: where a batch fails its run, or takes the whole worker with it."""
+"""Fault injection for tests: fail a run, or kill the worker, at a defined point."""
 
 import os
 import signal
@@ -12,25 +12,25 @@ from shared.model.faults import Fault
 log = structlog.get_logger(__name__)
 
 At = Callable[[str], None]
-"""Told each point of a batch as the batch comes to it; `FAULT_POINTS` are their names."""
+"""Called with the name of each fault point as it is reached; see `FAULT_POINTS`."""
 
 
-def go_on(point: str) -> None:
-    """Let the batch go on: what it is given while nothing is to fail."""
+def no_fault(point: str) -> None:
+    """Inject nothing."""
 
 
 class Faults:
-    """What is to fail in this process; nothing, unless the settings say so."""
+    """The faults to inject in this process; none without the settings."""
 
     def __init__(self, fail_after: int | None = None, fault: Fault | None = None) -> None:
         self._fail_after = fail_after
         self._fault = fault
-        self._batches_there = 0
+        self._batches_at_point = 0
 
     def of_batch(self, source: str, read: int) -> At:
-        """Give what a batch says its points to, once so many records of the run were `read`."""
+        """Return the function to call at the points of a batch; `read` counts the run's records."""
         if self._fail_after is None and self._fault is None:
-            return go_on
+            return no_fault
 
         def at(point: str) -> None:
             if point == "before_commit":
@@ -47,10 +47,10 @@ class Faults:
             )
 
     def _crash(self, point: str) -> None:
-        """End this process as `kill -9` does, where it is the batch's turn."""
+        """Kill this process if `FAULT` names this point and this batch."""
         if self._fault is None or point != self._fault.point:
             return
-        self._batches_there += 1
-        if self._batches_there == self._fault.batch:
+        self._batches_at_point += 1
+        if self._batches_at_point == self._fault.batch:
             log.warning("killed on purpose (FAULT)", point=point, batch=self._fault.batch)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A thread that loads one batch at a time, so that the next is fetched and checked meanwhile."""
+"""A thread that loads batches one at a time while the next one is fetched and checked."""
 
 import gc
 import sys
@@ -12,13 +12,13 @@ from worker.ingest.batch.contents import Batch, Counts
 
 
 class Loader:
-    """Calls `load` for each batch, in order, and `loaded` with what each one counted."""
+    """Calls `load` for each batch, in order, and `on_loaded` with the counts of each."""
 
     def __init__(
-        self, load: Callable[[Batch, int], Counts], loaded: Callable[[Counts], object]
+        self, load: Callable[[Batch, int], Counts], on_loaded: Callable[[Counts], object]
     ) -> None:
         self._load = load
-        self._loaded = loaded
+        self._on_loaded = on_loaded
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
         self._in_flight: Future[Counts] | None = None
         self._settings = ExitStack()
@@ -28,41 +28,41 @@ class Loader:
         return self
 
     def load(self, batch: Batch, read: int) -> None:
-        """Start loading a batch, once the one before it is committed.
+        """Wait until the previous batch is committed, then start loading this one.
 
-        `read` is how many records of the run were read with it.
+        `read` is the number of records that the run has read, including those of this batch.
         """
-        self._settle()
-        # In the context of the run, for the log lines of the thread.
+        self._wait()
+        # The thread runs in the context of the run, so its log lines have the fields of the run.
         self._in_flight = self._thread.submit(copy_context().run, self._load, batch, read)
 
-    def _settle(self) -> None:
+    def _wait(self) -> None:
         if self._in_flight is None:
             return
-        settled, self._in_flight = self._in_flight, None
-        self._loaded(settled.result())
+        batch_in_flight, self._in_flight = self._in_flight, None
+        self._on_loaded(batch_in_flight.result())
 
     def __exit__(self, *_: object) -> None:
-        """Wait for the batch in flight; where it failed, that is what the run fails of."""
+        """Wait for the batch in flight, and raise its error, if any."""
         try:
-            self._settle()
+            self._wait()
         finally:
             self._thread.shutdown()
             self._settings.close()
 
 
-INTERVAL = 0.0005
-"""Seconds after which a thread lets another have the interpreter, while a batch is loaded.
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which threads switch while a batch is loaded.
 
-Each statement of a batch ends with waiting for the interpreter, which checking the next batch keeps
-busy; with Python's own 5 ms that is longer than most of the statements take.
+After each statement, the loading thread waits for the interpreter, which the thread that checks the
+next batch uses. With Python's default of 5 ms, this wait is longer than most statements take.
 """
 
 COLLECT_AFTER = 10_000
-"""New objects after which garbage is collected, while a batch is loaded.
+"""Number of new objects after which garbage is collected while a batch is loaded.
 
-A page consists of more objects, and none of them is garbage. With Python's own 700, collecting
-takes a twentieth of the time.
+A page consists of more objects, and none of them is garbage. With Python's default of 700, garbage
+collection takes 5 % of the time.
 """
 
 _lock = threading.Lock()
@@ -71,18 +71,18 @@ _before: list[tuple[float, int]] = []
 
 @contextmanager
 def set_for_loading() -> Iterator[None]:
-    """Set the interpreter for loading until the last of several `with` blocks ends."""
+    """Configure the interpreter for loading until the last of several `with` blocks ends."""
     with _lock:
         _before.append((sys.getswitchinterval(), gc.get_threshold()[0]))
-        _set(INTERVAL, COLLECT_AFTER)
+        _set(SWITCH_INTERVAL, COLLECT_AFTER)
     try:
         yield
     finally:
         with _lock:
-            # The first settings that were noted are Python's own.
-            noted = _before.pop()
+            # The first entry has Python's own settings, and it is removed last.
+            settings = _before.pop()
             if not _before:
-                _set(*noted)
+                _set(*settings)
 
 
 def _set(interval: float, collect_after: int) -> None:

@@ -1,4 +1,4 @@
-"""Passes over the sources: one, or one every interval until the worker is told to stop."""
+"""Passes over the sources: a single one, or one per interval until the worker is stopped."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,51 +19,52 @@ from worker.ingest.runs.options import Result
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 15.0
-"""Seconds after which the next source has its turn beside one that is still at work."""
+PARALLEL_AFTER = 15.0
+"""Seconds after which the next source starts in parallel to one that is still running."""
 
 LONGEST_WAIT = 60
-"""Seconds between two attempts to reach a database that is away, at the most."""
+"""Maximum number of seconds between two attempts to reach the database."""
 
 
 @dataclass
-class Pass:
-    """What one pass over the sources came to."""
+class PassResult:
+    """The results and errors of one pass over the sources."""
 
     results: list[Result] = field(default_factory=list)
     locked: list[LockedError] = field(default_factory=list)
     refused: list[DatabaseRefusedError] = field(default_factory=list)
     crashed: list[str] = field(default_factory=list)
-    unowned: list[MarketDataError] = field(default_factory=list)
-    """What is no source's own failure: the database went away."""
+    fatal: list[MarketDataError] = field(default_factory=list)
+    """Errors that concern all sources, such as a lost database; they end the pass."""
 
-    def add(self, other: "Pass") -> None:
-        """Add what came later."""
+    def add(self, other: "PassResult") -> None:
+        """Add results and errors that came later."""
         self.results += other.results
         self.locked += other.locked
         self.refused += other.refused
         self.crashed += other.crashed
-        self.unowned += other.unowned
+        self.fatal += other.fatal
 
-    def raise_unowned(self) -> None:
-        """Raise what is no source's own failure, if anything is."""
-        if self.unowned:
-            raise self.unowned[0]
+    def raise_fatal(self) -> None:
+        """Raise the first error that concerns all sources, if any."""
+        if self.fatal:
+            raise self.fatal[0]
 
     @property
     def exit_code(self) -> int:
-        """0 done; 1 something failed; 3 nothing did, but another worker has a source locked."""
-        has_failed = self.refused or self.crashed or self.unowned
+        """0 for success, 1 for a failure, 3 if no source failed but another worker locks one."""
+        has_failed = self.refused or self.crashed or self.fatal
         if has_failed or not all(result.succeeded for result in self.results):
             return 1
         return 3 if self.locked else 0
 
 
-class Rounds:
-    """Rounds over the sources, each in turn, none kept waiting by one that takes long.
+class Scheduler:
+    """Runs the sources in order, pass after pass; slow sources do not block the others.
 
-    A source that takes longer than `patience` goes on beside those after it, in the next rounds
-    too. Sources of one provider never run at the same time: they share its pace and its pauses.
+    A source that takes longer than `parallel_after` continues in parallel to the following sources,
+    also in later passes. Sources of one provider never run at the same time, because they share its
+    request rate and its pauses.
     """
 
     def __init__(
@@ -71,79 +72,79 @@ class Rounds:
         run_source: Callable[[str], Result | None],
         stop: threading.Event,
         provider_of: Callable[[str], str] = str,
-        patience: float = PATIENCE,
+        parallel_after: float = PARALLEL_AFTER,
     ) -> None:
         self._run_source = run_source
         self._stop = stop
         self._provider_of = provider_of
-        self._patience = patience
+        self._parallel_after = parallel_after
         self._threads: dict[str, ThreadPoolExecutor] = {}
-        self._at_work: dict[str, Future[Result | None]] = {}
+        self._running: dict[str, Future[Result | None]] = {}
 
-    def go_round(self, sources: Sequence[str]) -> Pass:
-        """Give each source its turn, and return what ended meanwhile, of earlier rounds too.
+    def run_pass(self, sources: Sequence[str]) -> PassResult:
+        """Start each source, and return the runs that ended meanwhile, also of earlier passes.
 
-        One that is still at work has none. What stops one does not stop the others, unless the
-        database went away: then the sources after that have no turn.
+        A source that is still running is not started again. The error of one source does not stop
+        the others. An error that concerns all sources ends the pass.
         """
-        done = Pass()
+        ended = PassResult()
         for source in sources:
-            self._collect(done)
-            if self._stop.is_set() or done.unowned:
+            self._collect(ended)
+            if self._stop.is_set() or ended.fatal:
                 break
-            if source in self._at_work:
-                log.warning("source is still at work; it has no turn this time", source=source)
+            if source in self._running:
+                log.warning("source is still running; not started in this pass", source=source)
                 continue
             provider = self._provider_of(source)
-            is_free = all(self._provider_of(each) != provider for each in self._at_work)
+            is_free = all(self._provider_of(other) != provider for other in self._running)
             thread = self._threads.setdefault(provider, ThreadPoolExecutor(1, f"run-{provider}"))
-            self._at_work[source] = thread.submit(self._begin, source)
+            self._running[source] = thread.submit(self._run_unless_stopped, source)
             if is_free:
-                wait([self._at_work[source]], self._patience)
-        self._collect(done)
-        return done
+                wait([self._running[source]], self._parallel_after)
+        self._collect(ended)
+        return ended
 
-    def settle(self) -> Pass:
-        """Wait for all that are at work, and return what ended."""
-        done = Pass()
-        wait(self._at_work.values())
-        self._collect(done)
+    def finish(self) -> PassResult:
+        """Wait for all running sources, and return how they ended."""
+        ended = PassResult()
+        wait(self._running.values())
+        self._collect(ended)
         for thread in self._threads.values():
             thread.shutdown()
-        return done
+        return ended
 
     def close(self) -> None:
-        """Wait for all that are at work, whatever they end with."""
-        for exc in self.settle().unowned:
-            log.error("a source ended with the worker", error=str(exc))
+        """Wait for all running sources; log errors that `finish` would return."""
+        for exc in self.finish().fatal:
+            log.error("a source failed while the worker stopped", error=str(exc))
 
-    def _begin(self, source: str) -> Result | None:
-        """Run a source whose turn it is; one that was queued until the stop does not start."""
+    def _run_unless_stopped(self, source: str) -> Result | None:
+        """Run a source, unless the worker was stopped while the source was queued."""
         return None if self._stop.is_set() else self._run_source(source)
 
-    def _collect(self, done: Pass) -> None:
-        for source in [each for each, future in self._at_work.items() if future.done()]:
-            _note(self._at_work.pop(source), source, done)
+    def _collect(self, ended: PassResult) -> None:
+        for source in [name for name, future in self._running.items() if future.done()]:
+            _add_result(self._running.pop(source), source, ended)
 
 
-def _note(ended: "Future[Result | None]", source: str, done: Pass) -> None:
+def _add_result(future: "Future[Result | None]", source: str, ended: PassResult) -> None:
     try:
-        if result := ended.result():
-            done.results.append(result)
+        if result := future.result():
+            ended.results.append(result)
     except LockedError as exc:
         log.warning("source is locked", source=source, error=str(exc))
-        done.locked.append(exc)
+        ended.locked.append(exc)
     except DatabaseRefusedError as exc:
-        # Not even the run's row could be written, so this line is all there is.
+        # The row of the run could not be written either, so this line is the only record.
         log.error(  # noqa: TRY400
             "the run could not be recorded", source=source, reason=exc.code, error=str(exc)
         )
-        done.refused.append(exc)
+        ended.refused.append(exc)
     except MarketDataError as exc:
-        done.unowned.append(exc)
+        ended.fatal.append(exc)
     except Exception:
         log.exception("internal error, please report it", source=source)
-        done.crashed.append(source)
+        ended.crashed.append(source)
 
 
 def run_once(
@@ -151,25 +152,24 @@ def run_once(
     run_source: Callable[[str], Result | None],
     stop: threading.Event,
     provider_of: Callable[[str], str] = str,
-    patience: float = PATIENCE,
-) -> Pass:
-    """Run each source once, and return when all ended; `Rounds` says how."""
-    rounds = Rounds(run_source, stop, provider_of, patience)
-    done = rounds.go_round(sources)
-    done.add(rounds.settle())
-    done.results.sort(key=lambda result: sources.index(result.source))
-    return done
+    parallel_after: float = PARALLEL_AFTER,
+) -> PassResult:
+    """Run each source once, and return when all ended; see `Scheduler`."""
+    scheduler = Scheduler(run_source, stop, provider_of, parallel_after)
+    ended = scheduler.run_pass(sources)
+    ended.add(scheduler.finish())
+    ended.results.sort(key=lambda result: sources.index(result.source))
+    return ended
 
 
 def run_forever(one_pass: Callable[[], object], interval: float, stop: threading.Event) -> None:
-    """Make a pass every `interval` seconds, until told to stop. No failing pass ends it.
+    """Call `one_pass` every `interval` seconds until stopped. A failed pass does not end the loop.
 
-    While the database is away it is tried again after 1, 2, 4 … seconds, a minute at the most; and
-    while its schema is not ours too, for a migration may be under way.
+    If the database is unavailable, the next attempts follow after 1, 2, 4 … seconds, at most a
+    minute. The same applies to a wrong schema version, because a migration may be in progress.
 
     Raises:
-        ConfigurationError, SchemaVersionError: the first pass that reaches the database finds that
-            the worker should not have been started like this.
+        ConfigurationError, SchemaVersionError: in the first pass that reaches the database.
     """
     failures = 0
     started = False
@@ -183,7 +183,7 @@ def run_forever(one_pass: Callable[[], object], interval: float, stop: threading
             wait = min(2**failures, LONGEST_WAIT)
             failures += 1
             log.error(  # noqa: TRY400
-                "the database is away; trying again", error=str(exc), seconds=wait
+                "the database is unavailable; trying again", error=str(exc), seconds=wait
             )
         except (ConfigurationError, SchemaVersionError) as exc:
             if not started:
@@ -191,13 +191,15 @@ def run_forever(one_pass: Callable[[], object], interval: float, stop: threading
             wait = min(2**failures, LONGEST_WAIT)
             failures += 1
             log.error(  # noqa: TRY400
-                "the worker no longer fits its surroundings; trying again",
+                "configuration or schema became invalid; trying again",
                 error=str(exc),
                 seconds=wait,
             )
         except DatabaseRefusedError as exc:
             log.error(  # noqa: TRY400
-                "the database refused the pass; trying again", reason=exc.code, error=str(exc)
+                "the database refused a statement of the pass; trying again",
+                reason=exc.code,
+                error=str(exc),
             )
         except Exception:
             log.exception("internal error, please report it")

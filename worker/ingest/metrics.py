@@ -1,4 +1,4 @@
-"""What the loop counts and times for Prometheus, in this process; served where a port is set."""
+"""Prometheus metrics of the worker process; served if `METRICS_PORT` is set."""
 
 import platform
 import time
@@ -38,60 +38,60 @@ NO_OUTCOME = {
     DatabaseUnavailableError: "database_away",
     DatabaseRefusedError: "database_refused",
 }
-"""What a run came to that did not come to its end, beside the outcomes of the table `runs`."""
+"""Values of `outcome` for runs that raised an error; other runs have the outcome in `runs`."""
 
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 
 class Metrics:
-    """One worker's counts since it started; what is stored for good is in the API's `/metrics`."""
+    """Metrics since the start of this worker. The API's `/metrics` has those from the database."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._runs = self._of_sources(
-            Counter, "runs_total", "Runs by outcome; those without a row of theirs too.", "outcome"
+            Counter, "runs_total", "Runs by outcome, including those without a row.", "outcome"
         )
         self._run_seconds = self._of_sources(
             Histogram,
             "run_duration_seconds",
-            "Time that a run took; with longer ones a pass does not fit into the interval.",
+            "Duration of runs; if it exceeds the interval, passes are late.",
             buckets=RUN_SECONDS,
         )
         self._records = self._of_sources(
-            Counter, "records_total", "Records loaded, by what became of them.", "result"
+            Counter, "records_total", "Records loaded, by result.", "result"
         )
         self._batch_seconds = self._of_sources(
             Histogram,
             "batch_duration_seconds",
-            "Time that a batch's transaction took; when it rises, the database is slow.",
+            "Duration of a batch's transaction; it rises if the database is slow.",
             buckets=BATCH_SECONDS,
         )
         self._requests = self._of_sources(
             Counter,
             "upstream_requests_total",
-            "Requests sent, by HTTP status; `none` where no answer came.",
+            "Requests sent, by HTTP status; `none` if no response arrived.",
             "status",
         )
         self._retries = self._of_sources(
-            Counter, "upstream_retries_total", "Requests that failed and were sent again."
+            Counter, "upstream_retries_total", "Requests that failed and were repeated."
         )
         self._waits = self._of_sources(
             Counter,
             "upstream_wait_seconds_total",
-            "Time waited for the rate limit's next turn, and between two attempts.",
+            "Time waited for the request budget and between attempts.",
         )
         self._in_progress = self._of_sources(
-            Gauge, "run_in_progress", "Whether a run is at work on the source."
+            Gauge, "run_in_progress", "1 while a run of the source is in progress."
         )
         self._success = self._of_sources(
-            Gauge, "last_success_timestamp_seconds", "When the source's last good run ended."
+            Gauge, "last_success_timestamp_seconds", "End of the source's last successful run."
         )
-        self._passed = Gauge(
+        self._last_pass = Gauge(
             "kasparro_worker_last_pass_timestamp_seconds",
-            "When the loop last came through; older than two intervals, it hangs.",
+            "End of the loop's last pass; if it is older than two intervals, the loop hangs.",
             registry=self.registry,
         )
-        Info("kasparro_worker_build", "Which code works.", registry=self.registry).info(
+        Info("kasparro_worker_build", "The release that runs.", registry=self.registry).info(
             {
                 "version": user_agent().partition("/")[2],
                 "schema_revision": SCHEMA_REVISION,
@@ -101,14 +101,14 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def _of_sources(
-        self, kind: type[Instrument], name: str, says: str, *labels: str, **more: Any
+        self, kind: type[Instrument], name: str, description: str, *labels: str, **options: Any
     ) -> Instrument:
         name = f"kasparro_worker_{name}"
-        return kind(name, says, ["source", *labels], registry=self.registry, **more)
+        return kind(name, description, ["source", *labels], registry=self.registry, **options)
 
     @contextmanager
     def running(self, source: str) -> Iterator[None]:
-        """Time a run; where it does not come to its end, count what ended it."""
+        """Measure the duration of a run; if it raises an error, count it by the kind of error."""
         started = time.monotonic()
         try:
             with self._in_progress.labels(source).track_inprogress():
@@ -119,37 +119,36 @@ class Metrics:
         finally:
             self._run_seconds.labels(source).observe(time.monotonic() - started)
 
-    def ended(self, source: str, ending: Ending) -> None:
-        """Count a run that came to its end."""
+    def record_end(self, source: str, ending: Ending) -> None:
+        """Count a run that ended without an exception."""
         self._runs.labels(source, ending.outcome).inc()
         if ending.outcome == "succeeded":
             self._success.labels(source).set_to_current_time()
 
-    def loaded(self, source: str, counts: Counts, seconds: float) -> None:
-        """Count a batch that is committed."""
+    def record_batch(self, source: str, counts: Counts, seconds: float) -> None:
+        """Count a committed batch, and the seconds that it took."""
         self._batch_seconds.labels(source).observe(seconds)
         for result in ("new", "unchanged", "rejected"):
             self._records.labels(source, result).inc(getattr(counts, result))
 
-    def answered(self, source: str, status: int | None) -> None:
-        """Count a request that was sent; None where no answer came."""
+    def record_request(self, source: str, status: int | None) -> None:
+        """Count a request that was sent; `status` is None if no response arrived."""
         self._requests.labels(source, str(status or "none")).inc()
 
-    def asked(self, source: str, fetch: Http) -> None:
-        """Count what a run's way to the network has been through."""
+    def record_retries(self, source: str, fetch: Http) -> None:
+        """Count the retries and the waiting time of a run."""
         self._retries.labels(source).inc(fetch.retries)
         self._waits.labels(source).inc(fetch.waited)
 
-    def passed(self) -> None:
-        """Note that the loop came through."""
-        self._passed.set_to_current_time()
+    def record_pass(self) -> None:
+        self._last_pass.set_to_current_time()
 
     @contextmanager
-    def served(self, host: str, port: int | None) -> Iterator[None]:
-        """Serve `/metrics` during the `with` block; without a port, do not.
+    def serving(self, host: str, port: int | None) -> Iterator[None]:
+        """Serve `/metrics` during the `with` block; without a port, serve nothing.
 
         Raises:
-            ConfigurationError: nothing can listen there.
+            ConfigurationError: the address is not available.
         """
         if port is None:
             yield

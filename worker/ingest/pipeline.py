@@ -1,4 +1,4 @@
-"""One run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
+"""Execute a run: fetch a page, check it, load it batch by batch, move the checkpoint, repeat."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,24 +31,25 @@ log = structlog.get_logger(__name__)
 
 
 def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Options) -> Result:
-    """Read the source from its checkpoint to its end, and load all of it.
+    """Read the source from its checkpoint to its end, and load all records.
 
     A source that reads files needs no `fetch`.
 
-    Every batch commits together with its checkpoint, so the next run continues one that was cut off
-    anywhere. What a source does wrong ends as the run's outcome, not as an exception.
+    Every batch commits together with its checkpoint, so the next run can continue a run that was
+    cut off at any point. Errors of the source become the outcome of the run, not exceptions.
 
     Raises:
-        LockedError: another worker is at this source; nothing was done.
-        DatabaseUnavailableError: the connection was lost. The checkpoint shows whether the batch in
-            flight was committed: the next run continues there, and closes this run's row.
-        DatabaseRefusedError: the run could not be opened or closed: a timeout, a full disk.
+        LockedError: another worker is reading this source; nothing was changed.
+        DatabaseUnavailableError: the connection was lost. The next run closes the row of this one
+            and continues at the checkpoint, which shows whether the batch in flight was committed.
+        DatabaseRefusedError: the run could not be opened or closed (a timeout, a full disk).
     """
     requests = _Requests(fetch)
 
     def pages(state: RunState) -> Iterator[Page]:
-        ask = partial(requests.ask, state.phases)
-        return state.reader.pages(ask, state.checkpoint.cursor, state.checkpoint.validators)
+        timed_fetch = partial(requests.fetch, state.phases)
+        checkpoint = state.checkpoint
+        return state.reader.pages(timed_fetch, checkpoint.cursor, checkpoint.validators)
 
     return _Pipeline(engine, source, options, "run", requests).execute(pages)
 
@@ -56,25 +57,25 @@ def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Op
 def load_saved(
     engine: Engine, source: Source, pages: Callable[[Source], Iterator[Page]], options: Options
 ) -> Result:
-    """Load saved pages as if the source had just sent them; its cursor stays where it is.
+    """Load saved pages as if the source had just sent them; its cursor does not move.
 
-    `pages` reads them with the source that it is given.
+    `pages` is called with the source, and returns the pages.
     """
     pipeline = _Pipeline(engine, source, options, "import", _Requests(None))
     return pipeline.execute(lambda state: pages(state.reader))
 
 
 class _Requests:
-    """The requests of one run: passes them on, times them, and counts them."""
+    """Sends the requests of one run, and counts them and their time."""
 
     def __init__(self, fetch: CountingFetch | None) -> None:
         self._fetch = fetch
         self._before = self._totals()
 
-    def ask(self, phases: Phases, request: Request, validator: str | None = None) -> Response:
-        """Fetch, and count the time apart from the wait for the rate limit."""
+    def fetch(self, phases: Phases, request: Request, validator: str | None = None) -> Response:
+        """Send a request; count the time of the fetch, and apart from it that of waiting."""
         if self._fetch is None:
-            raise ConfigurationError(f"{request.url}: asked for by a source that reads files")
+            raise ConfigurationError(f"{request.url}: requested by a source that reads files")
         with phases.timing("fetch", apart_from=["wait"]):
             before = self._fetch.waited
             try:
@@ -83,7 +84,7 @@ class _Requests:
                 phases.add("wait", self._fetch.waited - before)
 
     def numbers(self) -> dict[str, int]:
-        """Count requests and retries since the run began, for its row."""
+        """Return the requests and retries since the run began, for its row."""
         now = self._totals()
         return {name: now[name] - self._before[name] for name in now}
 
@@ -133,9 +134,9 @@ class _Pipeline:
 
 
 def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Ending:
-    """Load every page, and return how that ended."""
+    """Load every page, and return the ending of the run."""
     try:
-        with Loader(partial(_load, conn, state), partial(_count, state)) as loader:
+        with Loader(partial(_load, conn, state), partial(_add_counts, state)) as loader:
             for page in state.phases.each("check", pages, apart_from=["wait", "fetch"]):
                 if state.options.stop.is_set():
                     return Ending("partial", "stopped", "stopped after the batch in flight")
@@ -150,7 +151,7 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
     except DBAPIError as exc:
         if is_away(exc):
             log.error(  # noqa: TRY400
-                "the connection was lost; the next run finds out whether the batch under way was "
+                "the connection was lost; the next run detects whether the batch in flight was "
                 "committed",
                 committed_before=state.counts.fetched,
             )
@@ -165,33 +166,33 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
 
 
 def _load(conn: Connection, state: RunState, batch: Batch, read: int) -> Counts:
-    """Load one batch, unless a fault is injected at this record."""
+    """Load one batch; a fault may be injected."""
     source, options = state.source.name, state.options
     at = options.faults.of_batch(source, read)
     started = time.monotonic()
     batch = replace(batch, reference_run=state.reference_run)
     counts = transaction.load_batch(conn, source, state.run_id, batch, at, state.phases)
-    options.loaded(source, counts, time.monotonic() - started)
+    options.on_commit(source, counts, time.monotonic() - started)
     return counts
 
 
-def _count(state: RunState, counts: Counts) -> None:
+def _add_counts(state: RunState, counts: Counts) -> None:
     state.counts += counts
     state.options.progress(state.counts.fetched)
 
 
 def _refused(state: RunState, exc: DBAPIError) -> Ending:
-    refused = refusal(exc)
-    return Ending("failed", refused.code, f"{state.source.name}: {refused}")
+    error = refusal(exc)
+    return Ending("failed", error.code, f"{state.source.name}: {error}")
 
 
 def _describe_changes(conn: Connection, state: RunState) -> list[str]:
-    """Describe what an import revised and renamed; for a source's own runs the log does."""
+    """Describe the revisions and renames of an import; those of other runs are in the log."""
     if not state.is_import:
         return []
     with conn.begin():
-        found = (
+        changes = (
             describe_revisions(state.counts.revised, state.counts.revision),
             renames.say_renamed(conn, state.run_id),
         )
-    return [each for each in found if each]
+    return [change for change in changes if change]

@@ -60,7 +60,7 @@ def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_o
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE, SOURCES=COINGECKO_FIRST)
 
         with Loop(env, tmp_path) as loop:
-            away = loop.wait_until_said("the database is away; trying again")
+            away = loop.wait_until_said("the database is unavailable; trying again")
             loop.wait_until_said("run finished", source="csv")
             loop.end()
 
@@ -113,7 +113,7 @@ def test_cut_off_at_any_other_commit_of_a_run_the_loop_goes_on(
         env = environ(relay.url, upstream, BATCH_SIZE=BATCH_SIZE, SOURCES=COINGECKO_FIRST)
 
         with Loop(env, tmp_path) as loop:
-            loop.wait_until_said("the database is away; trying again")
+            loop.wait_until_said("the database is unavailable; trying again")
             loop.wait_until_said("run finished", source="csv")
             loop.end()
 

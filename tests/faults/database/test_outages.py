@@ -56,7 +56,7 @@ def test_a_connection_terminated_in_the_middle_of_a_statement_does_not_end_the_l
         with Loop(env, tmp_path) as loop:
             wait_until_blocked(engine)
             assert terminate_the_blocked(engine) == 1
-            away = loop.wait_until_said("the database is away")
+            away = loop.wait_until_said("the database is unavailable")
             assert loop.said("the connection was lost", committed_before=0)
             blocker.rollback()
             loop.wait_until_said("run finished", source="csv")
@@ -120,7 +120,7 @@ def test_the_server_stopped_and_started_again_under_the_loop_does_not_end_it(
             wait_until(lambda: read_runs(engine)[0].batches == 2, "page 1 was not committed")
             stop_server(home, "fast")
             release.set()
-            loop.wait_until_said("the database is away")
+            loop.wait_until_said("the database is unavailable")
             blocked = held(threading.Event())
             upstream.answers(blocked, page=2)
             users.enter_context(again.running())
@@ -133,14 +133,14 @@ def test_the_server_stopped_and_started_again_under_the_loop_does_not_end_it(
                 wait_until_blocked(engine)
                 stop_server(home, "immediate")
                 blocker.invalidate()
-            times = len(loop.said("the database is away"))
-            loop.wait_until_said("the database is away", times=times + 1)
+            times = len(loop.said("the database is unavailable"))
+            loop.wait_until_said("the database is unavailable", times=times + 1)
             users.enter_context(again.running())
 
             loop.wait_until_said("run finished", source="csv")
             loop.end()
 
-        away = [line["seconds"] for line in loop.said("the database is away")]
+        away = [line["seconds"] for line in loop.said("the database is unavailable")]
         told = loop.said("an earlier run was interrupted")
         assert away == [min(2**n, 60) for n in range(len(away))]
         assert [line["batches"] for line in told] == [2, 0]
@@ -184,7 +184,7 @@ def test_a_schema_that_changes_under_the_loop_is_waited_for_and_at_its_start_is_
     with Loop(env, tmp_path, interval=1) as loop:
         loop.wait_until_said("run finished")
         set_revision("9999")
-        said = loop.wait_until_said("the worker no longer fits its surroundings")
+        said = loop.wait_until_said("configuration or schema became invalid")
         refused = run_worker("run --interval 1", env, tmp_path)
         done = len(loop.said("run finished"))
         set_revision(SCHEMA_REVISION)
@@ -206,7 +206,7 @@ def test_a_server_without_a_free_connection_is_waited_for(
     with Upstream(SIZE, page_cap=PAGE) as upstream:
         env = environ(database_url.set(username="ordinary"), upstream)
         with Loop(env, tmp_path) as loop:
-            away = loop.wait_until_said("the database is away", times=2)
+            away = loop.wait_until_said("the database is unavailable", times=2)
             with maintenance_engine.connect() as conn:
                 conn.execute(text(f"ALTER DATABASE {database_url.database} CONNECTION LIMIT -1"))
             for source in ("coinpaprika", "coingecko", "csv"):

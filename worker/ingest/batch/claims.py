@@ -11,7 +11,7 @@ from worker.database.statements import read_statements
 from worker.identity import decide
 from worker.ingest.batch import copy
 from worker.ingest.batch.raw import claim_raw
-from worker.ingest.faults import At, go_on
+from worker.ingest.faults import At, no_fault
 from worker.sources import REGISTRY
 from worker.sources.base import Source
 from worker.sources.contract_list import ContractList
@@ -28,7 +28,7 @@ def create_staging(conn: Connection, source: str) -> None:
 
 
 def load_rows(
-    conn: Connection, source: str, run_id: int, rows: bytes, at: At = go_on
+    conn: Connection, source: str, run_id: int, rows: bytes, at: At = no_fault
 ) -> tuple[int, list[int]]:
     """Update everything from raw records to contracts.
 

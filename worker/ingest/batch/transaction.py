@@ -17,7 +17,7 @@ from worker.ingest.batch import claims, copy
 from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.receiving import Received, describe_revision, receive
-from worker.ingest.faults import At, go_on
+from worker.ingest.faults import At, no_fault
 from worker.ingest.judging.outcome import FEWEST_COMPARED
 from worker.ingest.pages.recognition import update_digests
 from worker.ingest.snapshots.snapshot_pages import begin_snapshot, note_part
@@ -40,7 +40,7 @@ def load_batch(
     source: str,
     run_id: int,
     batch: Batch,
-    at: At = go_on,
+    at: At = no_fault,
     phases: Phases | None = None,
 ) -> Counts:
     """Load a batch in one transaction, with its counts and its checkpoint, and commit.
@@ -100,7 +100,9 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> t
     return received, dismissed
 
 
-def load_rows(conn: Connection, source: str, run_id: int, batch: Batch, at: At = go_on) -> Received:
+def load_rows(
+    conn: Connection, source: str, run_id: int, batch: Batch, at: At = no_fault
+) -> Received:
     """Update everything from raw records to assets; return the counts of new and revised."""
     statements = STATEMENTS[source]
     at("before_copy")

@@ -1,1 +1,1 @@
-"""From pages to batches: records recognised, checked and cut."""
+"""From pages to batches: recognise records, check the others, cut pages into batches."""

@@ -1,4 +1,4 @@
-"""The records of one batch, checked one by one: those that are known are recognised instead."""
+"""Check the records of one batch, except those that are recognised."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,39 +13,39 @@ from worker.sources.base import Source
 from worker.sources.json.records import read_record
 
 RECOGNISED_FOR_ONE = 10
-"""So many recognised records take the room of one in a batch: nothing of them is sent."""
+"""This many recognised records count as one towards the batch size: they are not sent."""
 
 
 @dataclass(slots=True)
 class CheckedRecords:
-    """What became of the records of one batch; `recognised` are ids of listings.
-
-    By its one of `digests` an observed record is recognised when it comes again, if it can be.
-    """
+    """The checked records of one batch."""
 
     observed: list[tuple[RawRecord, Observation | Claim]] = field(default_factory=list)
+    """The accepted records, and the observation or claim of each."""
     digests: list[str | None] = field(default_factory=list)
+    """For each observed record, the digest by which it is recognised later; None if it is not."""
     rejects: list[Reject] = field(default_factory=list)
     recognised: list[str] = field(default_factory=list)
+    """The external ids of the recognised records."""
 
     @property
     def fetched(self) -> int:
         return len(self.observed) + len(self.rejects) + len(self.recognised)
 
     def external_ids(self) -> set[str]:
-        """Name the listings that these show to be listed; refused records show it too."""
-        refused = {each.external_id.strip() for each in self.rejects if each.external_id}
-        return refused.union(self.recognised, (said.external_id for _, said in self.observed))
+        """Return the ids that the source still lists, including those of refused records."""
+        refused = {reject.external_id.strip() for reject in self.rejects if reject.external_id}
+        return refused.union(self.recognised, (read.external_id for _, read in self.observed))
 
 
 class BatchChecker:
-    """Checks the records of one run, and collects in `readings` how they were read."""
+    """Checks the records of one run; `readings` collects how they were read."""
 
     def __init__(self, source: Source, recognition: Recognition, batch_size: int) -> None:
         self.readings = Readings()
         self._source = source
         self._recognition = recognition
-        self._room = batch_size * RECOGNISED_FOR_ONE
+        self._capacity = batch_size * RECOGNISED_FOR_ONE
 
     def check(
         self,
@@ -54,26 +54,27 @@ class BatchChecker:
         counter: ShapeCounter,
         file: FileReading | None,
     ) -> CheckedRecords:
-        """Check the next records, as many as one batch has room for."""
-        checked, room = CheckedRecords(), self._room
+        """Check the next records, as many as one batch can have."""
+        checked, remaining = CheckedRecords(), self._capacity
         latest = now + self._source.max_clock_ahead
         for record in records:
-            known = record.newest
-            if known and self._recognition.stands(known, latest):
-                if not counter.add_again(known.shape):
-                    read = read_record(record.payload, record.position)
-                    self._count(read, check(self._source, read, now), counter)
-                checked.recognised.append(known.external_id)
-                room -= 1
+            newest = record.newest
+            if newest and self._recognition.is_unchanged(newest, latest):
+                if not counter.add_again(newest.shape):
+                    example = read_record(record.payload, record.position)
+                    self._count(example, check(self._source, example, now), counter)
+                checked.recognised.append(newest.external_id)
+                remaining -= 1
             else:
-                again = known and read_record(record.payload, record.position, record.digest)
-                self._read(again or record, now, counter, file, checked)
-                room -= RECOGNISED_FOR_ONE
-            if room <= 0:
+                # A recognised record was not decoded; it is read if it is no longer unchanged.
+                decoded = newest and read_record(record.payload, record.position, record.digest)
+                self._add(decoded or record, now, counter, file, checked)
+                remaining -= RECOGNISED_FOR_ONE
+            if remaining <= 0:
                 break
         return checked
 
-    def _read(
+    def _add(
         self,
         record: RawRecord,
         now: datetime,
@@ -81,23 +82,24 @@ class BatchChecker:
         file: FileReading | None,
         checked: CheckedRecords,
     ) -> None:
-        said = check(self._source, record, now)
-        shape = self._count(record, said, counter)
-        if isinstance(said, Reject):
-            checked.rejects.append(said)
-            self.readings.add_reject(said)
+        read = check(self._source, record, now)
+        shape = self._count(record, read, counter)
+        if isinstance(read, Reject):
+            checked.rejects.append(read)
+            self.readings.add_reject(read)
             return
-        checked.observed.append((record, said))
-        is_noted = isinstance(said, Observation) and said.notes
-        # A value that is not readable is noted with each pass.
-        digest = None if is_noted else record.digest
-        checked.digests.append(self._recognition.add(said, digest, shape))
-        if isinstance(said, Observation):
-            if said.notes:
-                self.readings.add_notes(record, said)
+        checked.observed.append((record, read))
+        has_notes = isinstance(read, Observation) and read.notes
+        # Unreadable values are reported by each pass, so their records are never recognised.
+        digest = None if has_notes else record.digest
+        checked.digests.append(self._recognition.add(read, digest, shape))
+        if isinstance(read, Observation):
+            if read.notes:
+                self.readings.add_notes(record, read)
             if file is not None:
-                self.readings.add_price(file, record, said)
+                self.readings.add_price(file, record, read)
 
-    def _count(self, record: RawRecord, said: Checked, counter: ShapeCounter) -> str | None:
+    def _count(self, record: RawRecord, read: Checked, counter: ShapeCounter) -> str | None:
+        """Count the shape of a record, and return its key."""
         received = record.document and self._source.received(record.document)
-        return counter.add(received, record, said) if received else None
+        return counter.add(received, record, read) if received else None

@@ -1,4 +1,4 @@
-"""Whether a raw record can be stored, and what it says."""
+"""Check whether a raw record can be stored, and read its observation or claim."""
 
 import json
 import re
@@ -14,23 +14,23 @@ from worker.sources.base import Source
 from worker.sources.fields import flatten, printable
 
 MAX_PAYLOAD_BYTES = 100_000
-"""A record larger than this is none; it also keeps every number within what JSONB can hold."""
+"""Larger records are refused. The limit also keeps every number within the limits of JSONB."""
 
 _LONGEST_DIGITS = 1_000
 _LONG_DIGITS = re.compile(rb"[0-9]{1000}")
-# With every digit as 0 and without signs, an exponent of four digits holds this; to look for fixed
-# bytes takes a sixth of the time that an expression does.
+# If every digit is replaced by 0 and signs are removed, exponents of four digits or more contain
+# `_LARGE_EXPONENT`. Searching for fixed bytes takes a sixth of the time of a regular expression.
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE_EXPONENT = b"0e0000"
-_MOST_DIGITS = 4_000  # JSONB writes 1e4000 out in digits, and readers refuse longer integers
-_MOST_DECIMALS = 16_000  # numeric holds 16383
+_MOST_DIGITS = 4_000  # JSONB expands 1e4000 to digits, and parsers refuse longer integers
+_MOST_DECIMALS = 16_000  # numeric has at most 16383
 
 
 def check(source: Source, record: RawRecord, now: datetime) -> Observation | Claim | Reject:
-    """Say what a record means, or why it is refused, with every reason that can be found.
+    """Read the observation or claim of a record, or return its reject with all reasons.
 
-    A record whose source time is further ahead of `now` than the source's `max_clock_ahead` is
-    refused: it would pass for the newest until that time comes.
+    A record whose source time is more than `max_clock_ahead` after `now` is refused: it would count
+    as the newest record until that time.
     """
     document = record.document
     may_be_long = _may_hold_a_long_number(record.payload)
@@ -38,19 +38,19 @@ def check(source: Source, record: RawRecord, now: datetime) -> Observation | Cla
     if reasons or document is None:
         return Reject(record, reasons or ["not an object"], _external_id(source, document))
     try:
-        said = source.read(record)
+        read = source.read(record)
     except ValidationError as exc:
         return Reject(record, list(flatten(exc.messages)), _external_id(source, document))
-    ahead = said.observed_at - now
+    ahead = read.observed_at - now
     if ahead > source.max_clock_ahead:
-        reasons.append(f"observed_at: {said.observed_at.isoformat()} is in the future")
-    if may_be_long and isinstance(said, Observation):
-        reasons += _too_exact(said)
-    return Reject(record, reasons, said.external_id) if reasons else said
+        reasons.append(f"observed_at: {read.observed_at.isoformat()} is in the future")
+    if may_be_long and isinstance(read, Observation):
+        reasons += _too_many_digits(read)
+    return Reject(record, reasons, read.external_id) if reasons else read
 
 
 def _unstorable(record: RawRecord, *, may_be_long: bool) -> Iterator[str]:
-    """Name what keeps the record out of a JSONB column."""
+    """Yield the reasons why the record cannot be stored as JSONB."""
     payload = record.payload
     if record.defect:
         yield record.defect
@@ -58,14 +58,14 @@ def _unstorable(record: RawRecord, *, may_be_long: bool) -> Iterator[str]:
         yield f"larger than {MAX_PAYLOAD_BYTES} bytes"
     if record.document is None:
         return
-    if b"\\u0000" in payload and _holds(_read_whole(payload), _has_nul):
-        yield "holds the character U+0000, which Postgres cannot store"
-    if may_be_long and _holds(_read_whole(payload), _is_beyond_jsonb):
-        yield "holds a number beyond what Postgres can store"
+    if b"\\u0000" in payload and _has_leaf(_decode_pairs(payload), _has_nul):
+        yield "contains the character U+0000, which Postgres cannot store"
+    if may_be_long and _has_leaf(_decode_pairs(payload), _is_beyond_jsonb):
+        yield "contains a number beyond the range that Postgres can store"
 
 
-def _read_whole(payload: bytes) -> Any:
-    """Decode with each object as its pairs: where a name stands twice, Postgres reads both."""
+def _decode_pairs(payload: bytes) -> Any:
+    """Decode objects to lists of pairs: if an object has a name twice, Postgres reads both."""
     return json.loads(payload, parse_float=_number, parse_int=_number, object_pairs_hook=list)
 
 
@@ -73,11 +73,11 @@ def _number(text: str) -> Decimal | None:
     try:
         return Decimal(text)
     except InvalidOperation:
-        return None  # and a defect, by which the record is refused already
+        return None  # the record has a defect, for which it is refused
 
 
-def _too_exact(observation: Observation) -> Iterator[str]:
-    """Name the values with more digits than an index entry has room for."""
+def _too_many_digits(observation: Observation) -> Iterator[str]:
+    """Yield a reason for each value with more digits than an index entry can have."""
     for name in VALUES:
         value = getattr(observation, name)
         if value is not None and len(value.as_tuple().digits) > _LONGEST_DIGITS:
@@ -90,10 +90,10 @@ def _may_hold_a_long_number(payload: bytes) -> bool:
     return len(payload) > _LONGEST_DIGITS and _LONG_DIGITS.search(payload) is not None
 
 
-def _holds(node: Any, found: Any) -> bool:
+def _has_leaf(node: Any, predicate: Any) -> bool:
     if isinstance(node, (list, tuple)):
-        return any(_holds(each, found) for each in node)
-    return bool(found(node))
+        return any(_has_leaf(child, predicate) for child in node)
+    return bool(predicate(node))
 
 
 def _has_nul(leaf: object) -> bool:
@@ -108,6 +108,6 @@ def _is_beyond_jsonb(leaf: object) -> bool:
 
 
 def _external_id(source: Source, document: Mapping[str, Any] | None) -> str | None:
-    """Find the id that a refused record carries, for a person to search by."""
-    found = source.id_of(document or {})
-    return printable(found[:300]) if isinstance(found, str) else None
+    """Return the id of a refused record, so that operators can search for it."""
+    value = source.id_of(document or {})
+    return printable(value[:300]) if isinstance(value, str) else None

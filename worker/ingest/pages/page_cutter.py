@@ -1,7 +1,7 @@
-"""Pages cut into batches: each record checked, and what the pages showed noted for the run.
+"""Cut pages into batches of checked records, and count them for the run.
 
-A batch never spans pages. A request costs more than a transaction, so what was fetched is committed
-before the next page is requested.
+A batch never spans pages. A request costs more than a transaction, so the records of a page are not
+held back to fill a batch with those of the next.
 """
 
 import json
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class PageCutter:
-    """Cuts the pages of one run into batches, and counts what it read."""
+    """Cuts the pages of one run into batches, and counts pages and records."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class PageCutter:
         self.snapshot_progress = 0
 
     def batches(self, page: Page) -> Iterator[Batch]:
-        """Cut a page into batches. Only the last moves the cursor on to the next page."""
+        """Cut a page into batches. Only the last one moves the cursor to the next page."""
         if page.notice:
-            log.warning("the source does not page as asked", notice=page.notice)
+            log.warning("the paging of the source differed from the request", notice=page.notice)
         if page.restarts:
             self.snapshot_progress = self.records_known = 0
         if page.not_modified:
@@ -60,44 +60,45 @@ class PageCutter:
             self.readings.add_file(page.file)
         counter = self.counter_of(page.file.family if page.file else "")
         now = self.clock()
-        records, clean, end = iter(page.records), True, 0
+        records, is_clean, end = iter(page.records), True, 0
         for part in count():
             unread_before = self.readings.unread_records
             checked = self.checker.check(records, now, counter, page.file)
             self.read += checked.fetched
             end += checked.fetched
-            last = end == len(page.records)
-            periods = periods_of([said.observed_at for _, said in checked.observed])
+            is_last = end == len(page.records)
+            periods = periods_of([read.observed_at for _, read in checked.observed])
             self.periods |= set(periods)
             unreadable = self.readings.unread_records - unread_before
-            clean = clean and not checked.rejects and not unreadable
-            if last:
+            is_clean = is_clean and not checked.rejects and not unreadable
+            if is_last:
                 self.snapshot_progress += len(page.records) + page.known_count
             yield Batch(
                 copy.stage(checked.observed, checked.digests),
                 len(checked.observed),
                 checked.rejects,
                 recognised=len(checked.recognised),
-                cursor=page.next_cursor if last else page.cursor,
+                cursor=page.next_cursor if is_last else page.cursor,
                 periods=periods,
                 moves_cursor=not self.is_import,
-                validators=self._validators(page, is_whole=last and clean),
+                validators=self._validators(page, is_whole=is_last and is_clean),
                 snapshot_progress=self.snapshot_progress,
                 shapes=counter.take(),
-                file=_file_of(page, is_last=last),
+                file=_file_of(page, is_last=is_last),
                 begins_snapshot=page.restarts and self.shows_listed,
-                page_part=self._part(page, part, last, checked),
+                page_part=self._part(page, part, is_last, checked),
                 unreadable=unreadable,
                 reads_anew=page.reads_anew,
             )
-            if last:
+            if is_last:
                 return
 
     def _validators(self, page: Page, *, is_whole: bool) -> Mapping[str, str | None]:
-        """Say which answer a page is known by once a batch of it is loaded, if by any.
+        """Return the validator to store with a batch of the page; None removes a stored one.
 
-        Until the last batch, and where records were refused, what is stored is of two answers. A
-        page with rejects keeps no `ETag`: a 304 would hide that it was refused.
+        Until the last batch is loaded, the stored records come from two responses. The `ETag` of a
+        page with rejects or unreadable values is not stored: after a 304 they would not be
+        reported again.
         """
         if page.validator_key is None or page.not_modified or self.is_import:
             return {}
@@ -106,7 +107,7 @@ class PageCutter:
     def _part(
         self, page: Page, part: int, is_last: bool, checked: CheckedRecords
     ) -> PagePart | None:
-        """Say which listings a batch shows to be listed, where that is judged."""
+        """Return the ids of a batch, if the source's snapshots are used to detect delistings."""
         if not self.shows_listed or page.restarts:
             return None
         name = page.validator_key or json.dumps(page.cursor)
@@ -116,7 +117,7 @@ class PageCutter:
 
 
 def _file_of(page: Page, *, is_last: bool) -> FileReading | None:
-    """Give the file of a page for one of its batches; only the last is the end of the file."""
+    """Return the file of a page for one of its batches; only the last batch can end the file."""
     if page.file is None:
         return None
     return replace(page.file, is_end=page.file.is_end and is_last)

@@ -1,7 +1,7 @@
-"""Records that their listings show already, recognised by their bytes before they are decoded.
+"""Recognise unchanged records by a digest of their bytes, before they are decoded.
 
-Most of what a snapshot holds is what the last one held. Each listing has a digest of the bytes that
-its newest record was received in: the same bytes again are the same record, which changes nothing.
+Most records of a snapshot are the same as in the previous one. Each listing has a digest of the
+bytes of its newest record. The same bytes again are the same record, so nothing changes.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from worker.drift import shapes
 from worker.ingest.pages import check
 
 RECOGNISED = frozenset(name for name in RAW if EXPECTATIONS[name].min_snapshot_share is not None)
-"""The sources whose records come again with each snapshot."""
+"""The sources whose snapshots repeat unchanged records."""
 
 DIGEST_LENGTH, SHAPE_LENGTH, READING_LENGTH = 32, 16, 16
 """In hexadecimal digits."""
@@ -32,79 +32,77 @@ STATEMENTS = read_reusable(__file__, "recognition.sql")
 
 
 class Recognition:
-    """The newest records of a source's listings, as they are at each point of one run.
+    """The newest records of a source's listings, kept up to date during one run.
 
-    Those alone that were observed before the run `started`: by our clock a later one may be of the
-    future, to be refused. Nor is there any of a pending id, since each run counts those that come
-    again, and a batch finds them among the records that it stages; nor of a listing that is new in
-    this run, which may become pending.
+    Three kinds of records are left out. A record observed after the run `started` could be in the
+    future, and must be refused. Pending ids are counted among staged records by each run. A listing
+    that is new in this run can become pending.
     """
 
     def __init__(self, newest: Iterable[Newest], started: datetime) -> None:
-        self._newest = {each.digest: each for each in newest}
+        self._newest = {record.digest: record for record in newest}
         self._started = started
 
     def recognise(self, payloads: Iterable[bytes]) -> list[tuple[str, Newest | None]]:
-        """Digest records, and find for each the listing that has it as its newest, if any does."""
+        """Return the digest of each record, and the listing whose newest record has it, if any."""
         find = self._newest.get
         digests = [sha256(payload).hexdigest()[:DIGEST_LENGTH] for payload in payloads]
         return [(digest, find(digest)) for digest in digests]
 
-    def stands(self, newest: Newest, latest: datetime) -> bool:
-        """Whether a record that was recognised is still what its listing has, and no reject.
+    def is_unchanged(self, newest: Newest, latest: datetime) -> bool:
+        """Whether a recognised record is still the newest of its listing, and not refused.
 
-        It is not once another was read: one of the same instant prevails over it. A record that is
-        observed later than `latest` is refused.
+        After another record of the listing was read, it is not: with the same instant, the later
+        one prevails. A record that is observed later than `latest` is refused.
         """
         return self._newest.get(newest.digest) is newest and self._started <= latest
 
-    def add(self, said: Observation | Claim, digest: str | None, shape: str | None) -> str | None:
-        """Take in a record that was read; give what is to be stored as its digest.
+    def add(self, read: Observation | Claim, digest: str | None, shape: str | None) -> str | None:
+        """Add a record that was read, and return the digest to store with it.
 
-        From now on it stands for its listing: what comes after it in the same bytes is unchanged.
+        The record is now the newest of its listing: the same bytes later in the run are recognised.
         """
-        before = self._digests.get(said.external_id)
+        before = self._digests.get(read.external_id)
         if before is not None:
             self._newest.pop(before, None)
         if digest is None or shape is None:
             return None
-        if before is not None and said.observed_at <= self._started:
-            self._digests[said.external_id] = digest
-            self._newest[digest] = Newest(digest, said.external_id, shape)
-        return f"{digest}{shape}{reading()}"
+        if before is not None and read.observed_at <= self._started:
+            self._digests[read.external_id] = digest
+            self._newest[digest] = Newest(digest, read.external_id, shape)
+        return f"{digest}{shape}{readers_digest()}"
 
     @cached_property
     def _digests(self) -> dict[str, str]:
-        return {each.external_id: digest for digest, each in self._newest.items()}
+        return {newest.external_id: digest for digest, newest in self._newest.items()}
 
 
 def read_recognition(conn: Connection, source: str, started: datetime) -> Recognition:
-    """Read what a source's listings have as their newest records; the caller holds its lock."""
+    """Read the newest records of a source's listings; the caller holds the lock of the source."""
     if source not in RECOGNISED:
         return Recognition([], started)
-    asked = {"source": source, "started": started}
-    # Past SQLAlchemy's rows, which would take as long as all the rest.
-    rows = conn.execute(STATEMENTS["read_newest"], asked).cursor.fetchall()
+    parameters = {"source": source, "started": started}
+    # Creating SQLAlchemy's rows would double the time.
+    rows = conn.execute(STATEMENTS["read_newest"], parameters).cursor.fetchall()
     newest = (
         Newest(received[:DIGEST_LENGTH], external_id, received[DIGEST_LENGTH:READING_BEGINS])
         for received, external_id in rows
-        if received.endswith(reading())
+        if received.endswith(readers_digest())
     )
     return Recognition(newest, started)
 
 
 def update_digests(conn: Connection, source: str) -> None:
-    """Have listings that show a staged record recognise it from now on, where they would not."""
+    """Store the digests of staged records that are the newest of their listings."""
     if source in RECOGNISED:
         conn.execute(STATEMENTS["update_digests"], {"source": source})
 
 
 @cache
-def reading() -> str:
-    """Digest the program text by which records are read and refused; it is part of every digest.
+def readers_digest() -> str:
+    """Digest the source code that reads and refuses records; it is a part of every digest.
 
-    So a release that may read records otherwise recognises none that was read before it, and reads
-    each of them once.
+    After an upgrade that changes this code, no record is recognised until it was read once more.
     """
     digest = sha256()
     for library in ("marshmallow", "msgspec"):
@@ -115,6 +113,6 @@ def reading() -> str:
 
 
 def readers() -> list[Path]:
-    """List the files of the program that say what a record means, or why it is refused."""
+    """List the source files that decide how a record is read, or why it is refused."""
     of_sources = Path(sources.__file__).parent.rglob("*.py")
     return [Path(check.__file__), Path(shapes.__file__), *sorted(of_sources)]

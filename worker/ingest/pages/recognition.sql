@@ -1,17 +1,17 @@
--- By what the newest records of listings are recognised when they come again: `received_digest` has
--- 16 bytes of the SHA-256 of the record as received, 8 of its shape, and 8 of how it was read.
+-- Digests by which the newest records of listings are recognised. `received_digest` has 16 bytes of
+-- the SHA-256 of the record as received, 8 bytes of its shape, and 8 of the code that read it.
 
 -- name: read_newest
--- Not by a join: the few pending ids are read once.
+-- NOT IN instead of a join: the few pending ids are read once.
 SELECT encode(received_digest, 'hex'), external_id FROM listings
 WHERE source = :source AND received_digest IS NOT NULL AND observed_at <= :started
   AND external_id NOT IN (SELECT external_id FROM pending_ids WHERE source = :source)
 
 -- name: update_digests
--- Of records that were known: by what those that their listings show are recognised from now on. Of
--- one instant the one that was received last is shown. Listings that another session has in hand are
--- left to the next time, since this holds rows that it may wait for.
-WITH shown AS (
+-- Update the digests of listings whose newest record was staged again with another digest. Of several
+-- records of one instant, the one received last is the newest. Listings that another session has locked
+-- are skipped until the next run: that session may wait for rows that this transaction has locked.
+WITH newest_staged AS (
   SELECT l.id, s.received_digest
   FROM (
     SELECT DISTINCT ON (external_id) external_id, observed_at, received_digest
@@ -22,4 +22,5 @@ WITH shown AS (
   WHERE s.received_digest IS NOT NULL AND l.received_digest IS DISTINCT FROM s.received_digest
   FOR NO KEY UPDATE OF l SKIP LOCKED
 )
-UPDATE listings AS l SET received_digest = shown.received_digest FROM shown WHERE l.id = shown.id
+UPDATE listings AS l SET received_digest = s.received_digest
+FROM newest_staged AS s WHERE l.id = s.id

@@ -31,7 +31,7 @@ class Options:
     faults: Faults = field(default_factory=Faults)
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = lambda fetched: None  # noqa: ARG005
-    loaded: Callable[[str, Counts, float], object] = lambda *_: None
+    on_commit: Callable[[str, Counts, float], object] = lambda *_: None
     """Called after each commit with the source, the counts of the batch, and its seconds."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 

@@ -25,7 +25,7 @@ from worker.database.partitions import find_partitions
 from worker.database.periods import Period, period_named
 from worker.database.statements import read_statements
 from worker.ingest.batch.raw import ROWS_AT_ONCE
-from worker.ingest.faults import At, go_on
+from worker.ingest.faults import At, no_fault
 from worker.maintenance.prune.archive import write_archive
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ def find_old_partitions(engine: Engine, source: str, retention: timedelta) -> li
 
 
 def prune(
-    engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = go_on
+    engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = no_fault
 ) -> Iterator[PrunedPartition]:
     """Drop the partitions older than the retention, oldest first; with a folder, archive them.
 

@@ -18,7 +18,7 @@ from worker.database.engine import reachable
 from worker.database.locks import locked
 from worker.database.statements import read_statements
 from worker.ingest.batch.raw import ROWS_AT_ONCE
-from worker.ingest.faults import At, go_on
+from worker.ingest.faults import At, no_fault
 from worker.maintenance.prune.archive import REJECTS, write_archive
 
 STATEMENTS = read_statements(
@@ -44,7 +44,7 @@ def find_old_rejects(engine: Engine, source: str, retention: timedelta) -> OldRe
 
 
 def prune_rejects(
-    engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = go_on
+    engine: Engine, source: str, retention: timedelta, folder: Path | None, at: At = no_fault
 ) -> tuple[OldRejects, Path | None]:
     """Delete the rejects older than the retention, and return them with their archive.
 

@@ -1,4 +1,4 @@
-"""Rounds over sources, of which some take long."""
+"""Passes over sources, some of which are slow."""
 
 import threading
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ import structlog
 from shared.errors import DatabaseUnavailableError
 from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
-from worker.ingest.loop import Rounds, run_once
+from worker.ingest.loop import Scheduler, run_once
 from worker.ingest.runs.options import Result
 
 PROVIDERS = {"slow": "desk", "slow_list": "desk", "quick": "other"}
 
 
 class World:
-    """Sources of which `slow` waits until it is let go; `began` lists them as they start."""
+    """Sources; `slow` waits until it is let go. `began` lists them in the order of their start."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -29,8 +29,8 @@ class World:
             self.let_go.wait(30)
         return Result(name, 1, Ending("succeeded"), Counts())
 
-    def rounds(self, patience: float = 0.01) -> Rounds:
-        return Rounds(self.run, self.stop, PROVIDERS.__getitem__, patience)
+    def scheduler(self, parallel_after: float = 0.01) -> Scheduler:
+        return Scheduler(self.run, self.stop, PROVIDERS.__getitem__, parallel_after)
 
 
 @pytest.fixture
@@ -45,40 +45,40 @@ def names(results: list[Result]) -> list[str]:
 
 
 def test_a_source_that_takes_long_does_not_hold_up_the_next(world):
-    rounds = world.rounds()
+    scheduler = world.scheduler()
 
-    assert names(rounds.go_round(["slow", "quick"]).results) == ["quick"]
+    assert names(scheduler.run_pass(["slow", "quick"]).results) == ["quick"]
 
     world.let_go.set()
-    assert names(rounds.settle().results) == ["slow"]
+    assert names(scheduler.finish().results) == ["slow"]
 
 
 def test_sources_of_one_provider_never_run_together(world):
-    rounds = world.rounds()
+    scheduler = world.scheduler()
 
-    rounds.go_round(["slow", "slow_list", "quick"])
+    scheduler.run_pass(["slow", "slow_list", "quick"])
     assert world.began == ["slow", "quick"]
 
     world.let_go.set()
-    assert sorted(names(rounds.settle().results)) == ["slow", "slow_list"]
+    assert sorted(names(scheduler.finish().results)) == ["slow", "slow_list"]
 
 
-def test_the_next_round_leaves_out_what_is_still_at_work(world):
-    rounds = world.rounds()
-    rounds.go_round(["slow", "quick"])
+def test_the_next_pass_does_not_start_a_source_that_is_still_running(world):
+    scheduler = world.scheduler()
+    scheduler.run_pass(["slow", "quick"])
 
     with structlog.testing.capture_logs() as lines:
-        again = rounds.go_round(["slow", "quick"])
+        again = scheduler.run_pass(["slow", "quick"])
 
     assert names(again.results) == ["quick"]
     assert world.began == ["slow", "quick", "quick"]
     (line,) = lines
     assert (line["event"], line["source"]) == (
-        "source is still at work; it has no turn this time",
+        "source is still running; not started in this pass",
         "slow",
     )
     world.let_go.set()
-    rounds.settle()
+    scheduler.finish()
 
 
 def test_quick_sources_run_one_after_the_other_in_their_order(world):
@@ -97,24 +97,24 @@ def test_results_of_one_pass_are_in_the_order_of_the_sources(world):
     assert names(done.results) == ["slow", "quick"]
 
 
-def test_a_database_that_goes_away_under_a_slow_source_ends_the_next_round(world):
+def test_a_database_that_a_slow_source_loses_ends_the_next_pass(world):
     def run(name: str) -> Result:
         result = world.run(name)
         if name == "slow":
             raise DatabaseUnavailableError("the database went away")
         return result
 
-    rounds = Rounds(run, world.stop, PROVIDERS.__getitem__, 0.01)
-    rounds.go_round(["slow", "quick"])
+    scheduler = Scheduler(run, world.stop, PROVIDERS.__getitem__, 0.01)
+    scheduler.run_pass(["slow", "quick"])
     world.let_go.set()
 
-    ended = rounds.settle()
+    ended = scheduler.finish()
 
     with pytest.raises(DatabaseUnavailableError, match="went away"):
-        ended.raise_unowned()
+        ended.raise_fatal()
 
 
-def test_what_ended_well_is_told_beside_a_database_that_went_away(world):
+def test_successful_results_are_returned_beside_the_error_of_a_lost_database(world):
     def run(name: str) -> Result:
         result = world.run(name)
         if name == "quick":
@@ -125,17 +125,17 @@ def test_what_ended_well_is_told_beside_a_database_that_went_away(world):
     done = run_once(["slow", "quick", "last"], run, world.stop, str, 0.01)
 
     assert names(done.results) == ["slow"]
-    assert [str(exc) for exc in done.unowned] == ["the database went away"]
+    assert [str(exc) for exc in done.fatal] == ["the database went away"]
     assert done.exit_code == 1
     assert "last" not in world.began
 
 
 def test_a_source_that_is_queued_at_the_stop_does_not_start(world):
-    rounds = world.rounds()
-    rounds.go_round(["slow", "slow_list"])
+    scheduler = world.scheduler()
+    scheduler.run_pass(["slow", "slow_list"])
 
     world.stop.set()
     world.let_go.set()
 
-    assert names(rounds.settle().results) == ["slow"]
+    assert names(scheduler.finish().results) == ["slow"]
     assert world.began == ["slow"]
