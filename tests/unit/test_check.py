@@ -33,8 +33,8 @@ def test_a_sound_record_is_an_observation():
 @pytest.mark.parametrize(
     ("price", "reason"),
     [
-        ("NaN", "no number in JSON"),
-        ("Infinity", "no number in JSON"),
+        ("NaN", "not a number in JSON"),
+        ("Infinity", "not a number in JSON"),
         ("1e400", "beyond any market's figures"),
         ("-1", "negative"),
         ('"1.5"', "not a number"),

@@ -8,7 +8,7 @@ import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from worker.ingest.batch.contents import Batch, Counts
-from worker.ingest.loader import COLLECT_AFTER, INTERVAL, Loader
+from worker.ingest.loader import COLLECT_AFTER, SWITCH_INTERVAL, Loader
 
 
 def test_the_thread_logs_with_the_source_and_run_that_it_loads_for():
@@ -36,5 +36,5 @@ def test_the_interpreter_is_set_for_loading_until_the_last_loader_ends():
     with Loader(load_nothing, print), Loader(load_nothing, print):
         during = sys.getswitchinterval(), gc.get_threshold()
 
-    assert during == (pytest.approx(INTERVAL), (COLLECT_AFTER, *before[1][1:]))
+    assert during == (pytest.approx(SWITCH_INTERVAL), (COLLECT_AFTER, *before[1][1:]))
     assert (sys.getswitchinterval(), gc.get_threshold()) == before

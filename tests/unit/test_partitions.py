@@ -36,7 +36,7 @@ INSTANTS = st.datetimes(timezones=st.timezones())
 def test_an_instant_is_in_the_month_or_the_year_that_it_is_in_by_utc(at: str, suffix: str):
     period = period_of(datetime.fromisoformat(at))
 
-    assert period.of("raw_csv") == f"raw_csv_{suffix}"
+    assert period.partition_of("raw_csv") == f"raw_csv_{suffix}"
 
 
 @given(at=INSTANTS)

@@ -1,1 +1,1 @@
-"""Access to Postgres: engine, locks, partitions, named SQL statements."""
+"""Access to Postgres: engine, locks, partitions, COPY, and named SQL statements."""

@@ -1,4 +1,4 @@
-"""COPY into temporary tables: rows in its text format, sent in one piece."""
+"""COPY into temporary tables, with all rows of a table in one message."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,23 +16,24 @@ def copy_evidence(
     columns: Sequence[str],
     rows: Iterable[tuple[Sequence[object], Mapping[str, Any]]],
 ) -> None:
-    """Send what identity decided to a temporary table: other columns, and `evidence` last.
+    """Send decisions of identity to a temporary table whose last column is `evidence`.
 
-    As parameters of an INSERT, a thousand rows take Postgres ten times as long to read.
+    Postgres needs ten times as long to read a thousand rows as parameters of an INSERT.
     """
     lines = [
-        write_line(cells, json.dumps(dict(said), sort_keys=True).encode()) for cells, said in rows
+        write_line(cells, json.dumps(dict(evidence), sort_keys=True).encode())
+        for cells, evidence in rows
     ]
     copy_rows(conn, table, (*columns, "evidence"), b"".join(lines))
 
 
 def write_bytes(value: bytes) -> bytes:
-    """Write bytes as `bytea` reads them."""
+    """Encode bytes in the text format of `bytea`."""
     return b"\\x" + value.hex().encode()
 
 
 def write_line(cells: Sequence[object], last: bytes) -> bytes:
-    """Write one row in COPY's text format, the cell of bytes last."""
+    """Encode one row in the text format of COPY, with the bytes as its last cell."""
     text_cells = [
         "\\N" if cell is None else _escape(cell) if type(cell) is str else str(cell)
         for cell in cells
@@ -56,15 +57,15 @@ def _escape_bytes(payload: bytes) -> bytes:
 
 
 def copy_rows(conn: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
-    """COPY the rows into a temporary table of ours."""
+    """Send encoded rows to a temporary table."""
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     session: Any = conn.connection.dbapi_connection
     try:
         with session.cursor() as cursor:
-            # In one piece: each further read would wait for the interpreter lock, which the
-            # thread that checks the next batch holds.
+            # psycopg2 reads all rows at once: each further read would wait for the interpreter
+            # lock, which the thread that checks the next batch holds.
             cursor.copy_expert(statement, BytesIO(rows), size=len(rows) + 1)
     except psycopg2.Error as exc:
-        # Past SQLAlchemy, which would have wrapped it and said whether the session is lost.
+        # The cursor bypasses SQLAlchemy, which would wrap the error and detect a lost connection.
         lost = bool(session.closed)
         raise DBAPIError(statement, None, exc, connection_invalidated=lost) from exc

@@ -1,4 +1,4 @@
-"""Engines: how the worker and the API reach Postgres, and what its errors mean."""
+"""The worker's database engine, and the translation of Postgres errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,26 +18,28 @@ WORKER_OPTIONS = (
     " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
     " -c client_connection_check_interval=1s"
 )
-"""A batch that waits longer than this for a lock fails its run instead of hanging.
+"""Session settings of the worker.
 
-It looks up its thousand assets by key: with a disk's cost of a random page, Postgres would rather
-read all assets for each batch. What it prepares has one plan for all values. The server looks after
-its client, in the middle of a statement too: a session whose worker is gone gives its locks back
-within seconds, or a minute over a dead network.
+- `lock_timeout`: a run fails instead of waiting for a lock forever.
+- `random_page_cost`: with the default, which is meant for disks, Postgres would read all assets for
+  each batch instead of looking up a thousand by key.
+- `plan_cache_mode`: a prepared statement has one plan for all values.
+- Keepalives and `client_connection_check_interval`: the server detects a lost worker also during a
+  statement. It releases the session's locks within seconds, or a minute after a network failure.
 """
 
-KEPT_IN_REACH = {
+CONNECTION_SETTINGS = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-"""How a connection is made and watched, unless the URL says otherwise."""
+"""Timeout and keepalives of connections; settings in the URL take precedence."""
 
-AWAY = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57P05"})
-"""SQLSTATEs of a server that cannot be used now: a standby, full, stopping, crashing, starting.
+UNAVAILABLE = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57P05"})
+"""SQLSTATEs of an unavailable server: standby, too many connections, stopping, crashed, starting.
 
-Those of class 08 mean the same.
+All SQLSTATEs of class 08 mean the same.
 """
 
 REFUSALS = {
@@ -52,68 +54,71 @@ REFUSALS = {
     ),
     "55P03": (
         "lock_timeout",
-        "another session holds a lock that is needed here (pg_locks shows which); end it or wait",
+        "another session holds a required lock (pg_locks shows which); end that session, or wait",
     ),
     "57014": (
         "statement_timeout",
-        "unless somebody cancelled it, raise the database's statement_timeout or lower BATCH_SIZE",
+        "unless it was cancelled, raise the database's statement_timeout or lower BATCH_SIZE",
     ),
 }
-"""For an SQLSTATE the stable reason code, and what a person should do."""
+"""By SQLSTATE: the stable reason code, and what the operator should do."""
 
 
 def writer_engine(url: URL, application_name: str) -> Engine:
-    """Make the worker's engine: a connection is opened when it is asked for, and closed after.
+    """Create the worker's engine, which opens a connection on request and closes it after use.
 
-    The `application_name` is what another worker reads when it finds a source locked. `options` in
-    the URL come after the worker's own, and win.
+    Another worker reads the `application_name` if it finds a source locked. `options` in the URL
+    take precedence over those of the worker.
     """
-    theirs = url.query.get("options", ())
-    options = " ".join([WORKER_OPTIONS, *([theirs] if isinstance(theirs, str) else theirs)])
-    kept = {name: value for name, value in KEPT_IN_REACH.items() if name not in url.query}
+    given = url.query.get("options", ())
+    options = " ".join([WORKER_OPTIONS, *([given] if isinstance(given, str) else given)])
+    settings = {name: value for name, value in CONNECTION_SETTINGS.items() if name not in url.query}
     return create_engine(
         url,
         poolclass=NullPool,
-        connect_args={"application_name": application_name, "options": options, **kept},
+        connect_args={"application_name": application_name, "options": options, **settings},
     )
 
 
-def is_away(exc: DBAPIError) -> bool:
-    """Whether the database cannot be reached, or the connection in use is gone.
+def is_unavailable(exc: DBAPIError) -> bool:
+    """Whether the database cannot be reached, or the connection was lost.
 
-    Otherwise it is there, and refused one statement.
+    Otherwise the database is available and refused one statement.
     """
     code = getattr(exc.orig, "pgcode", None)
-    if exc.connection_invalidated or code in AWAY:
+    if exc.connection_invalidated or code in UNAVAILABLE:
         return True
-    if code is None:  # not the server's word: there was no server to say one
+    if code is None:  # the error comes from the client, not from a server
         return isinstance(exc.orig, psycopg2.OperationalError | psycopg2.InterfaceError)
     return bool(code.startswith("08"))
 
 
 def refusal(exc: DBAPIError) -> DatabaseRefusedError:
-    """Put into words what the database refused, and what a person should do."""
-    words = " ".join(str(exc.orig).split())
+    """Return the error for a statement that the database refused, with advice for the operator."""
+    message = _message(exc)
     reason, advice = REFUSALS.get(getattr(exc.orig, "pgcode", None) or "", ("database", ""))
-    said = f"{words}: {advice}" if advice else words
-    return DatabaseRefusedError(f"{said}; the next run tries again", code=reason)
+    problem = f"{message}: {advice}" if advice else message
+    return DatabaseRefusedError(f"{problem}; the next run tries again", code=reason)
+
+
+def _message(exc: DBAPIError) -> str:
+    return " ".join(str(exc.orig).split())
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn the loss of the database, and what it refuses for now, into errors that say so.
+    """Translate errors of the database within the `with` block.
 
     Raises:
-        DatabaseUnavailableError: no connection can be made, or the one in use went away.
-        DatabaseRefusedError: a timeout, a full disk, or the like.
+        DatabaseUnavailableError: no connection can be opened, or the connection was lost.
+        DatabaseRefusedError: a statement was refused (a timeout, a full disk, …).
     """
     try:
         yield
     except DBAPIError as exc:
-        if is_away(exc):
-            words = " ".join(str(exc.orig).split())
-            raise DatabaseUnavailableError(f"database: {words}") from exc
+        if is_unavailable(exc):
+            raise DatabaseUnavailableError(f"database: {_message(exc)}") from exc
         if isinstance(exc, OperationalError):
-            refused = refusal(exc)
-            raise DatabaseRefusedError(f"database: {refused}", code=refused.code) from exc
+            error = refusal(exc)
+            raise DatabaseRefusedError(f"database: {error}", code=error.code) from exc
         raise

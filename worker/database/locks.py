@@ -1,8 +1,8 @@
-"""Who may write: one worker for a source, one batch at a time for identity.
+"""Locks of the writers: one worker per source, and one batch at a time for identity.
 
-The lock of a source is a session-level advisory lock on the connection that writes. It cannot
-outlive the ability to write, and the lock of a killed worker is released at once; a lock row with a
-timeout would do neither. A pooler in transaction mode would break it, so connect directly.
+The lock of a source is a session-level advisory lock on the connection that writes. It ends with
+that connection, and the lock of a killed worker is released at once. A lock row with a timeout has
+neither property. A pooler in transaction mode would break the lock, so connect directly.
 """
 
 import os
@@ -17,19 +17,19 @@ from sqlalchemy import Connection, Engine, Row, text
 
 from shared.errors import LockedError
 
-LOCK_NAMESPACE = 0x6B61_7370  # "kasp": which of the database's advisory locks are ours
-"""The first half of every advisory lock's key; the second is a source's hash, or 0 for identity."""
+LOCK_NAMESPACE = 0x6B61_7370  # "kasp"
+"""The first half of the key of all our locks; the second is a source's hash, or 0 for identity."""
 
 # Held until the session ends; a second worker on the same source gets False.
 TRY_LOCK_SOURCE = text("SELECT pg_try_advisory_lock(:namespace, hashtext(:source))")
 
 UNLOCK_SOURCE = text("SELECT pg_advisory_unlock(:namespace, hashtext(:source))")
 
-# Held to the end of the transaction. It lets one batch at a time decide on listings and assets: two
-# sources cannot deadlock on the assets they share, and `assets.version` rises in commit order.
+# Held until the transaction ends. Only one batch at a time decides on listings and assets, so two
+# sources cannot deadlock on shared assets, and `assets.version` rises in commit order.
 LOCK_IDENTITY = text("SELECT pg_advisory_xact_lock(:namespace, 0)")
 
-# Who holds a source's lock: the server's own word on the session, and the run row if there is one.
+# The session that holds a source's lock, and its run, if it has one.
 LOCK_HOLDER = text("""
 SELECT a.application_name, a.backend_start, r.id AS run_id, r.host, r.pid, r.started_at
 FROM pg_locks AS l
@@ -48,74 +48,76 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
 
 
 def worker_name() -> str:
-    """Name this process's sessions, as another worker finds them in `pg_stat_activity`."""
+    """Return the name of this process's sessions, which other workers see in `pg_stat_activity`."""
     return f"worker {socket.gethostname()}:{os.getpid()}"
 
 
-FREED_WITHIN = 10.0
-"""Seconds a lock is waited for that nobody has any more.
+RELEASE_TIMEOUT = 10.0
+"""Seconds to wait for the lock of a worker that no longer exists.
 
-The server needs a moment to see that a killed worker is gone (`client_connection_check_interval`).
+The server detects a killed worker after `client_connection_check_interval`.
 """
 
 
 @contextmanager
 def locked(engine: Engine, source: str) -> Iterator[Connection]:
-    """Open a connection and take the source on it: the lock ends with the session at the latest.
+    """Open a connection that holds the lock of a source.
 
-    A worker of this host that was killed does not stand in the way: its lock is waited for.
+    If a killed worker of this host held the lock, wait until the server releases it.
 
     Raises:
-        LockedError: another session has it; the message names that worker.
+        LockedError: another worker holds the lock; the message names it.
     """
     with engine.connect() as conn:
         lock_source(conn, source)
         yield conn
-        # Closing would free it too, but only once the server has noticed.
+        # Closing the connection would release the lock later, when the server detects it.
         with conn.begin():
             conn.execute(UNLOCK_SOURCE, {"namespace": LOCK_NAMESPACE, "source": source})
 
 
 def lock_source(conn: Connection, source: str) -> None:
-    """Take the source until the session ends; see `locked`."""
+    """Take the lock of a source until the session ends; see `locked`."""
     key = {"namespace": LOCK_NAMESPACE, "source": source}
-    give_up = time.monotonic() + FREED_WITHIN
+    deadline = time.monotonic() + RELEASE_TIMEOUT
     while True:
-        # A transaction each time: within one, `pg_stat_activity` stays as it was first seen.
+        # One transaction per attempt: within a transaction `pg_stat_activity` does not change.
         with conn.begin():
             if conn.scalar(TRY_LOCK_SOURCE, key):
                 return
             holder = conn.execute(LOCK_HOLDER, key).one_or_none()
-        late = time.monotonic() > give_up
-        if holder is None and late:
-            raise LockedError(f"{source}: was locked by another worker a moment ago; try again")
-        if holder is not None and (late or not _is_gone(holder.application_name)):
+        is_late = time.monotonic() > deadline
+        if holder is None and is_late:
+            raise LockedError(f"{source}: was just locked by another worker; try again")
+        if holder is not None and (is_late or not _has_ended(holder.application_name)):
             raise LockedError(f"{source}: locked by {_describe(holder)}; wait for it, or stop it")
         time.sleep(0.02)
 
 
-def _is_gone(application_name: str) -> bool:
+def _has_ended(application_name: str) -> bool:
     """Whether this is the name of a worker of this host whose process has ended."""
-    named = re.fullmatch(rf"worker {re.escape(socket.gethostname())}:(\d+)", application_name)
-    if named is None:
+    local_worker = re.fullmatch(
+        rf"worker {re.escape(socket.gethostname())}:(\d+)", application_name
+    )
+    if local_worker is None:
         return False
     try:
-        os.kill(int(named[1]), 0)
+        os.kill(int(local_worker[1]), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # It is there, and another user's.
+        pass  # The process exists and belongs to another user.
     return False
 
 
 def _describe(holder: Row[Any]) -> str:
-    who, since = holder.application_name, holder.backend_start
+    name, since = holder.application_name, holder.backend_start
     if holder.run_id is not None:
-        who = f"worker run {holder.run_id} on host {holder.host!r} (pid {holder.pid})"
+        name = f"worker run {holder.run_id} on host {holder.host!r} (pid {holder.pid})"
         since = holder.started_at
-    return f"{who} since {since:%H:%M:%SZ}"
+    return f"{name} since {since:%H:%M:%SZ}"
 
 
 def lock_identity(conn: Connection) -> None:
-    """Wait to be the one who decides on listings and assets, until the transaction ends."""
+    """Take the lock for decisions on listings and assets, until the transaction ends."""
     conn.execute(LOCK_IDENTITY, {"namespace": LOCK_NAMESPACE})

@@ -1,4 +1,4 @@
-"""Partitions made before the records that go into them."""
+"""Create partitions before records are inserted into them."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -17,38 +17,38 @@ def create_partitions(
     periods: Collection[Period],
     at: Callable[[str], object] | None = None,
 ) -> None:
-    """Make room for a source's records of these periods, where there is none.
+    """Create the missing partitions for a source's records of these periods.
 
-    Each table's in a transaction of its own, which holds no reader and no writer up. What is there
-    is remembered as long as the connection lives; no one but the source's own lock may drop any.
-    `at` is called with the name of each point at which a crash can be injected.
+    Each table has a transaction of its own, which blocks neither readers nor writers. Existing
+    periods are cached per connection: only the holder of the source's lock can drop partitions.
+    `at` is called with the name of each fault point.
     """
     for table in _tables_of(source):
-        known = conn.info.setdefault(("partitions", table), set())
-        if known.issuperset(periods):
+        existing = conn.info.setdefault(("partitions", table), set())
+        if existing.issuperset(periods):
             continue
         with conn.begin():
-            there = find_partitions(conn, table)
-        missing = [period for period in periods if period.of(table) not in there]
+            partitions = find_partitions(conn, table)
+        missing = [period for period in periods if period.partition_of(table) not in partitions]
         if missing:
             _create(conn, table, missing, at)
-        known.update(periods)
+        existing.update(periods)
 
 
 def find_partitions(conn: Connection, table: str) -> set[str]:
-    """Name the partitions that a table has."""
+    """Return the names of a table's partitions."""
     return set(conn.scalars(_statements(table)["find_partitions"], {"table": table}))
 
 
 def is_pruned(conn: Connection, source: str, periods: Collection[Period]) -> bool:
     """Whether raw records of one of the periods may have been pruned.
 
-    Asked once a connection: no one but the source's own lock may prune.
+    The pruned periods are cached per connection: only the holder of the source's lock can prune.
     """
     if ("pruned", source) not in conn.info:
         stmt = select(pruned_partitions.c.observed_from).distinct()
-        found = conn.scalars(stmt.where(pruned_partitions.c.source == source))
-        conn.info["pruned", source] = periods_of(found.all())
+        starts = conn.scalars(stmt.where(pruned_partitions.c.source == source))
+        conn.info["pruned", source] = periods_of(starts.all())
     pruned: frozenset[Period] = conn.info["pruned", source]
     return not pruned.isdisjoint(periods)
 
@@ -58,13 +58,13 @@ def _create(
 ) -> None:
     with conn.begin():
         conn.execute(_statements(table)["lock_table"])
-        there = find_partitions(conn, table)
+        partitions = find_partitions(conn, table)
         for period in periods:
-            if period.of(table) in there:
+            if period.partition_of(table) in partitions:
                 continue
             statements = _statements(
                 table,
-                partition=period.of(table),
+                partition=period.partition_of(table),
                 start=_bound(period.start, "MINVALUE"),
                 end=_bound(period.end, "MAXVALUE"),
             )
@@ -75,7 +75,7 @@ def _create(
 
 
 def _tables_of(source: str) -> Sequence[str]:
-    """Name the partitioned tables that a source's records go to."""
+    """Return the names of the partitioned tables for a source's records."""
     return [RAW[source].name, observations.name] if source in RAW else []
 
 
@@ -85,5 +85,5 @@ def _statements(table: str, **parts: str) -> dict[str, TextClause]:
 
 
 def _bound(at: datetime | None, unbounded: str) -> str:
-    """Write a border for DDL, which takes no parameters."""
+    """Format a bound for DDL, which takes no parameters."""
     return unbounded if at is None else f"'{at:%Y-%m-%d} 00:00Z'"

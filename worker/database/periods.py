@@ -1,10 +1,10 @@
-"""How the large tables are cut by time: which partition holds an instant, and what it is called.
+"""The periods by which large tables are partitioned, and the names of the partitions.
 
-Months hold what comes every few minutes: 150 million records, which are written to one small index
-and forgotten at one stroke. Before `MONTHS_FROM` there are daily files alone, of which a whole year
-is smaller than a day of snapshots; each partition more costs every query a look at it, hence years.
-Absurd times have one partition at either end. Borders are part of the data: once there are tables,
-these numbers stay.
+From `MONTHS_FROM` on a partition is a month. With a snapshot every few minutes it has 150 million
+records, whose index stays small, and which are pruned by dropping one table. Earlier records come
+from daily files: a year of them is smaller than a day of snapshots, so a partition is a year,
+because each partition makes every query slower. Implausible times have one partition at either end.
+The bounds are part of the schema: do not change these numbers once tables exist.
 """
 
 from collections.abc import Collection
@@ -21,14 +21,14 @@ _LAST = datetime(UNTIL, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What one partition holds: [start, end); without a start or an end, all before or after."""
+    """The time range of one partition, [start, end); None means unbounded."""
 
     start: datetime | None
     end: datetime | None
 
     @property
     def suffix(self) -> str:
-        """What the names of its partitions end with."""
+        """The end of the names of its partitions."""
         if self.start is None:
             return f"before_{YEARS_FROM}"
         if self.end is None:
@@ -37,14 +37,14 @@ class Period:
             return f"{self.start:%Y}"
         return f"{self.start:%Y_%m}"
 
-    def of(self, table: str) -> str:
-        """Name this period's partition of a table."""
+    def partition_of(self, table: str) -> str:
+        """Return the name of a table's partition for this period."""
         return f"{table}_{self.suffix}"
 
 
 def period_of(at: datetime) -> Period:
-    """Say which period an instant is in."""
-    # Compared before it is converted: the first and last hours of all time have no place in UTC.
+    """Return the period of an instant."""
+    # Compare before the conversion, which fails for the first and last hours of `datetime`.
     if at < _FIRST:
         return Period(None, _FIRST)
     if at >= _LAST:
@@ -57,7 +57,7 @@ def period_of(at: datetime) -> Period:
 
 
 def period_named(suffix: str) -> Period:
-    """Say which period it is that partitions' names end with."""
+    """Return the period of a suffix."""
     kind, _, number = suffix.partition("_")
     if kind == "before":
         return Period(None, _FIRST)
@@ -71,7 +71,7 @@ def _month(year: int, month: int) -> datetime:
 
 
 def periods_of(instants: Collection[datetime]) -> frozenset[Period]:
-    """Say which periods instants are in; nearly always they are all in one."""
+    """Return the periods of instants. Usually all instants are in the same one."""
     if not instants:
         return frozenset()
     earliest, latest = period_of(min(instants)), period_of(max(instants))
@@ -81,18 +81,18 @@ def periods_of(instants: Collection[datetime]) -> frozenset[Period]:
 
 
 def span(periods: Collection[Period]) -> dict[str, datetime | str]:
-    """Say from when and until when periods reach, for a statement that looks at no others."""
+    """Return the start and end of all periods together, as parameters of a statement."""
     starts = [period.start for period in periods if period.start]
     ends = [period.end for period in periods if period.end]
-    bounded_before = starts and len(starts) == len(periods)
-    bounded_after = ends and len(ends) == len(periods)
+    has_start = starts and len(starts) == len(periods)
+    has_end = ends and len(ends) == len(periods)
     return {
-        "start": min(starts) if bounded_before else "-infinity",
-        "end": max(ends) if bounded_after else "infinity",
+        "start": min(starts) if has_start else "-infinity",
+        "end": max(ends) if has_end else "infinity",
     }
 
 
 def periods_ahead(now: datetime) -> frozenset[Period]:
-    """Say which periods records of this month and of the next are in."""
+    """Return the current period and the next one."""
     present = period_of(now)
     return frozenset([present, period_of(present.end) if present.end else present])

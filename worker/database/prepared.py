@@ -1,8 +1,8 @@
-"""Prepared statements: a batch's queries are parsed and planned once, and not for each batch.
+"""Prepared statements: the queries of a batch are parsed and planned once, not for each batch.
 
-psycopg2 sends each query as text, and Postgres plans it anew: for the long ones of a batch that
-takes longer than to load a few records. A query that is `reusable` is sent as PREPARE the first
-time, and as EXECUTE from then on. Every engine does so in a process that imports this.
+psycopg2 sends each query as text, and Postgres plans it each time. For the long queries of a batch,
+planning takes longer than loading a few records. A `reusable` query is sent as PREPARE the first
+time, and afterwards as EXECUTE. Importing this module enables this for every engine of the process.
 """
 
 import re
@@ -16,7 +16,7 @@ _numbers = count(1)
 
 
 class _Prepared:
-    """What a session knows a query as, and how often it was executed."""
+    """A query prepared in a session: its name there, and the number of its executions."""
 
     def __init__(self, query: str) -> None:
         names = list(dict.fromkeys(_PARAMETER.findall(query)))
@@ -27,20 +27,20 @@ class _Prepared:
         self._arguments = f"({', '.join(f'%({name})s' for name in names)})" if names else ""
 
     def call(self) -> str:
-        """Write what executes it, and where the time has come, what has it planned anew.
+        """Return the statement that executes the query, and prepares it if necessary.
 
-        That is after 1, 2, 4, 8 and so on executions: a plan may rest on how large tables are, and
-        a run on an empty database fills them.
+        It is prepared again after 1, 2, 4, 8, … executions: a plan can depend on the size of
+        tables, which a run on an empty database fills.
         """
         execute = f"EXECUTE {self.name}{self._arguments}"
         if self.uses & (self.uses - 1):
             return execute
-        forget = f"DEALLOCATE {self.name};\n" if self.uses else ""
-        return f"{forget}PREPARE {self.name} AS {self._query}\n;\n{execute}"
+        deallocate = f"DEALLOCATE {self.name};\n" if self.uses else ""
+        return f"{deallocate}PREPARE {self.name} AS {self._query}\n;\n{execute}"
 
 
 def reusable(stmt: TextClause) -> TextClause:
-    """Mark a single query whose plan may serve any values of its parameters."""
+    """Mark a single query whose plan is good for all values of its parameters."""
     return stmt.execution_options(prepared=True)
 
 
@@ -50,15 +50,15 @@ def _execute_prepared(
 ) -> tuple[str, Any]:
     if context is None or not context.execution_options.get("prepared"):
         return statement, parameters
-    known: dict[str, _Prepared] = conn.info.setdefault("prepared", {})
-    # Out of the session's memory until it has succeeded: who knows how far one that failed came?
-    context.prepared = known.pop(statement, None) or _Prepared(statement)
+    queries: dict[str, _Prepared] = conn.info.setdefault("prepared", {})
+    # Stored again after success only: after a failure it is unknown whether it is prepared.
+    context.prepared = queries.pop(statement, None) or _Prepared(statement)
     context.prepared_query = statement
     return context.prepared.call(), parameters
 
 
 @event.listens_for(Engine, "after_cursor_execute")
-def _remember(
+def _store_prepared(
     conn: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
 ) -> None:
     prepared = getattr(context, "prepared", None)

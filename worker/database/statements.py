@@ -1,4 +1,4 @@
-"""SQL files: the named statements in them, ready to execute."""
+"""Read the named statements of SQL files."""
 
 import re
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ _COMMENT = re.compile(r"--.*")
 _QUERY = re.compile(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b")
 
 
-# `OFFSET 0` has each asset's listings looked up by the index: Postgres, which knows nothing of how
-# many assets a batch touches, would rather read and sort all listings.
+# `OFFSET 0` forces an index lookup for the listings of each asset. Postgres cannot estimate how
+# many assets a batch touches, and would read and sort all listings.
 LISTINGS_OF_TOUCHED = """touched CROSS JOIN LATERAL (
     SELECT * FROM listings WHERE asset_id = touched.asset_id OFFSET 0
   ) AS l"""
 
 
-# Whether the raw record of an observation `o` of a listing `l` was pruned, if it is not there.
+# Whether the missing raw record of an observation `o` of a listing `l` was pruned.
 OBSERVATION_IS_PRUNED = """EXISTS (
     SELECT FROM pruned_partitions AS p
     WHERE p.source = l.source AND o.ingested_at <= p.pruned_at
@@ -31,13 +31,13 @@ OBSERVATION_IS_PRUNED = """EXISTS (
   )"""
 
 
-# Each is looked up by its key, however many listings Postgres takes the block to have.
+# `OFFSET 0` forces a lookup by key, whatever number of listings Postgres estimates for the block.
 LISTINGS_OF_BLOCK = """block AS b CROSS JOIN LATERAL (
     SELECT * FROM listings WHERE id = b.listing_id OFFSET 0
   ) AS l"""
 
 
-# Since when each listing is delisted: by the earlier of what whole snapshots and people say.
+# Since when each listing is delisted: by whole snapshots or by a person, whichever is earlier.
 DELISTED_SINCE = """
   SELECT l.id, l.source, l.external_id, least(a.delisted_at, r.decided_at) AS delisted_at
   FROM listings AS l
@@ -49,15 +49,15 @@ DELISTED_SINCE = """
   ) AS r ON r.source = l.source AND r.external_id = l.external_id
 """
 
-# What a listing `o` says after a batch: in the batch it is `m`, where it is in it.
+# The values of a listing `o` after a batch; `m` is the listing in the batch, if the batch has it.
 COMPARED_BESIDE_BATCH = ", ".join(
     f"CASE WHEN m.listing_id IS NULL THEN o.{name} ELSE m.{name} END AS {name}"
     for name in ("observed_at", *VALUES)
 )
 
 
-# Whether a record of `newest` is a new id under the symbol and name of a listing of its source that
-# was there before this run. The start of the run is looked up once, not for each record.
+# Whether a record of `newest` has a new id, but the symbol and name of a listing of its source from
+# before this run. The start of the run is looked up once, not for each record.
 REPLACES_KNOWN = """n.is_new AND EXISTS (
     SELECT FROM listings AS l
     WHERE l.name_key = n.name_key AND l.symbol_key = n.symbol_key AND l.source = :source
@@ -66,36 +66,38 @@ REPLACES_KNOWN = """n.is_new AND EXISTS (
 
 
 MOST_TIMES = 200
-"""How many of the times in which a record was superseded are kept: the newest, in some 2 KB.
+"""The number of stored periods during which a record was superseded: the newest ones, about 2 KB.
 
-A source that alternates between two values of one instant adds one with each pass, and all of them
-are read and written with the next: without a bound each pass would cost more than the one before.
+A source that alternates between two values of one instant adds a period with each pass. All of them
+are read and written by the next pass, so without a limit each pass would take longer than the last.
 """
 
 
 def read_statements(module: str, file: str, **parts: str) -> dict[str, TextClause]:
-    """Read the named statements of a `.sql` file beside a module, which gives its `__file__`.
+    """Read the named statements of a `.sql` file in the folder of `module`, a `__file__`.
 
-    `{part}` in the file is replaced by the part of that name: lists of columns and names of tables
-    out of `shared/schema`, which bound parameters cannot stand for. Never a value.
+    `{part}` in the file is replaced by the part of that name: a list of columns, or the name of a
+    table from `shared/schema`. Values must be bound parameters.
     """
     texts = _read_texts(Path(module).with_name(file))
     return {name: text(body.format(**parts)) for name, body in texts.items()}
 
 
 def read_reusable(module: str, file: str, **parts: str) -> dict[str, TextClause]:
-    """Read statements that a session executes often: those that are one query are prepared."""
-    read = read_statements(module, file, **parts)
-    return {name: reusable(stmt) if _is_query(stmt.text) else stmt for name, stmt in read.items()}
+    """Read statements that a session executes often; those that are single queries are prepared."""
+    statements = read_statements(module, file, **parts)
+    return {
+        name: reusable(stmt) if _is_query(stmt.text) else stmt for name, stmt in statements.items()
+    }
 
 
 def source_parts(source: str) -> dict[str, str]:
-    """Write what the statements of one source share: its raw table, and `shared_parts`."""
+    """Return the parts for the statements of one source: its raw table, and `shared_parts`."""
     return {"raw": EVERY_RAW[source].name, **shared_parts()}
 
 
 def shared_parts() -> dict[str, str]:
-    """Write the lists of columns that the statements share."""
+    """Return the parts for all statements: lists of columns, and shared expressions."""
     unified = [name for value in VALUES for name in unified_columns(value)]
     unified += ["observed_at", "source_count", "sources", "price_spread_percent", "divergent"]
     unified += ["active", "delisted_at"]
@@ -123,15 +125,15 @@ def shared_parts() -> dict[str, str]:
 
 
 def _received(old: str, new: str) -> str:
-    """Write what an UPDATE sets of the records of an instant of which another was received.
+    """Return the SET clause of an UPDATE of all records of an instant, after one was received.
 
-    The one that was received prevails, also where it was there before; see `superseded_before`.
+    The received record prevails, also if it was stored before; see `superseded_before`.
     """
     is_received = f"{old}.payload_hash = {new}.payload_hash"
     away = f"tstzrange({old}.superseded_at, greatest({old}.superseded_at, now()))"
     before = f"coalesce({old}.superseded_before, '{{}}') + tstzmultirange({away})"
     older = f"(SELECT count(*) FROM unnest({before})) - {MOST_TIMES}"  # noqa: S608  ours alone
-    # `unnest` gives them in their order; to sort them would cost ten times as much.
+    # `unnest` returns the periods in order; sorting them would take ten times as long.
     newest = f"SELECT away FROM unnest({before}) AS away OFFSET greatest({older}, 0)"  # noqa: S608
     bounded = f"SELECT coalesce(range_agg(away), '{{}}') FROM ({newest}) AS newest"  # noqa: S608
     return f"""superseded_at = CASE WHEN {is_received} THEN NULL ELSE now() END,

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.errors import ConfigurationError, InjectedFailureError, RetryableError, SourceError
 from shared.model.records import Page
-from worker.database.engine import is_away, reachable, refusal
+from worker.database.engine import is_unavailable, reachable, refusal
 from worker.database.locks import locked
 from worker.identity import renames
 from worker.ingest.batch import transaction
@@ -127,7 +127,7 @@ class _Pipeline:
             ending = _load_all(conn, state, pages(state))
             return close_run(conn, state, ending, self._requests.numbers())
         except DBAPIError as exc:
-            if is_away(exc):
+            if is_unavailable(exc):
                 raise
             state.is_read = state.is_whole = False
             return close_run(conn, state, _refused(state, exc), self._requests.numbers())
@@ -149,7 +149,7 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
     except InjectedFailureError as exc:
         return Ending("failed", "injected_failure", str(exc))
     except DBAPIError as exc:
-        if is_away(exc):
+        if is_unavailable(exc):
             log.error(  # noqa: TRY400
                 "the connection was lost; the next run detects whether the batch in flight was "
                 "committed",

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from shared.errors import InjectedFailureError
 from shared.model.records import Claim, Observation, RawRecord, Reject
 from shared.schema.operations import rejects
-from worker.database.engine import is_away, reachable, refusal
+from worker.database.engine import is_unavailable, reachable, refusal
 from worker.database.locks import locked
 from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction
@@ -91,7 +91,7 @@ def retry(engine: Engine, source: Source, query: OpenRejects, options: Options) 
         except InjectedFailureError as exc:
             ending = Ending("failed", "injected_failure", str(exc))
         except DBAPIError as exc:
-            if is_away(exc):
+            if is_unavailable(exc):
                 raise
             refused = refusal(exc)
             ending = Ending("failed", refused.code, f"{name}: {refused}")

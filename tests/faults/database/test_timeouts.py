@@ -29,7 +29,7 @@ TIMEOUTS = {
     "lock_timeout": (
         "-c lock_timeout=300ms",
         "canceling statement due to lock timeout",
-        "another session holds a lock that is needed here",
+        "another session holds a required lock",
     ),
     "statement_timeout": (
         "-c statement_timeout=700ms",

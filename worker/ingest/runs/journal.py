@@ -182,7 +182,7 @@ def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
             reason="interrupted",
             error=func.format(
                 "the worker or its connection ended before the run was closed; the %s records of "
-                "%s committed batches are stored",
+                "%s batches that were committed are stored",
                 runs.c.records_fetched,
                 runs.c.batches,
             ),
