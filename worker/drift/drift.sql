@@ -1,30 +1,30 @@
 -- name: count_shapes
--- What one batch found, in its transaction. Imports are counted apart from a source's own runs. How
--- many records there were before and after the batch is known from the records themselves, the path
--- ''. What the run before did not have begins anew: `records_since` counts from `records_before` on.
-WITH own AS (SELECT command FROM runs WHERE id = :run_id),
+-- Add the shapes of one batch, in its transaction. Imports are counted separately from a source's own
+-- runs. The path '' has the number of all records before the batch. For a type that the previous run
+-- did not have, counting starts again: `records_since` counts the records from `records_before` on.
+WITH run AS (SELECT command FROM runs WHERE id = :run_id),
 source AS (
   SELECT coalesce(max(records), 0) AS records, max(last_run_id) AS last_run_id
-  FROM shapes WHERE source = :source AND command = (SELECT command FROM own)
+  FROM shapes WHERE source = :source AND command = (SELECT command FROM run)
                 AND family = :family AND path = ''
 )
 INSERT INTO shapes AS s (source, command, family, path, type, records, last_run_records,
                          first_run_id, last_run_id, records_since, records_before, records_until,
                          example)
-SELECT :source, own.command, :family, found.path, found.type, found.records, found.records, :run_id,
+SELECT :source, run.command, :family, found.path, found.type, found.records, found.records, :run_id,
        :run_id, found.records, source.records, source.records + :records, found.example
-FROM own, source, jsonb_to_recordset(CAST(:shapes AS jsonb))
+FROM run, source, jsonb_to_recordset(CAST(:shapes AS jsonb))
        AS found (path text, type text, records bigint, example jsonb)
 ON CONFLICT (source, command, family, path, type) DO UPDATE
 SET records = s.records + excluded.records,
     last_run_records = excluded.last_run_records
       + CASE WHEN s.last_run_id = excluded.last_run_id THEN s.last_run_records ELSE 0 END,
     (records_since, records_before) = (
-      SELECT CASE WHEN is_anew THEN excluded.records_since
+      SELECT CASE WHEN is_restart THEN excluded.records_since
                   ELSE s.records_since + excluded.records_since END,
-             CASE WHEN is_anew THEN excluded.records_before ELSE s.records_before END
+             CASE WHEN is_restart THEN excluded.records_before ELSE s.records_before END
       FROM (
-        SELECT s.last_run_id < last_run_id AND last_run_id < excluded.last_run_id AS is_anew
+        SELECT s.last_run_id < last_run_id AND last_run_id < excluded.last_run_id AS is_restart
         FROM source
       ) AS gap
     ),
@@ -33,11 +33,11 @@ SET records = s.records + excluded.records,
     example = excluded.example,
     last_seen_at = now()
 
--- name: read_setting
--- The first run whose shapes are the normal ones: it came to its end, with records enough. And
--- whether the source has runs of its own that did.
+-- name: read_baseline
+-- The first completed run with enough records, whose shapes are the normal ones; and whether any such
+-- run was one of the source's own, not an import.
 SELECT min(id) AS baseline,
-       coalesce(bool_or(command = 'run'), false) AS has_own
+       coalesce(bool_or(command = 'run'), false) AS has_runs
 FROM runs
 WHERE source = :source AND id < :run_id AND command <> 'retry' AND records_fetched >= :fewest
   AND (outcome = 'succeeded' OR reason = ANY(:judged))
@@ -45,25 +45,25 @@ WHERE source = :source AND id < :run_id AND command <> 'retry' AND records_fetch
              WHERE source = :source AND family = :family AND path = '')
 
 -- name: read_families
--- The families of which a run had records; one without records has none.
+-- The families of a run's records; a run without records has none.
 SELECT DISTINCT family FROM shapes
 WHERE source = :source AND last_run_id = :run_id AND path = '' ORDER BY family
 
--- name: forget_families
--- Forget all but the families that runs saw last, and what the ledger has of those that are gone,
--- unless it waits to be acknowledged.
+-- name: delete_oldest_families
+-- Delete all but the families that runs saw last. Their acknowledged entries in the ledger are deleted
+-- too; open entries stay.
 WITH gone AS (
   SELECT family FROM shapes WHERE source = :source
   GROUP BY family ORDER BY max(last_run_id) DESC, family OFFSET :most
-), forgotten AS (
+), deleted AS (
   DELETE FROM shapes AS s USING gone WHERE s.source = :source AND s.family = gone.family
 )
 DELETE FROM drift AS d USING gone
 WHERE d.source = :source AND d.acknowledged_at IS NOT NULL
   AND starts_with(d.path, gone.family || ': ')
 
--- name: read_seen
--- Each type at each path: when it was first seen at all, and what runs of this run's command had.
+-- name: read_type_counts
+-- Each type at each path: the first run with it, and the counts of runs with the command of this run.
 SELECT path, type, min(first_run_id) AS first_run_id,
        coalesce(max(records_since) FILTER (WHERE same), 0) AS records,
        coalesce(max(last_run_records) FILTER (WHERE same AND last_run_id = :run_id), 0)
@@ -77,13 +77,13 @@ WHERE source = :source AND family = :family
 GROUP BY path, type
 
 -- name: read_drift
--- Held until the transaction ends, so that nobody acknowledges what is about to change.
+-- The rows are locked until the transaction ends, so that none is acknowledged while it changes.
 SELECT path, kind, detail, records, share, example, last_run_id,
        acknowledged_at IS NOT NULL AS acknowledged
 FROM drift WHERE source = :source FOR UPDATE
 
 -- name: read_before_and_after
--- What some listings said in this run, and in the last one before it.
+-- The raw records of some listings in this run, and in the last run before it.
 SELECT before.payload::text AS before, after.payload::text AS after
 FROM (
   SELECT * FROM listings WHERE source = :source AND run_id = :run_id
@@ -100,7 +100,8 @@ JOIN {raw} AS before ON before.observed_at = o.observed_at AND before.external_i
                     AND before.payload_hash = o.payload_hash
 
 -- name: upsert_drift
--- An example that is stored is known by its whole key. Returns what is in the ledger now.
+-- If the raw record of an example is stored, the example gets its `payload_hash`, which completes the
+-- record's key.
 INSERT INTO drift AS d (source, path, kind, detail, first_run_id, last_run_id, records, share,
                         example, acknowledged_at)
 SELECT :source, found.path, found.kind, found.detail, coalesce(found.since, :run_id), :run_id,

@@ -53,7 +53,7 @@ COMPARED_LISTINGS = 20
 """Number of listings whose values are compared to detect a renamed path."""
 
 MOST_FAMILIES = 500
-"""Number of families of a source that are kept; those seen last stay."""
+"""Number of stored families of a source; those seen last stay."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,29 +61,29 @@ log = structlog.get_logger(__name__)
 def shape_counters(conn: Connection, source: Source) -> Callable[[str], ShapeCounter]:
     """Return a function that returns the shape counter of a family, the same on each call."""
     stmt = select(shapes.c.family, shapes.c.path).where(shapes.c.source == source.name).distinct()
-    known: dict[str, list[str]] = defaultdict(list)
+    paths: dict[str, list[str]] = defaultdict(list)
     for family, path in conn.execute(stmt):
-        known[family].append(path)
+        paths[family].append(path)
 
     @cache
     def counter(family: str) -> ShapeCounter:
-        return ShapeCounter(known[family], empty_is_null=source.empty_is_null, family=family)
+        return ShapeCounter(paths[family], empty_is_null=source.empty_is_null, family=family)
 
     return counter
 
 
-def count_shapes(conn: Connection, source: str, run_id: int, found: Sequence[Shape]) -> None:
-    """Add a batch's shapes of one family to the stored counts, in one statement."""
-    if not found:
+def count_shapes(conn: Connection, source: str, run_id: int, batch: Sequence[Shape]) -> None:
+    """Add a batch's shapes, all of one family, to the stored counts in one statement."""
+    if not batch:
         return
     conn.execute(
         STATEMENTS[source]["count_shapes"],
         {
             "source": source,
             "run_id": run_id,
-            "family": found[0].family,
-            "records": sum(shape.records for shape in found if not shape.path),
-            "shapes": json.dumps([asdict(shape) for shape in found]),
+            "family": batch[0].family,
+            "records": sum(shape.records for shape in batch if not shape.path),
+            "shapes": json.dumps([asdict(shape) for shape in batch]),
         },
     )
 
@@ -109,38 +109,46 @@ def compare_run(
     families = conn.scalars(
         statements["read_families"], {"source": source.name, "run_id": run_id}
     ).all()
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for family in families:
         prefix = _path_prefix(family)
-        known = {
+        ledger = {
             (row.path.removeprefix(prefix), row.kind): row
             for row in rows
             if row.path.startswith(prefix)
         }
         run = _read_run(conn, source, run_id, family, is_import=is_import, saw_most=saw_most)
-        compared = _compare(conn, source, run, family, known)
-        found += [replace(each, path=f"{prefix}{each.path}") for each in compared]
-    known = {(row.path, row.kind): row for row in rows}
+        compared = _compare(conn, source, run, family, ledger)
+        differences += [
+            replace(difference, path=f"{prefix}{difference.path}") for difference in compared
+        ]
+    ledger = {(row.path, row.kind): row for row in rows}
 
     def is_acknowledged(difference: Difference) -> bool:
         if source.policy(difference.path) is Policy.ACCEPT:
             return True
-        row = known.get((difference.path, difference.kind))
+        row = ledger.get((difference.path, difference.kind))
         if row is None or not row.acknowledged:
             return False
         reappeared = difference.otherwise_in > row.last_run_id
         return not reappeared and row.detail == difference.detail
 
-    open_ = [difference for difference in found if not is_acknowledged(difference)]
-    entries = [{**asdict(each), "acknowledged": each not in open_} for each in found]
+    unacknowledged = [difference for difference in differences if not is_acknowledged(difference)]
+    entries = [
+        {**asdict(difference), "acknowledged": difference not in unacknowledged}
+        for difference in differences
+    ]
     if entries:
         parameters = {"source": source.name, "run_id": run_id, "found": json.dumps(entries)}
         conn.execute(statements["upsert_drift"], parameters)
     if any(families):
-        oldest = {"source": source.name, "most": MOST_FAMILIES}
-        conn.execute(statements["forget_families"], oldest)
-    fail = [each for each in open_ if source.policy(each.path) is Policy.FAIL]
-    return OpenDrift([each for each in open_ if each not in fail], fail)
+        limit = {"source": source.name, "most": MOST_FAMILIES}
+        conn.execute(statements["delete_oldest_families"], limit)
+    fail = [
+        difference for difference in unacknowledged if source.policy(difference.path) is Policy.FAIL
+    ]
+    warn = [difference for difference in unacknowledged if difference not in fail]
+    return OpenDrift(warn, fail)
 
 
 def _path_prefix(family: str) -> str:
@@ -158,11 +166,11 @@ def _read_run(
         "fewest": FEWEST_RECORDS,
         "judged": list(JUDGED),
     }
-    row = conn.execute(STATEMENTS[source.name]["read_setting"], parameters).one()
+    row = conn.execute(STATEMENTS[source.name]["read_baseline"], parameters).one()
     return ComparedRun(
         run_id,
         baseline=row.baseline or run_id,
-        judges_absence=saw_most and not (is_import and row.has_own),
+        judges_absence=saw_most and not (is_import and row.has_runs),
     )
 
 
@@ -171,37 +179,38 @@ def _compare(
     source: Source,
     run: ComparedRun,
     family: str,
-    known: Mapping[tuple[str, str], Any],
+    ledger: Mapping[tuple[str, str], Any],
 ) -> list[Difference]:
     """Compare the run's records of one family with earlier ones."""
     parameters = {"source": source.name, "run_id": run.run_id, "family": family}
-    rows = conn.execute(STATEMENTS[source.name]["read_seen"], parameters).mappings()
+    rows = conn.execute(STATEMENTS[source.name]["read_type_counts"], parameters).mappings()
     counts = [TypeCount(**row) for row in rows]
-    found = compare(counts, expected_paths(source.received_schema), run)
-    return found + _find_renamed(conn, source, run.run_id, found, known)
+    differences = compare(counts, expected_paths(source.received_schema), run)
+    return differences + _find_renamed(conn, source, run.run_id, differences, ledger)
 
 
 def _find_renamed(
     conn: Connection,
     source: Source,
     run_id: int,
-    found: Sequence[Difference],
-    known: Mapping[tuple[str, str], Any],
+    differences: Sequence[Difference],
+    ledger: Mapping[tuple[str, str], Any],
 ) -> list[Difference]:
     """Find renamed paths that are new, and those in the ledger that are still renamed."""
-    vanished = {each.path: each for each in found if each.kind == VANISHED}
-    appeared = {each.path: each for each in found if each.kind == APPEARED}
-    still = [
+    vanished = {each.path: each for each in differences if each.kind == VANISHED}
+    appeared = {each.path: each for each in differences if each.kind == APPEARED}
+    still_renamed = [
         Difference(path, kind, row.detail, new.records, new.share, new.example)
-        for (path, kind), row in known.items()
+        for (path, kind), row in ledger.items()
         if kind == RENAMED and path in vanished and (new := appeared.get(row.detail["to"]))
     ]
-    fresh = [each for path, each in appeared.items() if (path, APPEARED) not in known]
-    paired = {each.path for each in still}
+    new_paths = [each for path, each in appeared.items() if (path, APPEARED) not in ledger]
+    paired = {each.path for each in still_renamed}
     unpaired = [each for path, each in vanished.items() if path not in paired]
-    if not unpaired or not fresh:
-        return still
-    return still + find_renamed(unpaired, fresh, _read_before_and_after(conn, source, run_id))
+    if not unpaired or not new_paths:
+        return still_renamed
+    values = _read_before_and_after(conn, source, run_id)
+    return still_renamed + find_renamed(unpaired, new_paths, values)
 
 
 def _read_before_and_after(
@@ -216,19 +225,19 @@ def _by_path(source: Source, payload: str) -> dict[str, Any]:
     received = source.received(decode(payload))
     values: dict[str, Any] = {}
 
-    def walk(node: Any, path: str) -> None:
+    def add(node: Any, path: str) -> None:
         if not isinstance(node, dict):
             values[path] = node
             return
         for name, value in node.items():
-            walk(value, f"{path}.{name}" if path else name)
+            add(value, f"{path}.{name}" if path else name)
 
-    walk(received or {}, "")
+    add(received or {}, "")
     return values
 
 
 def read_drift(conn: Connection, source: str | None, *, everything: bool) -> Sequence[Row[Any]]:
-    """Read the ledger, last seen first; without `everything`, only what is not acknowledged.
+    """Read the ledger, last seen first; without `everything`, only open differences.
 
     Rows also have `said`, `percent` and `looked_at`: the detail, share and example as short texts.
     """
