@@ -1,7 +1,7 @@
-"""What shape records have: the paths in them, and the types that stand there.
+"""The shapes of records: their paths, and the type at each path.
 
-A path joins the names from the record down with dots, the elements of an array are `[]`; the record
-itself is the path "". Whole numbers and others are both numbers.
+A path joins the names of nested members with dots; elements of an array are `[]`. The path of the
+record itself is "". Integers and decimals are both numbers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,19 +15,19 @@ from worker.sources.fields import printable
 
 TYPES = ("object", "array", "string", "number", "boolean", "null")
 
-# A structure has its types as bytes, which are quick to make, to hash and to look through.
+# A structure stores its types as bytes, which are fast to create, hash and search.
 OBJECT, ARRAY, STRING, NUMBER, BOOLEAN, NULL = range(len(TYPES))
 
 MOST_PATHS = 1000
-"""Paths that are told apart in one source: names beyond them are data, and share the path `*`."""
+"""Number of separate paths in one source; further names are treated as data and share `*`."""
 
 MOST_NAMES = 200
-"""Names that are told apart in one object."""
+"""Number of separate names in one object; with more, all names share `*`."""
 
 LONGEST_PATH = 300
 
 MOST_STRUCTURES = 10_000
-"""Structures of one run that are remembered from batch to batch."""
+"""Number of structures that are cached from batch to batch."""
 
 KEY_SIZE = 8
 """Bytes of the key of a structure."""
@@ -35,7 +35,7 @@ KEY_SIZE = 8
 Checked = Observation | Claim | Reject
 
 Structure = tuple[Any, ...]
-"""What is alike in records of one shape: names, types, and the structures nested in them."""
+"""The names, types and nested structures of an object; equal in records of one shape."""
 
 _CODES: dict[type, int] = {
     dict: OBJECT,
@@ -52,10 +52,10 @@ _code = _CODES.__getitem__
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One type at one path, in how many records it stood, and where one of them is to be found.
+    """One type at one path: the number of records with it, and an example.
 
-    Records of one `family` are compared with each other alone: files of several makers have each a
-    shape of their own.
+    Records are compared only with records of the same `family`, because files of different origin
+    have different shapes.
     """
 
     path: str
@@ -66,7 +66,7 @@ class Shape:
 
 
 class _Counted:
-    """The records of one structure that were counted since the last time, and the first of them."""
+    """The number of records of one structure since the last `take`, and the first of them."""
 
     __slots__ = ("count", "first", "key", "places", "structure")
 
@@ -81,16 +81,16 @@ class _Counted:
 
 
 class ShapeCounter:
-    """Counts the shapes of one source's records, in one run.
+    """Counts the shapes of one source's records in one run.
 
-    `known` are the paths that the source is known to have: they stay apart from `*`. With
-    `empty_is_null` an empty text counts as null, as in files that have no other way to say so.
+    `paths` are the stored paths of the source; they never become `*`. With `empty_is_null` an empty
+    text counts as null, as in CSV files.
     """
 
     def __init__(
-        self, known: Iterable[str] = (), *, empty_is_null: bool = False, family: str = ""
+        self, paths: Iterable[str] = (), *, empty_is_null: bool = False, family: str = ""
     ) -> None:
-        self._paths = set(known)
+        self._paths = set(paths)
         self._empty_is_null = empty_is_null
         self._family = family
         self._structures: dict[Structure, _Counted] = {}
@@ -98,9 +98,9 @@ class ShapeCounter:
         self._counted: list[_Counted] = []
 
     def add(self, document: Mapping[str, Any], record: RawRecord, checked: Checked) -> str:
-        """Count one record; what it was checked to be is where to find it. Returns its key.
+        """Count one record, and return the key of its structure, which is the same in every run.
 
-        Records of one structure have one key, in every run.
+        `checked` provides the id and time of the record, in case it becomes an example.
         """
         structure = _structure(document)
         if self._empty_is_null and "" in document.values():
@@ -117,9 +117,10 @@ class ShapeCounter:
         return counted.key
 
     def add_again(self, key: str) -> bool:
-        """Count one more record by its key; False where none has been counted since the last time.
+        """Count one more record by the key of its structure.
 
-        Then the record itself is needed, as an example.
+        Returns False, and counts nothing, if no such record was counted since the last `take`: then
+        `add` needs the record itself as an example.
         """
         counted = self._keys.get(key)
         if counted is None or not counted.count:
@@ -128,7 +129,7 @@ class ShapeCounter:
         return True
 
     def take(self) -> list[Shape]:
-        """Give what was counted since the last time, the records themselves first."""
+        """Return the shapes counted since the last call; the path "" comes first."""
         counts: dict[tuple[str, int], list[Any]] = {}
         for counted in self._counted:
             example = None
@@ -150,14 +151,14 @@ class ShapeCounter:
         ]
 
     def _places(self, structure: Structure, path: str) -> Iterator[tuple[str, int]]:
-        """Name every path in an object, with its type there."""
+        """Yield each path in an object, with its type."""
         names, types, *nested = structure
         yield path, OBJECT
         objects = types.count(OBJECT)
         inner, arrays = iter(nested[:objects]), iter(nested[objects:])
-        apart = len(names) <= MOST_NAMES
+        are_separate = len(names) <= MOST_NAMES
         for name, code in zip(names, types, strict=True):
-            step = self._step(path, name if apart else "*")
+            step = self._step(path, name if are_separate else "*")
             if code == OBJECT:
                 yield from self._places(next(inner), step)
             else:
@@ -188,32 +189,32 @@ class ShapeCounter:
 
 
 def _structure(document: Mapping[str, Any]) -> Structure:
-    """Condense an object: its names, their types, the structures of its objects and its arrays."""
+    """Return the structure of an object: names, types, and structures of its objects and arrays."""
     names = tuple(document)
     types = bytes(map(_code, map(type, document.values())))
     if OBJECT not in types and ARRAY not in types:
         return (names, types)
     nested: list[Structure] = []
-    for code, condense in ((OBJECT, _structure), (ARRAY, _element_structures)):
+    for code, structure_of in ((OBJECT, _structure), (ARRAY, _element_structures)):
         at = types.find(code)
         while at >= 0:
-            nested.append(condense(document[names[at]]))
+            nested.append(structure_of(document[names[at]]))
             at = types.find(code, at + 1)
     return (names, types, *nested)
 
 
 def _element_structures(values: list[Any]) -> Structure:
-    """Each structure among the elements, once, in the order in which they first stand there."""
-    found: dict[Any, None] = {}
+    """Return the distinct structures of the elements, in the order of their first occurrence."""
+    structures: dict[Any, None] = {}
     for value in values:
         kind = type(value)
         if kind is dict:
-            found[_structure(value)] = None
+            structures[_structure(value)] = None
         elif kind is list:
-            found[ARRAY, _element_structures(value)] = None
+            structures[ARRAY, _element_structures(value)] = None
         else:
-            found[_code(kind)] = None
-    return tuple(found)
+            structures[_code(kind)] = None
+    return tuple(structures)
 
 
 def _code_or_null(value: Any) -> int:

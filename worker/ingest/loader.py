@@ -27,14 +27,14 @@ class Loader:
         self._settings.enter_context(set_for_loading())
         return self
 
-    def load(self, batch: Batch, read: int) -> None:
+    def load(self, batch: Batch, records_read: int) -> None:
         """Wait until the previous batch is committed, then start loading this one.
 
-        `read` is the number of records that the run has read, including those of this batch.
+        `records_read` counts the records that the run has read, including those of this batch.
         """
         self._wait()
         # The thread runs in the context of the run, so its log lines have the fields of the run.
-        self._in_flight = self._thread.submit(copy_context().run, self._load, batch, read)
+        self._in_flight = self._thread.submit(copy_context().run, self._load, batch, records_read)
 
     def _wait(self) -> None:
         if self._in_flight is None:

@@ -141,7 +141,7 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
                 if state.options.stop.is_set():
                     return Ending("partial", "stopped", "stopped after the batch in flight")
                 for batch in state.phases.each("check", state.cutter.batches(page)):
-                    loader.load(batch, state.cutter.read)
+                    loader.load(batch, state.cutter.records_read)
     except (SourceError, RetryableError) as exc:
         outcome = "partial" if exc.code in {"stopped", "unfinished_row"} else "failed"
         brief = exc.brief if isinstance(exc, SourceError) else None
@@ -165,10 +165,10 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
     return judge_run(conn, state)
 
 
-def _load(conn: Connection, state: RunState, batch: Batch, read: int) -> Counts:
+def _load(conn: Connection, state: RunState, batch: Batch, records_read: int) -> Counts:
     """Load one batch; a fault may be injected."""
     source, options = state.source.name, state.options
-    at = options.faults.of_batch(source, read)
+    at = options.faults.of_batch(source, records_read)
     started = time.monotonic()
     batch = replace(batch, reference_run=state.reference_run)
     counts = transaction.load_batch(conn, source, state.run_id, batch, at, state.phases)

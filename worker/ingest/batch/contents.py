@@ -1,4 +1,4 @@
-"""What one batch holds, and the counts of what was loaded."""
+"""The contents of one batch, and the counts of loaded records."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ class Batch:
     """How many records `rows` has."""
     rejects: Sequence[Reject]
     cursor: Cursor | None
-    """Where the source stands once this batch is committed."""
+    """The cursor of the source after this batch."""
     periods: Collection[Period] = ()
     """The periods of the accepted records; each has a partition."""
     moves_cursor: bool = True
     validators: Mapping[str, str | None] = field(default_factory=dict)
     """`ETag` by page; None for a page that is to be requested in full next time."""
     snapshot_progress: int = 0
-    """Records of the snapshot under way, this batch included."""
+    """Number of records read of the unfinished snapshot, including this batch."""
     shapes: Sequence[Shape] = ()
     retried: Sequence[int] = ()
     """Ids of rejects that are read again; they are resolved unless they are in `rejects` again."""

@@ -29,8 +29,10 @@ def stage(
     """
     pairs = zip(checked, repeat(None)) if digests is None else zip(checked, digests, strict=True)
     return b"".join(
-        write_line((read.external_id, read.observed_at, *_columns(read, digest)), record.payload)
-        for (record, read), digest in pairs
+        write_line(
+            (content.external_id, content.observed_at, *_columns(content, digest)), record.payload
+        )
+        for (record, content), digest in pairs
     )
 
 
@@ -102,10 +104,10 @@ def copy_rejects(conn: Connection, rejects: Sequence[Reject]) -> None:
     copy_rows(conn, "staging_rejects", columns, b"".join(lines))
 
 
-def _columns(read: Observation | Claim, digest: str | None) -> tuple[object, ...]:
-    if isinstance(read, Claim):
-        return _claim_columns(read)
-    return (*_observation_columns(read), digest and f"\\x{digest}")
+def _columns(content: Observation | Claim, digest: str | None) -> tuple[object, ...]:
+    if isinstance(content, Claim):
+        return _claim_columns(content)
+    return (*_observation_columns(content), digest and f"\\x{digest}")
 
 
 def _claim_columns(claim: Claim) -> tuple[object, ...]:

@@ -2,10 +2,10 @@
 
 -- name: drop_excess
 -- Candidates are the payloads that were seen only by this run and by the interrupted runs that it
--- continues (`own`). `:most`, less the open payloads of earlier runs with too many rejects, stay. They
+-- continues (`pass`). `:most`, less the open payloads of earlier runs with too many rejects, stay. They
 -- are chosen by hash, so the choice does not depend on how many runs a snapshot took. The row of this
 -- run counts the others, by reason without the value in it.
-WITH own AS (
+WITH pass AS (
   SELECT id FROM runs
   WHERE source = :source AND command = 'run' AND id <= :run_id
     AND id > coalesce((SELECT max(id) FROM runs
@@ -16,11 +16,11 @@ WITH own AS (
   FROM rejects AS r JOIN runs ON runs.id = r.first_run_id
   WHERE r.source = :source AND r.resolved_at IS NULL AND runs.command = 'run'
     AND (runs.reason = :refused OR runs.rejects_dropped > 0)
-    AND r.first_run_id NOT IN (SELECT id FROM own)
+    AND r.first_run_id NOT IN (SELECT id FROM pass)
 ), excess AS (
   SELECT id FROM rejects
   WHERE source = :source AND resolved_at IS NULL
-    AND first_run_id IN (SELECT id FROM own) AND last_run_id IN (SELECT id FROM own)
+    AND first_run_id IN (SELECT id FROM pass) AND last_run_id IN (SELECT id FROM pass)
   ORDER BY payload_hash OFFSET greatest(:most - (SELECT rejects FROM earlier), 0)
 ), dropped AS (
   DELETE FROM rejects AS r USING excess AS e WHERE r.id = e.id RETURNING r.reasons, r.times_seen

@@ -29,10 +29,10 @@ from worker.ingest.runs.journal import Checkpoint, was_judged
 
 def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:
     """Count the records of interrupted runs, never judged, that this run continues."""
-    own = (runs.c.source == source, runs.c.command == "run")
+    own_runs = (runs.c.source == source, runs.c.command == "run")
     names = ("fetched", "new", "rejected", "revised", "unreadable")
     sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
-    stmt = select(*sums).where(*own, _is_continued_by(own, was_judged(), run_id))
+    stmt = select(*sums).where(*own_runs, _is_continued_by(own_runs, was_judged(), run_id))
     seen, new, rejected, revised, unreadable = map(
         int, conn.execute(stmt.where(_is_since_cleared(source))).one()
     )
@@ -43,25 +43,27 @@ def read_cut_off_runs(
     conn: Connection, source: str, command: str, run_id: int
 ) -> Mapping[int, int]:
     """Map the runs directly before this one that were cut off to their numbers of new records."""
-    own = (runs.c.source == source, runs.c.command == command)
-    ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
-    stmt = select(runs.c.id, runs.c.records_new).where(*own, _is_continued_by(own, ended, run_id))
+    same_runs = (runs.c.source == source, runs.c.command == command)
+    has_ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
+    is_continued = _is_continued_by(same_runs, has_ended, run_id)
+    stmt = select(runs.c.id, runs.c.records_new).where(*same_runs, is_continued)
     return {row.id: row.records_new for row in conn.execute(stmt)}
 
 
 def _is_continued_by(
-    own: Sequence[ColumnElement[bool]], has_ended: ColumnElement[bool], run_id: int
+    same_runs: Sequence[ColumnElement[bool]], has_ended: ColumnElement[bool], run_id: int
 ) -> ColumnElement[bool]:
     """Whether a run is one of those that run `run_id` continues.
 
     They follow the last run that `has_ended`. Runs before one that read files from their start are
-    excluded.
+    excluded. `same_runs` are the conditions for runs of the same source and command.
     """
-    earlier = (*own, runs.c.id < run_id)
+    earlier = (*same_runs, runs.c.id < run_id)
     last = select(func.coalesce(func.max(runs.c.id), 0)).where(*earlier, has_ended)
     is_after = runs.c.id > last.scalar_subquery()
-    anew = select(func.max(runs.c.id)).where(*own, is_after, runs.c.id <= run_id, runs.c.reads_anew)
-    return and_(is_after, runs.c.id < run_id, runs.c.id >= func.coalesce(anew.scalar_subquery(), 0))
+    restarts = (*same_runs, is_after, runs.c.id <= run_id, runs.c.reads_anew)
+    restart = select(func.coalesce(func.max(runs.c.id), 0)).where(*restarts).scalar_subquery()
+    return and_(is_after, runs.c.id < run_id, runs.c.id >= restart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,13 @@ class Changes:
 
 def read_changes(conn: Connection, source: str, run_id: int, *, resumed: bool) -> Changes:
     """Count the changes in this run and, if it `resumed`, in the runs that it continues."""
-    own = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
-    last = select(func.max(runs.c.id)).where(*own, was_judged()).scalar_subquery()
+    own_runs = (runs.c.source == source, runs.c.command == "run", runs.c.id <= run_id)
+    last = select(func.max(runs.c.id)).where(*own_runs, was_judged()).scalar_subquery()
     first = func.coalesce(last + 1, 0) if resumed else run_id
     names = ("prices_compared", "prices_jumped", "ids_replaced")
     sums = (func.coalesce(func.sum(runs.c[name]), 0).label(name) for name in names)
     stmt = select(*sums, func.min(runs.c.started_at).label("began_at"))
-    row = conn.execute(stmt.where(*own, runs.c.id >= first, _is_since_cleared(source))).one()
+    row = conn.execute(stmt.where(*own_runs, runs.c.id >= first, _is_since_cleared(source))).one()
     return Changes(
         int(row.prices_compared), int(row.prices_jumped), int(row.ids_replaced), row.began_at
     )
@@ -94,9 +96,10 @@ def read_reference_run(conn: Connection, source: str) -> int | None:
     Prices are compared with those of that run until they return, or until they are accepted with
     `worker checkpoint clear`.
     """
-    own = (runs.c.source == source, runs.c.command == "run", _is_since_cleared(source))
-    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
-    shifted = (*own, runs.c.reason == PRICES_SHIFTED, runs.c.id > good)
+    own_runs = (runs.c.source == source, runs.c.command == "run", _is_since_cleared(source))
+    succeeded = (*own_runs, runs.c.outcome == "succeeded")
+    good = select(func.max(runs.c.id)).where(*succeeded).scalar_subquery()
+    shifted = (*own_runs, runs.c.reason == PRICES_SHIFTED, runs.c.id > good)
     return conn.scalar(select(good).where(select(runs.c.id).where(*shifted).exists()))
 
 
@@ -119,11 +122,11 @@ def read_baseline(
     never brought any counts from its first run.
     """
     seen = runs.c.records_fetched + runs.c.records_known
-    own = (runs.c.source == source, runs.c.command == "run")
+    own_runs = (runs.c.source == source, runs.c.command == "run")
     shares = (
         select(cast(runs.c.records_rejected, Numeric) / seen)
         .where(
-            *own,
+            *own_runs,
             runs.c.outcome == "succeeded",
             seen > 0,
             2 * seen >= (checkpoint.snapshot_records or 0),
@@ -132,11 +135,12 @@ def read_baseline(
         .order_by(runs.c.id.desc())
         .limit(RECENT_RUNS)
     )
-    first = select(runs.c.started_at).where(*own).order_by(runs.c.id).limit(1).scalar_subquery()
+    started = select(runs.c.started_at).where(*own_runs).order_by(runs.c.id)
+    first = started.limit(1).scalar_subquery()
     newest = (
         select(runs.c.finished_at)
         .where(
-            *own,
+            *own_runs,
             runs.c.outcome != "running",
             runs.c.records_new > 0,
             runs.c.records_new >= min_new_share * seen,
@@ -163,8 +167,12 @@ def _has_open_rejects(conn: Connection, source: str) -> bool:
 
     Rejects of version 0.1.0 do not store their file.
     """
-    own = (runs.c.source == source, runs.c.command == "run")
-    good = select(func.max(runs.c.id)).where(*own, runs.c.outcome == "succeeded").scalar_subquery()
+    succeeded = (
+        runs.c.source == source,
+        runs.c.command == "run",
+        runs.c.outcome == "succeeded",
+    )
+    good = select(func.max(runs.c.id)).where(*succeeded).scalar_subquery()
     is_there = checkpoints.c.cursor["files"].has_key(rejects.c.file)
     stmt = (
         select(rejects.c.id)

@@ -26,7 +26,7 @@ from shared.model.runs import (
 from worker.ingest.judging.ending import Baseline, Ending, RunFacts
 
 RECENT_RUNS = 20
-"""Number of successful runs that define what is baseline."""
+"""Number of recent successful runs that define the normal share of rejects."""
 
 FEWEST_COMPARED = 20
 """With fewer compared prices or replaced ids, their share is not significant."""
@@ -205,14 +205,15 @@ def _more_rejects(
     if expects.max_reject_rise is None or len(baseline.reject_shares) < FEWEST_RECENT_RUNS:
         return None
     # A run that resumed a snapshot saw only the rest of it, so rejects are a share of the whole.
-    of = max(facts.seen, facts.snapshot or 0)
+    records = max(facts.seen, facts.snapshot or 0)
     usual = Decimal(median(baseline.reject_shares))
-    if facts.rejected <= (usual + expects.max_reject_rise) * of:
+    if facts.rejected <= (usual + expects.max_reject_rise) * records:
         return None
+    share = facts.rejected / records
     return _ending(
         MORE_REJECTS,
-        f"{source}: {facts.rejected} of {of} records were rejected ({facts.rejected / of:.1%}), "
-        f"but {usual:.1%} in recent runs; see `worker rejects list`. If the change is permanent, "
+        f"{source}: {facts.rejected} of {records} records were rejected ({share:.1%}), but "
+        f"{usual:.1%} in recent runs; see `worker rejects list`. If the change is permanent, "
         f"accept it with `worker checkpoint clear {source}`",
     )
 
@@ -234,7 +235,7 @@ def _frozen(
 
 
 def _unreadable_values(source: str, expects: Expectations, facts: RunFacts) -> Ending | None:
-    """Judge providers only: files have their own words for unknown values."""
+    """Judge providers only: in files, unreadable values often mean "unknown"."""
     if facts.snapshot is None or facts.unreadable <= expects.max_reject_share * facts.seen:
         return None
     return _ending(

@@ -35,7 +35,7 @@ class CheckedRecords:
     def external_ids(self) -> set[str]:
         """Return the ids that the source still lists, including those of refused records."""
         refused = {reject.external_id.strip() for reject in self.rejects if reject.external_id}
-        return refused.union(self.recognised, (read.external_id for _, read in self.observed))
+        return refused.union(self.recognised, (content.external_id for _, content in self.observed))
 
 
 class BatchChecker:
@@ -82,24 +82,24 @@ class BatchChecker:
         file: FileReading | None,
         checked: CheckedRecords,
     ) -> None:
-        read = check(self._source, record, now)
-        shape = self._count(record, read, counter)
-        if isinstance(read, Reject):
-            checked.rejects.append(read)
-            self.readings.add_reject(read)
+        result = check(self._source, record, now)
+        shape = self._count(record, result, counter)
+        if isinstance(result, Reject):
+            checked.rejects.append(result)
+            self.readings.add_reject(result)
             return
-        checked.observed.append((record, read))
-        has_notes = isinstance(read, Observation) and read.notes
+        checked.observed.append((record, result))
+        has_notes = isinstance(result, Observation) and result.notes
         # Unreadable values are reported by each pass, so their records are never recognised.
         digest = None if has_notes else record.digest
-        checked.digests.append(self._recognition.add(read, digest, shape))
-        if isinstance(read, Observation):
-            if read.notes:
-                self.readings.add_notes(record, read)
+        checked.digests.append(self._recognition.add(result, digest, shape))
+        if isinstance(result, Observation):
+            if result.notes:
+                self.readings.add_notes(record, result)
             if file is not None:
-                self.readings.add_price(file, record, read)
+                self.readings.add_price(file, record, result)
 
-    def _count(self, record: RawRecord, read: Checked, counter: ShapeCounter) -> str | None:
+    def _count(self, record: RawRecord, result: Checked, counter: ShapeCounter) -> str | None:
         """Count the shape of a record, and return its key."""
         received = record.document and self._source.received(record.document)
-        return counter.add(received, record, read) if received else None
+        return counter.add(received, record, result) if received else None

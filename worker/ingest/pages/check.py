@@ -38,15 +38,15 @@ def check(source: Source, record: RawRecord, now: datetime) -> Observation | Cla
     if reasons or document is None:
         return Reject(record, reasons or ["not an object"], _external_id(source, document))
     try:
-        read = source.read(record)
+        content = source.read(record)
     except ValidationError as exc:
         return Reject(record, list(flatten(exc.messages)), _external_id(source, document))
-    ahead = read.observed_at - now
+    ahead = content.observed_at - now
     if ahead > source.max_clock_ahead:
-        reasons.append(f"observed_at: {read.observed_at.isoformat()} is in the future")
-    if may_be_long and isinstance(read, Observation):
-        reasons += _too_many_digits(read)
-    return Reject(record, reasons, read.external_id) if reasons else read
+        reasons.append(f"observed_at: {content.observed_at.isoformat()} is in the future")
+    if may_be_long and isinstance(content, Observation):
+        reasons += _too_many_digits(content)
+    return Reject(record, reasons, content.external_id) if reasons else content
 
 
 def _unstorable(record: RawRecord, *, may_be_long: bool) -> Iterator[str]:

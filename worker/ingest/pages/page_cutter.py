@@ -42,7 +42,7 @@ class PageCutter:
         self.checker = checker
         self.readings = checker.readings
         self.periods: set[Period] = set()
-        self.read = 0
+        self.records_read = 0
         self.pages_not_modified = 0
         self.records_known = 0
         self.snapshot_progress = 0
@@ -64,10 +64,10 @@ class PageCutter:
         for part in count():
             unread_before = self.readings.unread_records
             checked = self.checker.check(records, now, counter, page.file)
-            self.read += checked.fetched
+            self.records_read += checked.fetched
             end += checked.fetched
             is_last = end == len(page.records)
-            periods = periods_of([read.observed_at for _, read in checked.observed])
+            periods = periods_of([content.observed_at for _, content in checked.observed])
             self.periods |= set(periods)
             unreadable = self.readings.unread_records - unread_before
             is_clean = is_clean and not checked.rejects and not unreadable

@@ -57,19 +57,21 @@ class Recognition:
         """
         return self._newest.get(newest.digest) is newest and self._started <= latest
 
-    def add(self, read: Observation | Claim, digest: str | None, shape: str | None) -> str | None:
+    def add(
+        self, content: Observation | Claim, digest: str | None, shape: str | None
+    ) -> str | None:
         """Add a record that was read, and return the digest to store with it.
 
         The record is now the newest of its listing: the same bytes later in the run are recognised.
         """
-        before = self._digests.get(read.external_id)
+        before = self._digests.get(content.external_id)
         if before is not None:
             self._newest.pop(before, None)
         if digest is None or shape is None:
             return None
-        if before is not None and read.observed_at <= self._started:
-            self._digests[read.external_id] = digest
-            self._newest[digest] = Newest(digest, read.external_id, shape)
+        if before is not None and content.observed_at <= self._started:
+            self._digests[content.external_id] = digest
+            self._newest[digest] = Newest(digest, content.external_id, shape)
         return f"{digest}{shape}{readers_digest()}"
 
     @cached_property

@@ -47,7 +47,7 @@ class RunState:
 
 
 def is_import(command: str) -> bool:
-    """Whether saved pages are loaded; the cursor of the source stays where it is."""
+    """Whether the run loads saved pages; then the cursor of the source does not move."""
     return command == "import"
 
 
