@@ -12,7 +12,7 @@ LONG_OVERDUE = 4
 """Data that is this many times as old as it may be is a failure, not a warning."""
 
 AGAIN_AFTER = timedelta(hours=1)
-"""How long a source that is read seldom is left alone after a run that was not good."""
+"""A source with `read_every` is not read again within this time after an unsuccessful run."""
 
 
 @dataclass(frozen=True, slots=True)
