@@ -3,13 +3,14 @@
 import functools
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.http import parse_cookie
 
 from api.database.pool import read
 from api.middleware import limits
@@ -35,6 +36,18 @@ SCOPE_BY_BEGINNING: Mapping[str, str] = {
 """By the first part of its path, the scope that a route needs."""
 
 EXPORT = "/data/export"
+
+PAGES = "/dashboard"
+"""Where the pages for browsers are. Only there a key counts that comes as a cookie."""
+
+COOKIE = "kasparro_key"
+"""The cookie that keeps a browser's key. Its path is `PAGES`: other routes never receive it."""
+
+OPEN_BEGINNINGS = ("/docs/", f"{PAGES}/static/", f"{PAGES}/sign-")
+"""How the other routes begin that need no key."""
+
+SCOPE_BY_PAGE: Mapping[str, str] = {"": "data", "assets": "data"}
+"""By the part of its path after `PAGES`, the scope that a page needs; else it is `operations`."""
 
 KNOWN_SECONDS = 1.0
 """How long a key that was found is not looked up again, and a revoked one may still work."""
@@ -150,9 +163,17 @@ def scope_of(rule: str) -> str | None:
 
     A route that nobody thought of here is not for everybody.
     """
-    if rule in OPEN or rule.startswith("/docs/"):
+    if rule in OPEN or rule.startswith(OPEN_BEGINNINGS):
         return None
+    if is_page(rule):
+        _, _, first, *_ = f"{rule}/".split("/")
+        return SCOPE_BY_PAGE.get(first, "operations")
     return "export" if rule == EXPORT else SCOPE_BY_BEGINNING.get(rule.split("/")[1], "operations")
+
+
+def is_page(rule: str) -> bool:
+    """Whether a route is one of the dashboard's."""
+    return rule == PAGES or rule.startswith(f"{PAGES}/")
 
 
 def scope_of_request() -> str | None:
@@ -167,8 +188,10 @@ def identify_clients(app: Flask) -> None:
     app.extensions["keys"] = Keys()
 
     def identify() -> None:
-        given = given_key(request.environ)
-        if given is None or scope_of_request() is None:
+        if request.url_rule is None or scope_of_request() is None:
+            return
+        given = given_key(request.environ, request.url_rule.rule)
+        if given is None:
             return
         key = find(given)
         if key is None:
@@ -207,12 +230,20 @@ def find(given: str) -> Key | None:
     return key
 
 
-def given_key(environ: Mapping[str, Any]) -> str | None:
-    """Return the key that was sent, whether it is one or not."""
+def given_key(environ: Mapping[str, Any], rule: str) -> str | None:
+    """Return the key that was sent to a route, whether it is one or not."""
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         return str(credentials.strip())
-    return environ.get("HTTP_X_API_KEY")
+    given: str | None = environ.get("HTTP_X_API_KEY")
+    if given is None and "HTTP_COOKIE" in environ and is_page(rule):
+        return parse_cookie(environ["HTTP_COOKIE"]).get(COOKIE)
+    return given
+
+
+def senders_of(rule: str) -> Sequence[str]:
+    """Return the headers that a key comes in to a route."""
+    return ("Authorization", "X-API-Key", *(["Cookie"] if is_page(rule) else []))
 
 
 def require_keys(app: Flask, settings: Settings) -> None:
@@ -233,7 +264,7 @@ def require_keys(app: Flask, settings: Settings) -> None:
 
     def keep_private(response: Response) -> Response:
         if scope_of_request() is not None:
-            response.vary.update(("Authorization", "X-API-Key"))
+            response.vary.update(senders_of(request.url_rule.rule if request.url_rule else ""))
             if response.cache_control.public:
                 response.cache_control.public = False
                 response.cache_control.private = True

@@ -80,8 +80,8 @@ ColumnsParameters: Any = QueryString.from_dict(
             FIELDS,
             load_default=ASSET_COLUMNS,
             metadata={
-                "description": "The columns to show, in this order; without it all but those that "
-                "say when each value was observed (`price_observed_at`, …).",
+                "description": "The columns to show, in this order; without it all but `sources` "
+                "and those that say when each value was observed (`price_observed_at`, …).",
                 "example": ["slug", "price_usd"],
             },
         ),

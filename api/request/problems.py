@@ -4,7 +4,7 @@
 needs no URL that could move.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +32,11 @@ class InvalidParameterError(BadRequest):
 
 class AssetNotFoundError(NotFound):
     problem = "asset_not_found"
+
+    def __init__(self, description: str, successors: Sequence[str] = ()) -> None:
+        super().__init__(description)
+        self.successors = successors
+        """The slugs of the assets that have its listings now."""
 
 
 class RunNotFoundError(NotFound):

@@ -15,7 +15,7 @@ from api.database.cache import Cache
 from api.database.watch import Watch
 from api.middleware.paths import target_of
 from api.request.access import Arrival, arrival, note_cache
-from api.request.negotiation import JSON
+from api.request.negotiation import JSON, PAGE
 from api.responses.compression import Zipped, takes_gzip
 from api.responses.staleness import Stale, stale_sources
 from shared.settings import Settings
@@ -58,6 +58,8 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     varies: bytes = b""
     """A part of `meta` that tells nobody that the answer is another."""
+    stale_tag: str | None = None
+    """What tells which stale sources `data` names; None where it names none."""
     route: str = ""
     path: str = ""
     """By which route and path it was asked for, where it is kept."""
@@ -67,6 +69,10 @@ class Answer:
     def __post_init__(self) -> None:
         told = b"\0".join([self.media.encode(), self.data, self.meta])
         self.tag = blake2b(told, digest_size=10).hexdigest()
+
+    def names(self, stale: Stale) -> bool:
+        """Whether the data says the right thing of the stale sources."""
+        return self.stale_tag is None or self.stale_tag == stale.tag
 
     @property
     def size(self) -> int:
@@ -109,7 +115,7 @@ def kept(make: Callable[[], Answer]) -> Response:
     """
     answer = _find(make)
     status, headers, body, g.rows = give(
-        answer, stale_sources(), arrival(), request.environ, _fixed_headers()
+        answer, stale_sources(), arrival(), request.environ, _fixed_headers(answer.media)
     )
     return Response(body, status, headers, content_type=answer.media)
 
@@ -152,6 +158,8 @@ def _find(make: Callable[[], Answer]) -> Answer:
         return make()
     key = key_of(request.environ)
     found: Answer | None = cache.get(key, mark)
+    if found is not None and not found.names(stale_sources()):
+        found = None
     note_cache(hit=found is not None)
     if found is None:
         found = make()
@@ -167,7 +175,7 @@ def _headers(answer: Answer, stale: Stale, fixed: Headers) -> list[tuple[str, st
         # A second early while the time cannot tell this from the commit before.
         early = 0 if _is_settled(answer.changed_at) else 1
         headers.append(("Last-Modified", _http_date(int(answer.changed_at) - early)))
-    if stale.names and answer.media != JSON:
+    if stale.names and answer.media not in {JSON, PAGE}:
         headers.append(("X-Stale-Sources", ", ".join(stale.names)))
     return headers
 
@@ -177,15 +185,19 @@ def _http_date(seconds: int) -> str:
     return http_date(seconds)
 
 
-def _fixed_headers() -> Headers:
-    return [("Cache-Control", cache_control(current_app.extensions["settings"])), ("Vary", VARY)]
+def _fixed_headers(media: str) -> Headers:
+    settings = current_app.extensions["settings"]
+    return [("Cache-Control", cache_control(settings, media)), ("Vary", VARY)]
 
 
-def cache_control(settings: Settings) -> str:
-    """Say how long clients may keep an answer: a twentieth of the time between two loads."""
+def cache_control(settings: Settings, media: str = JSON) -> str:
+    """Say how long clients may keep an answer: a twentieth of the time between two loads.
+
+    A browser asks for a page again each time, and learns at once that its key is gone.
+    """
     seconds = min(settings.run_interval_seconds // TURNS_OF_FRESHNESS, MOST_FRESH_SECONDS)
     whose = "private" if settings.api_keys_required else "public"
-    return f"{whose}, max-age={seconds}, must-revalidate"
+    return f"{whose}, no-cache" if media == PAGE else f"{whose}, max-age={seconds}, must-revalidate"
 
 
 def _client_has(answer: Answer, etag: str, environ: Mapping[str, Any]) -> bool:

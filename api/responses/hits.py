@@ -15,11 +15,12 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from api.database.cache import Cache
 from api.database.watch import Watch
-from api.middleware.keys import Keys, given_key, scope_of
+from api.middleware.keys import PAGES, Keys, given_key, scope_of, senders_of
 from api.middleware.limits import COUNTED, Limiter, Standing, name_client
 from api.middleware.proxies import HSTS
 from api.request.access import HEADERS, Arrival, Outcome, record
 from api.request.instruments import Instruments
+from api.request.negotiation import JSON, PAGE
 from api.responses.cached import VARY, Answer, cache_control, give, key_of
 from api.responses.staleness import Stale, Staleness
 from shared.settings import Settings
@@ -34,7 +35,13 @@ SECURE = frozenset({"https", "wss"})
 
 STATUS = {code: f"{code} {HTTP_STATUS_CODES[code].upper()}" for code in (200, 304)}
 
-CONSTANT = [each for each in HEADERS.items() if each[0] != "Cache-Control"]
+OF_THE_ANSWER = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
+"""Of the headers that every answer has, those that an answer brings itself."""
+
+CONSTANT = {
+    media: [each for each in HEADERS.items() if each[0] not in own]
+    for media, own in OF_THE_ANSWER.items()
+}
 
 
 def answer_hits_first(app: Flask, settings: Settings) -> None:
@@ -56,10 +63,17 @@ class Hits:
         self._limiter: Limiter | None = app.extensions.get("limiter")
         self._wants_key = settings.api_keys_required
         self._has_origins = bool(settings.api_cors_origins)
-        by_key = ["Authorization", "X-API-Key"] if self._wants_key else []
-        by_origin = self._has_origins and "*" not in settings.api_cors_origins
-        vary = ", ".join([VARY, *by_key, *(["Origin"] if by_origin else [])])
-        self._fixed = [("Cache-Control", cache_control(settings)), ("Vary", vary)]
+        by_origin = ["Origin"] if self._has_origins and "*" not in settings.api_cors_origins else []
+        self._fixed = {
+            media: [
+                ("Cache-Control", cache_control(settings, media)),
+                ("Vary", ", ".join([VARY, *by_key, *by_origin])),
+            ]
+            for media, by_key in (
+                (JSON, senders_of("") if self._wants_key else ()),
+                (PAGE, senders_of(PAGES) if self._wants_key else ()),
+            )
+        }
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         key = key_of(environ)
@@ -77,7 +91,9 @@ class Hits:
         mark = self._watch.mark()
         answer: Answer | None = self._cache.get(key, mark) if mark is not None else None
         stale = self._staleness.judged()
-        if answer is None or stale is None or (self._has_origins and "HTTP_ORIGIN" in environ):
+        if answer is None or stale is None or not answer.names(stale):
+            return None
+        if self._has_origins and "HTTP_ORIGIN" in environ:
             return None
         is_allowed, key_id = self._identify(environ, answer)
         if not is_allowed:
@@ -92,7 +108,7 @@ class Hits:
 
     def _identify(self, environ: Mapping[str, Any], answer: Answer) -> tuple[bool, int | None]:
         """Say whether a request is allowed without looking its key up, and the id of its key."""
-        given = given_key(environ)
+        given = given_key(environ, answer.route)
         if given is None:
             return not self._wants_key, None
         key = self._keys.known(given)
@@ -112,7 +128,8 @@ class Hits:
         counts, method = self._counts, environ["REQUEST_METHOD"]
         counts.begun()
         arrival.bind()
-        status, headers, body, rows = give(answer, stale, arrival, environ, self._fixed)
+        kind = PAGE if answer.media == PAGE else JSON
+        status, headers, body, rows = give(answer, stale, arrival, environ, self._fixed[kind])
         if status == HTTPStatus.OK:
             headers += [("Content-Type", answer.media), ("Content-Length", str(len(body)))]
         else:
@@ -122,7 +139,7 @@ class Hits:
         if environ["wsgi.url_scheme"] in SECURE:
             headers.append(("Strict-Transport-Security", HSTS))
         headers += arrival.headers({}, "hit")
-        headers += CONSTANT
+        headers += CONSTANT[kind]
         sent = body if method == "GET" else b""
         outcome = Outcome(method, answer.route, answer.path, status, len(sent), rows, 0.0, "hit")
         record(counts, arrival, environ, outcome)

@@ -74,7 +74,12 @@ class ChosenAssetSchema(
         name="ValueTimesSchema",
     ),
 ):
-    """One asset across all sources, and on request when each value was observed."""
+    """One asset across all sources, and on request which those are and when each was observed."""
+
+    sources = fields.List(
+        fields.String(metadata={"enum": list(LISTING_SOURCES)}),
+        metadata={"description": "The sources that list it; with `fields`"},
+    )
 
 
 class ProvenanceSchema(Schema):

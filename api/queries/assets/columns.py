@@ -34,11 +34,11 @@ ASSET_COLUMNS = (
 VALUE_TIMES = tuple(map(value_time, VALUES))
 """When each of an asset's values was observed."""
 
-FIELDS = (*ASSET_COLUMNS, *VALUE_TIMES)
+FIELDS = (*ASSET_COLUMNS, "sources", *VALUE_TIMES)
 """What a request can choose to be shown."""
 
 KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in FIELDS}
-"""The Python type of each column's values: str, Decimal, int, bool or datetime."""
+"""The Python type of each column's values: str, Decimal, int, bool, datetime or list."""
 
 SORT_COLUMNS = tuple(name for name in ASSET_COLUMNS if KINDS[name] is not bool)
 """What assets can be sorted by: of what is one of two there is a filter."""

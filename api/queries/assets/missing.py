@@ -30,7 +30,8 @@ def asset_not_found(conn: Connection, slug: str) -> AssetNotFoundError:
     successors = conn.scalars(SUCCESSORS, {"slug": slug.replace("\x00", "\n")}).all()
     if successors:
         now = ", ".join(f"/data/{successor}" for successor in successors)
-        return AssetNotFoundError(f"no asset {slug!r} any more: its listings are of {now} now")
+        description = f"no asset {slug!r} any more: its listings are of {now} now"
+        return AssetNotFoundError(description, successors)
     return AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
 
 
