@@ -6,7 +6,7 @@ from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import request, url_for
 
@@ -16,6 +16,9 @@ NAVIGATION = (("market", "Market"),)
 """The pages that every page links to: the name of the view, and the text of the link."""
 
 MOMENT = ("as_of", "known_at")
+
+SAFE = "/!$&'()*+,;=:@"
+"""What a path has as it is, beside letters and digits."""
 
 STATIC = Path(str(files("api"))) / "dashboard" / "static"
 
@@ -36,11 +39,12 @@ def to(page: str, **values: str | int | None) -> str:
     return url_for(f"dashboard.{page}", **query)
 
 
-def here(**changed: str | int | None) -> str:
-    """Link to this page with other parameters; None leaves one out."""
+def here(_anchor: str = "", **changed: str | int | None) -> str:
+    """Link to this page, or a part of it, with other parameters; None leaves one out."""
     values = {**given(), **changed}
     query = urlencode({name: value for name, value in values.items() if value is not None})
-    return f"{request.script_root}{request.path}" + (f"?{query}" if query else "")
+    path = f"{request.script_root}{quote(request.path, safe=SAFE)}"
+    return path + (f"?{query}" if query else "") + (f"#{_anchor}" if _anchor else "")
 
 
 def root() -> str:

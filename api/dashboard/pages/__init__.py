@@ -2,6 +2,6 @@
 
 from api.dashboard import errors
 from api.dashboard.blueprint import bp
-from api.dashboard.pages import asset, files, market, sign_in
+from api.dashboard.pages import asset, files, market, raw, sign_in
 
-__all__ = ["asset", "bp", "errors", "files", "market", "sign_in"]
+__all__ = ["asset", "bp", "errors", "files", "market", "raw", "sign_in"]

@@ -11,14 +11,18 @@ from flask import Response, current_app, request
 from marshmallow import ValidationError, validates_schema
 
 from api.dashboard.blueprint import bp
+from api.dashboard.charts.sparkline import sparkline
 from api.dashboard.parameters import read_page_query
 from api.dashboard.rendering import page
 from api.database.pool import read
+from api.parameters import page_size
 from api.parameters.assets import LAST_PAGE, AssetsParameters, cursor_digest
 from api.queries.assets import cursors
 from api.queries.assets.listing import AssetPage, find_assets
 from api.queries.assets.query import AssetQuery
+from api.queries.history.trends import find_trends
 from api.responses.cached import Answer, kept
+from api.responses.formats import LINE_BREAK
 from api.responses.past import place_for
 
 OLD = timedelta(hours=1)
@@ -33,6 +37,8 @@ CAPS = (10**6, 10**7, 10**8, 10**9, 10**10)
 
 class MarketParameters(AssetsParameters):
     """Parameters of the market page: those of `GET /data` that choose and sort assets."""
+
+    page_size = page_size(50, 100, "assets")
 
     @validates_schema(pass_original=True)
     def refuse_forms(self, _: Any, given: Mapping[str, str], **__: Any) -> None:
@@ -76,17 +82,20 @@ class Column:
     name: str
     label: str
     is_number: bool = True
+    """Sorted from the largest first."""
+    is_left: bool = False
+    """Its cells begin on the left."""
     hint: str = ""
 
 
 SORTED = {
     column.name: column
     for column in (
-        Column("name", "Name", is_number=False),
+        Column("name", "Name", is_number=False, is_left=True),
         Column("price_usd", "Price"),
         Column("market_cap_usd", "Market cap"),
         Column("volume_24h_usd", "Volume", hint="over 24 hours"),
-        Column("source_count", "Sources"),
+        Column("source_count", "Sources", is_left=True),
         Column("observed_at", "Observed"),
     )
 }
@@ -105,7 +114,8 @@ def show_market() -> Answer:
     totals = current_app.extensions["totals"]
     with place_for(wanted.moment), read() as conn:
         found = find_assets(conn, wanted, query["page_size"], query["start"], totals)
-    rows = ROWS.decode(f"[{found.lines.replace(chr(10), ',')}]")
+        rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
+        trends = find_trends(conn, [row.slug for row in rows], wanted.moment).assets if rows else ()
     changed_at = None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC)
     newest_at = wanted.moment.as_of if wanted.moment else changed_at
     return page(
@@ -113,7 +123,10 @@ def show_market() -> Answer:
         rows=len(rows),
         data_at=changed_at,
         assets=rows,
-        trends={},
+        trends={
+            trend["slug"]: {**trend, "sparkline": sparkline(trend["sparkline_7d"])}
+            for trend in trends
+        },
         first=query["start"] if isinstance(query["start"], int) else None,
         total=found.walk.total,
         is_old=lambda at: at is not None and newest_at is not None and newest_at - at > OLD,

@@ -81,15 +81,23 @@ LEFT JOIN LATERAL (
 
 
 def find_candles(
-    conn: Connection, asked: Asked, interval: str, start: datetime, candles: int
+    conn: Connection,
+    asked: Asked,
+    interval: str,
+    start: datetime,
+    candles: int,
+    until: datetime | None = None,
 ) -> list[str]:
-    """Return so many candles as lines, the first beginning at `start`; empty ones are there too."""
+    """Return so many candles as lines, the first beginning at `start`; empty ones are there too.
+
+    Of what was observed at `until` or later they show nothing.
+    """
     begins = starts(interval, start, candles + 1)
     given = {
         **asked.bind(),
         "starts": begins[:-1],
         "first": begins[0],
-        "last": begins[-1],
+        "last": begins[-1] if until is None else min(begins[-1], until),
     }
     return [line for (line,) in _page(asked.csv, asked.strings).execute(conn, given)]
 
