@@ -40,6 +40,7 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        extensions=["jinja2.ext.loopcontrols"],
     )
     environment.filters |= {
         "usd": numbers.usd,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from api.dashboard import numbers
 
@@ -32,12 +32,8 @@ def round_values(low: Decimal, high: Decimal) -> Sequence[Decimal]:
     rough = span / MARKS_UP
     power = Decimal(1).scaleb(rough.adjusted())
     step = next(power * each for each in STEPS if power * each >= rough)
-    first = -(-low // step) if low > 0 else low // step
-    marks = []
-    while (value := first * step) <= high:
-        marks.append(value)
-        first += 1
-    return marks
+    first = (low / step).to_integral_value(ROUND_CEILING)
+    return [(first + place) * step for place in range(int((high - first * step) // step) + 1)]
 
 
 def label_price(value: Decimal, span: Decimal) -> str:
