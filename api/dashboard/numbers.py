@@ -74,7 +74,7 @@ def _compact(amount: Decimal) -> str:
 
 
 def _three_digits(amount: Decimal) -> Decimal:
-    places = Decimal(1).scaleb(min(amount.adjusted() - 2, 0))
+    places = Decimal(1).scaleb(min(max(amount.adjusted(), 0) - 2, 0))
     return amount.quantize(places, context=EXACT)
 
 

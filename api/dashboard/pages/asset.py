@@ -22,7 +22,7 @@ from api.parameters.moment import MomentParameters, time
 from api.queries.assets.asset import find_asset
 from api.queries.assets.missing import asset_not_found
 from api.queries.history.candles import find_candles
-from api.queries.history.intervals import INTERVALS, WIDTHS, between
+from api.queries.history.intervals import INTERVALS, WIDTHS, between, floor
 from api.queries.history.scope import Asked, Listings, find_listings
 from api.queries.history.trends import find_trends
 from api.request.problems import AssetNotFoundError
@@ -68,9 +68,10 @@ def show_asset(slug: str) -> Answer:
             raise asset_not_found(conn, slug)
         trends = find_trends(conn, [slug], query["moment"]).assets
         interval = query["interval"] or usual_interval(found.asset)
-        by_source = read_candles(conn, listings, {**query, "interval": interval})
+        first = first_known(found.asset)
+        by_source = read_candles(conn, listings, {**query, "interval": interval}, first)
     trend = trends[0] if trends else None
-    first = next(iter(by_source.values()), ())
+    begins = next((candles[0].start for candles in by_source.values()), None)
     return page(
         "asset",
         data_at=found.asset["updated_at"],
@@ -85,25 +86,32 @@ def show_asset(slug: str) -> Answer:
         chart_kind=query["chart"],
         interval=interval,
         intervals=INTERVALS,
-        earlier=first[0].start if first else None,
+        earlier=begins if begins and first and begins > first else None,
         pretty=pretty,
     )
 
 
 def usual_interval(asset: Mapping[str, Any]) -> str:
     """Return the interval that shows the whole history in about 150 candles, up to a day."""
-    known = [
-        each["first_observed_at"] for listing in asset["listings"] for each in listing["names"]
-    ]
-    span = asset["observed_at"] - min(known) if known and asset["observed_at"] else timedelta(0)
+    first = first_known(asset)
+    span = asset["observed_at"] - first if first and asset["observed_at"] else timedelta(0)
     fitting = (name for name, width in WIDTHS.items() if span / width <= 150)  # noqa: PLR2004
     return min("1d", next(fitting, "1d"), key=lambda name: WIDTHS[name])
 
 
+def first_known(asset: Mapping[str, Any]) -> datetime | None:
+    """Return when the asset was observed first, under whichever name."""
+    names = [each for listing in asset["listings"] for each in listing["names"]]
+    return min((each["first_observed_at"] for each in names), default=None)
+
+
 def read_candles(
-    conn: Connection, listings: Listings, query: Mapping[str, Any]
+    conn: Connection, listings: Listings, query: Mapping[str, Any], first: datetime | None
 ) -> Mapping[str, Candles]:
-    """Read the candles of each source in the same window, up to the moment that is looked at."""
+    """Read the candles of each source in the same window.
+
+    It ends at the moment that is looked at, and does not begin before the first observation.
+    """
     moment = query["moment"]
     until: datetime | None = moment.as_of + AN_INSTANT if moment else None
     end = query["end"] or until
@@ -111,7 +119,11 @@ def read_candles(
     walk = begin(window, listings.newest, None)
     if walk is None:
         return {}
-    interval, candles = query["interval"], between(query["interval"], walk.start, walk.end)
+    interval = query["interval"]
+    start = max(walk.start, floor(interval, first)) if first else walk.start
+    candles = between(interval, start, walk.end)
+    if candles < 1:
+        return {}
     known_at = moment.known_at if moment else None
     return {
         source: [
@@ -120,7 +132,7 @@ def read_candles(
                 conn,
                 Asked(of_source(listings, source), known_at, None, csv=False, strings=True),
                 interval,
-                walk.start,
+                start,
                 candles,
                 until,
             )
