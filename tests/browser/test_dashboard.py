@@ -10,9 +10,12 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from sqlalchemy import update
 
+from shared.embedded.server import READER
 from shared.schema.market import assets
 from tests.fakes.api import NOON, add_listing, add_observation
+from tests.fakes.cases import sparse
 from tests.fakes.chromium import asked, click, complaints, find
+from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import GIVE_UP, serving
 from tests.fakes.pages import add_traced_asset
 from tests.fakes.prefix import under_a_prefix
@@ -28,7 +31,7 @@ PAGES = (
     "/dashboard/assets/nothing",
     "/dashboard/assets/bitcoin/raw",
 )
-SIZES = ((1280, 900), (320, 640))
+SHOWN = ((1280, 900, "light"), (320, 640, "light"), (320, 640, "dark"), (1280, 900, "dark"))
 LONG = "w" * 300
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -40,18 +43,38 @@ axe.run(document, {runOnly: {type: "tag", values: arguments[0]}})
 """
 """What axe-core finds wrong, for the rules of WCAG 2.2 AA and what is good practice beside them."""
 
+WIDTHS = (
+    "const {scrollWidth, clientWidth} = document.documentElement; return [scrollWidth, clientWidth]"
+)
+"""How wide the page is, and the window."""
+
+
+def load(conn):
+    """Insert an asset that two sources list over a day, and one with a long name."""
+    asset = add_traced_asset(conn, divergent=True)
+    listing = add_listing(conn, asset, "coinpaprika", LONG, name=LONG)
+    for hours in range(30):
+        at = NOON - timedelta(hours=hours)
+        for each, price in ((listing, 64000 + hours), (listing - 1, 64321 - hours)):
+            if hours % 7 and (hours or each == listing):
+                add_observation(conn, each, observed_at=at, price_usd=price)
+    add_traced_asset(conn, "long", name=LONG, symbol="LONG")
+
+
+@pytest.fixture(scope="module")
+def dashboard(module_database_url, tmp_path_factory):
+    """The URL of a server for tests that only read."""
+    with engine_on(module_database_url) as engine, engine.begin() as conn:
+        load(conn)
+    reader_url = module_database_url.set(username=READER)
+    with serving(reader_url, tmp_path_factory.mktemp("api")) as gunicorn:
+        yield gunicorn.url
+
 
 @pytest.fixture
 def gunicorn(engine, reader_url, tmp_path):
     with engine.begin() as conn:
-        asset = add_traced_asset(conn, divergent=True)
-        listing = add_listing(conn, asset, "coinpaprika", LONG, name=LONG)
-        for hours in range(30):
-            at = NOON - timedelta(hours=hours)
-            for each, price in ((listing, 64000 + hours), (listing - 1, 64321 - hours)):
-                if hours % 7 and (hours or each == listing):
-                    add_observation(conn, each, observed_at=at, price_usd=price)
-        add_traced_asset(conn, "long", name=LONG, symbol="LONG")
+        load(conn)
     with serving(reader_url, tmp_path) as gunicorn:
         yield gunicorn
 
@@ -73,27 +96,23 @@ def axe() -> str:
     return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
-def test_pages_are_accessible_and_fit_in_every_size_and_theme(gunicorn, browser):
+@pytest.mark.parametrize(("width", "height", "theme"), sparse(SHOWN, every=2))
+def test_pages_are_accessible_and_fit(dashboard, browser, width, height, theme):
     script = axe()
-    for width, height in SIZES:
-        for theme in ("light", "dark"):
-            show(browser, width, height, theme)
-            for path in PAGES:
-                browser.get(gunicorn.url + path)
-                where = f"{path} at {width}, {theme}"
-                page, window = browser.execute_script(
-                    "const {scrollWidth, clientWidth} = document.documentElement;"
-                    "return [scrollWidth, clientWidth]"
-                )
-                assert page <= window, where
-                browser.execute_script(script)
-                assert browser.execute_async_script(RUN_AXE, RULES) == [], where
+    show(browser, width, height, theme)
+    for path in PAGES:
+        browser.get(dashboard + path)
+        wide, window = browser.execute_script(WIDTHS)
+        assert wide <= window, path
+        browser.execute_script(script)
+        assert browser.execute_async_script(RUN_AXE, RULES) == [], path
+
     assert [line for line in complaints(browser) if "status of 40" not in line["message"]] == []
 
 
 @pytest.mark.parametrize("prefix", ["", pytest.param("/market", marks=pytest.mark.slow)])
-def test_two_clicks_lead_from_a_price_to_its_raw_record(gunicorn, browser, prefix):
-    with under_a_prefix(gunicorn.url, prefix) as url:
+def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser, prefix):
+    with under_a_prefix(dashboard, prefix) as url:
         browser.get(f"{url}/")
         click(browser, "a.plain[href*='bitcoin']")
         find(browser, "#price_usd")
@@ -135,8 +154,8 @@ def test_a_lost_connection_is_said(gunicorn, browser):
     )
 
 
-def test_the_keyboard_is_enough(gunicorn, browser):
-    browser.get(f"{gunicorn.url}/dashboard")
+def test_the_keyboard_is_enough(dashboard, browser):
+    browser.get(f"{dashboard}/dashboard")
     browser.switch_to.active_element.send_keys(Keys.TAB)
     skip = browser.switch_to.active_element
     assert skip.text == "Skip to the content"
@@ -153,21 +172,21 @@ def test_the_keyboard_is_enough(gunicorn, browser):
     assert find(browser, "#watchlist a").get_attribute("href").endswith("/dashboard/assets/long")
 
 
-def test_the_theme_stays_as_chosen(gunicorn, browser):
+def test_the_theme_stays_as_chosen(dashboard, browser):
     show(browser, 1280, 900, "light")
-    browser.get(f"{gunicorn.url}/dashboard")
+    browser.get(f"{dashboard}/dashboard")
     click(browser, "#theme")
-    browser.get(f"{gunicorn.url}/dashboard/assets/bitcoin")
+    browser.get(f"{dashboard}/dashboard/assets/bitcoin")
 
     assert browser.find_element(By.TAG_NAME, "html").get_attribute("data-theme") == "dark"
 
 
-def test_without_javascript_the_page_is_whole(gunicorn, browser):
+def test_without_javascript_the_page_is_whole(dashboard, browser):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    browser.get(f"{gunicorn.url}/dashboard")
+    browser.get(f"{dashboard}/dashboard")
     browser.find_element(By.ID, "q").send_keys("bitcoin", Keys.ENTER)
     WebDriverWait(browser, GIVE_UP).until(lambda driver: "q=bitcoin" in driver.current_url)
     browser.find_element(By.CSS_SELECTOR, "tbody th a").click()
 
-    assert browser.find_element(By.CSS_SELECTOR, ".plot polyline").is_displayed()
+    assert browser.find_element(By.CSS_SELECTOR, ".plot .series").is_displayed()
     assert "UTC" in browser.find_element(By.CSS_SELECTOR, "#values time").text
