@@ -174,6 +174,13 @@ class ListingSchema(ProvenanceSchema, ValuesSchema):
         fields.Nested(ListingNameSchema),
         metadata={"description": "All that it was ever called, the oldest first"},
     )
+    contracts = fields.List(
+        fields.String(metadata={"example": "ethereum:0xc669928185dbce49d2230cc9b0979be6dc797957"}),
+        metadata={
+            "description": "Its contracts as its source gives them, each with its chain; with"
+            " `as_of`, those that are known now"
+        },
+    )
     match_method = fields.String(
         metadata={"description": "How it was matched with the asset", "example": "symbol_and_name"}
     )

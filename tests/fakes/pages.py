@@ -2,9 +2,10 @@
 
 from html.parser import HTMLParser
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from shared.model.records import VALUES
+from shared.schema.identity import contracts
 from tests.fakes.api import (
     NOON,
     add_asset,
@@ -77,4 +78,6 @@ def add_traced_asset(conn: Connection, slug: str = "bitcoin", **columns) -> int:
     listing = add_listing(conn, asset, "coingecko", slug, run_id=run, **raw, **figures, **named)
     take_values_from(conn, asset, **dict.fromkeys(VALUES, listing))
     add_observation(conn, listing, run_id=run, **raw, **figures)
+    contract = {"source": "coingecko", "external_id": slug, "chain": "ethereum", "address": "0xab"}
+    conn.execute(insert(contracts).values(contract))
     return asset

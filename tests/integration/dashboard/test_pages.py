@@ -83,6 +83,16 @@ def test_two_clicks_lead_from_a_price_to_its_raw_record(client):
     assert "run 1" in record.text
 
 
+def test_an_asset_shows_why_each_value_is_this_one_and_its_identity(client):
+    text = read(client, "/dashboard/assets/bitcoin").text
+
+    assert "The only fresh source" in text
+    assert "Own, score 1.000" in text
+    assert "ethereum:0xab" in text
+    [listing] = client.get("/data/bitcoin").json["data"]["listings"]
+    assert listing["contracts"] == ["ethereum:0xab"]
+
+
 def test_exact_digits_stand_beside_every_amount(client):
     amounts = [attrs for tag, attrs in read(client, "/dashboard").tags if tag == "data"]
 
