@@ -10,6 +10,9 @@ CENT = Decimal("0.01")
 SIGNIFICANT = 4
 """How many digits a price below one dollar shows."""
 
+LEAST = len("0.00")
+"""What a price below one dollar is padded to."""
+
 SMALLEST = Decimal("1e-10")
 """Below this a price is written with an exponent: the zeros could not be counted."""
 
@@ -56,8 +59,10 @@ def _price(amount: Decimal) -> str:
         return "0"
     if amount >= LARGEST or amount < SMALLEST:
         return _with_exponent(amount)
-    places = CENT if amount >= 1 else Decimal(1).scaleb(amount.adjusted() + 1 - SIGNIFICANT)
-    return format(amount.quantize(places, context=EXACT), ",f")
+    if amount >= 1:
+        return format(amount.quantize(CENT, context=EXACT), ",f")
+    places = Decimal(1).scaleb(amount.adjusted() + 1 - SIGNIFICANT)
+    return format(amount.quantize(places, context=EXACT), "f").rstrip("0").ljust(LEAST, "0")
 
 
 def _compact(amount: Decimal) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -13,13 +14,14 @@ WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII
 """What `<input type="datetime-local">` sends; the form says that it means UTC."""
 
 
-def complete(query_string: bytes) -> list[tuple[str, str]]:
+@lru_cache(maxsize=256)
+def complete(query_string: bytes) -> tuple[tuple[str, str], ...]:
     """Read the parameters that have a value; a form sends its empty fields too."""
     pairs = parse_qsl(query_string.decode("latin-1"))
-    return [
+    return tuple(
         (name, f"{value}Z" if name in TIMES and WITHOUT_ZONE.fullmatch(value) else value)
         for name, value in pairs
-    ]
+    )
 
 
 def read_page_query(schema: QueryString, query_string: bytes) -> Mapping[str, Any]:

@@ -9,6 +9,9 @@ from tests.fakes.api import NOON, add_asset, add_listing
 from tests.fakes.pages import Page, add_traced_asset
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+FIRST_VISIT = 60_000
+"""At most so many bytes are sent for the market's first paint."""
+
 PAGES = ("/dashboard", "/dashboard/assets/bitcoin", "/dashboard/assets/bitcoin/raw")
 
 
@@ -158,6 +161,18 @@ def test_a_page_is_cached_and_answered_with_304_until_a_commit(client, conn):
     while changed.status_code == 304:  # the commit is notified within moments
         changed = client.get("/dashboard", headers=conditional)
     assert changed.headers["ETag"] != etag
+
+
+def test_a_first_visit_loads_little(client, conn):
+    for number in range(60):
+        add_traced_asset(conn, f"asset-{number}")
+
+    zipped = {**BROWSER, "Accept-Encoding": "gzip"}
+    page = client.get("/dashboard", headers=zipped)
+    loaded = Page(client.get("/dashboard", headers=BROWSER).text).loaded
+    files = [client.get(path, headers=zipped) for path in loaded]
+
+    assert sum(len(answer.data) for answer in (page, *files)) < FIRST_VISIT
 
 
 def test_static_files_are_sent_once_and_others_not_at_all(client):
