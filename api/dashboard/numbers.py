@@ -18,6 +18,9 @@ SMALLEST = Decimal("1e-10")
 
 UNITS = ((Decimal("1e12"), " T"), (Decimal("1e9"), " B"), (Decimal("1e6"), " M"))
 
+THOUSAND = 1000
+"""From this on an amount has no cents, where a price has."""
+
 LARGEST = Decimal("1e18")
 """From this on an amount is written with an exponent."""
 
@@ -74,7 +77,8 @@ def _compact(amount: Decimal) -> str:
             return f"{_three_digits(amount / size):,f}{name}"
     if amount and amount < 1:
         return _price(amount)
-    places = Decimal(1) if amount == amount.to_integral_value() else CENT
+    is_round = amount >= THOUSAND or amount == amount.to_integral_value()
+    places = Decimal(1) if is_round else CENT
     return format(amount.quantize(places, context=EXACT), ",f")
 
 

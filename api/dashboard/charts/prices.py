@@ -18,8 +18,8 @@ from api.dashboard.charts.axes import (
 from api.dashboard.charts.lines import TENTH, Line, Scale, broken
 
 WIDTH, HEIGHT = 960, 300
-LEFT, RIGHT, TOP, BOTTOM = 84, 952, 10, 272
-"""Where the prices are drawn; labels are left of it and below."""
+LEFT, RIGHT, TOP, BOTTOM = 8, 872, 10, 272
+"""Where the prices are drawn; labels are below, and on the right beside the newest prices."""
 
 
 class Candle(msgspec.Struct, frozen=True):
