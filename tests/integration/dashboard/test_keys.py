@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from api.middleware.keys import COOKIE
 from shared.model.keys import hash_key, make_key
 from shared.schema.operations import api_keys
+from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
 
 API_SETTINGS = {"API_KEYS_REQUIRED": "true"}
@@ -62,6 +63,7 @@ def test_behind_https_the_cookie_is_secure(client, add_key):
 
 
 def test_the_json_routes_never_accept_the_cookie(client, add_key):
+    kept_from_now_on(client)
     client.set_cookie(COOKIE, add_key("data", "operations"), path="/")
 
     assert client.get("/dashboard").status_code == 200
@@ -71,6 +73,7 @@ def test_the_json_routes_never_accept_the_cookie(client, add_key):
 
 
 def test_a_cached_page_is_not_shown_without_a_key(client, add_key):
+    kept_from_now_on(client)
     sign_in(client, add_key("data"))
     assert client.get("/dashboard").status_code == 200
 

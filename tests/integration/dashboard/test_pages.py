@@ -6,6 +6,7 @@ import pytest
 
 from api.dashboard.links import STATIC
 from tests.fakes.api import NOON, add_asset, add_listing
+from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -150,6 +151,7 @@ def test_marks_are_said_in_words(client, conn):
 
 
 def test_a_page_is_cached_and_answered_with_304_until_a_commit(client, conn):
+    kept_from_now_on(client)
     first = client.get("/dashboard", headers=BROWSER)
     etag = first.headers["ETag"]
     conditional = {**BROWSER, "If-None-Match": etag}
