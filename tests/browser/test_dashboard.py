@@ -129,29 +129,25 @@ def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser, pref
     assert complaints(browser) == []
 
 
-def test_a_commit_shows_without_a_reload_and_keeps_what_the_reader_does(gunicorn, browser, engine):
+def test_a_commit_shows_without_a_reload_and_a_lost_connection_is_said(gunicorn, browser, engine):
+    def shows(part, text):
+        """Have the page check now instead of in some seconds, until it shows a text."""
+        browser.execute_script("dispatchEvent(new Event('online'))")
+        return text in browser.find_element(By.ID, part).text
+
     browser.get(f"{gunicorn.url}/dashboard")
     search = find(browser, "#q")
     search.send_keys("half a wo")
     with engine.begin() as conn:
         conn.execute(update(assets).values(price_usd=77, version=assets.c.version + 100))
-    WebDriverWait(browser, GIVE_UP).until(
-        lambda driver: "$77.00" in driver.find_element(By.ID, "rows").text
-    )
+    WebDriverWait(browser, GIVE_UP).until(lambda _: shows("rows", "$77.00"))
 
     assert search.get_attribute("value") == "half a wo"
     assert browser.switch_to.active_element == search
     assert complaints(browser) == []
 
-
-def test_a_lost_connection_is_said(gunicorn, browser):
-    browser.get(f"{gunicorn.url}/dashboard")
     gunicorn.stop()
-    browser.execute_script("dispatchEvent(new Event('online'))")
-
-    WebDriverWait(browser, GIVE_UP).until(
-        lambda driver: "Connection lost" in driver.find_element(By.ID, "connection").text
-    )
+    WebDriverWait(browser, GIVE_UP).until(lambda _: shows("connection", "Connection lost"))
 
 
 def test_the_keyboard_is_enough(dashboard, browser):
