@@ -67,7 +67,7 @@ async function check() {
   }
 }
 
-// An error that the reader has to mend, and the form for a key, are left alone.
+// An error in the address, and the form for a key, are left alone.
 if (!error || error === 429 || error >= 500) {
   setInterval(check, seconds * 1000);
   document.addEventListener("visibilitychange", check);
