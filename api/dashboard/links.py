@@ -10,12 +10,10 @@ from urllib.parse import quote, urlencode
 
 from flask import request, url_for
 
-from api.dashboard.parameters import complete
+from api.dashboard.parameters import MOMENT, complete
 
-NAVIGATION = (("market", "Market"),)
+NAVIGATION = (("market", "Market"), ("runs", "Runs"))
 """The pages that every page links to: the name of the view, and the text of the link."""
-
-MOMENT = ("as_of", "known_at")
 
 SAFE = "/!$&'()*+,;=:@"
 """What a path has as it is, beside letters and digits."""

@@ -1,6 +1,7 @@
 """Amounts as people read them. The exact digits stand beside them in the page."""
 
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from itertools import pairwise
 
 EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, rounding=ROUND_HALF_EVEN)
 """Python's own context rounds to 28 digits."""
@@ -24,6 +25,12 @@ THOUSAND = 1000
 LARGEST = Decimal("1e18")
 """From this on an amount is written with an exponent."""
 
+TENTH = Decimal("0.1")
+
+MINUTE = 60
+
+DURATIONS = ((86_400, "d"), (3_600, "h"), (MINUTE, "min"), (1, "s"))
+
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 MINUS = "\N{MINUS SIGN}"
@@ -46,6 +53,28 @@ def percent(share: Decimal) -> str:
     rounded = share.quantize(CENT, context=EXACT)
     sign = "+" if rounded > 0 else MINUS if rounded < 0 else ""
     return f"{sign}{abs(rounded):,f} %"
+
+
+def whole(count: int) -> str:
+    """Write a count: `17,042`."""
+    return f"{count:,}"
+
+
+def share(part: Decimal) -> str:
+    """Write a share of 1 in percent: `12.5 %`."""
+    return f"{(part * 100).quantize(TENTH, context=EXACT):,f} %"
+
+
+def duration(seconds: Decimal) -> str:
+    """Write seconds as a duration of two units at most: `0.25 s`, `1 min 5 s`, `3 d 4 h`."""
+    if seconds < MINUTE:
+        return f"{seconds.quantize(CENT, context=EXACT).normalize(EXACT):f} s"
+    left = int(seconds)
+    for (size, name), (smaller, smaller_name) in pairwise(DURATIONS):
+        if left >= size:
+            rest = left % size // smaller
+            return f"{left // size:,} {name}" + (f" {rest} {smaller_name}" if rest else "")
+    raise AssertionError
 
 
 def exact(amount: Decimal) -> str:

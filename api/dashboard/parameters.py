@@ -8,7 +8,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from api.parameters import QueryString, read_query
 
-TIMES = frozenset({"as_of", "known_at", "end"})
+MOMENT = ("as_of", "known_at")
+"""What says which time is looked at."""
+
+TIMES = frozenset({*MOMENT, "end", "started_since", "started_before"})
 
 WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
 """What `<input type="datetime-local">` sends; the form says that it means UTC."""
@@ -31,3 +34,13 @@ def read_page_query(schema: QueryString, query_string: bytes) -> Mapping[str, An
         ValidationError: naming every parameter that is unknown, malformed or given twice.
     """
     return read_query(schema, urlencode(complete(query_string)).encode())
+
+
+def read_present_query(schema: QueryString, query_string: bytes) -> Mapping[str, Any]:
+    """Read the query string of a page that has no past; links to other pages keep the time.
+
+    Raises:
+        ValidationError: naming every parameter that is unknown, malformed or given twice.
+    """
+    pairs = [pair for pair in complete(query_string) if pair[0] not in MOMENT]
+    return read_query(schema, urlencode(pairs).encode())

@@ -7,7 +7,7 @@ from typing import Any
 from flask import current_app, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.dashboard import links, numbers
+from api.dashboard import documents, links, numbers
 from api.queries.times import in_utc
 from api.request.negotiation import PAGE
 from api.responses.cached import Answer
@@ -47,6 +47,10 @@ def make_environment() -> Environment:
         "compact": numbers.compact,
         "percent": numbers.percent,
         "exact": numbers.exact,
+        "whole": numbers.whole,
+        "duration": numbers.duration,
+        "share": numbers.share,
+        "pretty": documents.pretty,
         "words": words,
         "minute": minute,
         "iso": iso,

@@ -1,10 +1,6 @@
 """`/runs`: the executions for each source, what differs between two, and which stand out."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from flask import Blueprint, Response, request
-from marshmallow import ValidationError
 
 from api.database.pool import read
 from api.openapi.contract import documented
@@ -18,10 +14,9 @@ from api.parameters.loading import (
 )
 from api.queries.loading.anomalies import Examined, measure_run, measure_runs
 from api.queries.loading.anomaly_rules import judge, summary_of
-from api.queries.loading.comparison import compare_observations
-from api.queries.loading.comparison_rules import changes_between, find_vanished
+from api.queries.loading.comparison_rules import compare_runs
 from api.queries.loading.run_days import count_days
-from api.queries.loading.runs import RunFilters, find_run, find_runs, find_two_runs
+from api.queries.loading.runs import RunFilters, find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.answers import document, link
 from api.responses.paging import paged
@@ -80,26 +75,9 @@ def run(run_id: str) -> Response:
 def compare() -> Response:
     """Compare two runs of a source: counts, rates, times, and what they observed differently."""
     query = CompareParameters().load(request.args)
-    a, b = query["a"], query["b"]
     with read() as conn:
-        found = find_two_runs(conn, a, b)
-        refuse_unlike(found, a, b)
-        differences = compare_observations(conn, a, b, query["limit"])
-    change = changes_between(found[a], found[b])
-    vanished = find_vanished(found[b]["records"], differences["not_observed_anew"])
-    compared = {"a": found[a], "b": found[b], "change": change, "vanished": vanished, **differences}
+        compared = compare_runs(conn, query["a"], query["b"], query["limit"])
     return document(ComparisonSchema(), compared)
-
-
-def refuse_unlike(found: Mapping[int, Mapping[str, Any]], a: int, b: int) -> None:
-    """Refuse to compare what is not there, or what is of two sources."""
-    for run_id in (a, b):
-        if run_id not in found:
-            raise RunNotFoundError(f"no run {run_id}; /runs lists them")
-    of_a, of_b = found[a]["source"], found[b]["source"]
-    if of_a != of_b:
-        said = f"is a run of {of_b!r}, and a is one of {of_a!r}; expected two of one source"
-        raise ValidationError({"b": [said]})
 
 
 @bp.get("/runs/days")

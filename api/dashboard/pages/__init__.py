@@ -2,6 +2,17 @@
 
 from api.dashboard import errors
 from api.dashboard.blueprint import bp
-from api.dashboard.pages import asset, files, market, raw, sign_in
+from api.dashboard.pages import asset, files, market, raw, rejects, runs, sign_in, sources
 
-__all__ = ["asset", "bp", "errors", "files", "market", "raw", "sign_in"]
+__all__ = [
+    "asset",
+    "bp",
+    "errors",
+    "files",
+    "market",
+    "raw",
+    "rejects",
+    "runs",
+    "sign_in",
+    "sources",
+]

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.queries.loading.comparison import Difference
+from marshmallow import ValidationError
+from sqlalchemy import Connection
+
+from api.queries.loading.comparison import Difference, compare_observations
+from api.queries.loading.runs import find_two_runs
+from api.request.problems import RunNotFoundError
 
 COMPARED = (
     "duration_seconds",
@@ -17,6 +22,36 @@ COMPARED = (
     "prices_compared",
     "prices_jumped",
 )
+
+
+def compare_runs(conn: Connection, a: int, b: int, limit: int) -> dict[str, Any]:
+    """Compare two runs of a source: counts, rates, times, and what they observed differently.
+
+    Raises:
+        RunNotFoundError: one of them does not exist.
+        ValidationError: they are of two sources.
+    """
+    found = find_two_runs(conn, a, b)
+    refuse_unlike(found, a, b)
+    differences = compare_observations(conn, a, b, limit)
+    return {
+        "a": found[a],
+        "b": found[b],
+        "change": changes_between(found[a], found[b]),
+        "vanished": find_vanished(found[b]["records"], differences["not_observed_anew"]),
+        **differences,
+    }
+
+
+def refuse_unlike(found: Mapping[int, Mapping[str, Any]], a: int, b: int) -> None:
+    """Refuse to compare what is not there, or what is of two sources."""
+    for run_id in (a, b):
+        if run_id not in found:
+            raise RunNotFoundError(f"no run {run_id}; /runs lists them")
+    of_a, of_b = found[a]["source"], found[b]["source"]
+    if of_a != of_b:
+        said = f"is a run of {of_b!r}, and a is one of {of_a!r}; expected two of one source"
+        raise ValidationError({"b": [said]})
 
 
 def changes_between(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
