@@ -1,14 +1,26 @@
-"""Texts of sources as people read them: JSON with line breaks, bytes as text."""
+"""Documents of sources as people read them."""
+
+from typing import Any
 
 import msgspec
 
-NOT_TEXT = "These bytes are not UTF-8; each that is none is shown as \N{REPLACEMENT CHARACTER}."
+SHOWN = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"},
+    0x7F: 0x2421,
+}
+"""Control characters, which a page cannot hold, and the pictures of them that it shows."""
 
 
 def pretty(document: bytes | msgspec.Raw) -> str:
     """Write JSON with line breaks, every digit as it is; another text stays as it is."""
     given = bytes(document)
     try:
-        return msgspec.json.format(given, indent=2).decode()
+        text = msgspec.json.format(given, indent=2).decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return given.decode(errors="replace")
+        text = given.decode(errors="replace")
+    return text.translate(SHOWN)
+
+
+def unpacked(document: msgspec.Raw) -> Any:
+    """Read a document of the database: a list of texts."""
+    return msgspec.json.decode(document)

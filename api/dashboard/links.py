@@ -12,7 +12,12 @@ from flask import request, url_for
 
 from api.dashboard.parameters import MOMENT, complete
 
-NAVIGATION = (("market", "Market"), ("runs", "Runs"))
+NAVIGATION = (
+    ("market", "Market"),
+    ("sources", "Sources"),
+    ("runs", "Runs"),
+    ("quality", "Quality"),
+)
 """The pages that every page links to: the name of the view, and the text of the link."""
 
 SAFE = "/!$&'()*+,;=:@"

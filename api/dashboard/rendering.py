@@ -51,6 +51,7 @@ def make_environment() -> Environment:
         "duration": numbers.duration,
         "share": numbers.share,
         "pretty": documents.pretty,
+        "unpacked": documents.unpacked,
         "words": words,
         "minute": minute,
         "iso": iso,

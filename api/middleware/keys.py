@@ -46,7 +46,7 @@ COOKIE = "kasparro_key"
 OPEN_BEGINNINGS = ("/docs/", f"{PAGES}/static/", f"{PAGES}/sign-")
 """How the other routes begin that need no key."""
 
-SCOPE_BY_PAGE: Mapping[str, str] = {"": "data", "assets": "data"}
+SCOPE_BY_PAGE: Mapping[str, str] = {"": "data", "assets": "data", "divergent": "data"}
 """By the part of its path after `PAGES`, the scope that a page needs; else it is `operations`."""
 
 KNOWN_SECONDS = 1.0

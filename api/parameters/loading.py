@@ -176,8 +176,8 @@ class RunDaysParameters(OfSources):
     command = command_parameter()
 
 
-class RejectsParameters(PagedParameters):
-    """Parameters of `GET /rejects`."""
+class ChosenRejectsParameters(QueryString):
+    """Parameters of every route that shows some of the rejects."""
 
     state = fields.String(
         load_default="open",
@@ -196,6 +196,20 @@ class RejectsParameters(PagedParameters):
         },
     )
     run_id = run_parameter("Only those that this run saw first, or last.", load_default=None)
+
+
+class RejectsParameters(ChosenRejectsParameters, PagedParameters):
+    """Parameters of `GET /rejects`."""
+
+
+class RejectReasonsParameters(ChosenRejectsParameters, OfSources):
+    """Parameters of `GET /rejects/reasons`."""
+
+    limit = Count(
+        load_default=50,
+        validate=validate.Range(1, 200),
+        metadata={"description": "How many reasons are shown at most."},
+    )
 
 
 class DriftParameters(PagedParameters):

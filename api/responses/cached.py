@@ -113,7 +113,16 @@ def kept(make: Callable[[], Answer]) -> Response:
     but one: a change drops everything that was kept, moments after it was committed.
     `api.responses.hits` answers most requests whose answer is there before they come here.
     """
-    answer = _find(make)
+    return _response(_find(make))
+
+
+def current(make: Callable[[], Answer]) -> Response:
+    """Answer with what is made for this request alone: it changes without a commit."""
+    note_cache(hit=False)
+    return _response(make())
+
+
+def _response(answer: Answer) -> Response:
     status, headers, body, g.rows = give(
         answer, stale_sources(), arrival(), request.environ, _fixed_headers(answer.media)
     )

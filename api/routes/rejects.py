@@ -5,12 +5,17 @@ from flask import Blueprint, Response, request
 from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.parameters.loading import RejectsParameters, read_id
-from api.queries.loading.rejects import RejectFilters, find_reject, find_rejects
+from api.parameters.loading import RejectReasonsParameters, RejectsParameters, read_id
+from api.queries.loading.rejects import (
+    RejectFilters,
+    count_reasons,
+    find_reject,
+    find_rejects,
+)
 from api.request.problems import RejectNotFoundError
 from api.responses.answers import document
 from api.responses.paging import paged
-from api.schemas.rejects import RejectDetailSchema, RejectSchema
+from api.schemas.rejects import RejectDetailSchema, RejectReasonSchema, RejectSchema
 
 bp = Blueprint("rejects", __name__)
 
@@ -27,6 +32,20 @@ def rejects() -> Response:
     with read() as conn:
         page = find_rejects(conn, filters, query["page_size"], query["before"])
     return paged(RejectSchema(many=True), page, query)
+
+
+@bp.get("/rejects/reasons")
+@documented(RejectReasonSchema(many=True), RejectReasonsParameters, problems=(503,))
+def reasons() -> Response:
+    """Count refused records by source and kind of reason, those with the most records first.
+
+    Counted are records that are still refused, unless asked otherwise.
+    """
+    query = RejectReasonsParameters().load(request.args)
+    filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
+    with read() as conn:
+        found = count_reasons(conn, filters, query["limit"])
+    return document(RejectReasonSchema(many=True), found)
 
 
 @bp.get("/rejects/<reject_id>")

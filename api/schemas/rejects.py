@@ -114,3 +114,26 @@ class RejectDetailSchema(RejectFieldsSchema):
             "description": "How `payload` is written: as its text, or in base64 where it is none",
         },
     )
+
+
+class RejectReasonSchema(Schema):
+    """A kind of reason, and how many records of a source were refused for it."""
+
+    source = fields.String(metadata={"enum": list(SOURCES)})
+    reason = fields.String(
+        metadata={
+            "description": "The reason without the values in it: `…` stands for text, `#` for a "
+            "number",
+            "example": "current_price: negative",
+        }
+    )
+    rejects = fields.Integer(
+        metadata={"description": "How many; one that has two kinds of reasons counts in both"}
+    )
+    example = fields.String(
+        metadata={
+            "description": "One of these reasons as it is; untrusted text",
+            "example": "current_price: negative: -1",
+        }
+    )
+    last_seen_at = instant("When a record was last refused so")

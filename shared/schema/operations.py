@@ -136,6 +136,14 @@ def has_reason(part: str) -> ColumnElement[bool]:
     return select(reason.c.value).where(func.strpos(reason.c.value, part) > 0).exists()
 
 
+KIND_OF_REASON = r"""left(regexp_replace(regexp_replace(regexp_replace(
+  reason, '''[^'']*''|"[^"]*"', '…', 'g'), '\m\d+\M(?!\))', '#', 'g'),
+  '^([^:]*: [^:]*):.*$', '\1'), 200)"""
+"""SQL: the kind of a `reason`, without the values in it. The name of the column stays.
+
+Values are quoted text, whole numbers, and the text from the second colon on.
+"""
+
 pruned_rejects = Table(
     "pruned_rejects",
     metadata,

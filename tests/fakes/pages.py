@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+from flask.testing import FlaskClient
 from sqlalchemy import Connection, insert
 
 from shared.model.records import VALUES
@@ -15,6 +16,9 @@ from tests.fakes.api import (
     add_run,
     take_values_from,
 )
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">\u202eevil\u202c' + "w" * 300
+"""Text of a source that must stay text: markup, a right-to-left override, a long word."""
 
 VOID = frozenset({"meta", "link", "input", "br", "img", "hr"})
 
@@ -64,6 +68,18 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
+
+
+def shown(client: FlaskClient, path: str, status: int = 200) -> str:
+    """Return a page of the dashboard, which is whole and has nothing that its policy forbids."""
+    response = client.get(f"/dashboard{path}", headers={"Accept": "text/html"})
+    assert response.status_code == status, response.text
+    page = Page(response.text)
+    assert page.forbidden == page.open == []
+    assert {"img", "style"}.isdisjoint(tag for tag, _ in page.tags)
+    assert len(page.ids) == len(set(page.ids))
+    assert [tag for tag, _ in page.tags].count("h1") == 1
+    return response.text
 
 
 def add_traced_asset(conn: Connection, slug: str = "bitcoin", **columns) -> int:

@@ -51,6 +51,7 @@ def requests(slug: str, since: int) -> dict[str, int]:
         "/runs/1": ONE,
         "/runs/days": ONE,
         "/rejects": ONE,
+        "/rejects/reasons": WHOLE,
         "/drift": ONE,
         "/reviews?open=true": WHOLE,
         "/health": ONE,

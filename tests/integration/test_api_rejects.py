@@ -173,3 +173,27 @@ def test_stats_count_what_is_still_refused(client, engine):
         "coinpaprika_contracts": 0,
     }
     assert told["totals"]["open_rejects"] == 2
+
+
+def test_rejects_are_counted_by_reason_without_the_values_in_it(client, conn):
+    add_reject(conn, b"1", reasons=["current_price: negative: -1", "id: not text: 7"])
+    add_reject(conn, b"2", reasons=["current_price: negative: -2"])
+    add_reject(conn, b"3", reasons=["current_price: negative: -2"], source="coinpaprika")
+    add_reject(conn, b"4", reasons=["current_price: negative: -3"], resolved_at=NOON)
+
+    response = client.get("/rejects/reasons")
+    check_answer(client.get("/openapi.json").json, "/rejects/reasons", response)
+
+    assert [
+        (each["source"], each["reason"], each["rejects"], each["example"])
+        for each in response.json["data"]
+    ] == [
+        ("coingecko", "current_price: negative", 2, "current_price: negative: -1"),
+        ("coingecko", "id: not text", 1, "id: not text: 7"),
+        ("coinpaprika", "current_price: negative", 1, "current_price: negative: -2"),
+    ]
+    assert len(client.get("/rejects/reasons?limit=1").json["data"]) == 1
+    assert client.get("/rejects/reasons?source=csv").json["data"] == []
+    assert [
+        each["rejects"] for each in client.get("/rejects/reasons?state=resolved").json["data"]
+    ] == [1]

@@ -39,6 +39,7 @@ def parameter_refused(client, path):
         ("/data/bitcoin/history?", "page_size", 1000),
         ("/runs?", "page_size", 200),
         ("/rejects?", "page_size", 200),
+        ("/rejects/reasons?", "limit", 200),
         ("/drift?", "page_size", 200),
         ("/reviews?", "page_size", 200),
         ("/runs/anomalies?", "limit", 1000),

@@ -21,10 +21,17 @@ from sqlalchemy import (
 
 from shared.model.catalogue import EXPECTATIONS, SOURCES
 from shared.schema.market import assets, listings
-from shared.schema.operations import checkpoints, has_reason, has_state, rejects, runs
+from shared.schema.operations import (
+    KIND_OF_REASON,
+    checkpoints,
+    has_reason,
+    has_state,
+    rejects,
+    runs,
+)
 from shared.schema.raw import EVERY_RAW
 from worker.fetch.budget import Usage
-from worker.ingest.batch.rejects import KIND_OF_REASON, OpenRejects
+from worker.ingest.batch.rejects import OpenRejects
 
 Rows = Sequence[Any]
 """Rows of a result, with their columns as attributes."""

@@ -1,10 +1,93 @@
-"""Refused records."""
+"""Refused records: by reason, as a list, and one with its payload."""
 
-from flask import Response
+import re
+
+from flask import Response, request
 
 from api.dashboard.blueprint import bp
+from api.dashboard.pages.paging import next_page
+from api.dashboard.parameters import read_present_query
+from api.dashboard.rendering import page
+from api.database.pool import read
+from api.parameters import QueryString, page_size
+from api.parameters.loading import RejectsParameters, read_id
+from api.queries.loading.rejects import (
+    PREVIEW_BYTES,
+    RejectFilters,
+    count_reasons,
+    find_reject,
+    find_rejects,
+)
+from api.request.problems import RejectNotFoundError
+from api.responses.cached import Answer, kept
+from shared.model.catalogue import SOURCES
+from shared.model.runs import REJECT_STATES
+
+FILTERS = ("source", "state", "reason", "run_id")
+
+REASONS_SHOWN = 20
+
+VALUES = re.compile("[…#]")
+"""What stands for a value in a kind of reason."""
+
+
+class RejectsPageParameters(RejectsParameters):
+    """Parameters of the page: those of `GET /rejects`."""
+
+    page_size = page_size(20, 100, "rejects")
+
+
+REJECTS, REJECT = RejectsPageParameters(), QueryString()
 
 
 @bp.get("/rejects")
 def rejects() -> Response:
-    raise NotImplementedError
+    """Show the refused records that the query string asks for."""
+    return kept(show_rejects)
+
+
+def show_rejects() -> Answer:
+    """Count the records by reason, find a page of them, and make the page."""
+    query = read_present_query(REJECTS, request.query_string)
+    filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
+    with read() as conn:
+        found = find_rejects(conn, filters, query["page_size"], query["before"])
+        reasons = count_reasons(conn, filters, REASONS_SHOWN + 1)
+    return page(
+        "rejects",
+        rows=len(found.rows),
+        data_at=max((row["last_seen_at"] for row in found.rows), default=None),
+        rejects=found.rows,
+        total=found.total,
+        reasons=reasons[:REASONS_SHOWN],
+        has_more_reasons=len(reasons) > REASONS_SHOWN,
+        fragment_of=fragment_of,
+        next_cursor=next_page(found, query),
+        preview_bytes=PREVIEW_BYTES,
+        filters=FILTERS,
+        state=query["state"],
+        states=(*REJECT_STATES, "all"),
+        sources=SOURCES,
+        is_filtered=any(query[name] for name in FILTERS if name != "state"),
+    )
+
+
+def fragment_of(reason: str) -> str:
+    """Return the longest part of a kind of reason that its reasons have as it is."""
+    return max(VALUES.split(reason), key=len).strip()
+
+
+@bp.get("/rejects/<reject_id>")
+def reject(reject_id: str) -> Response:
+    """Show one refused record."""
+    return kept(lambda: show_reject(reject_id))
+
+
+def show_reject(reject_id: str) -> Answer:
+    """Find the record, and make the page."""
+    read_present_query(REJECT, request.query_string)
+    with read() as conn:
+        found = find_reject(conn, read_id(reject_id, RejectNotFoundError))
+    if found is None:
+        raise RejectNotFoundError(f"no reject {reject_id!r}; the page of rejects lists them")
+    return page("reject", data_at=found["last_seen_at"], reject=found)

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+)
 
 from api.queries.pages import Page, read_page
-from shared.schema.operations import has_reason, has_state, rejects
+from shared.schema.operations import KIND_OF_REASON, has_reason, has_state, rejects
 
 PREVIEW_BYTES = 2000
 """Enough for 500 characters, whatever they are."""
@@ -51,6 +61,32 @@ def find_rejects(
     return read_page(
         conn, rejects, [*_columns(), beginning], [_conditions(wanted)], page_size, before
     )
+
+
+def count_reasons(conn: Connection, wanted: RejectFilters, most: int) -> Sequence[RowMapping]:
+    """Count the rejects that pass the filters by source and kind of reason, most rejects first.
+
+    A kind is a reason without the values in it. A reject with reasons of two kinds counts in both.
+    """
+    each = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("reason")
+    each = each.render_derived(name="each_reason")
+    kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
+    records = func.count(rejects.c.id.distinct())
+    stmt = (
+        select(
+            rejects.c.source,
+            kind.label("reason"),
+            records.label("rejects"),
+            func.min(each.c.reason).label("example"),
+            func.max(rejects.c.last_seen_at).label("last_seen_at"),
+        )
+        .select_from(rejects.join(each, onclause=true()))
+        .where(*_conditions(wanted))
+        .group_by(rejects.c.source, kind)
+        .order_by(records.desc(), rejects.c.source, kind)
+        .limit(most)
+    )
+    return conn.execute(stmt).mappings().all()
 
 
 def find_reject(conn: Connection, reject_id: int) -> RowMapping | None:

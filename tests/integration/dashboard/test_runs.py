@@ -6,8 +6,7 @@ import pytest
 
 from tests.fakes.api import NOON, add_run
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
-
-HOSTILE = "<script>alert(1)</script>\u202e" + "w" * 300
+from tests.fakes.pages import HOSTILE, shown
 
 
 @pytest.fixture
@@ -22,12 +21,6 @@ def two_runs(engine):
         market("ether", "eth", "Ether", 7, LATER),
         market("refused", "ref", "Refused", -1, LATER),
     )
-
-
-def shown(client, path, status=200):
-    response = client.get(f"/dashboard{path}")
-    assert response.status_code == status, response.text
-    return response.text
 
 
 @pytest.mark.usefixtures("two_runs")

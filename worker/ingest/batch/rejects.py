@@ -6,16 +6,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from shared.model.runs import JUDGED, TOO_MANY_REJECTS
-from shared.schema.operations import has_reason, has_state, rejects
+from shared.schema.operations import KIND_OF_REASON, has_reason, has_state, rejects
 from worker.database.statements import read_statements
-
-KIND_OF_REASON = r"""left(regexp_replace(regexp_replace(regexp_replace(
-  reason, '''[^'']*''|"[^"]*"', '…', 'g'), '\m\d+\M(?!\))', '#', 'g'),
-  '^([^:]*: [^:]*):.*$', '\1'), 200)"""
-"""SQL: the kind of a `reason`, without the values in it. The name of the column stays.
-
-Values are quoted text, whole numbers, and the text from the second colon on.
-"""
 
 STATEMENTS = read_statements(__file__, "rejects.sql", kind=KIND_OF_REASON)
 

@@ -1,0 +1,67 @@
+"""The assets whose fresh sources disagree on a value."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flask import Response, current_app, request
+from marshmallow import validate
+
+from api.dashboard.blueprint import bp
+from api.dashboard.pages.market import COLUMNS, ROWS
+from api.dashboard.parameters import read_page_query
+from api.dashboard.rendering import page
+from api.database.pool import read
+from api.parameters import Count, page_size
+from api.parameters.assets import LAST_PAGE
+from api.parameters.moment import MomentParameters
+from api.queries.assets.filters import Filters
+from api.queries.assets.keyset import SortKey
+from api.queries.assets.listing import find_assets
+from api.queries.assets.query import AssetQuery
+from api.responses.cached import Answer, kept
+from api.responses.formats import LINE_BREAK
+from api.responses.past import place_for
+
+
+class DivergentParameters(MomentParameters):
+    """Parameters of the page."""
+
+    page_size = page_size(50, 100, "assets")
+    page = Count(load_default=1, allow_none=False, validate=validate.Range(1, LAST_PAGE))
+
+
+PARAMETERS = DivergentParameters()
+
+DIVERGENT = AssetQuery(
+    Filters(divergent=True),
+    (SortKey("price_spread_percent", descending=True),),
+    COLUMNS,
+    strings=True,
+)
+"""Divergent assets, those whose prices lie furthest apart first."""
+
+
+@bp.get("/divergent")
+def divergent() -> Response:
+    """Show the assets whose fresh sources disagree."""
+    return kept(show_divergent)
+
+
+def show_divergent() -> Answer:
+    """Find the assets, and make the page."""
+    query = read_page_query(PARAMETERS, request.query_string)
+    wanted = replace(DIVERGENT, moment=query["moment"])
+    size, number = query["page_size"], query["page"]
+    totals = current_app.extensions["totals"]
+    with place_for(wanted.moment), read() as conn:
+        found = find_assets(conn, wanted, size, (number - 1) * size, totals)
+    rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
+    return page(
+        "divergent",
+        rows=len(rows),
+        data_at=None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC),
+        assets=rows,
+        total=found.walk.total,
+        number=number,
+        last=min(-(-found.walk.total // size), LAST_PAGE),
+    )

@@ -1,0 +1,50 @@
+"""Identity reviews: pairs of listings that a person should decide on, or has decided."""
+
+from flask import Response, request
+
+from api.dashboard.blueprint import bp
+from api.dashboard.pages.paging import next_page
+from api.dashboard.parameters import read_present_query
+from api.dashboard.rendering import page
+from api.database.pool import read
+from api.parameters import page_size
+from api.parameters.reviews import ReviewsParameters
+from api.queries.reviews import ReviewFilters, find_reviews
+from api.responses.cached import Answer, current
+
+FILTERS = ("open", "source", "asset")
+
+
+class ReviewsPageParameters(ReviewsParameters):
+    """Parameters of the page: those of `GET /reviews`."""
+
+    page_size = page_size(10, 50, "reviews")
+
+
+REVIEWS = ReviewsPageParameters()
+
+
+@bp.get("/reviews")
+def reviews() -> Response:
+    """Show the reviews that the query string asks for."""
+    return current(show_reviews)
+
+
+def show_reviews() -> Answer:
+    """Find the reviews, and make the page. A decision on a pair need not change any asset."""
+    query = read_present_query(REVIEWS, request.query_string)
+    is_open = None if query["open"] is None else query["open"] == "true"
+    filters = ReviewFilters(is_open, query["source"], query["asset"])
+    with read() as conn:
+        found = find_reviews(conn, filters, query["page_size"], query["before"])
+    return page(
+        "reviews",
+        rows=len(found.rows),
+        data_at=None,
+        reviews=found.rows,
+        total=found.total,
+        next_cursor=next_page(found, query),
+        filters=FILTERS,
+        is_open=query["open"],
+        is_filtered=any(query[name] for name in FILTERS),
+    )
