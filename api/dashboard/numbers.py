@@ -27,9 +27,7 @@ LARGEST = Decimal("1e18")
 
 TENTH = Decimal("0.1")
 
-MINUTE = 60
-
-DURATIONS = ((86_400, "d"), (3_600, "h"), (MINUTE, "min"), (1, "s"))
+DURATIONS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -57,29 +55,30 @@ def percent(share: Decimal) -> str:
 
 def whole(count: int) -> str:
     """Write a count: `17,042`."""
-    return f"{count:,}"
+    return _signed(Decimal(count), "", f"{abs(count):,}")
 
 
 def share(part: Decimal) -> str:
     """Write a share of 1 in percent: `12.5 %`."""
-    return f"{(part * 100).quantize(TENTH, context=EXACT):,f} %"
+    return _signed(part, "", f"{abs(part * 100).quantize(TENTH, context=EXACT):,f} %")
 
 
 def duration(seconds: Decimal) -> str:
     """Write seconds as a duration of two units at most: `0.25 s`, `1 min 5 s`, `3 d 4 h`."""
-    if seconds < MINUTE:
-        return f"{seconds.quantize(CENT, context=EXACT).normalize(EXACT):f} s"
-    left = int(seconds)
-    for (size, name), (smaller, smaller_name) in pairwise(DURATIONS):
-        if left >= size:
-            rest = left % size // smaller
-            return f"{left // size:,} {name}" + (f" {rest} {smaller_name}" if rest else "")
-    raise AssertionError
+    return _signed(seconds, "", _duration(abs(seconds)))
 
 
 def exact(amount: Decimal) -> str:
     """Write every digit."""
     return format(amount, "f")
+
+
+def _duration(seconds: Decimal) -> str:
+    for (size, name), (smaller, smaller_name) in pairwise(DURATIONS):
+        if seconds >= size:
+            rest = int(seconds) % size // smaller
+            return f"{int(seconds) // size:,} {name}" + (f" {rest} {smaller_name}" if rest else "")
+    return f"{seconds.quantize(CENT, context=EXACT).normalize(EXACT):f} s"
 
 
 def _signed(amount: Decimal, unit: str, text: str) -> str:

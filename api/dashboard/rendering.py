@@ -1,7 +1,7 @@
 """From a template and what it shows to an answer."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from flask import current_app, request
@@ -52,10 +52,13 @@ def make_environment() -> Environment:
         "share": numbers.share,
         "pretty": documents.pretty,
         "unpacked": documents.unpacked,
+        "members": documents.members,
         "words": words,
         "minute": minute,
         "iso": iso,
         "path_of": path_of,
+        "day_start": day_start,
+        "day_end": day_end,
         "local_input": local_input,
     }
     environment.globals |= {
@@ -92,6 +95,7 @@ def render(template: str, **values: Any) -> str:
         "data_at": None,
         "moment": links.moment(),
         "given": links.given(),
+        "part_of": None,
         "page": (request.endpoint or "").removeprefix("dashboard."),
         "keys_required": current_app.extensions["settings"].api_keys_required,
         **values,
@@ -108,6 +112,16 @@ def words(name: str) -> str:
 def minute(at: datetime) -> str:
     """Write a time for people, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def day_start(day: date) -> str:
+    """Write when a day begins, in UTC, for a link."""
+    return f"{day.isoformat()}T00:00:00Z"
+
+
+def day_end(day: date) -> str:
+    """Write when a day ends, in UTC, for a link."""
+    return day_start(day + timedelta(days=1))
 
 
 def path_of(url: str) -> str:

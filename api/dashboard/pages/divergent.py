@@ -58,6 +58,7 @@ def show_divergent() -> Answer:
     rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
     return page(
         "divergent",
+        part_of="quality",
         rows=len(rows),
         data_at=None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC),
         assets=rows,

@@ -57,6 +57,7 @@ def show_drift() -> Answer:
         )
     return page(
         "drift",
+        part_of="quality",
         rows=len(found.rows),
         data_at=max((row["last_seen_at"] for row in found.rows), default=None),
         differences=found.rows,

@@ -55,6 +55,7 @@ def show_rejects() -> Answer:
         reasons = count_reasons(conn, filters, REASONS_SHOWN + 1)
     return page(
         "rejects",
+        part_of="quality",
         rows=len(found.rows),
         data_at=max((row["last_seen_at"] for row in found.rows), default=None),
         rejects=found.rows,
@@ -90,4 +91,4 @@ def show_reject(reject_id: str) -> Answer:
         found = find_reject(conn, read_id(reject_id, RejectNotFoundError))
     if found is None:
         raise RejectNotFoundError(f"no reject {reject_id!r}; the page of rejects lists them")
-    return page("reject", data_at=found["last_seen_at"], reject=found)
+    return page("reject", part_of="quality", data_at=found["last_seen_at"], reject=found)

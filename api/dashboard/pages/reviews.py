@@ -39,6 +39,7 @@ def show_reviews() -> Answer:
         found = find_reviews(conn, filters, query["page_size"], query["before"])
     return page(
         "reviews",
+        part_of="quality",
         rows=len(found.rows),
         data_at=None,
         reviews=found.rows,

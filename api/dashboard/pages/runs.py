@@ -103,6 +103,7 @@ def show_run(run_id: str) -> Answer:
         )
     return page(
         "run",
+        part_of="runs",
         data_at=None,
         run=found,
         phases=stacked(found["phase_seconds"]),
@@ -126,6 +127,7 @@ def show_comparison() -> Answer:
         compared = compare_runs(conn, query["a"], query["b"], query["limit"])
     return page(
         "compare",
+        part_of="runs",
         data_at=None,
         **compared,
         measures=measures_of(compared),

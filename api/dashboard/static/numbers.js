@@ -3,9 +3,11 @@ const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyl
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
 
 function age(at) {
-  const seconds = Math.max((Date.now() - at) / 1000, 0);
-  const unit = UNITS.find(([, size]) => seconds >= size);
-  return unit ? `${Math.floor(seconds / unit[1]).toLocaleString()} ${unit[0]} ago` : "just now";
+  const seconds = (Date.now() - at) / 1000;
+  const unit = UNITS.find(([, size]) => Math.abs(seconds) >= size);
+  if (!unit) return seconds < 0 ? "in a moment" : "just now";
+  const text = `${Math.floor(Math.abs(seconds) / unit[1]).toLocaleString()} ${unit[0]}`;
+  return seconds < 0 ? `in ${text}` : `${text} ago`;
 }
 
 function show() {
