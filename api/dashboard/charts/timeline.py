@@ -11,10 +11,10 @@ from api.dashboard.charts.axes import Mark
 from api.dashboard.charts.lines import TENTH, Line, Scale, broken
 
 WIDTH, HEIGHT = 960, 132
-LEFT, RIGHT = 84, 952
+LEFT, RIGHT = 8, 876
 RUNS_TOP, RUNS_BOTTOM = 4, 52
 LAG_TOP, LAG_BOTTOM = 70, 110
-"""Where the outcomes and, below them, the lag are drawn; labels are left of them and below."""
+"""Where the outcomes and, below them, the lag are drawn; labels are right of them and below."""
 
 SHOWN = ("failed", "partial", "succeeded", "running")
 """From the top of a day's bar to its foot."""
