@@ -17,7 +17,7 @@ from tests.fakes.cases import sparse
 from tests.fakes.chromium import asked, click, complaints, find
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import GIVE_UP, serving
-from tests.fakes.pages import add_traced_asset
+from tests.fakes.pages import add_open_work, add_traced_asset
 from tests.fakes.prefix import under_a_prefix
 
 PAGES = (
@@ -30,6 +30,17 @@ PAGES = (
     "/dashboard/assets/bitcoin?chart=candles&interval=1h",
     "/dashboard/assets/nothing",
     "/dashboard/assets/bitcoin/raw",
+    "/dashboard/sources",
+    "/dashboard/runs",
+    "/dashboard/runs?source=csv&as_of=2026-01-31T12:00:00Z",
+    "/dashboard/runs/4",
+    "/dashboard/runs/compare?a=3&b=4",
+    "/dashboard/quality",
+    "/dashboard/rejects?state=all",
+    "/dashboard/rejects/1",
+    "/dashboard/drift",
+    "/dashboard/divergent",
+    "/dashboard/reviews",
 )
 SHOWN = ((1280, 900, "light"), (320, 640, "light"), (320, 640, "dark"), (1280, 900, "dark"))
 LONG = "w" * 300
@@ -59,6 +70,7 @@ def load(conn):
             if hours % 7 and (hours or each == listing):
                 add_observation(conn, each, observed_at=at, price_usd=price)
     add_traced_asset(conn, "long", name=LONG, symbol="LONG")
+    add_open_work(conn, LONG, listing - 1, listing)
 
 
 @pytest.fixture(scope="module")

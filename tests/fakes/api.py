@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from api.app import create_app
 from shared.model.records import VALUES
 from shared.schema.market import assets, listings, observations
-from shared.schema.operations import checkpoints, runs
+from shared.schema.operations import checkpoints, drift, rejects, runs
 from shared.schema.raw import RAW
 from shared.settings import Settings
 
@@ -127,6 +127,45 @@ def add_raw_record(
     }
     conn.execute(insert(RAW[source]).values(row))
     return payload_hash
+
+
+def add_reject(
+    conn: Connection, payload: bytes = b"{}", source: str = "coingecko", **columns
+) -> int:
+    """Insert an open reject, and return its id."""
+    row = {
+        "source": source,
+        "external_id": "bitcoin",
+        "position": "page 1, record 1",
+        "reasons": ["current_price: negative: -1"],
+        "payload": payload,
+        "payload_hash": payload[:16],
+        "first_run_id": 1,
+        "last_run_id": 1,
+        "first_seen_at": NOON,
+        "last_seen_at": NOON,
+        **columns,
+    }
+    return conn.execute(insert(rejects).values(row).returning(rejects.c.id)).scalar_one()
+
+
+def add_drift(conn: Connection, path: str, source="coingecko", kind="appeared", **columns) -> int:
+    """Insert an open difference, and return its id."""
+    row = {
+        "source": source,
+        "path": path,
+        "kind": kind,
+        "detail": {"type": "number"},
+        "first_run_id": 1,
+        "last_run_id": 2,
+        "records": 10,
+        "share": Decimal("0.25"),
+        "example": {"position": "page 1", "exact": 1},
+        "first_seen_at": NOON,
+        "last_seen_at": NOON,
+        **columns,
+    }
+    return conn.execute(insert(drift).values(row).returning(drift.c.id)).scalar_one()
 
 
 def take_values_from(conn: Connection, asset_id: int, **listing_ids: int) -> None:

@@ -1,18 +1,22 @@
 """Pages as a test reads them: their links, their text, and what is written into them."""
 
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, insert
 
 from shared.model.records import VALUES
-from shared.schema.identity import contracts
+from shared.schema.identity import contracts, matches
 from tests.fakes.api import (
     NOON,
     add_asset,
+    add_drift,
     add_listing,
     add_observation,
     add_raw_record,
+    add_reject,
     add_run,
     take_values_from,
 )
@@ -97,3 +101,39 @@ def add_traced_asset(conn: Connection, slug: str = "bitcoin", **columns) -> int:
     contract = {"source": "coingecko", "external_id": slug, "chain": "ethereum", "address": "0xab"}
     conn.execute(insert(contracts).values(contract))
     return asset
+
+
+def add_open_work(conn: Connection, text: str, one: int, other: int) -> None:
+    """Insert failed runs, a reject, drift and a review of two listings that have a source's text.
+
+    The runs are the newest of coingecko; they end at the present.
+    """
+    for hours in (30, 3, 1):
+        started = datetime.now(UTC) - timedelta(hours=hours)
+        add_run(
+            conn,
+            outcome="succeeded" if hours == 30 else "failed",
+            reason=None if hours == 30 else "unreachable",
+            error=text,
+            started_at=started,
+            finished_at=started + timedelta(seconds=9),
+            cursor_after={"page": text},
+            phase_seconds={"wait": 1.5, "fetch": 2, "check": 0.25, "load": 3, "commit": 0.1},
+        )
+    add_run(conn, outcome="running")
+    add_reject(conn, text.encode(), external_id=text, reasons=[text], position=text)
+    add_reject(
+        conn, b'{"price": -1.50}', resolved_at=NOON, dismissed_by=text, dismissed_reason=text
+    )
+    add_drift(conn, text, detail={"type": text}, example={"value": text})
+    conn.execute(
+        insert(matches).values(
+            listing_id=one,
+            other_listing_id=other,
+            method="symbol_and_name",
+            score=Decimal("0.4"),
+            verdict="review",
+            prices="differ",
+            evidence={"names": text, text: [text]},
+        )
+    )

@@ -1,33 +1,11 @@
 """`/drift`: how the sources' shapes differ from what was known."""
 
-from decimal import Decimal
-
 import pytest
-from sqlalchemy import insert
 
 from api.schemas.drift import KINDS
-from shared.schema.operations import drift
-from tests.fakes.api import NOON
+from tests.fakes.api import NOON, add_drift
 from tests.fakes.document import check_answer
 from worker.drift import differences
-
-
-def add_drift(conn, path, source="coingecko", kind="appeared", **columns):
-    row = {
-        "source": source,
-        "path": path,
-        "kind": kind,
-        "detail": {"type": "number"},
-        "first_run_id": 1,
-        "last_run_id": 2,
-        "records": 10,
-        "share": Decimal("0.25"),
-        "example": {"position": "page 1", "exact": 1},
-        "first_seen_at": NOON,
-        "last_seen_at": NOON,
-        **columns,
-    }
-    return conn.execute(insert(drift).values(row).returning(drift.c.id)).scalar_one()
 
 
 def paths(response):

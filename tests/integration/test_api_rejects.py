@@ -3,30 +3,13 @@
 import base64
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from api.request.client_socket import KEPT_BYTES
 from shared.schema.operations import rejects
-from tests.fakes.api import NOON, add_run
+from tests.fakes.api import NOON, add_reject, add_run
 from tests.fakes.batches import COINGECKO, load, market
 from tests.fakes.document import check_answer
-
-
-def add_reject(conn, payload=b"{}", source="coingecko", **columns):
-    row = {
-        "source": source,
-        "external_id": "bitcoin",
-        "position": "page 1, record 1",
-        "reasons": ["current_price: negative: -1"],
-        "payload": payload,
-        "payload_hash": payload[:16],
-        "first_run_id": 1,
-        "last_run_id": 1,
-        "first_seen_at": NOON,
-        "last_seen_at": NOON,
-        **columns,
-    }
-    return conn.execute(insert(rejects).values(row).returning(rejects.c.id)).scalar_one()
 
 
 def ids(response):

@@ -13,7 +13,19 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 FIRST_VISIT = 60_000
 """At most so many bytes are sent for the market's first paint."""
 
-PAGES = ("/dashboard", "/dashboard/assets/bitcoin", "/dashboard/assets/bitcoin/raw")
+PAGES = (
+    "/dashboard",
+    "/dashboard/assets/bitcoin",
+    "/dashboard/assets/bitcoin/raw",
+    "/dashboard/sources",
+    "/dashboard/runs",
+    "/dashboard/runs/1",
+    "/dashboard/quality",
+    "/dashboard/rejects",
+    "/dashboard/drift",
+    "/dashboard/divergent",
+    "/dashboard/reviews",
+)
 
 
 @pytest.fixture(autouse=True)

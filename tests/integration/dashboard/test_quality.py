@@ -5,11 +5,9 @@ from decimal import Decimal
 import pytest
 
 from shared.schema.market import assets
-from tests.fakes.api import NOON, add_asset, add_run
+from tests.fakes.api import NOON, add_asset, add_drift, add_reject, add_run
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.pages import HOSTILE, shown
-from tests.integration.test_api_drift import add_drift
-from tests.integration.test_api_rejects import add_reject
 
 
 def test_without_data_the_pages_say_that_nothing_is_open(client):
