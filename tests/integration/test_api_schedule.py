@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, insert, select
-from worker.ingest.runs.journal import read_due
 
 from shared.model.catalogue import SOURCES
 from shared.schema.operations import request_budgets
 from tests.fakes.api import add_checkpoint, add_run, api_on
 from tests.fakes.document import check_answer
+from worker.ingest.runs.journal import read_due
 
 API_SETTINGS = {"RUN_INTERVAL_SECONDS": "600", "COINGECKO_REQUESTS_PER_MONTH": "777"}
 TURN = timedelta(minutes=10)

@@ -87,7 +87,6 @@ def show_asset(slug: str) -> Answer:
         interval=interval,
         intervals=INTERVALS,
         earlier=begins if begins and first and begins > first else None,
-        pretty=pretty,
     )
 
 
@@ -159,8 +158,3 @@ def outliers_of(asset: Mapping[str, Any]) -> Mapping[tuple[str, str], Sequence[s
         for each in value["outliers"] if value else ():
             found.setdefault((each["source"], each["external_id"]), []).append(name)
     return found
-
-
-def pretty(document: msgspec.Raw) -> str:
-    """Write JSON with line breaks, every digit as it is."""
-    return msgspec.json.format(bytes(document), indent=2).decode()

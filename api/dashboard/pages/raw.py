@@ -6,7 +6,6 @@ from flask import Response, request
 from marshmallow import ValidationError, validates_schema
 
 from api.dashboard.blueprint import bp
-from api.dashboard.pages.asset import pretty
 from api.dashboard.parameters import read_page_query
 from api.dashboard.rendering import page
 from api.database.pool import read
@@ -57,5 +56,4 @@ def show_records(slug: str) -> Answer:
         data_at=max(record["ingested_at"] for record in found.records),
         slug=slug,
         records=found.records,
-        pretty=pretty,
     )
