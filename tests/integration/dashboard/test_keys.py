@@ -114,6 +114,20 @@ def test_a_key_without_the_scope_says_so(client, add_key):
     assert "lacks the scope 'data'" in Page(refused.text).text
 
 
+@pytest.mark.parametrize("scope", ["data", "operations"])
+def test_a_key_opens_the_pages_of_its_scopes_alone(client, add_key, scope):
+    sign_in(client, add_key(scope))
+    pages = {
+        "data": ["", "/divergent"],
+        "operations": ["/sources", "/runs", "/quality", "/rejects", "/drift", "/reviews"],
+    }
+
+    for needed, paths in pages.items():
+        for path in paths:
+            status = client.get(f"/dashboard{path}").status_code
+            assert status == (200 if needed == scope else 403), path
+
+
 def test_other_sites_cannot_send_the_forms(client, add_key):
     for path in ("/dashboard/sign-in", "/dashboard/sign-out"):
         form = {"key": add_key("data")}
