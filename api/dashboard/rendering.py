@@ -7,7 +7,8 @@ from typing import Any
 from flask import current_app, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.dashboard import documents, links, numbers
+from api.dashboard import links
+from api.dashboard.formats import documents, numbers
 from api.queries.times import in_utc
 from api.request.negotiation import PAGE
 from api.responses.cached import Answer

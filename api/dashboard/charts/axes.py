@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
-from api.dashboard import numbers
+from api.dashboard.formats import numbers
 
 STEPS = (1, 2, 5, 10)
 

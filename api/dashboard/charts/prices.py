@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import msgspec
 
-from api.dashboard import numbers
 from api.dashboard.charts.axes import (
     Mark,
     label_price,
@@ -16,6 +15,7 @@ from api.dashboard.charts.axes import (
     round_values,
 )
 from api.dashboard.charts.lines import TENTH, Line, Scale, broken
+from api.dashboard.formats import numbers
 
 WIDTH, HEIGHT = 960, 300
 LEFT, RIGHT, TOP, BOTTOM = 8, 872, 10, 272

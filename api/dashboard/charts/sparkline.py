@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from api.dashboard import numbers
 from api.dashboard.charts.lines import Line, Scale, broken
+from api.dashboard.formats import numbers
 
 WIDTH, HEIGHT, MARGIN = 120, 28, 2
 

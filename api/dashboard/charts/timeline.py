@@ -6,9 +6,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from api.dashboard import numbers
 from api.dashboard.charts.axes import Mark
 from api.dashboard.charts.lines import TENTH, Line, Scale, broken
+from api.dashboard.formats import numbers
 
 WIDTH, HEIGHT = 960, 132
 LEFT, RIGHT = 8, 876

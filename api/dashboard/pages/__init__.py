@@ -2,31 +2,16 @@
 
 from api.dashboard import errors
 from api.dashboard.blueprint import bp
-from api.dashboard.pages import (
-    asset,
-    divergent,
-    files,
-    market,
-    quality,
-    raw,
-    rejects,
-    reviews,
-    runs,
-    sign_in,
-    sources,
-)
+from api.dashboard.pages import asset, files, market, quality, raw, runs, sign_in, sources
 
 __all__ = [
     "asset",
     "bp",
-    "divergent",
     "errors",
     "files",
     "market",
     "quality",
     "raw",
-    "rejects",
-    "reviews",
     "runs",
     "sign_in",
     "sources",

@@ -7,12 +7,11 @@ from flask import Response, request
 
 from api.dashboard.blueprint import bp
 from api.dashboard.charts.bars import stacked
-from api.dashboard.pages.paging import next_page
 from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString
-from api.parameters.loading import COMMANDS, CompareParameters, RunsParameters, read_id
+from api.parameters.loading import COMMANDS, CompareParameters, RunsParameters, read_id, write_place
 from api.queries.loading.anomalies import measure_run
 from api.queries.loading.anomaly_rules import judge
 from api.queries.loading.comparison import compare_observations
@@ -64,12 +63,12 @@ def show_runs() -> Answer:
     with read() as conn:
         found = find_runs(conn, filters, query["page_size"], query["before"])
     return page(
-        "runs",
+        "runs/list",
         rows=len(found.rows),
         data_at=None,
         runs=found.rows,
         total=found.total,
-        next_cursor=next_page(found, query),
+        next_cursor=write_place(found.end, query["digest"]),
         is_filtered=any(query[name] for name in FILTERS),
         filters=FILTERS,
         choices={
@@ -102,7 +101,7 @@ def show_run(run_id: str) -> Answer:
             else None
         )
     return page(
-        "run",
+        "runs/run",
         part_of="runs",
         data_at=None,
         run=found,
@@ -126,7 +125,7 @@ def show_comparison() -> Answer:
     with read() as conn:
         compared = compare_runs(conn, query["a"], query["b"], query["limit"])
     return page(
-        "compare",
+        "runs/compare",
         part_of="runs",
         data_at=None,
         **compared,

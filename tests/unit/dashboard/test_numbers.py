@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from api.dashboard import numbers
-from api.dashboard.numbers import TIMES
+from api.dashboard.formats import numbers
+from api.dashboard.formats.numbers import TIMES
 
 
 @pytest.mark.parametrize(

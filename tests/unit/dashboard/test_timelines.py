@@ -6,11 +6,11 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from api.dashboard import numbers
 from api.dashboard.charts.bars import WIDTH, stacked
 from api.dashboard.charts.timeline import RUNS_BOTTOM, RUNS_TOP, timeline
-from api.dashboard.documents import members, pretty
-from api.dashboard.pages.rejects import fragment_of
+from api.dashboard.formats import numbers
+from api.dashboard.formats.documents import members, pretty
+from api.dashboard.pages.quality.rejects import fragment_of
 
 TODAY = date(2026, 1, 31)
 NONE = {"running": 0, "succeeded": 0, "partial": 0, "failed": 0}

@@ -57,7 +57,7 @@ def show_divergent() -> Answer:
         found = find_assets(conn, wanted, size, (number - 1) * size, totals)
     rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
     return page(
-        "divergent",
+        "quality/divergent",
         part_of="quality",
         rows=len(rows),
         data_at=None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC),

@@ -3,11 +3,11 @@
 from flask import Response, request
 
 from api.dashboard.blueprint import bp
-from api.dashboard.pages.paging import next_page
 from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import page_size
+from api.parameters.loading import write_place
 from api.parameters.reviews import ReviewsParameters
 from api.queries.reviews import ReviewFilters, find_reviews
 from api.responses.cached import Answer, current
@@ -38,13 +38,13 @@ def show_reviews() -> Answer:
     with read() as conn:
         found = find_reviews(conn, filters, query["page_size"], query["before"])
     return page(
-        "reviews",
+        "quality/reviews",
         part_of="quality",
         rows=len(found.rows),
         data_at=None,
         reviews=found.rows,
         total=found.total,
-        next_cursor=next_page(found, query),
+        next_cursor=write_place(found.end, query["digest"]),
         filters=FILTERS,
         is_open=query["open"],
         is_filtered=any(query[name] for name in FILTERS),

@@ -5,12 +5,11 @@ import re
 from flask import Response, request
 
 from api.dashboard.blueprint import bp
-from api.dashboard.pages.paging import next_page
 from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString, page_size
-from api.parameters.loading import RejectsParameters, read_id
+from api.parameters.loading import RejectsParameters, read_id, write_place
 from api.queries.loading.rejects import (
     PREVIEW_BYTES,
     RejectFilters,
@@ -54,7 +53,7 @@ def show_rejects() -> Answer:
         found = find_rejects(conn, filters, query["page_size"], query["before"])
         reasons = count_reasons(conn, filters, REASONS_SHOWN + 1)
     return page(
-        "rejects",
+        "quality/rejects",
         part_of="quality",
         rows=len(found.rows),
         data_at=max((row["last_seen_at"] for row in found.rows), default=None),
@@ -63,7 +62,7 @@ def show_rejects() -> Answer:
         reasons=reasons[:REASONS_SHOWN],
         has_more_reasons=len(reasons) > REASONS_SHOWN,
         fragment_of=fragment_of,
-        next_cursor=next_page(found, query),
+        next_cursor=write_place(found.end, query["digest"]),
         preview_bytes=PREVIEW_BYTES,
         filters=FILTERS,
         state=query["state"],
@@ -91,4 +90,4 @@ def show_reject(reject_id: str) -> Answer:
         found = find_reject(conn, read_id(reject_id, RejectNotFoundError))
     if found is None:
         raise RejectNotFoundError(f"no reject {reject_id!r}; the page of rejects lists them")
-    return page("reject", part_of="quality", data_at=found["last_seen_at"], reject=found)
+    return page("quality/reject", part_of="quality", data_at=found["last_seen_at"], reject=found)

@@ -1,0 +1,1 @@
+"""How amounts and documents are written for people."""

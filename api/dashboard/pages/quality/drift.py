@@ -1,0 +1,44 @@
+"""The drift ledger: how the sources' shapes differ from what was known."""
+
+from flask import Response, request
+
+from api.dashboard.blueprint import bp
+from api.dashboard.parameters import read_present_query
+from api.dashboard.rendering import page
+from api.database.pool import read
+from api.parameters.loading import DriftParameters, write_place
+from api.queries.loading.drift import find_drift
+from api.responses.cached import Answer, kept
+from shared.model.catalogue import SOURCES
+
+DRIFT = DriftParameters()
+
+STATES = ("open", "acknowledged", "all")
+
+
+@bp.get("/drift")
+def drift() -> Response:
+    """Show how the sources' shapes differ from what was known."""
+    return kept(show_drift)
+
+
+def show_drift() -> Answer:
+    """Find the differences, and make the page."""
+    query = read_present_query(DRIFT, request.query_string)
+    with read() as conn:
+        found = find_drift(
+            conn, query["source"], query["state"], query["page_size"], query["before"]
+        )
+    return page(
+        "quality/drift",
+        part_of="quality",
+        rows=len(found.rows),
+        data_at=max((row["last_seen_at"] for row in found.rows), default=None),
+        differences=found.rows,
+        total=found.total,
+        next_cursor=write_place(found.end, query["digest"]),
+        state=query["state"],
+        states=STATES,
+        sources=SOURCES,
+        is_filtered=bool(query["source"]) or query["state"] != "open",
+    )
