@@ -162,6 +162,21 @@ def test_a_commit_shows_without_a_reload_and_a_lost_connection_is_said(gunicorn,
     WebDriverWait(browser, GIVE_UP).until(lambda _: shows("connection", "Connection lost"))
 
 
+def test_three_clicks_lead_from_the_market_to_why_a_source_failed(dashboard, browser):
+    browser.get(f"{dashboard}/dashboard")
+    click(browser, "nav a[href$='/sources']")
+    state = find(browser, "#coingecko .mark").text
+    click(browser, "#coingecko .facts a[href*='/runs/']")
+    why = find(browser, ".why").text
+    browser.back()
+
+    assert "failing" in state
+    assert "unreachable" in why
+    assert LONG in why
+    assert find(browser, "h1").text == "Sources"
+    assert complaints(browser) == []
+
+
 def test_the_keyboard_is_enough(dashboard, browser):
     browser.get(f"{dashboard}/dashboard")
     browser.switch_to.active_element.send_keys(Keys.TAB)
