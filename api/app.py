@@ -4,7 +4,7 @@ import functools
 
 from flask import Flask
 
-from api.database.cache import Cache, Recent
+from api.database.cache import Cache, RecentValues
 from api.database.pool import Database, find_url
 from api.metrics.registry import gather
 from api.middleware.cors import allow_origins
@@ -18,8 +18,8 @@ from api.request.instruments import Instruments
 from api.request.negotiation import refuse_what_is_not_accepted
 from api.request.problems import answer_errors_as_problems
 from api.responses.export import Exports
-from api.responses.hits import answer_hits_first
-from api.responses.past import make_places
+from api.responses.hits import serve_cache_hits
+from api.responses.past import make_slots
 from api.responses.staleness import Staleness
 from api.routes import (
     changes,
@@ -62,11 +62,11 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["database"] = Database(find_url(settings))
     app.extensions["staleness"] = Staleness(settings)
     app.extensions["cache"] = make_cache(settings)
-    app.extensions["totals"] = Recent(TOTALS)
+    app.extensions["totals"] = RecentValues(TOTALS)
     app.extensions["exports"] = Exports(
         settings.api_export_seconds, settings.api_export_min_kib_per_second * 1024
     )
-    app.extensions["past"] = make_places(settings.api_past_at_once)
+    app.extensions["past"] = make_slots(settings.api_past_at_once)
     app.extensions["instruments"] = instruments = Instruments()
     instruments.watch(app.extensions["database"].engine)
     app.extensions["metrics"] = gather(instruments)
@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> Flask:
     limit_requests(app, settings)
     require_keys(app, settings)
     refuse_what_is_not_accepted(app)
-    answer_hits_first(app, settings)
+    serve_cache_hits(app, settings)
     trust_proxies(app, settings.api_trusted_proxies, with_prefix=settings.api_trusted_prefix)
     for module in (
         index,

@@ -94,7 +94,7 @@ class Keys:
         self._all_until = 0.0
         self._lock = threading.Lock()
 
-    def known(self, key: str) -> Key | None:
+    def recently_found(self, key: str) -> Key | None:
         """Return a key that was found within the last second."""
         until, found = self._known.get(hash_key(key), (0.0, None))
         return found if time.monotonic() < until else None
@@ -167,7 +167,7 @@ def identify_clients(app: Flask) -> None:
     app.extensions["keys"] = Keys()
 
     def identify() -> None:
-        given = given_key(request.environ)
+        given = sent_key(request.environ)
         if given is None or scope_of_request() is None:
             return
         key = find(given)
@@ -191,7 +191,7 @@ def find(given: str) -> Key | None:
         ServiceUnavailable: the database is away.
     """
     keys: Keys = current_app.extensions["keys"]
-    key = keys.known(given)
+    key = keys.recently_found(given)
     if key is not None or not KEY.fullmatch(given):
         return key
     limiter: limits.Limiter | None = current_app.extensions.get("limiter")
@@ -207,7 +207,7 @@ def find(given: str) -> Key | None:
     return key
 
 
-def given_key(environ: Mapping[str, Any]) -> str | None:
+def sent_key(environ: Mapping[str, Any]) -> str | None:
     """Return the key that was sent, whether it is one or not."""
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":

@@ -29,7 +29,7 @@ PAUSE_SECONDS = 5
 
 REDIS_SECONDS = 0.2
 
-COUNTED = "kasparro.standing"
+COUNTED = "kasparro.quota"
 """Where in its environment a request has the `Standing` of its client, once it was counted."""
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class RateLimitedError(TooManyRequests):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Quota:
     """What a client has left, and in how many seconds it is given all of it again."""
 
     remaining: int
@@ -62,7 +62,7 @@ class Limiter:
         self._resume_at = 0.0
         self.policy = f"{POLICY};q={self._limit.amount};w={self._limit.get_expiry()}"
 
-    def count(self, client: str) -> Standing:
+    def count(self, client: str) -> Quota:
         """Count one request of a client."""
         key = self._limit.key_for(client)
         if self._there is not None and time.monotonic() >= self._resume_at:
@@ -76,7 +76,7 @@ class Limiter:
                 )
         return self._count(self._here, key)
 
-    def count_here(self, client: str) -> Standing:
+    def count_here(self, client: str) -> Quota:
         """Count one request of a client on this machine alone, where `has_spent_all` looks."""
         return self._count(self._here, self._limit.key_for(client))
 
@@ -84,16 +84,16 @@ class Limiter:
         """Whether this machine has counted as many requests of a client as one may make."""
         return self._here.get(self._limit.key_for(client)) >= self._limit.amount
 
-    def headers(self, standing: Standing) -> list[tuple[str, str]]:
+    def headers(self, quota: Quota) -> list[tuple[str, str]]:
         """Tell a client where it stands."""
-        left = f"{POLICY};r={standing.remaining};t={standing.seconds}"
+        left = f"{POLICY};r={quota.remaining};t={quota.seconds}"
         return [("RateLimit-Policy", self.policy), ("RateLimit", left)]
 
-    def _count(self, storage: Storage, key: str) -> Standing:
+    def _count(self, storage: Storage, key: str) -> Quota:
         count = storage.incr(key, self._limit.get_expiry())
         seconds = max(math.ceil(storage.get_expiry(key) - time.time()), 1)
         amount = self._limit.amount
-        return Standing(max(amount - count, 0), seconds, count > amount)
+        return Quota(max(amount - count, 0), seconds, count > amount)
 
 
 def _open_storage(url: str) -> Storage:
@@ -131,29 +131,29 @@ def limit_requests(app: Flask, settings: Settings) -> None:
     def count() -> None:
         if request.path in PROBES:
             return
-        g.standing = request.environ.get(COUNTED) or limiter.count(client())
-        if g.standing.exceeded:
-            refuse(g.standing)
+        g.quota = request.environ.get(COUNTED) or limiter.count(client())
+        if g.quota.exceeded:
+            refuse(g.quota)
 
     def tell(response: Response) -> Response:
-        if "standing" in g:
-            response.headers.update(limiter.headers(g.standing))
+        if "quota" in g:
+            response.headers.update(limiter.headers(g.quota))
         return response
 
     app.before_request(count)
     app.after_request(tell)
 
 
-def refuse(standing: Standing) -> NoReturn:
+def refuse(quota: Quota) -> NoReturn:
     """Raise what answers 429.
 
     Raises:
         RateLimitedError: always.
     """
-    g.standing = standing
+    g.quota = quota
     raise RateLimitedError(
-        f"too many requests; wait {standing.seconds} s, and mind the RateLimit headers",
-        retry_after=standing.seconds,
+        f"too many requests; wait {quota.seconds} s, and mind the RateLimit headers",
+        retry_after=quota.seconds,
     )
 
 

@@ -44,13 +44,13 @@ def require_canonical_paths(app: Flask) -> None:
     app.before_request(unmatch)
 
 
-def target_of(environ: Mapping[str, Any]) -> str | None:
+def request_target(environ: Mapping[str, Any]) -> str | None:
     """Return the target of a request as the client wrote it, where the server tells."""
     return environ.get("RAW_URI") or environ.get("REQUEST_URI")
 
 
 def unmatch() -> None:
-    path = (target_of(request.environ) or quote(request.path)).partition("?")[0]
+    path = (request_target(request.environ) or quote(request.path)).partition("?")[0]
     if not path.startswith("/"):
         path = ORIGIN.sub("", path, count=1)  # as requests to a proxy are written
     if is_canonical(path) and not isinstance(request.routing_exception, RequestRedirect):

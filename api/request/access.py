@@ -87,7 +87,7 @@ class Arrival:
 def begin() -> None:
     own, asked, counts = _here()
     own.arrival = arrival = Arrival.of(asked.environ)
-    counts.begun()
+    counts.request_started()
     arrival.bind()
 
 
@@ -179,10 +179,10 @@ def record(
     """Count a request that was answered, and write its log line."""
     seconds = arrival.seconds()
     route = outcome.route or UNMATCHED
-    counts.answered(route, outcome.method, outcome.status, seconds)
-    counts.sent(route, outcome.sent)
+    counts.request_finished(route, outcome.method, outcome.status, seconds)
+    counts.body_sent(route, outcome.sent)
     if outcome.cache:
-        counts.cached(route, outcome.cache)
+        counts.cache_used(route, outcome.cache)
     if log.isEnabledFor(logging.INFO):
         values = {
             "method": outcome.method[:LONGEST_AGENT],

@@ -46,14 +46,14 @@ class Pace:
     """
 
     def __init__(
-        self, bytes_per_second: float, longest: float, grace: float = GRACE_SECONDS
+        self, bytes_per_second: float, max_seconds: float, grace: float = GRACE_SECONDS
     ) -> None:
         self._bytes_per_second = bytes_per_second
         self._grace = grace
-        self._end = time.monotonic() + longest
+        self._end = time.monotonic() + max_seconds
         self._waited = 0.0
         self._taken = 0
-        self.broken: str | None = None
+        self.violation: str | None = None
         """Why the stream was cut: `too_slow` or `too_long`; None while it was not."""
 
     def took(self, size: int) -> None:
@@ -70,7 +70,7 @@ class Pace:
 
     def cut(self) -> None:
         """Note that the client did not take its stream in time."""
-        self.broken = "too_long" if time.monotonic() >= self._end else "too_slow"
+        self.violation = "too_long" if time.monotonic() >= self._end else "too_slow"
 
 
 class ClientSocket(socket.socket):

@@ -114,11 +114,11 @@ class Instruments:
         for reason in ("too_slow", "too_long"):
             self._exports_cut.labels(reason)
 
-    def begun(self) -> None:
+    def request_started(self) -> None:
         """Count a request that came in."""
         self._in_progress.inc()
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+    def request_finished(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
         self._in_progress.dec()
         answer = (route, method, status)
@@ -131,15 +131,15 @@ class Instruments:
         counter.inc()
         self._of_route(route)[0].observe(seconds)
 
-    def refused(self, status: int) -> None:
+    def request_refused(self, status: int) -> None:
         """Count what is no request, and never came to the application."""
         self._requests.labels(UNMATCHED, OTHER, str(status)).inc()
 
-    def sent(self, route: str, count: int) -> None:
+    def body_sent(self, route: str, count: int) -> None:
         """Count the bytes of an answer's body."""
         self._of_route(route)[1].inc(count)
 
-    def cached(self, route: str, result: str) -> None:
+    def cache_used(self, route: str, result: str) -> None:
         """Count where an answer came from: `hit` or `miss`."""
         counter = self._by_result.get((route, result))
         if counter is None:

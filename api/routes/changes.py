@@ -10,7 +10,7 @@ from api.parameters.assets import ChangesParameters
 from api.queries.assets.changes import ChangePage, find_changes
 from api.request.negotiation import JSON
 from api.responses.answers import links
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import NDJSON, choose_format, content_type, join_lines
 from api.schemas.assets import AssetChangeSchema
 
@@ -37,10 +37,10 @@ def changes() -> Response:
     its values. Go on with `since` = `meta.until`: at once while `meta.more` is true (the `Link`
     header leads on as long), and later to hear of what is new.
     """
-    return kept(list_changes)
+    return cached_response(list_changes)
 
 
-def list_changes() -> Answer:
+def list_changes() -> Representation:
     """Find the changes that this request asks for."""
     query = read_query(CHANGES, request.query_string)
     media = choose_format(query["format"], "json", "ndjson")
@@ -54,9 +54,9 @@ def list_changes() -> Answer:
             "this one before it was restored, and has to start again at 0"
         )
         raise ValidationError({"since": [reason]})
-    return Answer(
+    return Representation(
         data=join_lines(media, page.lines, ()),
-        meta=members(
+        meta=json_members(
             count=len(page.lines),
             page_size=page_size,
             until=page.until,

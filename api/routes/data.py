@@ -25,10 +25,10 @@ from api.request.negotiation import JSON
 from api.request.problems import AssetNotFoundError
 from api.responses import export
 from api.responses.answers import links
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_page
 from api.responses.parquet import PARQUET, require_parquet
-from api.responses.past import place_for
+from api.responses.past import slot_for
 from api.schemas.assets import AssetDetailSchema, ChosenAssetSchema
 from api.schemas.fields import DECIMALS
 from api.schemas.writer import writer
@@ -64,21 +64,21 @@ def assets() -> Response:
     versions of the past (`version` is null); `updated_at` is when the newest of those observations
     was loaded.
     """
-    return kept(list_assets)
+    return cached_response(list_assets)
 
 
-def list_assets() -> Answer:
+def list_assets() -> Representation:
     """Find the page of assets that this request asks for."""
     query = read_query(ASSETS, request.query_string)
     media = choose_format(query["format"], "json", "csv", "ndjson")
     wanted = replace(query["wanted"], csv=media == CSV)
     totals = current_app.extensions["totals"]
-    with place_for(wanted.moment), read() as conn:
+    with slot_for(wanted.moment), read() as conn:
         page = find_assets(conn, wanted, query["page_size"], query["start"], totals)
     next_cursor = cursors.encode(page.end, page.walk, cursor_digest(wanted)) if page.end else None
-    return Answer(
+    return Representation(
         data=join_page(media, page.lines, page.count, wanted.columns, bom=wanted.bom),
-        meta=members(
+        meta=json_members(
             count=page.count,
             total=page.walk.total,
             page_size=query["page_size"],
@@ -98,7 +98,7 @@ def list_assets() -> Answer:
 def _varies(wanted: AssetQuery, page: AssetPage, next_cursor: str | None) -> bytes:
     """Say what makes no other answer. A cursor into the past leads on whenever it was given."""
     past = {"next_cursor": next_cursor} if wanted.moment else {}
-    return members(**past, version=page.version)
+    return json_members(**past, version=page.version)
 
 
 def _links(next_cursor: str | None) -> list[str]:
@@ -145,10 +145,10 @@ def asset(asset: str) -> Response:
     and run behind it, how many fresh sources told it, how far they lie apart, and which were left
     out. The `Link` header leads to the raw records (`via`) and the history (`version-history`).
     """
-    return kept(lambda: show_asset(asset))
+    return cached_response(lambda: show_asset(asset))
 
 
-def show_asset(slug: str) -> Answer:
+def show_asset(slug: str) -> Representation:
     """Find all that is known of one asset."""
     query = read_query(ASSET, request.query_string)
     with read() as conn:
@@ -162,13 +162,13 @@ def show_asset(slug: str) -> Answer:
         )
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(WRITE_DETAIL(found.asset))
-    return Answer(
+    return Representation(
         data,
         b"",
         rows=1,
         changed_at=None,  # a listing of it may change, and no asset
         headers=tuple(("Link", value) for value in _of_an_asset(found.asset["slug"])),
-        varies=members(version=found.version),
+        varies=json_members(version=found.version),
     )
 
 

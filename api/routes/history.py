@@ -18,7 +18,7 @@ from api.queries.history.observations import OBSERVATION, Place, find_observatio
 from api.queries.history.scope import Asked, find_listings
 from api.request.negotiation import JSON
 from api.responses.answers import links
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_lines
 from api.schemas.fields import utc
 from api.schemas.history import CandleSchema, ObservationSchema
@@ -60,10 +60,10 @@ def history(asset: str) -> Response:
     Where `source` and `external_id` name no listing of the asset the answer is 404
     (`listing_not_found`), and names those that there are.
     """
-    return kept(lambda: list_history(asset))
+    return cached_response(lambda: list_history(asset))
 
 
-def list_history(slug: str) -> Answer:
+def list_history(slug: str) -> Representation:
     """Find the page of an asset's history that this request asks for."""
     query = read_query(HISTORY, request.query_string)
     media = choose_format(query["format"], "json", "csv", "ndjson")
@@ -82,9 +82,9 @@ def list_history(slug: str) -> Answer:
             lines, following = _find(conn, asked, walk, query)
     next_cursor = following.cursor(query["digest"]) if following else None
     columns = OBSERVATION if query["interval"] is None else CANDLE
-    return Answer(
+    return Representation(
         data=join_lines(media, lines, columns, bom=query["bom"] == "true"),
-        meta=members(
+        meta=json_members(
             count=len(lines),
             page_size=query["page_size"],
             interval=query["interval"],
@@ -92,7 +92,7 @@ def list_history(slug: str) -> Answer:
             end=walk and utc(walk.end),
         ),
         # A cursor into what there was leads on whenever it was given.
-        varies=members(next_cursor=next_cursor, version=listings.version),
+        varies=json_members(next_cursor=next_cursor, version=listings.version),
         rows=len(lines),
         changed_at=None,  # what came late may have changed no present asset
         media=content_type(media),

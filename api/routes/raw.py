@@ -13,7 +13,7 @@ from api.parameters.raw import RawParameters
 from api.queries.assets.missing import asset_not_found, require_listing
 from api.queries.history.raw import FoundRecords, find_records
 from api.request.problems import RawNotFoundError, RawPrunedError
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.schemas.raw import RawRecordSchema
 
 bp = Blueprint("raw", __name__)
@@ -34,10 +34,10 @@ def raw(asset: str) -> Response:
     `source` and `external_id` name no listing of the asset it is 404 (`listing_not_found`), and
     names those that there are.
     """
-    return kept(lambda: list_records(asset))
+    return cached_response(lambda: list_records(asset))
 
 
-def list_records(slug: str) -> Answer:
+def list_records(slug: str) -> Representation:
     """Find the raw records that this request asks for."""
     query = read_query(RAW, request.query_string)
     with read() as conn:
@@ -48,10 +48,10 @@ def list_records(slug: str) -> Answer:
         if not found.records:
             require_listing(conn, slug, *of_a_listing)
     _refuse_what_is_not_there(slug, found)
-    return Answer(
+    return Representation(
         data=msgspec.json.encode(RECORDS.dump(found.records)),
-        meta=members(count=len(found.records)),
-        varies=members(version=found.version),
+        meta=json_members(count=len(found.records)),
+        varies=json_members(version=found.version),
         rows=len(found.records),
         changed_at=None,  # a record that is pruned changes no asset
     )

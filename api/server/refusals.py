@@ -50,7 +50,7 @@ def refuse(refusal: Refusal, client: Any, instruments: Instruments) -> bytes:
     The client is the address as its socket has it.
     """
     request_id = uuid.uuid4().hex
-    instruments.refused(refusal.status)
+    instruments.request_refused(refusal.status)
     structlog.contextvars.clear_contextvars()  # the last request's that this thread answered
     log.info(
         "request",

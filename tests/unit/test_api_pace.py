@@ -29,7 +29,7 @@ def test_a_client_that_takes_nothing_has_the_grace_alone(pair):
 
     with pytest.raises(ConnectionResetError, match="too slow"):
         stream(sock)
-    assert sock.pace.broken == "too_slow"
+    assert sock.pace.violation == "too_slow"
     assert not sock.unsent
 
 
@@ -48,7 +48,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_cut_too(pair):
         stream(sock)
     ends.set()
     sipping.join()
-    assert sock.pace.broken == "too_slow"
+    assert sock.pace.violation == "too_slow"
 
 
 def test_a_client_that_is_fast_enough_takes_all_of_it(pair):
@@ -70,16 +70,16 @@ def test_a_client_that_is_fast_enough_takes_all_of_it(pair):
     draining.join()
 
     assert taken == 50 * KEPT_BYTES // 100_000 * 100_000
-    assert sock.pace.broken is None
+    assert sock.pace.violation is None
 
 
 def test_a_stream_that_takes_too_long_in_all_is_cut_however_fast_its_client_was(pair):
     sock, _client = pair
-    sock.pace = Pace(1.0, longest=0.05, grace=FAR)
+    sock.pace = Pace(1.0, max_seconds=0.05, grace=FAR)
 
     with pytest.raises(ConnectionResetError):
         stream(sock)
-    assert sock.pace.broken == "too_long"
+    assert sock.pace.violation == "too_long"
 
 
 def test_a_client_without_a_pace_has_the_patience_of_its_socket(pair):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, extract, select
 
-from api.database.cache import Recent
+from api.database.cache import RecentValues
 from api.queries.assets.cursors import Walk
 from api.queries.assets.forms import Form, page_of, rows_of, whole_of
 from api.queries.assets.keyset import Position
@@ -44,7 +44,7 @@ def find_assets(
     wanted: AssetQuery,
     page_size: int,
     start: tuple[Position, Walk] | int,
-    totals: Recent[tuple[int, int]],
+    totals: RecentValues[tuple[int, int]],
 ) -> AssetPage:
     """Return a page of the assets that pass the filters, from one snapshot.
 
@@ -69,7 +69,7 @@ def find_assets(
             if page.version == version:
                 return replace(page, walk=replace(page.walk, total=total))
         page = _read(conn, replace(form, counts=True), given, page_size)
-        totals.keep(wanted.filters, (page.version, page.walk.total))
+        totals.put(wanted.filters, (page.version, page.walk.total))
         return page
     position, walk = start
     form = replace(form, after=position.nulls)
