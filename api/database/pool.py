@@ -201,8 +201,8 @@ def snapshot(patience: float) -> AbstractContextManager[Connection]:
 def _reading(connect: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
     """Time and count one use of a connection, and raise as problems what goes wrong with it."""
     instruments: Instruments = current_app.extensions["instruments"]
-    with timed("db"), instruments.reading() as reading, _problems(), connect() as conn:
-        reading.begins()
+    with timed("db"), instruments.connection_use() as use, _problems(), connect() as conn:
+        use.connected()
         yield conn
 
 

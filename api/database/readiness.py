@@ -20,7 +20,7 @@ def check_readiness() -> str:
         ServiceUnavailable: it did not answer, or is at another schema.
     """
     instruments: Instruments = current_app.extensions["instruments"]
-    with instruments.reading():
+    with instruments.connection_use():
         return _check()
 
 

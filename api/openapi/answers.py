@@ -108,7 +108,7 @@ PROBLEM = {
         "detail": {
             "type": "string",
             "description": "What happened, for a person",
-            "examples": ["cannot use 'symbl'; see errors"],
+            "examples": ["invalid parameters: 'symbl'; see errors"],
         },
         "code": {
             "type": "string",

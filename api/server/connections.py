@@ -31,7 +31,7 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
     ThreadWorker,
 )
 
-from api.request.client_socket import ANSWER_SECONDS, ClientSocket
+from api.request.client_socket import RESPONSE_SECONDS, ClientSocket
 from api.server.clients import client_of
 from api.server.heads import (
     BODY_BYTES,
@@ -115,7 +115,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         if not conn.sock.unsent:
             self._go_on(conn)
             return
-        conn.timeout = time.monotonic() + ANSWER_SECONDS
+        conn.timeout = time.monotonic() + RESPONSE_SECONDS
         self.taking.append(conn)
         self._listen(conn, self._on_taking, selectors.EVENT_WRITE)
 
@@ -214,7 +214,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Give a request to the threads; return False where its client has too many waiting."""
         is_probe = head.startswith(PROBES)
         # The one thread for probes never waits for a client.
-        conn.sock.patience = 0 if is_probe else ANSWER_SECONDS
+        conn.sock.send_timeout = 0 if is_probe else RESPONSE_SECONDS
         remote = conn.client[0] if isinstance(conn.client, tuple) else ""
         client = client_of(head, remote, self.proxies, self.wsgi.extensions["keys"])
         pool = self.probes if is_probe else self.tpool

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from api.request.client_socket import KEPT_BYTES, Budget, ClientSocket
+from api.request.client_socket import MAX_BUFFERED_BYTES, Budget, ClientSocket
 from api.server.heads import GONE, HEAD_BYTES, MORE, WHOLE, judge
 
 LINE = b"GET / HTTP/1.1\r\n"
@@ -39,14 +39,14 @@ def test_a_request_is_whole_with_its_head_and_refused_when_it_cannot_become_one(
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
-    sock = ClientSocket(ours.family, ours.type, ours.proto, fileno=ours.detach(), patience=0.05)
+    sock = ClientSocket(ours.family, ours.type, ours.proto, fileno=ours.detach(), send_timeout=0.05)
     with sock, theirs:
         yield sock, theirs
 
 
 def test_an_answer_that_a_client_is_slow_to_take_is_kept_and_waits_for_nobody(pair):
     sock, client = pair
-    answer = bytes(range(256)) * (KEPT_BYTES // 256)
+    answer = bytes(range(256)) * (MAX_BUFFERED_BYTES // 256)
 
     sock.sendall(answer[:100])
     sock.sendall(answer[100:])
@@ -75,7 +75,7 @@ def test_a_client_that_takes_too_little_of_a_stream_is_taken_for_gone(pair):
 
 def test_a_stream_that_a_client_takes_comes_whole_and_in_order(pair):
     sock, client = pair
-    sock.patience = 60
+    sock.send_timeout = 60
     pieces = [bytes([number]) * 300_000 for number in range(20)]
     taken = bytearray()
 
@@ -100,7 +100,7 @@ def test_all_clients_together_are_kept_no_more_than_there_is_memory_for(pair):
     sock.budget = Budget(1000)
 
     with pytest.raises(ConnectionResetError):
-        sock.sendall(b"x" * KEPT_BYTES)
+        sock.sendall(b"x" * MAX_BUFFERED_BYTES)
     assert not sock.unsent
     assert sock.budget.take(1000)
     assert not sock.budget.take(1)

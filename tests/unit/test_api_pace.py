@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from api.request.client_socket import KEPT_BYTES, ClientSocket, Pace
+from api.request.client_socket import MAX_BUFFERED_BYTES, ClientSocket, Pace
 
 FAR = 3600.0
 
@@ -18,7 +18,7 @@ def pair():
         yield sock, theirs
 
 
-def stream(sock, size=50 * KEPT_BYTES):
+def stream(sock, size=50 * MAX_BUFFERED_BYTES):
     for _ in range(size // 100_000):
         sock.sendall(b"x" * 100_000)
 
@@ -69,7 +69,7 @@ def test_a_client_that_is_fast_enough_takes_all_of_it(pair):
     sock.shutdown(socket.SHUT_WR)
     draining.join()
 
-    assert taken == 50 * KEPT_BYTES // 100_000 * 100_000
+    assert taken == 50 * MAX_BUFFERED_BYTES // 100_000 * 100_000
     assert sock.pace.violation is None
 
 
@@ -84,7 +84,7 @@ def test_a_stream_that_takes_too_long_in_all_is_cut_however_fast_its_client_was(
 
 def test_a_client_without_a_pace_has_the_patience_of_its_socket(pair):
     sock, _client = pair
-    sock.patience = 0
+    sock.send_timeout = 0
 
     with pytest.raises(ConnectionResetError):
         stream(sock)
