@@ -17,7 +17,7 @@ class Sized(Protocol):
 
 
 class Cache:
-    """Caches values until the mark of `watch.Watch` changes. Evicts the least recently used."""
+    """Caches values until `ChangeListener.mark` changes. Evicts the least recently used."""
 
     def __init__(self, size: int) -> None:
         self._values: LRUCache[Hashable, Any] = LRUCache(size, getsizeof=lambda value: value.size)

@@ -12,7 +12,7 @@ from flask import Response, current_app, g, request
 from werkzeug.http import http_date, parse_date, parse_etags
 
 from api.database.cache import Cache
-from api.database.watch import Watch
+from api.database.change_listener import ChangeListener
 from api.middleware.paths import request_target
 from api.request.access import Arrival, arrival, note_cache
 from api.request.negotiation import JSON
@@ -151,8 +151,8 @@ def cache_key(environ: Mapping[str, Any]) -> Key:
 def _find_or_make(make: Callable[[], Representation]) -> Representation:
     extensions = current_app.extensions
     cache: Cache | None = extensions["cache"]
-    watch: Watch = extensions["database"].watch
-    mark = watch.mark() if cache is not None else None
+    changes: ChangeListener = extensions["database"].changes
+    mark = changes.mark() if cache is not None else None
     if cache is None or mark is None:
         note_cache(hit=False)
         return make()

@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.database.cache import Cache
-from api.database.watch import Watch
+from api.database.change_listener import ChangeListener
 from api.middleware.keys import Keys, scope_of, sent_key
 from api.middleware.limits import COUNTED, Limiter, Quota, name_client
 from api.middleware.proxies import HSTS
@@ -48,7 +48,7 @@ class CacheHits:
     def __init__(self, app: Flask, wsgi_app: Wsgi, settings: Settings) -> None:
         self._wsgi_app = wsgi_app
         self._cache: Cache = app.extensions["cache"]
-        self._watch: Watch = app.extensions["database"].watch
+        self._changes: ChangeListener = app.extensions["database"].changes
         self._staleness: Staleness = app.extensions["staleness"]
         self._instruments: Instruments = app.extensions["instruments"]
         self._keys: Keys = app.extensions["keys"]
@@ -73,7 +73,7 @@ class CacheHits:
         self, key: Any, environ: dict[str, Any]
     ) -> tuple[Representation, Stale, Quota | None] | None:
         """Return what the response consists of; None if Flask has to handle the request."""
-        mark = self._watch.mark()
+        mark = self._changes.mark()
         cached: Representation | None = self._cache.get(key, mark) if mark is not None else None
         stale = self._staleness.current()
         if cached is None or stale is None or (self._has_origins and "HTTP_ORIGIN" in environ):
