@@ -68,7 +68,7 @@ def stream(sock, piece, pieces):
 def test_a_client_that_takes_too_little_of_a_stream_is_taken_for_gone(pair):
     sock, _client = pair
 
-    with pytest.raises(ConnectionResetError, match="too slow to take its answer"):
+    with pytest.raises(ConnectionResetError, match="client too slow to read the response"):
         stream(sock, b"x" * 100_000, pieces=100)
     assert not sock.unsent
 
@@ -102,8 +102,8 @@ def test_all_clients_together_are_kept_no_more_than_there_is_memory_for(pair):
     with pytest.raises(ConnectionResetError):
         sock.sendall(b"x" * MAX_BUFFERED_BYTES)
     assert not sock.unsent
-    assert sock.budget.take(1000)
-    assert not sock.budget.take(1)
+    assert sock.budget.reserve(1000)
+    assert not sock.budget.reserve(1)
 
 
 def test_what_has_come_so_far_is_told_from_statuses():
