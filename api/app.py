@@ -6,7 +6,7 @@ from flask import Flask
 
 from api.database.cache import Cache, RecentValues
 from api.database.pool import Database, find_url
-from api.metrics.registry import gather
+from api.metrics.registry import make_registry
 from api.middleware.cors import allow_origins
 from api.middleware.keys import identify_clients, require_keys
 from api.middleware.limits import limit_requests
@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["past"] = make_slots(settings.api_past_at_once)
     app.extensions["instruments"] = instruments = Instruments()
     instruments.time_statements(app.extensions["database"].engine)
-    app.extensions["metrics"] = gather(instruments)
+    app.extensions["metrics"] = make_registry(instruments)
     observe_requests(app)
     answer_errors_as_problems(app)
     require_canonical_paths(app)
