@@ -137,7 +137,7 @@ def test_runs_that_cannot_be_compared_are_refused(client, engine):
         {
             "parameter": "b",
             "detail": "is a run of 'coingecko', and a is one of 'coinpaprika'; "
-            "expected two of one source",
+            "expected two runs of one source",
         }
     ]
     missing = client.get("/runs/compare?a=2&b=99")
