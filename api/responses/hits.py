@@ -1,8 +1,8 @@
 """Responses from the cache without Flask, whose request objects cost more than such a response.
 
 The conditions, status, headers, body, metrics and log line are the same as with Flask. Flask
-handles every other request: not cached, with a key that has to be looked up or refused, over the
-rate limit, or while the staleness of the sources is not known.
+handles every other request: without a cached response, or over the rate limit. It also handles
+requests whose key has to be looked up or refused, or while no recent result of staleness exists.
 """
 
 from collections.abc import Callable, Iterable, Mapping

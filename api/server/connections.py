@@ -4,10 +4,8 @@ gunicorn 27 assigns a thread to each connection when it is accepted. A client th
 occupies it for five seconds, and one that sends single bytes without limit. Its event loop also
 waits two seconds for a client to close its side. A few such clients block all others. Here the
 event loop collects the heads of requests, sends to slow readers and closes connections, and it
-never waits for a client. TLS would need a handshake as well; use a proxy for it.
-
-The alternatives were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be
-mandatory.
+never waits for a client. TLS would need a handshake as well; use a proxy for it. The alternatives
+were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be mandatory.
 
 Clients share the threads (`api.server.thread_pool`). One more thread is reserved for
 `/health/live` and `/health/ready`.
@@ -99,8 +97,8 @@ class NonBlockingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no 
             elif exc.errno not in TRY_LATER:
                 raise
             return
-        family, kind, protocol = accepted.family, accepted.type, accepted.proto
-        sock = ClientSocket(family, kind, protocol, fileno=accepted.detach())
+        kind = accepted.family, accepted.type, accepted.proto
+        sock = ClientSocket(*kind, fileno=accepted.detach())
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
             self._close_idlest()
