@@ -168,7 +168,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         times = [name for name in ("as_of", "known_at") if data[name] is not None]
         if not times:
             return
-        reason = f"cannot be combined with {' and '.join(times)}; the past has no versions"
+        reason = f"the past has no versions; omit this, or omit {' and '.join(times)}"
         bounds = [name for name in ("min_version", "max_version") if data[name] is not None]
         sorted_by = ["sort"] if "version" in {key.column for key in data["sort"]} else []
         if bounds or sorted_by:

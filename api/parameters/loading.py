@@ -87,7 +87,7 @@ class PagedParameters(OfSources):
         """Decode the start of a page from the parts of its cursor.
 
         Raises:
-            ValueError, TypeError, OverflowError: the cursor does not belong to this list.
+            ValueError, TypeError, OverflowError: the parts do not belong to this list.
         """
         [before] = parts
         return cursors.read_integer(before)
@@ -172,7 +172,7 @@ class RunDaysParameters(OfSources):
     days = Count(
         load_default=90,
         validate=validate.Range(1, 366),
-        metadata={"description": "How many days are shown, in UTC; today is the last."},
+        metadata={"description": "The number of days (UTC) to show; the last one is today."},
     )
     command = command_parameter()
 

@@ -105,9 +105,9 @@ def require_same_source(found: Mapping[int, Mapping[str, Any]], a: int, b: int) 
 @bp.get("/runs/days")
 @documented(RunDaysSchema(many=True), RunDaysParameters, problems=(503,))
 def days() -> Response:
-    """Count the runs of each source by day and outcome, and show how old its last success became.
+    """Count the runs of each source by day and outcome, and show the maximum lag of each day.
 
-    Days are in UTC; a run belongs to the day on which it started. The last day is today, until now.
+    Days are in UTC. A run belongs to the day on which it started. The last day is today.
     """
     query = RunDaysParameters().load(request.args)
     with read() as conn:

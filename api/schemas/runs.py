@@ -152,7 +152,7 @@ class RunDetailSchema(ComparedRunSchema):
 
 
 class DayRunsSchema(Schema):
-    """How many runs started on a day, by outcome."""
+    """The number of runs that started on a day, by outcome."""
 
     running = fields.Integer()
     succeeded = fields.Integer()
@@ -161,18 +161,18 @@ class DayRunsSchema(Schema):
 
 
 class RunDaySchema(Schema):
-    """A day, in UTC."""
+    """The runs of one day (UTC)."""
 
     date = fields.Date(metadata={"example": "2026-01-31"})
     runs = fields.Nested(DayRunsSchema)
     max_lag_seconds = seconds(
-        "The greatest time since a run had last succeeded, at any instant of the day; null before "
-        "the first success"
+        "The longest time since the last success at any instant of the day; null before the first "
+        "success"
     )
 
 
 class RunDaysSchema(Schema):
-    """The days of a source, the oldest first; days without runs are there too."""
+    """The days of a source, oldest first, including days without runs."""
 
     source = fields.String(metadata={"enum": list(SOURCES)})
     days = fields.List(fields.Nested(RunDaySchema))

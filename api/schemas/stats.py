@@ -53,28 +53,31 @@ class CheckpointSchema(Schema):
 
 
 class BudgetSchema(Schema):
-    """The requests of a provider, which its sources share. A month is one of the calendar, in UTC.
+    """The request budget of a provider, which its sources share. Months are calendar months in UTC.
 
-    The worker keeps no count of a minute: it sends requests evenly, each by its time.
+    The worker does not count requests per minute: it spaces them evenly.
     """
 
     provider = fields.String(metadata={"enum": [provider.name for provider in PROVIDERS]})
-    requests_used = fields.Integer(metadata={"description": "In this month", "example": 420})
+    requests_used = fields.Integer(metadata={"description": "Requests this month", "example": 420})
     requests_per_month = fields.Integer(
-        metadata={"description": "How many are allowed in a month", "example": 10_000}
+        metadata={"description": "Maximum number of requests per month", "example": 10_000}
     )
     requests_per_minute = fields.Integer(
-        metadata={"description": "How many are allowed in a minute", "example": 5}
+        metadata={"description": "Maximum number of requests per minute", "example": 5}
     )
-    renews_at = instant("When the next month begins")
+    renews_at = instant("Start of the next month")
     next_request_at = instant(
-        "Before when no request is sent, by the rate or a pause; null before the first request",
+        "Earliest time of the next request, by the rate or a pause; null before the first request",
         nullable=True,
     )
-    paused_until = instant("Until when the provider asked for a pause", nullable=True)
+    paused_until = instant("End of the pause that the provider requested", nullable=True)
     pause_reason = fields.String(
         allow_none=True,
-        metadata={"description": "Why it did", "enum": ["rate_limited", "budget_spent", None]},
+        metadata={
+            "description": "The reason for the pause",
+            "enum": ["rate_limited", "budget_spent", None],
+        },
     )
 
 
@@ -92,10 +95,13 @@ class SourceStatsSchema(RecentRatesSchema):
     running = fields.Nested(RunningSchema, allow_none=True)
     checkpoint = fields.Nested(CheckpointSchema, allow_none=True)
     next_run_at = instant(
-        "When the worker's loop runs it next, estimated; null where no loop runs", nullable=True
+        "Estimated time of the next run in the worker's loop; null if no loop is running",
+        nullable=True,
     )
     budget = fields.Nested(
-        BudgetSchema, allow_none=True, metadata={"description": "Null for files"}
+        BudgetSchema,
+        allow_none=True,
+        metadata={"description": "The budget of the provider; null for files"},
     )
 
 
