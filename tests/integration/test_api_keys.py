@@ -1,4 +1,4 @@
-"""API keys: made by the worker, asked for by the API, shown to nobody."""
+"""API keys: created by the worker, required by the API, never shown."""
 
 import json
 import re

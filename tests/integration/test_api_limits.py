@@ -1,4 +1,4 @@
-"""How often a client may ask, and how it is told."""
+"""Rate limits: counting, the `RateLimit` headers and 429."""
 
 import os
 import re

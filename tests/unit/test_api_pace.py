@@ -1,4 +1,4 @@
-"""The pace of a stream: who is too slow is cut, and who is fast enough is not."""
+"""The pace of a stream: slow clients are disconnected, fast ones are not."""
 
 import socket
 import threading

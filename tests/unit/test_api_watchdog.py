@@ -1,4 +1,4 @@
-"""The watchdog: nobody waits for ever on a socket that says nothing."""
+"""The watchdog: queries on a silent socket are aborted."""
 
 import contextlib
 import socket
