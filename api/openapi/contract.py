@@ -85,8 +85,8 @@ DATA = {
 TRENDS = {
     "missing": {
         "type": "array",
-        "description": "Of `assets`, the slugs that no asset has, or of which nothing was observed "
-        "by the time that was asked for",
+        "description": "The requested slugs that no asset has, or whose asset was not observed by "
+        "the requested time",
         "items": {"type": "string", "examples": ["no-such-asset"]},
     },
 }

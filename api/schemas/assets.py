@@ -125,9 +125,9 @@ class OriginSchema(ProvenanceSchema):
     value = amount("The value", nullable=False, example=16610.346)
     current = fields.Boolean(
         metadata={
-            "description": "Whether the value is current. A value is not current, and is null in"
-            " lists, if it was observed more than an hour before the asset's newest observation,"
-            " or if its listing is delisted",
+            "description": "Whether the value is current; otherwise it is null in lists. A value is"
+            " current if it was observed at most an hour before the asset's newest observation."
+            " Values of delisted listings are not current",
             "example": True,
         }
     )
