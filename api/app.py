@@ -4,6 +4,7 @@ import functools
 
 from flask import Flask
 
+from api.dashboard.pages import bp as dashboard
 from api.database.cache import Cache, RecentValues
 from api.database.pool import Database, find_url
 from api.metrics.registry import make_registry
@@ -98,5 +99,6 @@ def create_app(settings: Settings) -> Flask:
         reviews,
     ):
         app.register_blueprint(module.bp)
+    app.register_blueprint(dashboard)
     app.extensions["openapi"] = functools.cache(functools.partial(describe, app))
     return app

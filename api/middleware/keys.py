@@ -3,13 +3,14 @@
 import functools
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.http import parse_cookie
 
 from api.database.pool import read
 from api.middleware import limits
@@ -35,6 +36,18 @@ SCOPE_BY_BEGINNING: Mapping[str, str] = {
 """The scope that a route requires, by the first segment of its path."""
 
 EXPORT = "/data/export"
+
+PAGES = "/dashboard"
+"""The path of the pages for browsers. Only their routes accept a key as a cookie."""
+
+COOKIE = "kasparro_key"
+"""The cookie with a browser's key. Its path is `PAGES`, so other routes never receive it."""
+
+OPEN_BEGINNINGS = ("/docs/", f"{PAGES}/static/", f"{PAGES}/sign-")
+"""The beginnings of further routes that need no key."""
+
+SCOPE_BY_PAGE: Mapping[str, str] = {"": "data", "assets": "data"}
+"""The scope of a page by the segment after `PAGES`; other pages require `operations`."""
 
 KEY_CACHE_SECONDS = 1.0
 """How long a found key is cached. A revoked key works for as long at most."""
@@ -150,9 +163,17 @@ def scope_of(rule: str) -> str | None:
 
     A route that is not listed here requires `operations`.
     """
-    if rule in OPEN or rule.startswith("/docs/"):
+    if rule in OPEN or rule.startswith(OPEN_BEGINNINGS):
         return None
+    if is_page(rule):
+        _, _, first, *_ = f"{rule}/".split("/")
+        return SCOPE_BY_PAGE.get(first, "operations")
     return "export" if rule == EXPORT else SCOPE_BY_BEGINNING.get(rule.split("/")[1], "operations")
+
+
+def is_page(rule: str) -> bool:
+    """Whether a route is one of the dashboard's."""
+    return rule == PAGES or rule.startswith(f"{PAGES}/")
 
 
 def scope_of_request() -> str | None:
@@ -167,8 +188,10 @@ def identify_clients(app: Flask) -> None:
     app.extensions["keys"] = Keys()
 
     def identify() -> None:
-        sent = sent_key(request.environ)
-        if sent is None or scope_of_request() is None:
+        if request.url_rule is None or scope_of_request() is None:
+            return
+        sent = sent_key(request.environ, request.url_rule.rule)
+        if sent is None:
             return
         key = find(sent)
         if key is None:
@@ -207,12 +230,20 @@ def find(sent: str) -> Key | None:
     return key
 
 
-def sent_key(environ: Mapping[str, Any]) -> str | None:
-    """Return the key as the client sent it, valid or not."""
+def sent_key(environ: Mapping[str, Any], rule: str) -> str | None:
+    """Return the key as the client sent it to a route, valid or not."""
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         return str(credentials.strip())
-    return environ.get("HTTP_X_API_KEY")
+    given: str | None = environ.get("HTTP_X_API_KEY")
+    if given is None and "HTTP_COOKIE" in environ and is_page(rule):
+        return parse_cookie(environ["HTTP_COOKIE"]).get(COOKIE)
+    return given
+
+
+def senders_of(rule: str) -> Sequence[str]:
+    """Return the headers that a key comes in to a route."""
+    return ("Authorization", "X-API-Key", *(["Cookie"] if is_page(rule) else []))
 
 
 def require_keys(app: Flask, settings: Settings) -> None:
@@ -233,7 +264,7 @@ def require_keys(app: Flask, settings: Settings) -> None:
 
     def keep_private(response: Response) -> Response:
         if scope_of_request() is not None:
-            response.vary.update(("Authorization", "X-API-Key"))
+            response.vary.update(senders_of(request.url_rule.rule if request.url_rule else ""))
             if response.cache_control.public:
                 response.cache_control.public = False
                 response.cache_control.private = True

@@ -11,6 +11,7 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask
 from marshmallow import Schema
 
+from api.middleware.keys import is_page
 from api.openapi.examples import example_of
 from api.openapi.fields import register_fields
 from api.openapi.links import add_links
@@ -29,7 +30,7 @@ STATIC = ".static"
 
 
 def describe(app: Flask) -> dict[str, Any]:
-    """Build the document of all routes of the application. It takes about 0.1 s."""
+    """Build the document of all routes except the dashboard's pages. It takes about 0.1 s."""
     plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
     spec = APISpec(
         title="Kasparro market data",
@@ -51,7 +52,7 @@ def describe(app: Flask) -> dict[str, Any]:
     keys_required = app.extensions["settings"].api_keys_required
     tags: dict[str, str | None] = {}
     for rule in sorted(app.url_map.iter_rules(), key=path_of):
-        if rule.endpoint.endswith(STATIC):
+        if rule.endpoint.endswith(STATIC) or is_page(rule.rule):
             continue
         view = app.view_functions[rule.endpoint]
         operation = operation_of(converter, rule, view, keys_required=keys_required)

@@ -78,7 +78,7 @@ ColumnsParameters: Any = QueryString.from_dict(
             load_default=ASSET_COLUMNS,
             metadata={
                 "description": "The columns to show, in this order. The default is all columns "
-                "except the observation times of the values (`price_observed_at`, …).",
+                "except `sources` and the times of the values (`price_observed_at`, …).",
                 "example": ["slug", "price_usd"],
             },
         ),

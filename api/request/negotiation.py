@@ -9,6 +9,10 @@ from werkzeug.http import parse_accept_header
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+HTML = "text/html"
+
+PAGE = f"{HTML}; charset=utf-8"
+"""The content type of the dashboard's pages."""
 
 
 def require_acceptable_format(app: Flask) -> None:

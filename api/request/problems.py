@@ -3,7 +3,7 @@
 `type` is always `about:blank`. `code` identifies the problem: unlike a URL, it never moves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,11 @@ class InvalidParameterError(BadRequest):
 
 class AssetNotFoundError(NotFound):
     problem = "asset_not_found"
+
+    def __init__(self, description: str, successors: Sequence[str] = ()) -> None:
+        super().__init__(description)
+        self.successors = successors
+        """The slugs of the assets that have its listings now."""
 
 
 class RunNotFoundError(NotFound):

@@ -15,7 +15,7 @@ from api.database.cache import Cache
 from api.database.change_listener import ChangeListener
 from api.middleware.paths import request_target
 from api.request.access import Arrival, arrival, note_cache
-from api.request.negotiation import JSON
+from api.request.negotiation import JSON, PAGE
 from api.responses.compression import CompressedPrefix, accepts_gzip
 from api.responses.staleness import Stale, stale_sources
 from shared.settings import Settings
@@ -58,6 +58,8 @@ class Representation:
     headers: tuple[tuple[str, str], ...] = ()
     varies: bytes = b""
     """Members of `meta` that do not affect the `ETag`."""
+    stale_tag: str | None = None
+    """The `Stale.tag` of the stale sources that `data` names; None if it names none."""
     route: str = ""
     path: str = ""
     """Route and path of the request that it was made for. Set only when it is cached."""
@@ -67,6 +69,10 @@ class Representation:
     def __post_init__(self) -> None:
         content = b"\0".join([self.media.encode(), self.data, self.meta])
         self.tag = blake2b(content, digest_size=10).hexdigest()
+
+    def names(self, stale: Stale) -> bool:
+        """Whether the data names these stale sources, or none."""
+        return self.stale_tag is None or self.stale_tag == stale.tag
 
     @property
     def size(self) -> int:
@@ -110,8 +116,9 @@ def cached_response(make: Callable[[], Representation]) -> Response:
     `api.responses.hits` answers most cached requests before they reach this function.
     """
     representation = _find_or_make(make)
+    fixed = _fixed_headers(representation.media)
     status, headers, body, g.rows = respond(
-        representation, stale_sources(), arrival(), request.environ, _fixed_headers()
+        representation, stale_sources(), arrival(), request.environ, fixed
     )
     return Response(body, status, headers, content_type=representation.media)
 
@@ -158,6 +165,8 @@ def _find_or_make(make: Callable[[], Representation]) -> Representation:
         return make()
     key = cache_key(request.environ)
     found: Representation | None = cache.get(key, mark)
+    if found is not None and not found.names(stale_sources()):
+        found = None
     note_cache(hit=found is not None)
     if found is None:
         found = make()
@@ -176,7 +185,7 @@ def _headers(representation: Representation, stale: Stale, fixed: Headers) -> li
         # is one second early, so that a cached older response is not taken for the current one.
         early = 0 if _is_settled(changed_at) else 1
         headers.append(("Last-Modified", _http_date(int(changed_at) - early)))
-    if stale.names and representation.media != JSON:
+    if stale.names and representation.media not in {JSON, PAGE}:
         headers.append(("X-Stale-Sources", ", ".join(stale.names)))
     return headers
 
@@ -186,14 +195,20 @@ def _http_date(seconds: int) -> str:
     return http_date(seconds)
 
 
-def _fixed_headers() -> Headers:
-    return [("Cache-Control", cache_control(current_app.extensions["settings"])), ("Vary", VARY)]
+def _fixed_headers(media: str) -> Headers:
+    settings = current_app.extensions["settings"]
+    return [("Cache-Control", cache_control(settings, media)), ("Vary", VARY)]
 
 
-def cache_control(settings: Settings) -> str:
-    """Return `Cache-Control`: clients may cache for a twentieth of the worker's interval."""
+def cache_control(settings: Settings, media: str = JSON) -> str:
+    """Return `Cache-Control`: clients may cache for a twentieth of the worker's interval.
+
+    Browsers revalidate pages each time, so that a revoked key has an effect at once.
+    """
     seconds = min(settings.run_interval_seconds // MAX_AGE_FRACTION, MAX_AGE_LIMIT_SECONDS)
     visibility = "private" if settings.api_keys_required else "public"
+    if media == PAGE:
+        return f"{visibility}, no-cache"
     return f"{visibility}, max-age={seconds}, must-revalidate"
 
 

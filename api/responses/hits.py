@@ -14,11 +14,12 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from api.database.cache import Cache
 from api.database.change_listener import ChangeListener
-from api.middleware.keys import Keys, scope_of, sent_key
+from api.middleware.keys import PAGES, Keys, scope_of, senders_of, sent_key
 from api.middleware.limits import COUNTED, Limiter, Quota, name_client
 from api.middleware.proxies import HSTS
 from api.request.access import HEADERS, Arrival, Outcome, record
 from api.request.instruments import Instruments
+from api.request.negotiation import JSON, PAGE
 from api.responses.cached import VARY, Representation, cache_control, cache_key, respond
 from api.responses.staleness import Stale, Staleness
 from shared.settings import Settings
@@ -33,7 +34,13 @@ SECURE_SCHEMES = frozenset({"https", "wss"})
 
 STATUS = {code: f"{code} {HTTP_STATUS_CODES[code].upper()}" for code in (200, 304)}
 
-CONSTANT_HEADERS = [each for each in HEADERS.items() if each[0] != "Cache-Control"]
+OWN_HEADERS = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
+"""The common headers that a representation sets itself."""
+
+CONSTANT_HEADERS = {
+    media: [each for each in HEADERS.items() if each[0] not in own]
+    for media, own in OWN_HEADERS.items()
+}
 
 
 def serve_cache_hits(app: Flask, settings: Settings) -> None:
@@ -55,10 +62,17 @@ class CacheHits:
         self._limiter: Limiter | None = app.extensions.get("limiter")
         self._keys_required = settings.api_keys_required
         self._has_origins = bool(settings.api_cors_origins)
-        by_key = ["Authorization", "X-API-Key"] if self._keys_required else []
-        by_origin = self._has_origins and "*" not in settings.api_cors_origins
-        vary = ", ".join([VARY, *by_key, *(["Origin"] if by_origin else [])])
-        self._fixed = [("Cache-Control", cache_control(settings)), ("Vary", vary)]
+        by_origin = ["Origin"] if self._has_origins and "*" not in settings.api_cors_origins else []
+        self._fixed = {
+            media: [
+                ("Cache-Control", cache_control(settings, media)),
+                ("Vary", ", ".join([VARY, *by_key, *by_origin])),
+            ]
+            for media, by_key in (
+                (JSON, senders_of("") if self._keys_required else ()),
+                (PAGE, senders_of(PAGES) if self._keys_required else ()),
+            )
+        }
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         key = cache_key(environ)
@@ -76,7 +90,9 @@ class CacheHits:
         mark = self._changes.mark()
         cached: Representation | None = self._cache.get(key, mark) if mark is not None else None
         stale = self._staleness.current()
-        if cached is None or stale is None or (self._has_origins and "HTTP_ORIGIN" in environ):
+        if cached is None or stale is None or not cached.names(stale):
+            return None
+        if self._has_origins and "HTTP_ORIGIN" in environ:
             return None
         is_allowed, key_id = self._identify(environ, cached)
         if not is_allowed:
@@ -93,7 +109,7 @@ class CacheHits:
         self, environ: Mapping[str, Any], cached: Representation
     ) -> tuple[bool, int | None]:
         """Return whether the request is allowed without a look-up of its key, and the key's id."""
-        sent = sent_key(environ)
+        sent = sent_key(environ, cached.route)
         if sent is None:
             return not self._keys_required, None
         key = self._keys.recently_found(sent)
@@ -113,7 +129,8 @@ class CacheHits:
         instruments, method = self._instruments, environ["REQUEST_METHOD"]
         instruments.request_started()
         arrival.bind()
-        status, headers, body, rows = respond(cached, stale, arrival, environ, self._fixed)
+        kind = PAGE if cached.media == PAGE else JSON
+        status, headers, body, rows = respond(cached, stale, arrival, environ, self._fixed[kind])
         if status == HTTPStatus.OK:
             headers += [("Content-Type", cached.media), ("Content-Length", str(len(body)))]
         else:
@@ -123,7 +140,7 @@ class CacheHits:
         if environ["wsgi.url_scheme"] in SECURE_SCHEMES:
             headers.append(("Strict-Transport-Security", HSTS))
         headers += arrival.headers({}, "hit")
-        headers += CONSTANT_HEADERS
+        headers += CONSTANT_HEADERS[kind]
         sent = body if method == "GET" else b""
         outcome = Outcome(method, cached.route, cached.path, status, len(sent), rows, 0.0, "hit")
         record(instruments, arrival, environ, outcome)

@@ -66,6 +66,7 @@ def write_parquet(
         int: pyarrow.int64(),
         bool: pyarrow.bool_(),
         datetime: pyarrow.timestamp("us", "UTC"),
+        list: pyarrow.list_(pyarrow.string()),
     }
     schema = pyarrow.schema([(name, types.get(KINDS[name], pyarrow.string())) for name in columns])
     sink = _Sink()

@@ -82,7 +82,12 @@ class ChosenAssetSchema(
         name="ValueTimesSchema",
     ),
 ):
-    """One asset across all sources; on request with the observation time of each value."""
+    """One asset across all sources; on request with its sources and the times of its values."""
+
+    sources = fields.List(
+        fields.String(metadata={"enum": list(LISTING_SOURCES)}),
+        metadata={"description": "The sources that list it; only if `fields` requests it"},
+    )
 
 
 class ProvenanceSchema(Schema):
@@ -178,6 +183,13 @@ class ListingSchema(ProvenanceSchema, ValuesSchema):
     names = fields.List(
         fields.Nested(ListingNameSchema),
         metadata={"description": "All names that it has had, oldest first"},
+    )
+    contracts = fields.List(
+        fields.String(metadata={"example": "ethereum:0xc669928185dbce49d2230cc9b0979be6dc797957"}),
+        metadata={
+            "description": "Its contracts as its source gives them, each with its chain; with"
+            " `as_of`, those that are known now"
+        },
     )
     match_method = fields.String(
         metadata={"description": "How it was matched to the asset", "example": "symbol_and_name"}

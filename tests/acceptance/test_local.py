@@ -63,6 +63,7 @@ def test_the_output_shows_services_and_loaded_records_and_a_second_start_has_the
     assert f"in {new_project}/.local/postgres/data" in said
     assert "0 assets stored" in said
     assert "          csv: sample data of 2021 until a provider has been read; set CSV_" in said
+    assert f"dashboard http://127.0.0.1:{first.port}/ in a browser" in said
     assert f"API       http://127.0.0.1:{first.port}, log: .local/logs/api.log" in said
     assert "loaded    csv succeeded, 100 records: 100 new, 0 unchanged, 0 rejected" in said
     assert "loaded    coinpaprika failed, 0 records" in said

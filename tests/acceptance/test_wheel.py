@@ -1,5 +1,6 @@
 """The wheel by itself: built, installed into an environment of its own, and started elsewhere."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.fakes.local_start import Starter, ends_with_nobody_in, free_port, starts_in
 
@@ -50,6 +52,12 @@ def test_installed_elsewhere_it_serves_the_sample(start: Starter, empty_project:
 
     assert f"in {empty_project}/.local/postgres/data" in said
     assert [asset["symbol"] for asset in started.get("/data?symbol=BTC")["data"]] == ["BTC"]
+
+    address = f"http://127.0.0.1:{started.port}"
+    page = requests.get(address, headers={"Accept": "text/html"}, timeout=60)
+    [style] = re.findall(r'href="(/dashboard/static/page[^"]*)"', page.text)
+    assert "Bitcoin" in page.text
+    assert requests.get(address + style, timeout=60).ok
 
     started.process.terminate()
     assert started.end() == 0

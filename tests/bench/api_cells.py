@@ -13,6 +13,7 @@ FIRST = f"/data?page_size={PAGE_SIZE}"
 SEARCH = "q=cobalt"
 RANGE = "min_price_usd=1"
 EXPORT = "/data/export?format=ndjson"
+PAGE = "/dashboard"
 DEEP_SHARE = 0.95
 """How far down the list the deep page lies: page 190 of 200."""
 
@@ -99,6 +100,7 @@ def cells(ports: Mapping[str, int], walked: List) -> Sequence[Cell]:
     deeper = [_after(walked.cursors[deep - 2], PAGE_SIZE)] if walked.cursors else []
     pages = list(_pages(walked.cursors))
     some = [f"/data/{slug}" for slug in walked.slugs[:: max(1, len(walked.slugs) // 1000)]]
+    pages_of_assets = [path.replace("/data/", f"{PAGE}/assets/") for path in some]
     only = f"{FIRST}&{symbol}"
     known = {"If-None-Match": etag or ""}
     return [
@@ -112,6 +114,9 @@ def cells(ports: Mapping[str, int], walked: List) -> Sequence[Cell]:
         Cell("q", f"{SEARCH}, cache off", "cold", [f"{FIRST}&{SEARCH}"]),
         Cell("price", f"{RANGE}, cache off", "cold", [f"{FIRST}&{RANGE}"]),
         Cell("asset", "/data/{asset}, cache off", "cold", some, beside="peer-asset"),
+        Cell("page", "the dashboard's market, warm", "ours", [PAGE], beside="warm"),
+        Cell("page-cold", "the same, cache off", "cold", [PAGE]),
+        Cell("page-asset", "the page of an asset, cache off", "cold", pages_of_assets),
         Cell("health", "/health", "ours", ["/health"]),
         Cell("live", "/health/live", "ours", ["/health/live"]),
         Cell("export", EXPORT, "ours", [EXPORT]),

@@ -1,53 +1,13 @@
 """`/docs` as a person uses it: in Chromium, on the real server."""
 
-import json
-import os
-import shutil
-
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.fakes.api import add_asset
+from tests.fakes.chromium import asked, click, complaints, find
 from tests.fakes.gunicorn import GIVE_UP, serving
 from tests.fakes.prefix import under_a_prefix
-
-CHROMIUM = shutil.which("chromium")
-CHROMEDRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER),
-    reason="no chromium with its chromedriver; on Debian: apt install chromium chromium-driver",
-)
-
-FLAGS = (
-    "--headless",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,2000",
-)
-
-
-@pytest.fixture
-def browser(tmp_path):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(CHROMEDRIVER))
-    driver.get("about:blank")
-    driver.get_log("performance")  # Chromium's own page for a new tab
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -56,29 +16,6 @@ def gunicorn(engine, reader_url, tmp_path):
         add_asset(conn, "bitcoin", symbol="BTC")
     with serving(reader_url, tmp_path) as gunicorn:
         yield gunicorn
-
-
-def find(browser, selector):
-    """Wait for the first element that a selector finds, and bring it into view."""
-    element = WebDriverWait(browser, GIVE_UP).until(
-        lambda driver: driver.find_elements(By.CSS_SELECTOR, selector)
-    )[0]
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-    return element
-
-
-def click(browser, selector):
-    browser.execute_script("arguments[0].click()", find(browser, selector))
-
-
-def asked(browser):
-    """Give the URL of every request that the page made."""
-    messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
-    return [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
 
 
 def try_it(browser, url):
@@ -105,11 +42,11 @@ def test_the_page_lists_the_operations_and_tries_one(gunicorn, browser, prefix):
     with under_a_prefix(gunicorn.url, prefix) as url:
         paths, status, body = try_it(browser, url)
         requests = asked(browser)
-        complaints = [line for line in browser.get_log("browser") if line["level"] != "INFO"]
+        said = complaints(browser)
 
     assert paths == set(gunicorn.get("/openapi.json").json()["paths"])
     assert status.startswith("200")
     assert '"slug": "bitcoin"' in body
     assert any(request.startswith(f"{url}/data?") for request in requests)
     assert [request for request in requests if not request.startswith((url, "data:"))] == []
-    assert complaints == []
+    assert said == []

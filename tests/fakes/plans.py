@@ -1,6 +1,7 @@
 """How much Postgres reads for a request: counted, not timed."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -11,15 +12,23 @@ from api.database.prepared import OPTION, Prepared
 
 
 def read_by(
+    engine: Engine, client: FlaskClient, path: str, query: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Return how much is read of assets and observations, by all statements of a request."""
+    read = read_by_statement(engine, client, path, query, ("asset", "observations"))
+    return sum(rows for rows, _ in read.values()), sum(pages for _, pages in read.values())
+
+
+def read_by_statement(
     engine: Engine,
     client: FlaskClient,
     path: str,
     query: Mapping[str, Any],
-    of: Collection[str] = ("asset", "observations"),
-) -> tuple[int, int]:
+    of: Collection[str],
+) -> dict[str, tuple[int, int]]:
     """Return how many rows are read from tables, and how many pages of tables and indexes.
 
-    By the statements that have one of these words in them.
+    By each statement that has one of these words in it.
     """
     ran: list[tuple[str, Any, Prepared | None]] = []
 
@@ -30,15 +39,16 @@ def read_by(
     event.listen(own, "before_cursor_execute", note)
     assert client.get(path, query_string=query or None).status_code == 200
     event.remove(own, "before_cursor_execute", note)
-    rows = blocks = 0
+    read: Counter[tuple[str, str]] = Counter()
     with engine.connect() as conn:
         for statement, parameters, prepared in ran:
             if not any(word in statement for word in of):
                 continue
             [top] = explain(conn, statement, parameters, prepared)
-            blocks += top["Plan"]["Shared Hit Blocks"] + top["Plan"]["Shared Read Blocks"]
-            rows += sum(_scanned(top["Plan"]))
-    return rows, blocks
+            plan = top["Plan"]
+            read[statement, "pages"] += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            read[statement, "rows"] += sum(_scanned(plan))
+    return {each: (read[each, "rows"], read[each, "pages"]) for each, _ in read}
 
 
 def explain(conn: Connection, statement: str, parameters: Any, prepared: Prepared | None) -> Any:

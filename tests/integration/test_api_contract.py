@@ -66,10 +66,12 @@ def test_a_format_that_a_route_does_not_have_is_refused(client, path):
     assert next(iter(available)) in refused.json["detail"]
     check_answer(DOCUMENT, path, refused)
     for media in available:
-        answer = client.get(url, headers={"Accept": f"image/png, {media};charset=utf-8"})
+        accepted = {"Accept": f"image/png, {media};charset=utf-8"}
+        answer = client.get(url, headers=accepted, follow_redirects=True)
         assert (answer.status_code, answer.mimetype) == (200, media)
     browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-    assert client.get(url, headers={"Accept": browser}).status_code == 200
+    answer = client.get(url, headers={"Accept": browser}, follow_redirects=True)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", [*URLS, "/nowhere", "/data/nothing", "/data?page=0"])

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import delete, event, update
 
 from shared.schema.market import asset_version, assets
-from tests.fakes.api import add_asset
+from tests.fakes.api import add_asset, add_listing
 from tests.fakes.exports import ADD_MANY, GZIP, MANY, begin, busy
 from tests.fakes.reference import follow, plain
 
@@ -213,3 +213,20 @@ def test_the_same_data_is_described_once(client, conn):
 
     each = [after - before for before, after in itertools.pairwise([0, *counts])]
     assert each == [2, 1, 2, 1]
+
+
+def test_the_sources_of_an_asset_are_a_list_in_every_format(client, conn):
+    asset = add_asset(conn, "listed")
+    add_asset(conn, "unlisted")
+    for source in ("coingecko", "csv"):
+        add_listing(conn, asset, source, "listed")
+    files = {
+        format_: client.get(f"/data/export?fields=slug,sources&sort=slug&format={format_}").data
+        for format_ in ("csv", "ndjson", "parquet")
+    }
+    [row, *_] = [line for line in files["ndjson"].splitlines() if b'"listed"' in line]
+    table = pyarrow.parquet.read_table(io.BytesIO(files["parquet"])).to_pylist()
+
+    assert json.loads(row)["sources"] == ["coingecko", "csv"]
+    assert b'"listed","coingecko;csv"' in files["csv"]
+    assert {"slug": "listed", "sources": ["coingecko", "csv"]} in table

@@ -274,6 +274,7 @@ class Services:
         )
         if settings.csv_path is None and "csv" in settings.sources:
             print_line(f"          {SAMPLE_OVER if sample_is_over else SAMPLE_SHOWN}")
+        print_line(f"dashboard {self._api_url()}/ in a browser")
         print_line(f"API       {self._api_url()}, log: {relative_path(self._logs / 'api.log')}")
 
     def _print_examples(self) -> None:

@@ -65,6 +65,12 @@ NAMES = """(
   FROM listing_names AS k WHERE k.listing_id = l.id {until}
 )"""
 
+# Contracts have no history: these are the present ones.
+CONTRACTS = """(
+  SELECT array_agg(c.chain || ':' || c.address ORDER BY c.chain, c.address)
+  FROM contracts AS c WHERE c.source = l.source AND c.external_id = l.external_id
+)"""
+
 # Amounts pass through JSON as text, so that they keep every digit.
 SHOWN = """
 WITH {listings}, a AS ({assets})
@@ -86,6 +92,7 @@ def _written(listings: str, among: str, assets: str, until: str = "") -> TextCla
         "l.id",
         *(f"l.{name} AS listing_{name}" for name in LISTING_COLUMNS),
         f"{NAMES.format(until=until)} AS names",
+        f"{CONTRACTS} AS contracts",
     ]
     stmt = SHOWN.format(
         listings=listings,
@@ -171,6 +178,7 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
         row["id"]: {
             **{name: row[f"listing_{name}"] for name in LISTING_COLUMNS},
             "names": LISTING_NAMES.decode(row["names"]) if row["names"] else [],
+            "contracts": row["contracts"] or [],
             "active": row["listing_delisted_at"] is None,
         }
         for row in rows

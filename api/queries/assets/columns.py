@@ -34,11 +34,11 @@ ASSET_COLUMNS = (
 VALUE_TIMES = tuple(map(value_time, VALUES))
 """The columns with the observation time of each value."""
 
-FIELDS = (*ASSET_COLUMNS, *VALUE_TIMES)
+FIELDS = (*ASSET_COLUMNS, "sources", *VALUE_TIMES)
 """The columns that the parameter `fields` can select."""
 
 KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in FIELDS}
-"""The Python type of each column's values: str, Decimal, int, bool or datetime."""
+"""The Python type of each column's values: str, Decimal, int, bool, datetime or list."""
 
 SORT_COLUMNS = tuple(name for name in ASSET_COLUMNS if KINDS[name] is not bool)
 """The columns that assets can be sorted by; for boolean columns use a filter."""

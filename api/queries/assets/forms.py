@@ -40,7 +40,7 @@ from api.queries.assets.past import SEEN, assets_then
 from api.queries.statements import Statement
 from shared.schema.market import asset_history, assets, dataset
 
-READ = ("id", *FIELDS, "sources", "search_text")
+READ = ("id", *FIELDS, "search_text")
 """The columns that a statement reads."""
 
 

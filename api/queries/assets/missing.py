@@ -30,7 +30,8 @@ def asset_not_found(conn: Connection, slug: str) -> AssetNotFoundError:
     successors = conn.scalars(SUCCESSORS, {"slug": slug.replace("\x00", "\n")}).all()
     if successors:
         now = ", ".join(f"/data/{successor}" for successor in successors)
-        return AssetNotFoundError(f"asset {slug!r} was removed; its listings belong to {now} now")
+        description = f"asset {slug!r} was removed; its listings belong to {now} now"
+        return AssetNotFoundError(description, successors)
     return AssetNotFoundError(f"no asset has the slug {slug!r}; search with /data?q={{text}}")
 
 

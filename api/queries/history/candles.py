@@ -81,15 +81,23 @@ LEFT JOIN LATERAL (
 
 
 def find_candles(
-    conn: Connection, scope: HistoryScope, interval: str, start: datetime, candles: int
+    conn: Connection,
+    scope: HistoryScope,
+    interval: str,
+    start: datetime,
+    candles: int,
+    until: datetime | None = None,
 ) -> list[str]:
-    """Return this number of candles as lines, from `start` on, including empty ones."""
+    """Return this number of candles as lines, from `start` on, including empty ones.
+
+    Observations at `until` or later are ignored.
+    """
     boundaries = starts(interval, start, candles + 1)
     parameters = {
         **scope.bind(),
         "starts": boundaries[:-1],
         "first": boundaries[0],
-        "last": boundaries[-1],
+        "last": boundaries[-1] if until is None else min(boundaries[-1], until),
     }
     return [line for (line,) in _page(scope.csv, scope.strings).execute(conn, parameters)]
 

@@ -1,0 +1,125 @@
+"""From a template and what it shows to an answer."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import current_app, request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from api.dashboard import links, numbers
+from api.queries.times import in_utc
+from api.request.negotiation import PAGE
+from api.responses.cached import Representation
+from api.responses.staleness import stale_sources
+from shared.model.catalogue import LISTING_SOURCES
+
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""What a page may load: files of this server, and nothing that is written into the page."""
+
+HEADERS = {"Content-Security-Policy": POLICY}
+
+REFRESH_SECONDS = 10
+"""How often an open page asks whether it is still the newest; a 304 from memory, mostly."""
+
+
+def make_environment() -> Environment:
+    """Load the templates. A name that a template does not get is an error."""
+    environment = Environment(
+        loader=PackageLoader("api.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.loopcontrols"],
+    )
+    environment.filters |= {
+        "usd": numbers.usd,
+        "compact": numbers.compact,
+        "percent": numbers.percent,
+        "exact": numbers.exact,
+        "words": words,
+        "minute": minute,
+        "iso": iso,
+        "path_of": path_of,
+        "local_input": local_input,
+    }
+    environment.globals |= {
+        "to": links.to,
+        "here": links.here,
+        "static": links.static,
+        "root": links.root,
+        "navigation": links.NAVIGATION,
+        "listing_sources": LISTING_SOURCES,
+        "refresh_seconds": REFRESH_SECONDS,
+    }
+    return environment
+
+
+def page(
+    template: str, *, rows: int = 1, data_at: datetime | None, **values: Any
+) -> Representation:
+    """Make the answer with a page; `data_at` is when what it shows last changed."""
+    stale = stale_sources()
+    text = render(template, stale=stale.names, data_at=data_at, **values)
+    return Representation(
+        data=text.encode(),
+        meta=b"",
+        rows=rows,
+        changed_at=None,  # the page also names the stale sources, which become so without a commit
+        media=PAGE,
+        headers=tuple(HEADERS.items()),
+        stale_tag=stale.tag,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Render a template, with what every page shows."""
+    context: Mapping[str, Any] = {
+        "stale": (),
+        "data_at": None,
+        "moment": links.moment(),
+        "given": links.given(),
+        "page": (request.endpoint or "").removeprefix("dashboard."),
+        "keys_required": current_app.extensions["settings"].api_keys_required,
+        **values,
+    }
+    return ENVIRONMENT.get_template(f"{template}.html").render(context)
+
+
+def words(name: str) -> str:
+    """Write the name of a column or of a method as words: `price_usd` as `Price`."""
+    name = name.removesuffix("_usd").replace("_24h", " (24 h)").replace("_", " ")
+    return name[:1].upper() + name[1:]
+
+
+def minute(at: datetime) -> str:
+    """Write a time for people, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def path_of(url: str) -> str:
+    """Return a link without its parameters, for a form that sends them itself."""
+    return url.partition("?")[0]
+
+
+def local_input(given: str) -> str:
+    """Write a time of the query string as `<input type="datetime-local">` has it, in UTC."""
+    return f"{in_utc(datetime.fromisoformat(given)):%Y-%m-%dT%H:%M:%S}" if given else ""
+
+
+def iso(at: datetime) -> str:
+    """Write a time for programs, in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+ENVIRONMENT = make_environment()

@@ -1,0 +1,188 @@
+"""The dashboard as a person uses it: in Chromium, on the real server."""
+
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from sqlalchemy import update
+
+from shared.embedded.server import READER
+from shared.schema.market import assets
+from tests.fakes.api import NOON, add_listing, add_observation
+from tests.fakes.cases import sparse
+from tests.fakes.chromium import asked, click, complaints, find
+from tests.fakes.databases import engine_on
+from tests.fakes.gunicorn import GIVE_UP, serving
+from tests.fakes.pages import add_traced_asset
+from tests.fakes.prefix import under_a_prefix
+
+PAGES = (
+    "/dashboard",
+    "/dashboard?q=nothing",
+    "/dashboard?as_of=2026-01-31T12:00:00Z",
+    "/dashboard?unknown=1",
+    "/dashboard/sign-in",
+    "/dashboard/assets/bitcoin",
+    "/dashboard/assets/bitcoin?chart=candles&interval=1h",
+    "/dashboard/assets/nothing",
+    "/dashboard/assets/bitcoin/raw",
+)
+SHOWN = ((1280, 900, "light"), (320, 640, "light"), (320, 640, "dark"), (1280, 900, "dark"))
+LONG = "w" * 300
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN_AXE = """
+const done = arguments[1];
+axe.run(document, {runOnly: {type: "tag", values: arguments[0]}})
+  .then(({violations}) => violations.map(({id, nodes}) => [id, nodes.map((each) => each.html)]))
+  .then(done);
+"""
+"""What axe-core finds wrong, for the rules of WCAG 2.2 AA and what is good practice beside them."""
+
+WIDTHS = (
+    "const {scrollWidth, clientWidth} = document.documentElement; return [scrollWidth, clientWidth]"
+)
+"""How wide the page is, and the window."""
+
+
+def load(conn):
+    """Insert an asset that two sources list over a day, and one with a long name."""
+    asset = add_traced_asset(conn, divergent=True)
+    listing = add_listing(conn, asset, "coinpaprika", LONG, name=LONG)
+    for hours in range(30):
+        at = NOON - timedelta(hours=hours)
+        for each, price in ((listing, 64000 + hours), (listing - 1, 64321 - hours)):
+            if hours % 7 and (hours or each == listing):
+                add_observation(conn, each, observed_at=at, price_usd=price)
+    add_traced_asset(conn, "long", name=LONG, symbol="LONG")
+
+
+@pytest.fixture(scope="module")
+def dashboard(module_database_url, tmp_path_factory):
+    """The URL of a server for tests that only read."""
+    with engine_on(module_database_url) as engine, engine.begin() as conn:
+        load(conn)
+    reader_url = module_database_url.set(username=READER)
+    with serving(reader_url, tmp_path_factory.mktemp("api")) as gunicorn:
+        yield gunicorn.url
+
+
+@pytest.fixture
+def gunicorn(engine, reader_url, tmp_path):
+    with engine.begin() as conn:
+        load(conn)
+    with serving(reader_url, tmp_path) as gunicorn:
+        yield gunicorn
+
+
+def show(browser, width, height, theme):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+    feature = {"name": "prefers-color-scheme", "value": theme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def axe() -> str:
+    """Read axe-core from the package that brings it; nothing of the package itself is run."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("axe-playwright-python, which brings axe-core, is not installed")
+    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("width", "height", "theme"), sparse(SHOWN, every=2))
+def test_pages_are_accessible_and_fit(dashboard, browser, width, height, theme):
+    script = axe()
+    show(browser, width, height, theme)
+    for path in PAGES:
+        browser.get(dashboard + path)
+        wide, window = browser.execute_script(WIDTHS)
+        assert wide <= window, path
+        browser.execute_script(script)
+        assert browser.execute_async_script(RUN_AXE, RULES) == [], path
+
+    assert [line for line in complaints(browser) if "status of 40" not in line["message"]] == []
+
+
+@pytest.mark.parametrize("prefix", ["", pytest.param("/market", marks=pytest.mark.slow)])
+def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser, prefix):
+    with under_a_prefix(dashboard, prefix) as url:
+        browser.get(f"{url}/")
+        click(browser, "a.plain[href*='bitcoin']")
+        find(browser, "#price_usd")
+        click(browser, "#price_usd a")
+        record = find(browser, "pre").text
+        requests = asked(browser)
+        browser.back()
+        browser.back()
+        title = find(browser, "h1").text
+
+    assert "64321.09120000000000000001" in record
+    assert title == "Market"
+    assert [request for request in requests if not request.startswith(url)] == []
+    assert complaints(browser) == []
+
+
+def test_a_commit_shows_without_a_reload_and_a_lost_connection_is_said(gunicorn, browser, engine):
+    def shows(part, text):
+        """Have the page check now instead of in some seconds, until it shows a text."""
+        browser.execute_script("dispatchEvent(new Event('online'))")
+        return text in browser.find_element(By.ID, part).text
+
+    browser.get(f"{gunicorn.url}/dashboard")
+    search = find(browser, "#q")
+    search.send_keys("half a wo")
+    with engine.begin() as conn:
+        conn.execute(update(assets).values(price_usd=77, version=assets.c.version + 100))
+    WebDriverWait(browser, GIVE_UP).until(lambda _: shows("rows", "$77.00"))
+
+    assert search.get_attribute("value") == "half a wo"
+    assert browser.switch_to.active_element == search
+    assert complaints(browser) == []
+
+    gunicorn.stop()
+    WebDriverWait(browser, GIVE_UP).until(lambda _: shows("connection", "Connection lost"))
+
+
+def test_the_keyboard_is_enough(dashboard, browser):
+    browser.get(f"{dashboard}/dashboard")
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    skip = browser.switch_to.active_element
+    assert skip.get_attribute("href").endswith("#main")
+    skip.send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.get_attribute("id") == "main"
+    for _ in range(3):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+    browser.find_element(By.ID, "q").send_keys("long", Keys.ENTER)
+    WebDriverWait(browser, GIVE_UP).until(lambda driver: "q=long" in driver.current_url)
+    star = find(browser, "button.star")
+    star.send_keys(Keys.SPACE)
+
+    assert star.get_attribute("aria-pressed") == "true"
+    assert find(browser, "#watchlist a").get_attribute("href").endswith("/dashboard/assets/long")
+
+
+def test_the_theme_stays_as_chosen(dashboard, browser):
+    show(browser, 1280, 900, "light")
+    browser.get(f"{dashboard}/dashboard")
+    click(browser, "#theme")
+    browser.get(f"{dashboard}/dashboard/assets/bitcoin")
+
+    assert browser.find_element(By.TAG_NAME, "html").get_attribute("data-theme") == "dark"
+
+
+def test_without_javascript_the_page_is_whole(dashboard, browser):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(f"{dashboard}/dashboard")
+    browser.find_element(By.ID, "q").send_keys("bitcoin", Keys.ENTER)
+    WebDriverWait(browser, GIVE_UP).until(lambda driver: "q=bitcoin" in driver.current_url)
+    browser.find_element(By.CSS_SELECTOR, "tbody th a").click()
+
+    assert browser.find_element(By.CSS_SELECTOR, ".plot .series").is_displayed()
+    assert "UTC" in browser.find_element(By.CSS_SELECTOR, "#values time").text

@@ -1,0 +1,138 @@
+"""Signing in with a key: what the cookie opens, and what it never does."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from api.middleware.keys import COOKIE
+from shared.model.keys import hash_key, make_key
+from shared.schema.operations import api_keys
+from tests.fakes.api_cache import kept_from_now_on
+from tests.fakes.pages import Page, add_traced_asset
+
+API_SETTINGS = {"API_KEYS_REQUIRED": "true"}
+ASSET = "/dashboard/assets/bitcoin"
+
+
+@pytest.fixture
+def add_key(conn):
+    def add(*scopes, **columns):
+        key = make_key()
+        row = {"name": key[-8:], "key_hash": hash_key(key), "scopes": [*scopes], **columns}
+        conn.execute(insert(api_keys).values(row))
+        return key
+
+    return add
+
+
+def sign_in(client, key, **options):
+    form = {"key": key, "next": f"{ASSET}?chart=candles"}
+    return client.post("/dashboard/sign-in", data=form, **options)
+
+
+def test_a_page_asks_for_a_key_once_and_keeps_it(client, conn, add_key, caplog):
+    add_traced_asset(conn)
+    asked = client.get(f"{ASSET}?chart=candles")
+    page = Page(asked.text)
+    key = add_key("data")
+
+    assert asked.status_code == 401
+    assert page.forbidden == []
+    assert {"value": f"{ASSET}?chart=candles", "type": "hidden", "name": "next"} in [
+        attributes for tag, attributes in page.tags if tag == "input"
+    ]
+    signed_in = sign_in(client, key)
+    assert signed_in.status_code == 303
+    assert signed_in.headers["Location"] == f"{ASSET}?chart=candles"
+    cookie = client.get_cookie(COOKIE, path="/dashboard")
+    assert (cookie.http_only, cookie.same_site, cookie.secure) == (True, "Strict", False)
+    shown = client.get(signed_in.headers["Location"])
+    assert shown.status_code == 200
+    assert shown.headers["Cache-Control"] == "private, no-cache"
+    assert "Cookie" in shown.headers["Vary"]
+    again = client.get(signed_in.headers["Location"])
+    assert again.headers["Vary"] == shown.headers["Vary"]
+    assert key not in caplog.text
+
+
+def test_behind_https_the_cookie_is_secure(client, add_key):
+    key = add_key("data")
+
+    assert "; Secure;" in sign_in(client, key, base_url="https://etl.test").headers["Set-Cookie"]
+
+
+def test_the_json_routes_never_accept_the_cookie(client, add_key):
+    kept_from_now_on(client)
+    client.set_cookie(COOKIE, add_key("data", "operations"), path="/")
+
+    assert client.get("/dashboard").status_code == 200
+    assert client.get("/dashboard").status_code == 200  # from the cache
+    for path in ("/data", "/data/bitcoin", "/stats", "/metrics"):
+        assert client.get(path).json["code"] == "api_key_missing"
+
+
+def test_a_cached_page_is_not_shown_without_a_key(client, add_key):
+    kept_from_now_on(client)
+    sign_in(client, add_key("data"))
+    assert client.get("/dashboard").status_code == 200
+
+    assert client.application.test_client().get("/dashboard").status_code == 401
+
+
+def test_signing_out_forgets_the_key(client, add_key):
+    sign_in(client, add_key("data"))
+    assert client.get("/dashboard").status_code == 200
+
+    assert client.post("/dashboard/sign-out").headers["Location"] == "/dashboard/sign-in"
+    assert client.get("/dashboard").status_code == 401
+
+
+@pytest.mark.parametrize("given", ["", "wrong", "kasparro_" + 43 * "x"])
+def test_a_wrong_key_is_refused(client, given):
+    answer = sign_in(client, given)
+
+    assert answer.status_code == 401
+    assert "Not accepted: this API key is unknown" in Page(answer.text).text
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_key_that_is_expired_or_lost_its_use_is_forgotten(client, add_key):
+    expired = add_key("data", expires_at=datetime.now(UTC) - timedelta(days=1))
+
+    assert "expired" in Page(sign_in(client, expired).text).text
+    client.set_cookie(COOKIE, expired, path="/dashboard")
+    assert client.get("/dashboard").status_code == 401
+    assert client.get_cookie(COOKIE, path="/dashboard") is None
+
+
+def test_a_key_without_the_scope_says_so(client, add_key):
+    sign_in(client, add_key("operations"))
+    refused = client.get("/dashboard")
+
+    assert refused.status_code == 403
+    assert "lacks the scope 'data'" in Page(refused.text).text
+
+
+def test_other_sites_cannot_send_the_forms(client, add_key):
+    for path in ("/dashboard/sign-in", "/dashboard/sign-out"):
+        form = {"key": add_key("data")}
+        answer = client.post(path, data=form, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.test/dashboard", "//evil.test/dashboard", "/data", "\\\\evil.test"]
+)
+def test_signing_in_leads_to_pages_of_the_dashboard_alone(client, add_key, elsewhere):
+    form = {"key": add_key("data"), "next": elsewhere}
+
+    answer = client.post("/dashboard/sign-in", data=form)
+    assert answer.headers["Location"] == "/dashboard"
+
+
+def test_static_files_and_the_form_need_no_key(client):
+    page = Page(client.get("/dashboard/sign-in").text)
+
+    assert all(client.get(loaded).status_code == 200 for loaded in page.loaded)
