@@ -68,7 +68,7 @@ def make_environment() -> Environment:
 def page(
     template: str, *, rows: int = 1, data_at: datetime | None, **values: Any
 ) -> Representation:
-    """Make the answer with a page; `data_at` is when what it shows last changed."""
+    """Render a page; `data_at` is the time of the last change of its data."""
     stale = stale_sources()
     text = render(template, stale=stale.names, data_at=data_at, **values)
     return Representation(

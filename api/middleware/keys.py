@@ -172,7 +172,7 @@ def scope_of(rule: str) -> str | None:
 
 
 def is_page(rule: str) -> bool:
-    """Whether a route is one of the dashboard's."""
+    """Whether a route belongs to the dashboard."""
     return rule == PAGES or rule.startswith(f"{PAGES}/")
 
 
@@ -242,7 +242,7 @@ def sent_key(environ: Mapping[str, Any], rule: str) -> str | None:
 
 
 def senders_of(rule: str) -> Sequence[str]:
-    """Return the headers that a key comes in to a route."""
+    """Return the request headers in which a route accepts a key."""
     return ("Authorization", "X-API-Key", *(["Cookie"] if is_page(rule) else []))
 
 
