@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Row
 
 from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
-from worker.identity.blocks import read_block
+from worker.identity.blocks.blocks import read_block
 from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
-from worker.identity.resolver.names import slugify
+from worker.identity.resolver.labels.names import slugify
 
 STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
 
@@ -78,7 +78,9 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
     may change with them, and what is to be decided with that. Where that does not settle, the last
     resolution still follows from the pairs as they are kept.
     """
+    conn.execute(STATEMENTS["create_tables"])
     for rounds in range(MOST_ROUNDS + 1):
+        conn.execute(STATEMENTS["empty_tables"])
         candidates, rulings = read_block(conn)
         comparisons = Comparisons(conn, table)
         while True:

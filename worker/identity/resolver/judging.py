@@ -10,7 +10,7 @@ from typing import Any
 from worker.identity.resolver.corroboration import Standing, compare_market_caps, compare_supplies
 from worker.identity.resolver.evidence import Match, Method
 from worker.identity.resolver.known import Known, contract_relation, name_relation, symbol_relation
-from worker.identity.resolver.names import comparable_name, slugify
+from worker.identity.resolver.labels.names import comparable_name, slugify
 
 FORMER_NAME = "same former name"
 

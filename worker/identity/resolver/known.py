@@ -2,7 +2,7 @@
 
 from worker.identity.resolver.corroboration import PriceComparison, Standing
 from worker.identity.resolver.evidence import Candidate
-from worker.identity.resolver.names import (
+from worker.identity.resolver.labels.names import (
     comparable_name,
     comparable_symbol,
     name_tokens,
@@ -11,7 +11,7 @@ from worker.identity.resolver.names import (
     slugify,
     split_words,
 )
-from worker.identity.resolver.variants import find_kinds, find_versions
+from worker.identity.resolver.labels.variants import find_kinds, find_versions
 
 SOFT_WORDS = frozenset(
     {"finance", "dao", "chain", "hub", "exchange", "dex", "defi", "swap", "money", "usd"}

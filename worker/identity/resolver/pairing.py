@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from worker.identity.resolver.judging import Pair, find_objection
 from worker.identity.resolver.known import SOFT_WORDS, Known, name_relation
-from worker.identity.resolver.names import comparable_name
+from worker.identity.resolver.labels.names import comparable_name
 from worker.identity.resolver.succession import follow_each_other
 
 MOST_NAMESAKES = 5

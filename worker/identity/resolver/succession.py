@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from worker.identity.resolver.known import Known
-from worker.identity.resolver.names import normalise
+from worker.identity.resolver.labels.names import normalise
 
 SUCCEEDS_WITHIN = timedelta(days=1)
 """A successor is first observed no later than this after the delisted listing was observed last."""

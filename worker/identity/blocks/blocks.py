@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Row
 
 from worker.database.statements import read_reusable, shared_parts
 from worker.identity.resolver.evidence import Candidate, Name, Ruling
-from worker.identity.resolver.names import normalise
+from worker.identity.resolver.labels.names import normalise
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
+STATEMENTS = read_reusable(__file__, "blocks.sql", **shared_parts())
 
 
 def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
@@ -21,8 +21,6 @@ def read_block(conn: Connection) -> tuple[list[Candidate], list[Ruling]]:
     Those that share a name, a symbol that they have or had, a contract or a ruling, and so on until
     nothing is added.
     """
-    conn.execute(STATEMENTS["create_block"])
-    conn.execute(STATEMENTS["empty_block"])
     added = conn.execute(STATEMENTS["begin_block"]).rowcount
     while added:
         added = conn.execute(STATEMENTS["grow_block"]).rowcount
