@@ -13,10 +13,18 @@ from sqlalchemy import Connection, Row
 from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
 from worker.identity.blocks.blocks import read_block
-from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
+from worker.identity.pairs import (
+    ANEW,
+    KEPT,
+    Comparisons,
+    IdPair,
+    create_due_pairs,
+    is_unfounded,
+)
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
 from worker.identity.resolver.labels.names import slugify
+from worker.identity.resolver.parts import Part
 
 STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
 
@@ -83,12 +91,8 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
         conn.execute(STATEMENTS["empty_tables"])
         candidates, rulings = read_block(conn)
         comparisons = Comparisons(conn, table)
-        while True:
-            comparisons.start()
-            resolution = resolver.resolve(candidates, rulings, comparisons)
-            if not comparisons.add_missing():
-                break
-        comparisons.delete_unasked()
+        parts = resolver.part_candidates(candidates, rulings, comparisons)
+        resolution = _resolve_parts(parts, comparisons)
         if rounds == MOST_ROUNDS:
             log.error(
                 "which contradictions most pairs of a source share did not settle; run "
@@ -99,6 +103,25 @@ def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], R
         elif not comparisons.mark_shared():
             break
     return candidates, resolution
+
+
+def _resolve_parts(parts: Sequence[Part], comparisons: Comparisons) -> Resolution:
+    """Resolve each part; once more where it asked for pairs that were not compared yet.
+
+    Where each side has one listing, all are compared: those are known beforehand.
+    """
+    resolutions: dict[int, Resolution] = {}
+    asked: dict[int, set[IdPair]] = {}
+    comparisons.add({pair for part in parts for pair in part.sure_pairs()})
+    due: Sequence[int] = range(len(parts))
+    while due:
+        for number in due:
+            asked[number] = comparisons.listen()
+            resolutions[number] = resolver.resolve_part(parts[number])
+        due = [number for number in due if comparisons.lacks(asked[number])]
+        comparisons.add({pair for number in due for pair in asked[number]})
+    comparisons.delete_all_but({pair for pairs in asked.values() for pair in pairs})
+    return resolver.combine(resolutions[number] for number in range(len(parts)))
 
 
 def _decide(conn: Connection, table: str = KEPT) -> None:

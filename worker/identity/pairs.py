@@ -5,6 +5,7 @@ can change: while those stand, so does the resolution. So a batch looks at them 
 """
 
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 
 from sqlalchemy import Connection, Row, TextClause
 
@@ -61,7 +62,7 @@ STATEMENTS = {table: _read(table) for table in (KEPT, ANEW)}
 class Comparisons:
     """The standing of prices of each two listings in the block, as the resolver asks for it.
 
-    What it asks for and is not there yet is `unknown`, until `add_missing` works it out.
+    What it asks for and is not there yet is `unknown`, until `add` works it out.
     """
 
     def __init__(self, conn: Connection, table: str = KEPT) -> None:
@@ -78,25 +79,28 @@ class Comparisons:
         self._asked.add((low, high))
         return self._known.get((low, high), _UNKNOWN)
 
-    def start(self) -> None:
-        """Forget what was asked for: the resolver starts over."""
-        self._asked.clear()
+    def listen(self) -> set[IdPair]:
+        """Return what is asked for from now on, until the next call."""
+        self._asked = set()
+        return self._asked
 
-    def add_missing(self) -> bool:
-        """Work out what was asked for and is missing; say whether anything was."""
-        missing = self._asked - self._known.keys()
+    def lacks(self, pairs: AbstractSet[IdPair]) -> bool:
+        return not pairs <= self._known.keys()
+
+    def add(self, pairs: AbstractSet[IdPair]) -> None:
+        """Work out those of the pairs that are missing."""
+        missing = pairs - self._known.keys()
         if not missing:
-            return False
+            return
         self._conn.execute(self._statements["add_due_pairs"], _columns(missing))
         self._conn.execute(self._statements["weigh_due_pairs"])
         self._conn.execute(self._statements["empty_due_pairs"])
         self._read()
-        return True
 
-    def delete_unasked(self) -> None:
-        """Delete the pairs in the block that the last resolution did not ask for."""
-        if self._known.keys() - self._asked:
-            self._conn.execute(self._statements["delete_unasked_pairs"], _columns(self._asked))
+    def delete_all_but(self, asked: AbstractSet[IdPair]) -> None:
+        """Delete the pairs in the block that nothing asked for."""
+        if self._known.keys() - asked:
+            self._conn.execute(self._statements["delete_unasked_pairs"], _columns(asked))
 
     def mark_shared(self) -> bool:
         """Mark the contradictions that most pairs share; say whether any changed."""

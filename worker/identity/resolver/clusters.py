@@ -3,9 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 
-from worker.identity.resolver.corroboration import compare_supplies
 from worker.identity.resolver.evidence import Ref
-from worker.identity.resolver.judging import Pair
+from worker.identity.resolver.judging import Pair, compare_values
 from worker.identity.resolver.known import Known, contract_relation
 from worker.identity.resolver.succession import is_succession
 
@@ -109,6 +108,7 @@ def _prices_forbid(one: Cluster, other: Cluster) -> bool:
     accords = set()
     for mine, its in product(one.members, other.members):
         accords.add(mine.compare_prices(its).accord)
-        if compare_supplies(mine.candidate, its.candidate) == "agree":
+        lesser, greater = (mine, its) if mine.ref < its.ref else (its, mine)
+        if compare_values(lesser, greater)["supplies"] == "agree":
             return False
     return "differ" in accords and "agree" not in accords

@@ -91,7 +91,7 @@ def find_former_namesakes(
                 and left.listing.side == listing.side
                 and left.listing is not listing
                 and left.called.comparable == listing.comparable
-                and _present_since(listing) > former.since
+                and listing.called_since > former.since
             ):
                 yield left.listing, kept.listing
 
@@ -161,10 +161,6 @@ def _spells(listing: Known) -> Iterator[Spell]:
         until = _OPEN_END if key == present else min(later, default=None)
         if until:
             yield Spell(listing, called, since, until)
-
-
-def _present_since(listing: Known) -> datetime:
-    return next(spell.since for spell in _spells(listing) if not spell.is_over)
 
 
 def _preference(former: FormerPair) -> tuple[object, ...]:

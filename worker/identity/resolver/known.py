@@ -1,9 +1,13 @@
 """A listing with what its names come to, and how the names and contracts of two compare."""
 
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
 from worker.identity.resolver.corroboration import PriceComparison, Standing
 from worker.identity.resolver.evidence import Candidate
 from worker.identity.resolver.labels.names import (
-    comparable_name,
     comparable_symbol,
     name_tokens,
     normalise,
@@ -34,29 +38,92 @@ SOFT_WORDS = frozenset(
 """Words that one source adds to a name that another source has without them."""
 
 
+class Called(NamedTuple):
+    """What a symbol and a name come to, of a listing with that id."""
+
+    symbol_key: str
+    name_key: str
+    tokens: frozenset[str]
+    comparable: str
+    id_is_symbol: bool
+    slug: str
+    """Without hyphens; empty where the id says only the symbol again, or is a number."""
+    kinds: frozenset[str]
+    versions: frozenset[str]
+    common_words: frozenset[str]
+    words: tuple[str, ...]
+    """The tokens that no source adds at will."""
+
+
+@lru_cache(maxsize=20_000)
+def read_names(source: str, external_id: str, symbol: str, name: str) -> Called:
+    symbol_key, name_key = normalise(symbol), normalise(name)
+    tokens = name_tokens(name, symbol)
+    distinct = frozenset(tokens)
+    slug = slug_part(source, external_id, symbol)
+    id_is_symbol = slug in {symbol_key, slugify(symbol, "")}
+    return Called(
+        symbol_key,
+        name_key,
+        distinct,
+        "".join(tokens),
+        id_is_symbol,
+        "" if id_is_symbol or slug.isdigit() else slug.replace("-", ""),
+        find_kinds(symbol_key, name_key, slug),
+        find_versions(name_key, slug),
+        frozenset(split_words(name, symbol)) - distinct,
+        tuple(distinct - SOFT_WORDS),
+    )
+
+
+def called_as(candidate: Candidate) -> Iterator[Called]:
+    """Yield what a listing is called now, and all that it was called."""
+    source, external_id = candidate.ref
+    yield read_names(source, external_id, candidate.symbol, candidate.name)
+    for told in candidate.names:
+        if (told.symbol, told.name) != (candidate.symbol, candidate.name):
+            yield read_names(source, external_id, told.symbol, told.name)
+
+
 class Known:
-    """A candidate with what its names come to, and how its prices compare with another's."""
+    """A candidate with what its names come to, and how it compares with others."""
 
     def __init__(self, candidate: Candidate, prices: PriceComparison) -> None:
-        symbol, name = candidate.symbol, candidate.name
+        called = read_names(
+            candidate.source, candidate.external_id, candidate.symbol, candidate.name
+        )
         self.candidate = candidate
         self.prices = prices
         self.ref = candidate.ref
         self.side = candidate.side
-        self.symbol_key = normalise(symbol)
-        self.name_key = normalise(name)
-        self.tokens = frozenset(name_tokens(name, symbol))
-        self.comparable = comparable_name(name, symbol)
-        slug = slug_part(candidate.source, candidate.external_id, symbol)
-        self.id_is_symbol = slug in {self.symbol_key, slugify(symbol, "")}
-        self.slug = "" if self.id_is_symbol or slug.isdigit() else slug.replace("-", "")
-        """Without hyphens; empty where the id says only the symbol again, or is a number."""
-        self.kinds = find_kinds(self.symbol_key, self.name_key, slug)
-        self.versions = find_versions(self.name_key, slug)
-        self.common_words = frozenset(split_words(name, symbol)) - self.tokens
+        self.symbol_key = called.symbol_key
+        self.name_key = called.name_key
+        self.tokens = called.tokens
+        self.comparable = called.comparable
+        self.id_is_symbol = called.id_is_symbol
+        self.slug = called.slug
+        self.kinds = called.kinds
+        self.versions = called.versions
+        self.common_words = called.common_words
+        self.words = called.words
         self.is_delisted = candidate.is_delisted
         self.since = min((told.since for told in candidate.names), default=candidate.observed_at)
         """When it was first observed."""
+        self.compared: dict[Known, Mapping[str, str]] = {}
+        """How its values compare with those of others; not prices, which may yet be worked out."""
+
+    @cached_property
+    def called_since(self) -> datetime:
+        """Since when it is called what it is called now."""
+        present = self.symbol_key, self.name_key
+        return min(
+            (
+                told.since
+                for told in self.candidate.names
+                if (normalise(told.symbol), normalise(told.name)) == present
+            ),
+            default=self.candidate.observed_at,
+        )
 
     def compare_prices(self, other: "Known") -> Standing:
         return self.prices(self.candidate, other.candidate)
@@ -76,9 +143,10 @@ def name_relation(one: Known, other: Known) -> str:
         return "unknown"
     if one.name_key == other.name_key:
         return "same name"
-    few, more = sorted((one.common_words, other.common_words), key=len)
-    if one.comparable == other.comparable and few <= more:
-        return "same but for common words"
+    if one.comparable == other.comparable:
+        few, more = sorted((one.common_words, other.common_words), key=len)
+        if few <= more:
+            return "same but for common words"
     rest = one.tokens ^ other.tokens
     if rest and rest <= SOFT_WORDS and (one.tokens <= other.tokens or other.tokens <= one.tokens):
         return "one adds a common addition"

@@ -1,13 +1,15 @@
 """Which pairs of listings are worth judging: those that share a key."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
+from operator import attrgetter
 from typing import TypeVar
 
 from worker.identity.resolver.judging import Pair, find_objection
-from worker.identity.resolver.known import SOFT_WORDS, Known, name_relation
+from worker.identity.resolver.known import Known, name_relation
 from worker.identity.resolver.labels.names import comparable_name
+from worker.identity.resolver.parts import Crowded
 from worker.identity.resolver.succession import follow_each_other
 
 MOST_NAMESAKES = 5
@@ -16,6 +18,13 @@ MOST_SIDES = 20
 """Of more sources, files' namespaces that is, each is compared with its neighbours only."""
 MOST_SHARERS = 3
 """A contract that one source names for more listings is a placeholder, not a contract."""
+
+GROUNDS: tuple[tuple[str, Callable[[Known], str]], ...] = (
+    ("same name", attrgetter("name_key")),
+    ("same but for common words", attrgetter("comparable")),
+    ("same slug", attrgetter("slug")),
+)
+"""On what two of one symbol are paired, the strongest first, and what they then share."""
 
 _Item = TypeVar("_Item")
 
@@ -54,11 +63,11 @@ def _is_alone(listing: Known, of_side: Iterable[Known], root: Root) -> bool:
     return len(_roots((listing, *rivals), root)) == 1
 
 
-def pair_by_names(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
+def pair_by_names(listings: Iterable[Known], root: Root, crowded: Crowded) -> Iterator[Pair]:
     """Pair listings of different sides by symbol and name, slug or name tokens.
 
     A variant is paired with variants of its kind alone. Two listings that are one already, by
-    `root`, are no namesakes of each other.
+    `root`, are no namesakes of each other. Of what is `crowded` there are more elsewhere.
     """
     blocks: dict[Hashable, list[Known]] = defaultdict(list)
     for listing in listings:
@@ -67,7 +76,7 @@ def pair_by_names(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
     for block in blocks.values():
         sides = _by_side(block)
         if len(sides) > 1:
-            yield from _pair_block(block, sides, root)
+            yield from _pair_block(block, sides, root, crowded)
 
 
 def pair_across_symbols(listings: Iterable[Known], root: Root) -> Iterator[Pair]:
@@ -81,7 +90,7 @@ def pair_across_symbols(listings: Iterable[Known], root: Root) -> Iterator[Pair]
         if listing.name_key and not listing.kinds:
             blocks[listing.name_key].append(listing)
     for block in blocks.values():
-        if len({listing.symbol_key for listing in block}) == 1:
+        if all(listing.symbol_key == block[0].symbol_key for listing in block):
             continue
         sides = _by_side(block)
         alone = [
@@ -98,33 +107,42 @@ def pair_across_symbols(listings: Iterable[Known], root: Root) -> Iterator[Pair]
                     yield pair
 
 
-def _pair_block(block: Sequence[Known], sides: Sides, root: Root) -> Iterator[Pair]:
+def _pair_block(
+    block: Sequence[Known], sides: Sides, root: Root, crowded: Crowded
+) -> Iterator[Pair]:
     shared = {side for side, members in sides.items() if len(_roots(members, root)) > 1}
-    for ground, key in (
-        ("same name", lambda listing: listing.name_key),
-        ("same but for common words", lambda listing: listing.comparable),
-        ("same slug", lambda listing: listing.slug),
-    ):
+    shared |= crowded.get((block[0].symbol_key, block[0].kinds, ""), set())
+    is_of_one_name = all(listing.name_key == block[0].name_key for listing in block)
+    for ground, key in GROUNDS:
+        if is_of_one_name and ground == "same but for common words":
+            continue  # they share all that the name comes to
         for group in group_by(block, key).values():
             if len(group) > 1:
                 yield from _pair_group(group, ground, root, shared)
-    yield from _pair_by_tokens(block, root, shared)
+    if not is_of_one_name:
+        yield from _pair_by_words(block, root, shared, crowded)
 
 
-def _pair_by_tokens(block: Sequence[Known], root: Root, shared: set[str]) -> Iterator[Pair]:
+def _pair_by_words(
+    block: Sequence[Known], root: Root, shared: set[str], crowded: Crowded
+) -> Iterator[Pair]:
     """Pair by a word that one listing alone of each side has, and that is not just the symbol."""
-    by_token: dict[str, list[Known]] = defaultdict(list)
+    by_word: dict[str, list[Known]] = defaultdict(list)
     for listing in block:
-        for token in listing.tokens - SOFT_WORDS:
-            by_token[token].append(listing)
+        for word in listing.words:
+            by_word[word].append(listing)
     symbol = comparable_name(block[0].candidate.symbol, "")
     found = {}
-    for token, holders in by_token.items():
-        sides = _by_side(holders)
+    for word, holders in by_word.items():
+        if len(holders) == 1:
+            continue
+        several = crowded.get((block[0].symbol_key, block[0].kinds, word), set())
+        if word == symbol:
+            several = several | shared
         alone = [
             listing
-            for side, members in sides.items()
-            if len(_roots(members, root)) == 1 and (side not in shared or token != symbol)
+            for side, members in _by_side(holders).items()
+            if side not in several and len(_roots(members, root)) == 1
             for listing in members
         ]
         for one, other in _each_pair(alone):
@@ -141,9 +159,8 @@ def _pair_group(
     """Pair what shares a key; in doubt, and only if few do, where a side has it twice."""
     sides = _by_side(group)
     crowded = {side: members for side, members in sides.items() if len(_roots(members, root)) > 1}
-    for one, other in _each_pair(
-        [m for side in sides.keys() - crowded.keys() for m in sides[side]]
-    ):
+    alone = [member for member in group if member.side not in crowded] if crowded else group
+    for one, other in _each_pair(alone):
         if ground == "same slug" or name_relation(one, other) == ground:
             is_shared = not shared.isdisjoint({one.side, other.side})
             yield _object(Pair(one, other, ground), symbol_is_shared=is_shared)
@@ -162,13 +179,13 @@ def _pair_group(
 
 
 def _object(pair: Pair, *, symbol_is_shared: bool) -> Pair:
-    why = find_objection(pair, symbol_is_shared=symbol_is_shared)
-    return Pair(pair.one, pair.other, pair.ground, why) if why else pair
+    pair.why = find_objection(pair, symbol_is_shared=symbol_is_shared)
+    return pair
 
 
 def _each_pair(listings: Sequence[Known]) -> Iterator[tuple[Known, Known]]:
     ordered = sorted(listings, key=_ref)
-    few = len({listing.side for listing in ordered}) <= MOST_SIDES
+    few = len(ordered) <= MOST_SIDES or len({each.side for each in ordered}) <= MOST_SIDES
     for one, other in combinations(ordered, 2) if few else pairwise(ordered):
         if one.side != other.side:
             yield one, other
@@ -183,13 +200,12 @@ def group_by(items: Iterable[_Item], key: Callable[[_Item], str]) -> dict[str, l
     return groups
 
 
-def _roots(listings: Iterable[Known], root: Root) -> set[int]:
+def _roots(listings: Collection[Known], root: Root) -> set[int]:
     return {root(listing) for listing in listings}
 
 
 def _by_side(listings: Iterable[Known]) -> Sides:
-    return group_by(listings, lambda listing: listing.side)
+    return group_by(listings, attrgetter("side"))
 
 
-def _ref(listing: Known) -> tuple[str, str]:
-    return listing.ref
+_ref = attrgetter("ref")

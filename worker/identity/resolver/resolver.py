@@ -2,7 +2,7 @@
 
 Pure: the same set of listings and rulings gives the same answer, in any order, at any time. It is
 asked about closed sets: with a listing come all that share its name, a symbol that it has or had,
-a contract or a ruling.
+a contract or a ruling. Of those, each part that hangs together is decided on by itself.
 """
 
 from collections import defaultdict
@@ -12,13 +12,16 @@ from dataclasses import replace
 from worker.identity.resolver.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.resolver.corroboration import PriceComparison, compare_newest_prices
 from worker.identity.resolver.evidence import Candidate, Match, Ref, Resolution, Ruling
-from worker.identity.resolver.former import FormerPair, find_former_namesakes, find_former_pairs
+from worker.identity.resolver.former import (
+    FormerPair,
+    find_former_namesakes,
+    find_former_pairs,
+)
 from worker.identity.resolver.judging import FORMER_NAME, RANKS, Pair
 from worker.identity.resolver.known import Known
 from worker.identity.resolver.pairing import pair_across_symbols, pair_by_contract, pair_by_names
+from worker.identity.resolver.parts import Crowded, Part, find_parts
 from worker.identity.resolver.succession import find_surroundings, without_newcomers
-
-__all__ = ["resolve"]
 
 CONTESTED = "former_namesake"
 
@@ -37,18 +40,43 @@ def resolve(
     Listings that are listed are judged among themselves first. Then each delisted one is judged
     among those that were listed when it was: so it keeps its links, and is in the way of no other.
     """
+    return combine(resolve_part(part) for part in part_candidates(candidates, rulings, prices))
+
+
+def part_candidates(
+    candidates: Iterable[Candidate], rulings: Sequence[Ruling], prices: PriceComparison
+) -> list[Part]:
+    """Part a closed set of listings into those that can be decided on by themselves."""
     listings = [Known(candidate, prices) for candidate in candidates]
     listings.sort(key=lambda known: known.ref)
-    same, apart = _settle_rulings(rulings, {listing.ref: listing for listing in listings})
+    return find_parts(listings, rulings)
+
+
+def combine(resolutions: Iterable[Resolution]) -> Resolution:
+    """Make one of the resolutions of all parts."""
+    clusters: list[frozenset[int]] = []
+    matches: list[Match] = []
+    for resolution in resolutions:
+        clusters += resolution.clusters
+        matches += resolution.matches
+    return Resolution(clusters, matches)
+
+
+def resolve_part(part: Part) -> Resolution:
+    listings = part.listings
+    if len(listings) == 1:
+        return Resolution([frozenset({listings[0].candidate.listing_id})], [])
+    same, apart = _settle_rulings(part.rulings, {listing.ref: listing for listing in listings})
     clusters = Clusters(listings, apart)
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
     compared = [listing for listing in listings if not listing.candidate.is_pending]
     listed = [listing for listing in compared if not listing.is_delisted]
-    _take_evidence(outcomes, clusters, listed, listed)
+    _take_evidence(outcomes, clusters, listed, listed, part.crowded)
     for delisted, others in find_surroundings(compared):
         outcomes.start_round(delisted)
-        _take_evidence(outcomes, clusters, others, without_newcomers(delisted, others))
+        namesakes = without_newcomers(delisted, others)
+        _take_evidence(outcomes, clusters, others, namesakes, part.crowded)
     linked, doubted = [], []
     for pair, why in outcomes.of.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
@@ -66,12 +94,13 @@ def _take_evidence(
     clusters: Clusters,
     listings: Sequence[Known],
     namesakes: Sequence[Known],
+    crowded: Crowded,
 ) -> None:
     """Join by contracts among the `listings`, and by names among those that may be `namesakes`."""
     outcomes.take(pair_by_contract(listings, clusters.number))
     formers = find_former_pairs(namesakes, clusters.number)
     contested = _Contested(formers)
-    outcomes.take(contested.mark(pair_by_names(namesakes, clusters.number)))
+    outcomes.take(contested.mark(pair_by_names(namesakes, clusters.number, crowded)))
     outcomes.take(contested.mark(pair_across_symbols(namesakes, clusters.number)))
     outcomes.take(former.pair for former in formers)
     outcomes.take(contested.settle(clusters))
@@ -134,10 +163,12 @@ class _Contested:
     """Pairs by names of which one listing came to a name that was another's: its coin's too?"""
 
     def __init__(self, formers: Sequence[FormerPair]) -> None:
-        self._formers: dict[tuple[str, str], list[FormerPair]] = defaultdict(list)
+        self._formers: dict[tuple[str, str, str], list[FormerPair]] = defaultdict(list)
         for former in formers:
             for spell in (former.one, former.other):
-                self._formers[spell.called.symbol_key, spell.listing.side].append(former)
+                called = spell.called
+                key = called.symbol_key, called.comparable, spell.listing.side
+                self._formers[key].append(former)
         self._pairs: list[tuple[Pair, list[tuple[Known, Known]]]] = []
 
     def mark(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
@@ -145,6 +176,9 @@ class _Contested:
 
         Not where a price or a supply says that the two are right.
         """
+        if not self._formers:
+            yield from pairs
+            return
         for pair in pairs:
             if namesakes := [] if pair.why else self._find_namesakes(pair):
                 self._pairs.append((pair, namesakes))
@@ -162,12 +196,16 @@ class _Contested:
         found = [
             namesakes
             for listing in (pair.one, pair.other)
-            if (formers := self._formers.get((listing.symbol_key, listing.side)))
+            if (formers := self._formers.get(_key(listing)))
             for namesakes in find_former_namesakes(listing, formers)
         ]
         if found and "agree" in {pair.agreement["prices"], pair.agreement["supplies"]}:
             return []
         return found
+
+
+def _key(listing: Known) -> tuple[str, str, str]:
+    return listing.symbol_key, listing.comparable, listing.side
 
 
 def _settle_rulings(

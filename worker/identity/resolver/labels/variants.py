@@ -37,12 +37,10 @@ def find_kinds(symbol_key: str, name_key: str, slug: str) -> frozenset[str]:
         if len(words) > 1:
             kinds.update(_KINDS[word] for word in words if word in _KINDS)
     asides = _ASIDES.findall(name_key)
-    outside = _WORD.findall(_ASIDES.sub(" ", name_key))
-    if outside and any(_BRIDGES.intersection(_WORD.findall(aside)) for aside in asides):
+    is_bridge = any(_BRIDGES.intersection(_WORD.findall(aside)) for aside in asides)
+    if is_bridge and _WORD.search(_ASIDES.sub(" ", name_key)):
         kinds.add("bridged")
-    if slug.endswith("-wormhole") or any(aside.endswith(".e") for aside in asides):
-        kinds.add("bridged")
-    if symbol_key.endswith(".e"):
+    if any(label.endswith(".e") for label in (symbol_key, *asides)) or slug.endswith("-wormhole"):
         kinds.add("bridged")
     if follows := _SYMBOL.fullmatch(symbol_key):
         kinds.add(_WRAPPED_SYMBOLS[follows[1]])
