@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.listings import NOON, called, listing, ruling
 from tests.unit.test_identity_properties import clusters, matches, worlds
 from worker.identity.resolver.corroboration import compare_newest_prices
 from worker.identity.resolver.known import Known
-from worker.identity.resolver.parts import Part
+from worker.identity.resolver.parts.parts import Part
 from worker.identity.resolver.resolver import resolve, resolve_part
 
 
@@ -30,7 +30,6 @@ def resolve_at_once(listings, rulings, prices):
     return resolve_part(Part(known, {}, rulings))
 
 
-@settings(max_examples=500)
 @given(worlds())
 def test_parts_come_out_as_all_at_once(world):
     listings, rulings = world
@@ -81,7 +80,27 @@ def crowds(draw):
     return listings, [ruling(*pair, same=same) for *pair, same in ruled]
 
 
-@settings(max_examples=500)
 @given(crowds())
 def test_parts_of_a_crowd_come_out_as_all_at_once(world):
     test_parts_come_out_as_all_at_once.hypothesis.inner_test(world)
+
+
+def test_of_who_was_called_as_their_symbol_all_that_ever_had_it_count():
+    """A rival of the first day is no rival any more, and shares nothing but the symbol."""
+    renamed = listing(
+        "gecko:a", "ABC", "Alpha", names=called((0, "ABC", "ABC"), (9, "ABC", "Alpha"))
+    )
+    kept = listing("paprika:x", "ABC", "ABC", names=called((0, "ABC", "ABC")))
+    rival = listing("paprika:y", "ABC", "Red", names=called((0, "ABC", "Red")))
+    strangers = [
+        listing(f"{side}:{n}", "ABC", f"Name{n}{side}", names=called((20, "ABC", f"Name{n}{side}")))
+        for side in ("gecko", "paprika")
+        for n in range(3)
+    ]
+
+    for world in ([renamed, kept, *strangers], [renamed, kept, rival, *strangers]):
+        parted = resolve(world, [])
+
+        whole = resolve_at_once(world, [], compare_newest_prices)
+        assert clusters(parted) == clusters(whole)
+        assert matches(parted) == matches(whole)

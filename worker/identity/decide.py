@@ -24,7 +24,7 @@ from worker.identity.pairs import (
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
 from worker.identity.resolver.labels.names import slugify
-from worker.identity.resolver.parts import Part
+from worker.identity.resolver.parts.parts import Part
 
 STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
 
@@ -33,8 +33,10 @@ MOST_ROUNDS = 3
 log = structlog.get_logger(__name__)
 
 
-def resolve(conn: Connection, run_id: int | None) -> list[int]:
+def resolve(conn: Connection, run_id: int | None, *, every: bool = False) -> list[int]:
     """Decide anew for the listings under `touched_keys`; return the assets they moved between.
+
+    Or for `every` listing.
 
     Under the identity lock only. An asset that is left without a listing is deleted, and every one
     that has no slug yet gets one. The same listings again change nothing.
@@ -42,9 +44,7 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
     Where no pair was compared yet, as after a migration, it decides for every listing: once some
     pairs are there, nothing tells that the others are missing.
     """
-    if is_unfounded(conn):
-        touch_every_key(conn)
-    _decide(conn)
+    _decide(conn, every=every or is_unfounded(conn))
     _report_broken_links(conn)
     conn.execute(STATEMENTS["delete_matches"])
     conn.execute(STATEMENTS["upsert_matches"])
@@ -58,15 +58,10 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
     return moved
 
 
-def create_touched_keys(conn: Connection) -> None:
-    """Create the temporary tables of what to decide on; again changes nothing."""
-    conn.execute(STATEMENTS["create_touched_keys"])
+def create_tables(conn: Connection) -> None:
+    """Create the temporary tables that a decision uses, unless the session has them."""
+    conn.execute(STATEMENTS["create_tables"])
     create_due_pairs(conn)
-
-
-def touch_every_key(conn: Connection) -> None:
-    """Put every symbol and name that there is among the `touched_keys`."""
-    conn.execute(STATEMENTS["touch_every_key"])
 
 
 def decide_on_all(conn: Connection) -> None:
@@ -74,35 +69,37 @@ def decide_on_all(conn: Connection) -> None:
 
     The pairs that it rests on are compared from the beginning, in `pairs_anew`.
     """
-    create_touched_keys(conn)
-    touch_every_key(conn)
-    _decide(conn, ANEW)
+    create_tables(conn)
+    _decide(conn, ANEW, every=True)
 
 
-def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], Resolution]:
+def _resolve_block(
+    conn: Connection, table: str, *, every: bool
+) -> tuple[Sequence[Candidate], Resolution]:
     """Resolve what hangs together with `touched_keys`, by prices that `table` keeps.
 
     The pairs that it asks for are then those in the table. Which contradictions most pairs share
     may change with them, and what is to be decided with that. Where that does not settle, the last
     resolution still follows from the pairs as they are kept.
     """
-    conn.execute(STATEMENTS["create_tables"])
     for rounds in range(MOST_ROUNDS + 1):
         conn.execute(STATEMENTS["empty_tables"])
-        candidates, rulings = read_block(conn)
+        block = read_block(conn, every=every)
         comparisons = Comparisons(conn, table)
-        parts = resolver.part_candidates(candidates, rulings, comparisons)
+        parts = resolver.part_candidates(
+            block.candidates, block.rulings, comparisons, block.witnesses
+        )
         resolution = _resolve_parts(parts, comparisons)
         if rounds == MOST_ROUNDS:
             log.error(
                 "which contradictions most pairs of a source share did not settle; run "
                 "`worker verify` and report what it finds",
                 rounds=rounds,
-                listings=len(candidates),
+                listings=len(block.candidates),
             )
         elif not comparisons.mark_shared():
             break
-    return candidates, resolution
+    return block.candidates, resolution
 
 
 def _resolve_parts(parts: Sequence[Part], comparisons: Comparisons) -> Resolution:
@@ -124,9 +121,9 @@ def _resolve_parts(parts: Sequence[Part], comparisons: Comparisons) -> Resolutio
     return resolver.combine(resolutions[number] for number in range(len(parts)))
 
 
-def _decide(conn: Connection, table: str = KEPT) -> None:
+def _decide(conn: Connection, table: str = KEPT, *, every: bool) -> None:
     """Resolve what hangs together with `touched_keys`; fill `decisions` and `thought`."""
-    candidates, resolution = _resolve_block(conn, table)
+    candidates, resolution = _resolve_block(conn, table, every=every)
     strongest: dict[int, Match] = {}
     linked = [match for match in resolution.matches if match.verdict == "linked"]
     refs = {candidate.listing_id: candidate.ref for candidate in candidates}

@@ -1,20 +1,14 @@
 -- Which listings are one asset. The result depends on the set of listings alone, never on the order
 -- in which they came: it is worked out anew for every symbol and name that a batch touches.
 
--- name: create_touched_keys
+-- name: create_tables
+-- Once per session. Each COMMIT empties them, and `empty_tables` empties all but `touched_keys` before
+-- each resolution: a TRUNCATE would write to the catalogs and invalidate every plan, which costs more
+-- than a small batch. Primary keys would cost the same, because Postgres rebuilds them.
 CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
   symbol_key text NOT NULL,
   name_key text NOT NULL
-) ON COMMIT DELETE ROWS
-
--- name: touch_every_key
-INSERT INTO touched_keys SELECT DISTINCT symbol_key, name_key FROM listings;
-ANALYZE touched_keys
-
--- name: create_tables
--- Where a session decides for the first time. From then on each COMMIT empties them, and before that
--- `empty_tables` does: a TRUNCATE would write to the catalogs and have every query planned anew, which
--- costs more than a small batch. So would keys, which Postgres builds anew whenever it empties them.
+) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer NOT NULL) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
   listing_id integer NOT NULL,

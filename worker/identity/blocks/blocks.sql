@@ -1,16 +1,23 @@
 -- Which listings a batch decides on together, and what the resolver is given of them.
 
+-- name: fill_block
+INSERT INTO block SELECT id FROM listings;
+ANALYZE block
+
 -- name: begin_block
--- An empty symbol, or name, makes none hang together; but its listing is decided on too.
+-- An empty symbol, or name, makes none hang together, nor does that of a crowd; but its listing is
+-- decided on too.
 INSERT INTO block
-SELECT n.listing_id FROM (SELECT DISTINCT symbol_key FROM touched_keys WHERE symbol_key <> '') AS t
+SELECT n.listing_id
+FROM (SELECT DISTINCT symbol_key FROM touched_keys
+      WHERE symbol_key <> '' AND symbol_key NOT IN (SELECT symbol_key FROM crowds)) AS t
 JOIN listing_names AS n USING (symbol_key)
 UNION
 SELECT l.id FROM (SELECT DISTINCT name_key FROM touched_keys WHERE name_key <> '') AS t
 JOIN listings AS l USING (name_key)
 UNION
 SELECT l.id FROM touched_keys AS t
-JOIN listings AS l USING (name_key, symbol_key) WHERE t.symbol_key = '' AND t.name_key = ''
+JOIN listings AS l USING (name_key, symbol_key) WHERE t.name_key = ''
 
 -- name: grow_block
 -- Each symbol that there is or was, name, contract and asset of the block is looked up once, however
@@ -41,7 +48,7 @@ SELECT near.id FROM (
   SELECT n.listing_id AS id
   FROM (SELECT DISTINCT c.symbol_key
         FROM known AS k JOIN listing_names AS c ON c.listing_id = k.id
-        WHERE c.symbol_key <> '') AS own
+        WHERE c.symbol_key <> '' AND c.symbol_key NOT IN (SELECT symbol_key FROM crowds)) AS own
   CROSS JOIN LATERAL (
     SELECT listing_id FROM listing_names WHERE symbol_key = own.symbol_key OFFSET 0
   ) AS n
@@ -55,6 +62,7 @@ SELECT near.id FROM (
 WHERE near.id NOT IN (SELECT listing_id FROM block)
 
 -- name: read_candidates
+-- In the order of `Candidate`.
 SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed_at, l.price_usd,
        l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply,
        ARRAY(SELECT ARRAY[chain, address] FROM contracts AS c

@@ -19,8 +19,13 @@ from worker.identity.resolver.former import (
 )
 from worker.identity.resolver.judging import FORMER_NAME, RANKS, Pair
 from worker.identity.resolver.known import Known
-from worker.identity.resolver.pairing import pair_across_symbols, pair_by_contract, pair_by_names
-from worker.identity.resolver.parts import Crowded, Part, find_parts
+from worker.identity.resolver.pairing import (
+    Round,
+    pair_across_symbols,
+    pair_by_contract,
+    pair_by_names,
+)
+from worker.identity.resolver.parts.parts import Part, find_parts
 from worker.identity.resolver.succession import find_surroundings, without_newcomers
 
 CONTESTED = "former_namesake"
@@ -44,12 +49,18 @@ def resolve(
 
 
 def part_candidates(
-    candidates: Iterable[Candidate], rulings: Sequence[Ruling], prices: PriceComparison
+    candidates: Iterable[Candidate],
+    rulings: Sequence[Ruling],
+    prices: PriceComparison,
+    witnesses: Iterable[Candidate] = (),
 ) -> list[Part]:
-    """Part a closed set of listings into those that can be decided on by themselves."""
+    """Part a closed set of listings into those that can be decided on by themselves.
+
+    It is closed too if all others of crowds are left out but for `witnesses`: see `crowds`.
+    """
     listings = [Known(candidate, prices) for candidate in candidates]
     listings.sort(key=lambda known: known.ref)
-    return find_parts(listings, rulings)
+    return find_parts(listings, rulings, [Known(each, prices) for each in witnesses])
 
 
 def combine(resolutions: Iterable[Resolution]) -> Resolution:
@@ -72,11 +83,13 @@ def resolve_part(part: Part) -> Resolution:
     outcomes.take(same)
     compared = [listing for listing in listings if not listing.candidate.is_pending]
     listed = [listing for listing in compared if not listing.is_delisted]
-    _take_evidence(outcomes, clusters, listed, listed, part.crowded)
+    turn = Round(clusters.number, part.crowded)
+    _take_evidence(outcomes, clusters, turn, listed, listed)
     for delisted, others in find_surroundings(compared):
         outcomes.start_round(delisted)
         namesakes = without_newcomers(delisted, others)
-        _take_evidence(outcomes, clusters, others, namesakes, part.crowded)
+        turn = Round(clusters.number, part.crowded, delisted)
+        _take_evidence(outcomes, clusters, turn, others, namesakes)
     linked, doubted = [], []
     for pair, why in outcomes.of.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
@@ -92,16 +105,16 @@ def resolve_part(part: Part) -> Resolution:
 def _take_evidence(
     outcomes: "_Outcomes",
     clusters: Clusters,
+    turn: Round,
     listings: Sequence[Known],
     namesakes: Sequence[Known],
-    crowded: Crowded,
 ) -> None:
     """Join by contracts among the `listings`, and by names among those that may be `namesakes`."""
-    outcomes.take(pair_by_contract(listings, clusters.number))
-    formers = find_former_pairs(namesakes, clusters.number)
+    outcomes.take(pair_by_contract(listings, turn))
+    formers = find_former_pairs(namesakes, turn.root)
     contested = _Contested(formers)
-    outcomes.take(contested.mark(pair_by_names(namesakes, clusters.number, crowded)))
-    outcomes.take(contested.mark(pair_across_symbols(namesakes, clusters.number)))
+    outcomes.take(contested.mark(pair_by_names(namesakes, turn)))
+    outcomes.take(contested.mark(pair_across_symbols(namesakes, turn)))
     outcomes.take(former.pair for former in formers)
     outcomes.take(contested.settle(clusters))
 
@@ -122,8 +135,12 @@ class _Outcomes:
         """With whom of a side a listing came up by what both are called now, and not weakly."""
 
     def take(self, pairs: Iterable[Pair]) -> None:
-        taken = (pair for pair in pairs if self._judged in {None, pair.one, pair.other})
-        for pair in sorted(taken, key=_strength):
+        taken = list(pairs)
+        if self._judged:
+            taken = [pair for pair in taken if self._judged in {pair.one, pair.other}]
+        if len(taken) > 1:
+            taken.sort(key=_strength)
+        for pair in taken:
             is_rival = self._note_partners(pair)
             why = pair.why or ("better_match" if is_rival else self._clusters.join(pair))
             known = self.of.get((pair.one.ref, pair.other.ref))

@@ -30,7 +30,7 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
-    decide.create_touched_keys(conn)
+    decide.create_tables(conn)
     if source in RAW_LISTS:
         claims.create_staging(conn, source)
 

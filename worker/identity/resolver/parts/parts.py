@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from worker.identity.resolver.evidence import Ref, Ruling
-from worker.identity.resolver.known import Known, called_as
+from worker.identity.resolver.known import Called, Known, called_as
 from worker.identity.resolver.labels.names import comparable_name
 
 WITNESSES = 2
@@ -41,8 +41,13 @@ class Part:
             yield from combinations(numbers, 2)
 
 
-def find_parts(listings: Sequence[Known], rulings: Sequence[Ruling]) -> list[Part]:
-    """Part listings, in the order of their `Ref`, so that none matters to another part."""
+def find_parts(
+    listings: Sequence[Known], rulings: Sequence[Ruling], beside: Sequence[Known] = ()
+) -> list[Part]:
+    """Part listings, in the order of their `Ref`, so that none matters to another part.
+
+    Those `beside` them hang together with none, and are in no part; they witness what is crowded.
+    """
     place = {listing.ref: n for n, listing in enumerate(listings)}
     held = _Held(len(listings))
     held.hold_by_keys(listings)
@@ -52,9 +57,10 @@ def find_parts(listings: Sequence[Known], rulings: Sequence[Ruling]) -> list[Par
             held.join(place[ruling.one], place[ruling.other])
     ruled = {ref for ruling in known if ruling.same for ref in (ruling.one, ruling.other)}
     crowded: dict[SharedKey, set[str]] = {}
-    for shared, holders in _find_holders(listings):
-        sides = crowded[shared] = find_crowded_sides([listings[n] for n in holders], ruled)
-        alone = [n for n in holders if listings[n].side not in sides]
+    every = [*listings, *beside]
+    for shared, holders in _find_holders(every):
+        sides = crowded[shared] = find_crowded_sides([every[n] for n in holders], ruled)
+        alone = [n for n in holders if every[n].side not in sides and n < len(listings)]
         held.hold_where_alone(shared, alone, listings)
     parts: dict[int, list[Known]] = defaultdict(list)
     for n, listing in enumerate(listings):
@@ -67,23 +73,29 @@ def find_parts(listings: Sequence[Known], rulings: Sequence[Ruling]) -> list[Par
     return list(found.values())
 
 
-def close_keys(listing: Known) -> Iterator[Hashable]:
-    """Yield what a listing hangs together by with all others that have it."""
-    yield from listing.candidate.contracts
-    if listing.name_key:
-        yield listing.name_key
-    if listing.symbol_key and listing.slug:
-        yield listing.symbol_key, listing.kinds, listing.slug
-    for called in called_as(listing.candidate):
-        if called.symbol_key and called.comparable:
+def close_keys(called: Called) -> Iterator[tuple[Hashable, ...]]:
+    """Yield what a listing under that symbol hangs together by with all others that have it."""
+    if called.symbol_key:
+        if called.slug:
+            yield called.symbol_key, called.kinds, called.slug
+        if called.comparable:
             yield called.symbol_key, called.comparable
 
 
-def shared_keys(listing: Known) -> Iterator[SharedKey]:
-    """Yield what it matters of whether its side has it once."""
-    if listing.symbol_key:
-        for word in ("", *listing.words):
-            yield listing.symbol_key, listing.kinds, word
+def shared_keys(called: Called) -> Iterator[SharedKey]:
+    """Yield what it matters of whether a side has it once."""
+    if called.symbol_key:
+        for word in ("", *called.words):
+            yield called.symbol_key, called.kinds, word
+
+
+def names_of_symbol(symbol_key: str) -> set[str]:
+    """Give what a name that says the symbol again is compared by."""
+    return {comparable_name(symbol_key, symbol_key), comparable_name(symbol_key, "")}
+
+
+def says_symbol(called: Called) -> bool:
+    return called.symbol_key != "" and called.comparable in names_of_symbol(called.symbol_key)
 
 
 def find_crowded_sides(holders: Sequence[Known], ruled: Collection[Ref]) -> set[str]:
@@ -124,11 +136,7 @@ def symbols_in_question(listings: Sequence[Known]) -> set[str]:
         for listing in listings
         if len(listing.candidate.names) > 1
         for called in called_as(listing.candidate)
-        if called.symbol_key
-        and (
-            called.comparable == comparable_name(called.symbol_key, "")
-            or called.name_key == called.symbol_key
-        )
+        if says_symbol(called)
     }
 
 
@@ -176,11 +184,14 @@ class _Held:
         for n, listing in enumerate(listings):
             if listing.candidate.is_pending:
                 continue
-            for key in close_keys(listing):
-                self.join(n, first.setdefault(key, n))
-            for called in called_as(listing.candidate) if in_question else ():
+            for key in (*listing.candidate.contracts, listing.name_key):
+                if key:
+                    self.join(n, first.setdefault(key, n))
+            for called in called_as(listing.candidate):
+                for close in close_keys(called):
+                    self.join(n, first.setdefault(("symbol", *close), n))
                 if called.symbol_key in in_question:
-                    self.join(n, first.setdefault((called.symbol_key,), n))
+                    self.join(n, first.setdefault(("symbol", called.symbol_key), n))
 
     def hold_where_alone(
         self, shared: SharedKey, alone: Sequence[int], listings: Sequence[Known]
