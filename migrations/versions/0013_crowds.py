@@ -1,10 +1,14 @@
-"""Symbols that very many listings share, and what their listings hang together by.
+"""An index of the listings of symbols that very many listings share.
 
-Empty at first: the first batch that touches such a symbol fills them in.
+It is empty at first; the first batch that touches such a symbol fills it. Identity compares fewer
+pairs from this revision on, so `compared_pairs` is emptied in both directions: `worker migrate`,
+or the first batch of the previous release, compares all pairs again from the observations.
 """
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.locking import lock_exclusively
 
 revision = "0013"
 down_revision = "0012"
@@ -13,6 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _delete_pairs()
     op.create_table(
         "crowds",
         sa.Column("symbol_key", sa.Text(collation="C"), nullable=False),
@@ -30,3 +35,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("crowd_keys")
     op.drop_table("crowds")
+    _delete_pairs()
+
+
+def _delete_pairs() -> None:
+    lock_exclusively("compared_pairs")
+    op.execute("DELETE FROM compared_pairs")

@@ -133,6 +133,24 @@ def test_a_crowd_comes_out_as_if_it_was_decided_on_at_once(engine: Engine, seed:
         assert not found, (number, found)
 
 
+def test_a_rename_makes_a_delisted_listing_the_only_one_of_its_word_in_a_crowd(engine: Engine):
+    """Listings that came after it was delisted do not count, however many have the word."""
+    crowd = Crowd(engine, 0)
+    crowd.begin()
+    load(engine, CSV, row("renamed", "PEPE", "Lemon Cake", at=at(-5)))
+    load(engine, CSV, row("gone", "PEPE", "Lemon", at=at(0)))
+    load(engine, COINPAPRIKA, ticker("pepe-x", "PEPE", "Lemon Tree", at=at(0)))
+    with engine.connect() as conn, conn.begin():
+        retire(conn, [("csv", "gone")], Attribution("somebody", "is gone"))
+    for number in range(4):
+        load(engine, CSV, row(f"new-{number}", "PEPE", f"Lemon {number}x", at=at(9 + number)))
+    assert not verify(engine).findings
+
+    load(engine, CSV, row("renamed", "PEPE", "Other", at=at(20)))
+
+    assert not verify(engine).findings
+
+
 def test_a_symbol_of_few_listings_is_no_crowd(engine: Engine):
     load(engine, COINGECKO, *(gecko(number, f"Name{number}") for number in range(MOST_READ)))
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
 from worker.identity.blocks.blocks import read_block
+from worker.identity.blocks.crowds import forget_crowds
 from worker.identity.pairs import (
     ANEW,
     KEPT,
@@ -44,7 +45,10 @@ def resolve(conn: Connection, run_id: int | None, *, every: bool = False) -> lis
     Where no pair was compared yet, as after a migration, it decides for every listing: once some
     pairs are there, nothing tells that the others are missing.
     """
-    _decide(conn, every=every or is_unfounded(conn))
+    every = every or is_unfounded(conn)
+    if every:
+        forget_crowds(conn)  # reading every listing does not keep their keys up to date
+    _decide(conn, every=every)
     _report_broken_links(conn)
     conn.execute(STATEMENTS["delete_matches"])
     conn.execute(STATEMENTS["upsert_matches"])

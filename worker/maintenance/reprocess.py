@@ -18,7 +18,6 @@ from worker.database.locks import lock_identity, locked
 from worker.database.periods import periods_of
 from worker.database.statements import read_statements, source_parts
 from worker.identity import decide, pairs, renames
-from worker.identity.blocks.crowds import forget_crowds
 from worker.ingest.batch import claims, copy, transaction
 from worker.ingest.batch.raw import FIRST_KEY, ROWS_AT_ONCE, RawKey, observe_raw, read_raw
 from worker.ingest.snapshots import delisting
@@ -135,7 +134,6 @@ class _Reprocess:
             self.names.rebuild()
             delisting.mark_listings(self.conn, self.source.name)
             pairs.delete_every_pair(self.conn)
-            forget_crowds(self.conn)
             decide.resolve(self.conn, None, every=True)
             self.conn.execute(self.statements["delete_empty_assets"])
             every = self.conn.scalars(self.statements["find_all_assets"]).all()

@@ -5,7 +5,6 @@ a side is known to have a symbol, or a word under it, more than once whatever is
 witnesses of that stand for all others.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -53,8 +52,8 @@ class Crowds:
         self._is_any = bool(conn.scalar(STATEMENTS["has_crowds"]))
         self._seen: set[tuple[int, str, str]] = set()
         self._witnesses: dict[int, list[Candidate]] = {}
-        self._gone: dict[int, list[datetime]] = defaultdict(list)
-        """When the delisted ones in the block were observed last, by what they share."""
+        self._delisted: dict[int, datetime] = {}
+        """When the first delisted one of each key was observed last."""
 
     def add_to_block(self) -> bool:
         """Add to the block what hangs together with it; say whether there was any."""
@@ -88,8 +87,6 @@ class Crowds:
             for key in shared_keys(_called(row)):
                 for side in sides[key[0]] if key[2] else [own]:
                     shared[_hash(side, *key)] = key
-                if row.is_delisted:
-                    self._gone[_hash(own, *key)].append(row.observed_at)
         self._read_witnesses(shared)
         return [number for number in shared if not self._is_proven(number)]
 
@@ -98,16 +95,20 @@ class Crowds:
         asked = sorted(shared.keys() - self._witnesses.keys())
         self._witnesses.update((number, []) for number in asked)
         found = {"keys": asked, "most": MOST_WITNESSES}
-        for row in self._conn.execute(STATEMENTS["read_witnesses"], found) if asked else ():
+        if not asked:
+            return
+        for row in self._conn.execute(STATEMENTS["read_witnesses"], found):
             if shared[row.key] in shared_keys(_called(row)):
                 self._witnesses[row.key].append(_witness(row))
+        of_delisted = {_delisted_key(number): number for number in asked}
+        for row in self._conn.execute(STATEMENTS["read_delisted"], {"keys": sorted(of_delisted)}):
+            self._delisted[of_delisted[row.key]] = row.observed_at
 
     def _is_proven(self, number: int) -> bool:
         """Say whether there are witnesses, older than when any that is delisted was last seen."""
         since = sorted(name.since for each in self._witnesses[number] for name in each.names)
-        return len(since) >= WITNESSES and all(
-            since[WITNESSES - 1] < gone for gone in self._gone[number]
-        )
+        delisted = self._delisted.get(number)
+        return len(since) >= WITNESSES and (delisted is None or since[WITNESSES - 1] < delisted)
 
     def _add(self, statement: str, **asked: Collection[object]) -> int:
         if asked and not any(asked.values()):
@@ -138,7 +139,15 @@ def _hashes(row: Row[tuple[object, ...]]) -> Iterator[int]:
     for key in close_keys(called):
         yield _hash(*key)
     for shared in shared_keys(called):
-        yield _hash(_side(row), *shared)
+        number = _hash(_side(row), *shared)
+        yield number
+        if row.is_delisted:
+            yield _delisted_key(number)
+
+
+def _delisted_key(number: int) -> int:
+    """Derive the key under which those that have another one are while they are delisted."""
+    return _hash("delisted", number)
 
 
 def _close_hashes(row: Row[tuple[object, ...]]) -> Iterator[int]:

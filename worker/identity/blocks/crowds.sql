@@ -22,13 +22,14 @@ WHERE symbol_key = ANY(CAST(:symbols AS text[])) GROUP BY symbol_key
 SELECT EXISTS (SELECT FROM crowds)
 
 -- name: read_names_of
-SELECT n.listing_id, l.source, l.external_id, n.symbol, n.name
+SELECT n.listing_id, l.source, l.external_id, l.delisted_at IS NOT NULL AS is_delisted,
+       n.symbol, n.name
 FROM listing_names AS n JOIN listings AS l ON l.id = n.listing_id
 WHERE n.symbol_key = ANY(CAST(:symbols AS text[]))
 
 -- name: read_crowded_names
 -- What the listings in the block are or were called under the symbols of crowds.
-SELECT n.listing_id, l.source, l.external_id, l.observed_at, l.delisted_at IS NOT NULL AS is_delisted,
+SELECT n.listing_id, l.source, l.external_id, l.delisted_at IS NOT NULL AS is_delisted,
        n.symbol, n.name, n.is_renamed
 FROM block AS b
 CROSS JOIN LATERAL (
@@ -100,6 +101,18 @@ CROSS JOIN LATERAL (
   ORDER BY k.listing_id
   LIMIT :most
 ) AS w
+
+-- name: read_delisted
+-- When the first delisted listing of each key was observed last. A key stays with a listing that is
+-- listed again.
+SELECT asked.key, min(l.observed_at) AS observed_at
+FROM unnest(CAST(:keys AS bigint[])) AS asked (key)
+CROSS JOIN LATERAL (SELECT listing_id FROM crowd_keys WHERE key = asked.key OFFSET 0) AS k
+CROSS JOIN LATERAL (
+  SELECT observed_at FROM listings
+  WHERE id = k.listing_id AND delisted_at IS NOT NULL OFFSET 0
+) AS l
+GROUP BY asked.key
 
 -- name: forget_crowds
 DELETE FROM crowd_keys;
