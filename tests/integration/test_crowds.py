@@ -1,11 +1,9 @@
 """Of a crowd that shares one symbol, a batch reads what it concerns, and decides the same."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from random import Random
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
@@ -13,23 +11,16 @@ from shared.schema.identity import crowds
 from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.fakes.cases import sparse
-from worker.curation.recording import Attribution
+from tests.fakes.crowd import ANN, TOUCH, Crowd, at, begin, index
 from worker.curation.retirements import retire
 from worker.identity import decide
 from worker.identity.blocks.blocks import read_block
-from worker.identity.blocks.crowds import MOST_READ, MOST_WITNESSES, note_crowds
+from worker.identity.blocks.crowds import MOST_READ, MOST_WITNESSES
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 
-WORDS = ("Pepe", "Red", "Moon", "Cat", "Token", "Swap", "Inu", "v2")
-SEEDS = sparse(list(range(12)), 3)
-TOUCH = text("INSERT INTO touched_keys VALUES (:symbol_key, :name_key)")
-
-
-def at(hours: int) -> str:
-    moment = datetime(2026, 1, 2, tzinfo=UTC) + timedelta(hours=hours)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
+CASES = sparse([(seed, ids) for seed in range(8) for ids in (4, 12, 30)], 6)
 
 
 def gecko(number: int, name: str, hours: int = 0) -> bytes:
@@ -59,75 +50,18 @@ def test_what_is_read_for_a_record_does_not_grow_with_its_crowd(engine: Engine, 
     assert not verify(engine).findings
 
 
-class Crowd:
-    """Coins of one symbol whose names share words, as three sources tell of them."""
-
-    def __init__(self, engine: Engine, seed: int) -> None:
-        self.engine = engine
-        self.dice = Random(seed)
-        self.hours = 0
-
-    def begin(self) -> None:
-        """Have the symbol be a crowd's from the first listings on."""
-        load(self.engine, COINGECKO, gecko(0, "Pepe"), gecko(1, "Red Pepe"))
-        self.note()
-
-    def note(self) -> None:
-        with self.engine.connect() as conn, conn.begin():
-            decide.create_tables(conn)
-            conn.execute(TOUCH, {"symbol_key": "pepe", "name_key": "pepe"})
-            note_crowds(conn, most=1)
-
-    def load_some(self) -> None:
-        """Load a batch of one source: new coins, others, some under another name; some late."""
-        self.hours += 1
-        say = self.dice.choice((self._market, self._ticker, self._row))
-        source, records = say(self.dice.sample(range(30), self.dice.randint(1, 6)))
-        load(self.engine, source, *records)
-
-    def retire_one(self) -> None:
-        stmt = select(listings.c.external_id).where(
-            listings.c.source == "csv", listings.c.delisted_at.is_(None)
-        )
-        with self.engine.connect() as conn, conn.begin():
-            if there := sorted(conn.scalars(stmt)):
-                retire(conn, [("csv", self.dice.choice(there))], Attribution("somebody", "is gone"))
-
-    def _name(self) -> str:
-        return " ".join(self.dice.sample(WORDS, self.dice.randint(1, 3)))
-
-    def _symbol(self) -> str:
-        return self.dice.choice(("PEPE", "PEPE", "PEPE", "PEPE", "RED"))
-
-    def _time(self) -> str:
-        return at(self.hours - self.dice.choice((0, 0, 0, 30)))
-
-    def _market(self, numbers: Sequence[int]) -> tuple[object, list[bytes]]:
-        return COINGECKO, [
-            market(f"coin-{n}", self._symbol(), self._name(), at=self._time()) for n in numbers
-        ]
-
-    def _ticker(self, numbers: Sequence[int]) -> tuple[object, list[bytes]]:
-        return COINPAPRIKA, [
-            ticker(f"pepe-{n}", self._symbol(), self._name(), at=self._time()) for n in numbers
-        ]
-
-    def _row(self, numbers: Sequence[int]) -> tuple[object, list[bytes]]:
-        return CSV, [row(str(n), self._symbol(), self._name()) for n in numbers]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_crowd_comes_out_as_if_it_was_decided_on_at_once(engine: Engine, seed: int):
-    crowd = Crowd(engine, seed)
-    crowd.begin()
+@pytest.mark.parametrize(("seed", "ids"), CASES)
+def test_batches_of_a_crowd_decide_as_all_at_once(
+    engine: Engine, tmp_path: Path, seed: int, ids: int
+):
+    crowd = Crowd(seed, ids)
+    begin(engine)
 
     for number in range(24):
-        crowd.load_some()
-        if number % 5 == 4:
-            crowd.retire_one()
+        crowd.change(engine, tmp_path)
         if number == 12:
             reprocess(engine, COINGECKO)
-            crowd.note()
+            index(engine)
 
         found = verify(engine).findings
         assert not found, (number, found)
@@ -135,13 +69,12 @@ def test_a_crowd_comes_out_as_if_it_was_decided_on_at_once(engine: Engine, seed:
 
 def test_a_rename_makes_a_delisted_listing_the_only_one_of_its_word_in_a_crowd(engine: Engine):
     """Listings that came after it was delisted do not count, however many have the word."""
-    crowd = Crowd(engine, 0)
-    crowd.begin()
+    begin(engine)
     load(engine, CSV, row("renamed", "PEPE", "Lemon Cake", at=at(-5)))
     load(engine, CSV, row("gone", "PEPE", "Lemon", at=at(0)))
     load(engine, COINPAPRIKA, ticker("pepe-x", "PEPE", "Lemon Tree", at=at(0)))
     with engine.connect() as conn, conn.begin():
-        retire(conn, [("csv", "gone")], Attribution("somebody", "is gone"))
+        retire(conn, [("csv", "gone")], ANN)
     for number in range(4):
         load(engine, CSV, row(f"new-{number}", "PEPE", f"Lemon {number}x", at=at(9 + number)))
     assert not verify(engine).findings
