@@ -1,6 +1,5 @@
 """A crowd: coins of one symbol whose names share words, and random changes to it."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,11 +28,9 @@ SYMBOLS = ("PEPE", "PEPE", "PEPE", "PEPE", "RED")
 PREFIXES = {"coingecko": "coin-", "coinpaprika": "pepe-", "csv": ""}
 TOUCH = text("INSERT INTO touched_keys VALUES (:symbol_key, :name_key)")
 
-Payloads = Sequence[tuple[Source, bytes]]
 
-
-def at(hours: int) -> str:
-    moment = datetime(2026, 1, 2, tzinfo=UTC) + timedelta(hours=hours)
+def at(hours: int, seconds: int = 0) -> str:
+    moment = datetime(2026, 1, 2, tzinfo=UTC) + timedelta(hours=hours, seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
@@ -57,29 +54,30 @@ class Crowd:
     def __init__(self, seed: int, ids: int) -> None:
         self.dice = Random(seed)
         self.ids = ids
-        self.hours = 0
+        self.hours = self.records = 0
 
     def draw_batch(self) -> tuple[Source, list[bytes]]:
         """Draw records of one source: new listings, and some renamed, late or with other values."""
         self.hours += 1
         source = self.dice.choice((COINGECKO, COINPAPRIKA, CSV))
-        most = min(6, self.ids)
-        numbers = self.dice.sample(range(self.ids), self.dice.randint(1, most))
+        numbers = self.dice.sample(range(self.ids), self.dice.randint(1, min(6, self.ids)))
         return source, [self._record(source, number) for number in numbers]
 
     def _record(self, source: Source, number: int) -> bytes:
+        self.records += 1
         symbol = self.dice.choice(SYMBOLS)
         name = " ".join(self.dice.sample(WORDS, self.dice.randint(1, 3)))
         price = self.dice.choice(("1", "1", "1.05", "7"))
-        moment = at(self.hours - self.dice.choice((0, 0, 0, 30)))
+        # No two in the same second: of one instant the record received last counts.
+        moment = at(self.hours - self.dice.choice((0, 0, 0, 30)), seconds=self.records)
         external_id = f"{PREFIXES[source.name]}{number}"
         if source is COINGECKO:
             supply = self.dice.choice((100, 100, 18741512))
             return market(external_id, symbol, name, price, at=moment, circulating_supply=supply)
         if source is COINPAPRIKA:
             return ticker(external_id, symbol, name, price, at=moment)
-        external_id = self.dice.choice(("", "", "b:")) + external_id
-        return row(external_id, symbol, name, price, at=moment)
+        namespace = self.dice.choice(("", "", "b:"))
+        return row(f"{namespace}{external_id}", symbol, name, price, at=moment)
 
     def change(self, engine: Engine, folder: Path) -> None:
         """Load a batch, or decide something."""
@@ -116,25 +114,25 @@ class Crowd:
 
     def _undo(self, engine: Engine) -> None:
         with engine.connect() as conn, suppress(CorrectionError), conn.begin():
-            active = [table.c.id for table in (corrections, retirements)]
             numbers = [
                 number
-                for column in active
-                for number in conn.scalars(
-                    select(column).where(column.table.c.revoked_at.is_(None))
-                )
+                for table in (corrections, retirements)
+                for number in conn.scalars(select(table.c.id).where(table.c.revoked_at.is_(None)))
             ]
             if numbers:
                 curation.undo(conn, self.dice.choice(sorted(numbers)), ANN)
 
     def _write_crosswalk(self, engine: Engine) -> None:
+        with engine.connect() as conn, conn.begin():
+            apply_crosswalk(conn, self.draw_crosswalk())
+
+    def draw_crosswalk(self) -> dict[Ref, str]:
         lines = {}
         for _ in range(self.dice.randint(0, 4)):
             source = self.dice.choice(sorted(PREFIXES))
             ref = source, f"{PREFIXES[source]}{self.dice.randrange(self.ids)}"
             lines[ref] = self.dice.choice(("red-pepe", "moon-cat"))
-        with engine.connect() as conn, conn.begin():
-            apply_crosswalk(conn, lines)
+        return lines
 
     def _hold(self, engine: Engine) -> None:
         """Hold an id as pending, or release one that is."""

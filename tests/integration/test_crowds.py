@@ -12,15 +12,18 @@ from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.fakes.cases import sparse
 from tests.fakes.crowd import ANN, TOUCH, Crowd, at, begin, index
+from worker.curation.crosswalk import apply_crosswalk
 from worker.curation.retirements import retire
 from worker.identity import decide
 from worker.identity.blocks.blocks import read_block
 from worker.identity.blocks.crowds import MOST_READ, MOST_WITNESSES
+from worker.identity.resolver.evidence import Ref
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 
-CASES = sparse([(seed, ids) for seed in range(8) for ids in (4, 12, 30)], 6)
+CASES = sparse([(seed, ids) for seed in range(8) for ids in (4, 12, 30)], 12)
+ORDERS = sparse([(seed, ids) for seed in range(4) for ids in (5, 14)], 8)
 
 
 def gecko(number: int, name: str, hours: int = 0) -> bytes:
@@ -65,6 +68,48 @@ def test_batches_of_a_crowd_decide_as_all_at_once(
 
         found = verify(engine).findings
         assert not found, (number, found)
+
+
+@pytest.mark.parametrize(("seed", "ids"), ORDERS)
+def test_a_crowd_is_the_same_in_any_order_and_when_rebuilt(
+    engine: Engine, empty_database_url: URL, seed: int, ids: int
+):
+    crowd = Crowd(seed, ids)
+    batches = [crowd.draw_batch() for _ in range(20)]
+    records = [(source, payload) for source, payloads in batches for payload in payloads]
+    crowd.dice.shuffle(records)
+    lines = crowd.draw_crosswalk()
+    retired = [("csv", str(number)) for number in range(0, ids, 3)]
+
+    begin(engine)
+    for source, payloads in batches:
+        load(engine, source, *payloads)
+    decide_finally(engine, lines, retired)
+    upgrade(empty_database_url)
+    other = create_engine(empty_database_url, poolclass=NullPool)
+    begin(other)
+    for source, payload in records:
+        load(other, source, payload)
+    decide_finally(other, lines, retired)
+
+    found = verify(engine)
+    assert found.findings == ()
+    assert verify(other).fingerprint == found.fingerprint
+    for source in (COINGECKO, COINPAPRIKA, CSV):
+        reprocess(other, source)
+        index(other)
+    assert verify(other).fingerprint == found.fingerprint
+    other.dispose()
+
+
+def decide_finally(engine: Engine, lines: dict[Ref, str], retired: list[Ref]) -> None:
+    with engine.connect() as conn, conn.begin():
+        apply_crosswalk(conn, lines)
+    with engine.connect() as conn, conn.begin():
+        stmt = select(listings.c.source, listings.c.external_id)
+        existing = {tuple(each) for each in conn.execute(stmt)}
+        if found := [ref for ref in retired if ref in existing]:
+            retire(conn, found, ANN)
 
 
 def test_a_rename_makes_a_delisted_listing_the_only_one_of_its_word_in_a_crowd(engine: Engine):
