@@ -17,7 +17,7 @@ from worker.curation.recording import Attribution, CorrectionError
 from worker.curation.retirements import retire
 from worker.database.locks import lock_identity
 from worker.identity import decide
-from worker.identity.blocks.crowds import note_crowds
+from worker.identity.blocks.crowds import index_crowds
 from worker.identity.resolver.evidence import Ref
 from worker.ingest.batch.apply import decide_anew
 from worker.sources.base import Source
@@ -45,7 +45,7 @@ def index(engine: Engine) -> None:
     with engine.connect() as conn, conn.begin():
         decide.create_tables(conn)
         conn.execute(TOUCH, {"symbol_key": "pepe", "name_key": "pepe"})
-        note_crowds(conn, most=1)
+        index_crowds(conn, most=1)
 
 
 class Crowd:

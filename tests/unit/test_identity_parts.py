@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.fakes.listings import NOON, called, listing, ruling
 from tests.unit.test_identity_properties import clusters, matches, worlds
 from worker.identity.resolver.corroboration import compare_newest_prices
-from worker.identity.resolver.known import Known
+from worker.identity.resolver.listing import Listing
 from worker.identity.resolver.parts.parts import Part
 from worker.identity.resolver.resolver import resolve, resolve_part
 
@@ -25,7 +25,7 @@ class Asked:
 
 
 def resolve_at_once(listings, rulings, prices):
-    known = [Known(one, prices) for one in listings]
+    known = [Listing(one, prices) for one in listings]
     known.sort(key=lambda one: one.ref)
     return resolve_part(Part(known, {}, rulings))
 

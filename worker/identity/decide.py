@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
 from worker.identity.blocks.blocks import read_block
-from worker.identity.blocks.crowds import forget_crowds
+from worker.identity.blocks.crowds import delete_index
 from worker.identity.pairs import (
     ANEW,
     KEPT,
@@ -47,7 +47,7 @@ def resolve(conn: Connection, run_id: int | None, *, every: bool = False) -> lis
     """
     every = every or is_unfounded(conn)
     if every:
-        forget_crowds(conn)  # reading every listing does not keep their keys up to date
+        delete_index(conn)  # reading every listing does not keep their keys up to date
     _decide(conn, every=every)
     _report_broken_links(conn)
     conn.execute(STATEMENTS["delete_matches"])
@@ -90,9 +90,7 @@ def _resolve_block(
         conn.execute(STATEMENTS["empty_tables"])
         block = read_block(conn, every=every)
         comparisons = Comparisons(conn, table)
-        parts = resolver.part_candidates(
-            block.candidates, block.rulings, comparisons, block.witnesses
-        )
+        parts = resolver.divide(block.candidates, block.rulings, comparisons, block.witnesses)
         resolution = _resolve_parts(parts, comparisons)
         if rounds == MOST_ROUNDS:
             log.error(
@@ -113,7 +111,7 @@ def _resolve_parts(parts: Sequence[Part], comparisons: Comparisons) -> Resolutio
     """
     resolutions: dict[int, Resolution] = {}
     asked: dict[int, set[IdPair]] = {}
-    comparisons.add({pair for part in parts for pair in part.sure_pairs()})
+    comparisons.add({pair for part in parts for pair in part.certain_pairs()})
     due: Sequence[int] = range(len(parts))
     while due:
         for number in due:

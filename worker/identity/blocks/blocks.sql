@@ -1,12 +1,12 @@
--- Which listings a batch decides on together, and what the resolver is given of them.
+-- Which listings are decided together, and their evidence for the resolver.
 
--- name: fill_block
+-- name: add_every_listing
 INSERT INTO block SELECT id FROM listings;
 ANALYZE block
 
--- name: begin_block
--- An empty symbol, or name, makes none hang together, nor does that of a crowd; but its listing is
--- decided on too.
+-- name: add_touched
+-- An empty symbol or name connects no listings, and neither does the symbol of a crowd. Listings with
+-- an empty name are found by both.
 INSERT INTO block
 SELECT n.listing_id
 FROM (SELECT DISTINCT symbol_key FROM touched_keys
@@ -19,45 +19,45 @@ UNION
 SELECT l.id FROM touched_keys AS t
 JOIN listings AS l USING (name_key, symbol_key) WHERE t.name_key = ''
 
--- name: grow_block
--- Each symbol that there is or was, name, contract and asset of the block is looked up once, however
--- many listings have it.
+-- name: add_connected
+-- Each present or former symbol, name, contract and crosswalk asset of the block is looked up once,
+-- however many listings have it.
 INSERT INTO block
-WITH known AS MATERIALIZED (
+WITH of_block AS MATERIALIZED (
   SELECT l.id, l.source, l.external_id, l.name_key FROM {listings_of_block}
-), named AS (
+), connected AS (
   SELECT d.source, d.external_id
   FROM (SELECT DISTINCT c.chain, c.address
-        FROM known AS k JOIN contracts AS c USING (source, external_id)) AS own
+        FROM of_block AS k JOIN contracts AS c USING (source, external_id)) AS own
   JOIN contracts AS d USING (chain, address)
   UNION
   SELECT d.source, d.external_id
   FROM (SELECT DISTINCT c.asset
-        FROM known AS k JOIN crosswalk AS c USING (source, external_id)) AS own
+        FROM of_block AS k JOIN crosswalk AS c USING (source, external_id)) AS own
   JOIN crosswalk AS d USING (asset)
   UNION
   SELECT c.other_source, c.other_external_id
-  FROM known AS k JOIN corrections AS c USING (source, external_id) WHERE c.revoked_at IS NULL
+  FROM of_block AS k JOIN corrections AS c USING (source, external_id) WHERE c.revoked_at IS NULL
   UNION
   SELECT c.source, c.external_id
-  FROM known AS k
+  FROM of_block AS k
   JOIN corrections AS c ON c.other_source = k.source AND c.other_external_id = k.external_id
   WHERE c.revoked_at IS NULL
 )
 SELECT near.id FROM (
   SELECT n.listing_id AS id
   FROM (SELECT DISTINCT c.symbol_key
-        FROM known AS k JOIN listing_names AS c ON c.listing_id = k.id
+        FROM of_block AS k JOIN listing_names AS c ON c.listing_id = k.id
         WHERE c.symbol_key <> '' AND c.symbol_key NOT IN (SELECT symbol_key FROM crowds)) AS own
   CROSS JOIN LATERAL (
     SELECT listing_id FROM listing_names WHERE symbol_key = own.symbol_key OFFSET 0
   ) AS n
   UNION
   SELECT n.id
-  FROM (SELECT DISTINCT name_key FROM known WHERE name_key <> '') AS own
+  FROM (SELECT DISTINCT name_key FROM of_block WHERE name_key <> '') AS own
   CROSS JOIN LATERAL (SELECT id FROM listings WHERE name_key = own.name_key OFFSET 0) AS n
   UNION
-  SELECT n.id FROM named JOIN listings AS n USING (source, external_id)
+  SELECT n.id FROM connected JOIN listings AS n USING (source, external_id)
 ) AS near
 WHERE near.id NOT IN (SELECT listing_id FROM block)
 

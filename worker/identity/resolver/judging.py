@@ -1,4 +1,4 @@
-"""How sure two listings are one asset, by what is known of the two alone."""
+"""The probability that two listings are one asset, from the evidence on these two alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,13 @@ from typing import Any
 
 from worker.identity.resolver.corroboration import Standing, compare_market_caps, compare_supplies
 from worker.identity.resolver.evidence import Match, Method
-from worker.identity.resolver.known import Known, contract_relation, name_relation, symbol_relation
 from worker.identity.resolver.labels.names import comparable_name, slugify
+from worker.identity.resolver.listing import (
+    Listing,
+    contract_relation,
+    name_relation,
+    symbol_relation,
+)
 
 FORMER_NAME = "same former name"
 
@@ -28,10 +33,10 @@ DOUBTS: Mapping[str, Decimal] = MappingProxyType(
         "same name and slug": Decimal("0.500"),
     }
 )
-"""How likely a link of this kind is wrong, before anything else is looked at; strongest first."""
+"""The probability that a link on this ground is wrong, before other evidence; strongest first."""
 RANKS = {kind: rank for rank, kind in enumerate(DOUBTS)}
 
-# What else agrees makes the doubt a fraction of itself, what contradicts a multiple.
+# Other evidence multiplies the doubt.
 _FACTORS: Mapping[tuple[str, str], Decimal] = MappingProxyType(
     {
         ("symbols", "same but for common words"): Decimal("0.5"),
@@ -65,21 +70,21 @@ _METHODS: Mapping[str, Method] = MappingProxyType(
 
 @dataclass(slots=True, eq=False)
 class Pair:
-    """Two listings that may be one asset, the lesser `Ref` first, and on what ground."""
+    """Two listings that may be one asset, the lesser `Ref` first, and the ground."""
 
-    one: Known
-    other: Known
+    one: Listing
+    other: Listing
     ground: str
     """A key of `DOUBTS`."""
     why: str | None = None
-    """What keeps the ground from being enough; None where it links the two."""
+    """The reason for a review; None if the ground links the two."""
     namesakes: int = 0
-    """How many more listings of the two sides have the same ground, where not one alone has."""
+    """The number of other listings of the two sides with the same ground."""
     was: tuple[str, str] | None = None
-    """The symbol and name that both had, where they are no more the same."""
+    """The symbol and name that both had, for a former name."""
     prices: Standing = field(init=False)
     agreement: dict[str, str] = field(init=False)
-    """What agrees between the two and what does not, in classes: no live values."""
+    """The result of each comparison. It contains no values, which change constantly."""
 
     def __post_init__(self) -> None:
         self.prices = self.one.compare_prices(self.other)
@@ -87,8 +92,8 @@ class Pair:
         self.agreement = {**compared, "prices": self.prices.accord}
 
     @property
-    def says_symbol_twice(self) -> bool:
-        """Whether what is the same in the names is only the symbol again: `EOS`, but `EOS Coin`."""
+    def repeats_symbol(self) -> bool:
+        """Whether the common part of the names only repeats the symbol, as in `EOS`."""
         if self.ground == "same name":
             return self.one.name_key == self.one.symbol_key
         return self.ground == "same but for common words" and (
@@ -96,8 +101,8 @@ class Pair:
         )
 
     @property
-    def is_named_by_symbol(self) -> bool:
-        """Whether both sources know it by nothing but its symbol, by name and by id."""
+    def has_only_symbol(self) -> bool:
+        """Whether both sources use the symbol as the name and as the id."""
         return (
             self.ground == "same name"
             and self.one.id_is_symbol
@@ -107,25 +112,25 @@ class Pair:
 
     @property
     def id_is_made_of_name(self) -> bool:
-        """Whether both ids are made of the name that both have: `bitcoin`, but not `bitcoin-2`."""
+        """Whether both ids are derived from the common name: `bitcoin`, but not `bitcoin-2`."""
         if self.one.slug != self.other.slug or self.one.name_key != self.other.name_key:
             return False
         return slugify(self.one.candidate.name, "").replace("-", "") == self.one.slug
 
     @property
     def differs_in_symbol_and_value(self) -> bool:
-        """Whether not the symbols alone differ, but contracts or a value too."""
-        known = ("contracts", "prices", "market_caps", "supplies")
+        """Whether the symbols differ, and the contracts or a value too."""
+        aspects = ("contracts", "prices", "market_caps", "supplies")
         return self.agreement["symbols"] == "different" and not {"differ", "different"}.isdisjoint(
-            self.agreement[aspect] for aspect in known
+            self.agreement[aspect] for aspect in aspects
         )
 
     @property
     def doubt(self) -> Decimal:
-        return _doubt(self.ground, self.says_symbol_twice, tuple(self.agreement.items()))
+        return _doubt(self.ground, self.repeats_symbol, tuple(self.agreement.items()))
 
     def to_match(self, why: str | None) -> Match:
-        """Make the row of `matches`: a review where there is a `why`, else a link."""
+        """Return the row of `matches`: a review if there is a reason `why`, otherwise a link."""
         evidence: dict[str, Any] = {"ground": self.ground, **self.agreement}
         if self.namesakes:
             evidence["namesakes"] = self.namesakes
@@ -147,8 +152,8 @@ class Pair:
 
 
 @lru_cache(maxsize=10_000)
-def _doubt(ground: str, says_symbol_twice: bool, agreement: tuple[tuple[str, str], ...]) -> Decimal:
-    doubt = DOUBTS[ground] * (2 if says_symbol_twice else 1)
+def _doubt(ground: str, repeats_symbol: bool, agreement: tuple[tuple[str, str], ...]) -> Decimal:
+    doubt = DOUBTS[ground] * (2 if repeats_symbol else 1)
     for aspect, accord in agreement:
         if aspect == ground or (aspect, ground) == ("slugs", "same slug"):
             continue
@@ -156,15 +161,15 @@ def _doubt(ground: str, says_symbol_twice: bool, agreement: tuple[tuple[str, str
     return min(doubt, _MOST_DOUBT)
 
 
-def compare_values(one: Known, other: Known) -> Mapping[str, str]:
-    """Say what else than prices agrees between two; worked out once, the lesser `Ref` first."""
+def compare_values(one: Listing, other: Listing) -> Mapping[str, str]:
+    """Compare two listings, except for prices; computed once per pair, the lesser `Ref` first."""
     found = one.compared.get(other)
     if found is None:
         found = one.compared[other] = _compare(one, other)
     return found
 
 
-def _compare(one: Known, other: Known) -> Mapping[str, str]:
+def _compare(one: Listing, other: Listing) -> Mapping[str, str]:
     mine, its = one.candidate, other.candidate
     found: dict[str, str] = {
         "symbols": symbol_relation(one, other),
@@ -179,7 +184,7 @@ def _compare(one: Known, other: Known) -> Mapping[str, str]:
 
 
 def find_objection(pair: Pair, *, symbol_is_shared: bool) -> str | None:
-    """Say what, of the two alone, keeps names from being enough; None where they are."""
+    """Return why names do not suffice to link the pair, or None if they do."""
     return next(_objections(pair, symbol_is_shared=symbol_is_shared), None)
 
 
@@ -192,8 +197,8 @@ def _objections(pair: Pair, *, symbol_is_shared: bool) -> Iterator[str]:
         yield "supplies_differ"
     if (
         symbol_is_shared
-        and pair.says_symbol_twice
-        and not pair.is_named_by_symbol
+        and pair.repeats_symbol
+        and not pair.has_only_symbol
         and found.get("slugs") != "same"
         and not supplies_agree
     ):
