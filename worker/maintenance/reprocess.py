@@ -96,7 +96,7 @@ class _Reprocess:
         with self.conn.begin():
             observed = observe_raw(self.source, rows)
             copy.copy_fresh(self.conn, observed)
-            self.names.gather(rows, observed)
+            self.names.collect(rows, observed)
             lock_identity(self.conn)
             updated = transaction.update_listings(self.conn, self.source.name, None)
             self.conn.execute(self.statements["rebuild_observations"])
@@ -133,7 +133,7 @@ class _Reprocess:
             self.conn.execute(self.statements["delete_unfounded_matches"])
             self.names.rebuild()
             delisting.mark_listings(self.conn, self.source.name)
-            pairs.delete_every_pair(self.conn)
+            pairs.delete_all_pairs(self.conn)
             decide.resolve(self.conn, None, every=True)
             self.conn.execute(self.statements["delete_empty_assets"])
             every = self.conn.scalars(self.statements["find_all_assets"]).all()
