@@ -19,7 +19,7 @@ from worker.database.locks import lock_identity
 from worker.identity import decide
 from worker.identity.blocks.crowds import index_crowds
 from worker.identity.resolver.evidence import Ref
-from worker.ingest.batch.apply import decide_anew
+from worker.ingest.batch.apply import decide_listings
 from worker.sources.base import Source
 
 ANN = Attribution("ann", "she knows")
@@ -147,7 +147,7 @@ class Crowd:
             else:
                 ref = self._choose(conn, select(listings.c.source, listings.c.external_id))
                 conn.execute(insert(pending_ids).values(source=ref[0], external_id=ref[1]))
-            decide_anew(conn, [ref])
+            decide_listings(conn, [ref])
 
     def _claim_contracts(self, engine: Engine, folder: Path) -> None:
         records = [

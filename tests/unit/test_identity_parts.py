@@ -25,9 +25,8 @@ class Asked:
 
 
 def resolve_at_once(listings, rulings, prices):
-    known = [Listing(one, prices) for one in listings]
-    known.sort(key=lambda one: one.ref)
-    return resolve_part(Part(known, {}, rulings))
+    sorted_listings = sorted((Listing(one, prices) for one in listings), key=lambda one: one.ref)
+    return resolve_part(Part(sorted_listings, {}, rulings))
 
 
 @given(worlds())
