@@ -1,26 +1,26 @@
-"""The read-only API: answers HTTP queries from the tables that the worker fills."""
+"""The read-only API: serves the tables that the worker fills over HTTP."""
 
 import functools
 
 from flask import Flask
 
 from api.dashboard.pages import bp as dashboard
-from api.database.cache import Cache, Recent
+from api.database.cache import Cache, RecentValues
 from api.database.pool import Database, find_url
-from api.metrics.registry import gather
+from api.metrics.registry import make_registry
 from api.middleware.cors import allow_origins
 from api.middleware.keys import identify_clients, require_keys
 from api.middleware.limits import limit_requests
 from api.middleware.paths import require_canonical_paths
-from api.middleware.proxies import heed_proxies, trust_proxies
+from api.middleware.proxies import apply_proxy_headers, trust_proxies
 from api.openapi import describe
-from api.request.access import watch_requests
+from api.request.access import observe_requests
 from api.request.instruments import Instruments
-from api.request.negotiation import refuse_what_is_not_accepted
+from api.request.negotiation import require_acceptable_format
 from api.request.problems import answer_errors_as_problems
 from api.responses.export import Exports
-from api.responses.hits import answer_hits_first
-from api.responses.past import make_places
+from api.responses.hits import serve_cache_hits
+from api.responses.past import make_slots
 from api.responses.staleness import Staleness
 from api.routes import (
     changes,
@@ -41,13 +41,13 @@ from api.routes import (
 from shared.settings import Settings
 
 TOTALS = 1000
-"""For how many filters each process knows how many assets pass."""
+"""Number of filters whose count of matching assets each process caches."""
 
 
 def make_cache(settings: Settings) -> Cache | None:
-    """Make what answers are kept in; None where none may be.
+    """Make the cache of responses; None if it is disabled, or with several database servers.
 
-    Of several database servers the one that tells of a change may be ahead of the one that is read.
+    The server that notifies of a change may be ahead of the server that is read.
     """
     url = settings.api_database_url
     several = url is not None and isinstance(url.query.get("host"), tuple)
@@ -55,32 +55,32 @@ def make_cache(settings: Settings) -> Cache | None:
 
 
 def create_app(settings: Settings) -> Flask:
-    """Join the parts. Nothing is connected to before the first request asks for it."""
+    """Create the application. It connects to the database with the first request that needs it."""
     app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.url_map.merge_slashes = False  # it redirects, and with HTML
+    app.url_map.merge_slashes = False  # it would redirect, with an HTML body
     app.extensions["settings"] = settings
     app.extensions["database"] = Database(find_url(settings))
     app.extensions["staleness"] = Staleness(settings)
     app.extensions["cache"] = make_cache(settings)
-    app.extensions["totals"] = Recent(TOTALS)
+    app.extensions["totals"] = RecentValues(TOTALS)
     app.extensions["exports"] = Exports(
         settings.api_export_seconds, settings.api_export_min_kib_per_second * 1024
     )
-    app.extensions["past"] = make_places(settings.api_past_at_once)
+    app.extensions["past"] = make_slots(settings.api_past_at_once)
     app.extensions["instruments"] = instruments = Instruments()
-    instruments.watch(app.extensions["database"].engine)
-    app.extensions["metrics"] = gather(instruments)
-    watch_requests(app)
+    instruments.time_statements(app.extensions["database"].engine)
+    app.extensions["metrics"] = make_registry(instruments)
+    observe_requests(app)
     answer_errors_as_problems(app)
     require_canonical_paths(app)
-    heed_proxies(app)
+    apply_proxy_headers(app)
     allow_origins(app, settings.api_cors_origins)
     identify_clients(app)
     limit_requests(app, settings)
     require_keys(app, settings)
-    refuse_what_is_not_accepted(app)
-    answer_hits_first(app, settings)
+    require_acceptable_format(app)
+    serve_cache_hits(app, settings)
     trust_proxies(app, settings.api_trusted_proxies, with_prefix=settings.api_trusted_prefix)
     for module in (
         index,

@@ -1,4 +1,4 @@
-"""What gunicorn imports: the application, as the environment configures it."""
+"""The WSGI application that gunicorn imports, configured from the environment."""
 
 import os
 from pathlib import Path

@@ -11,7 +11,7 @@ from api.dashboard import links
 from api.dashboard.formats import documents, numbers
 from api.queries.times import in_utc
 from api.request.negotiation import PAGE
-from api.responses.cached import Answer
+from api.responses.cached import Representation
 from api.responses.staleness import stale_sources
 from shared.model.catalogue import LISTING_SOURCES
 
@@ -74,11 +74,13 @@ def make_environment() -> Environment:
     return environment
 
 
-def page(template: str, *, rows: int = 1, data_at: datetime | None, **values: Any) -> Answer:
-    """Make the answer with a page; `data_at` is when what it shows last changed."""
+def page(
+    template: str, *, rows: int = 1, data_at: datetime | None, **values: Any
+) -> Representation:
+    """Render a page; `data_at` is the time of the last change of its data."""
     stale = stale_sources()
     text = render(template, stale=stale.names, data_at=data_at, **values)
-    return Answer(
+    return Representation(
         data=text.encode(),
         meta=b"",
         rows=rows,

@@ -1,4 +1,4 @@
-"""What a process keeps in memory, within bounds."""
+"""Bounded in-memory caches of one process."""
 
 import threading
 from collections.abc import Hashable
@@ -10,31 +10,31 @@ Value = TypeVar("Value")
 
 
 class Sized(Protocol):
-    """Something that knows how many bytes of memory it takes, about."""
+    """A value that estimates its memory use in bytes."""
 
     @property
     def size(self) -> int: ...
 
 
 class Cache:
-    """Keeps values for as long as the mark of `watch.Watch` stays what it was."""
+    """Caches values until `ChangeListener.mark` changes. Evicts the least recently used."""
 
     def __init__(self, size: int) -> None:
-        self._values: LRUCache[Hashable, Any] = LRUCache(size, getsizeof=lambda kept: kept.size)
+        self._values: LRUCache[Hashable, Any] = LRUCache(size, getsizeof=lambda value: value.size)
         self._lock = threading.Lock()
         self._mark: int | None = None
 
     def __contains__(self, key: Hashable) -> bool:
-        """Whether there is something under a key, of whatever mark."""
+        """Whether a key is cached, possibly with an older mark."""
         return key in self._values
 
     def get(self, key: Hashable, mark: int) -> Any:
-        """Return what was kept under a key at this mark; None where there is nothing."""
+        """Return the value that was cached at this mark, or None."""
         with self._lock:
             return self._values.get(key) if mark == self._mark else None
 
-    def keep(self, key: Hashable, mark: int, value: Sized) -> None:
-        """Keep a value that was made after the mark was read. What is too large is not kept."""
+    def put(self, key: Hashable, mark: int, value: Sized) -> None:
+        """Cache a value that was made after the mark was read, unless it exceeds the cache."""
         with self._lock:
             if self._mark is None or mark > self._mark:
                 self._values.clear()
@@ -43,17 +43,17 @@ class Cache:
                 self._values[key] = value
 
 
-class Recent(Generic[Value]):
-    """What was found for the last keys that were asked for; what it is good for, its user knows."""
+class RecentValues(Generic[Value]):
+    """The values of the most recently used keys. The caller checks whether they are still valid."""
 
-    def __init__(self, most: int) -> None:
-        self._found: LRUCache[Hashable, Value] = LRUCache(most)
+    def __init__(self, size: int) -> None:
+        self._values: LRUCache[Hashable, Value] = LRUCache(size)
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Value | None:
         with self._lock:
-            return self._found.get(key)
+            return self._values.get(key)
 
-    def keep(self, key: Hashable, value: Value) -> None:
+    def put(self, key: Hashable, value: Value) -> None:
         with self._lock:
-            self._found[key] = value
+            self._values[key] = value

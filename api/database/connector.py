@@ -1,4 +1,4 @@
-"""One connection to Postgres within a deadline, and a quick refusal while there is none to have."""
+"""Opens connections to Postgres within a deadline, and fails fast while it cannot be reached."""
 
 import logging
 import threading
@@ -17,24 +17,23 @@ from shared.errors import MarketDataError
 Connect = Callable[[], Any]
 
 DEADLINE_SECONDS = 0.7
-"""How long a request waits for a connection. libpq's own timeout starts at 2 s and leaves out the
-time that name resolution takes."""
+"""How long a request waits for a connection. libpq's own timeout is at least 2 s and excludes name
+resolution."""
 
 PAUSE_SECONDS = 0.4
-"""After a failed attempt, how long requests are refused without another one."""
+"""After a failed attempt, requests are refused without another attempt for this long."""
 
-MOST_OVERDUE = 8
-"""How many attempts may hang (on a name server, on a silent host) before no more are started."""
+MAX_OVERDUE = 8
+"""How many attempts may hang, on a name server or a silent host, before no more are started."""
 
 log = logging.getLogger(__name__)
 
 
 class Connector:
-    """Opens connections in threads, so that none keeps a request longer than the deadline.
+    """Opens connections in threads, so that no request waits longer than the deadline.
 
-    An attempt that is late is not wasted: its connection goes to the next request. While attempts
-    fail, one is made after each pause, by the request that comes then; all others are refused at
-    once.
+    The connection of a late attempt is used for the next request. While attempts fail, the first
+    request after each pause makes another one. All other requests are refused at once.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Connector:
         """Return a new connection.
 
         Raises:
-            DatabaseUnavailableError: there is none within the deadline.
+            DatabaseUnavailableError: no connection was opened within the deadline.
         """
         with self._lock:
             if self._late:
@@ -74,36 +73,36 @@ class Connector:
         except TimeoutError as exc:
             with self._lock:
                 self._overdue += 1
-            attempt.add_done_callback(self._keep)
+            attempt.add_done_callback(self._store_late)
             raise self._failed(f"no answer within {self._deadline} s") from exc
-        except (psycopg2.Error, MarketDataError, RuntimeError) as exc:  # or no thread could start
+        except (psycopg2.Error, MarketDataError, RuntimeError) as exc:  # no thread could start
             raise self._failed(str(exc).strip()) from exc
         self._succeeded()
         return connection
 
     def close(self) -> None:
-        """Close what came late and was never asked for."""
+        """Close the connections of late attempts that no request used."""
         with self._lock:
             while self._late:
                 self._late.popleft().close()
 
     def _admit(self) -> None:
-        """Let this request make the attempt, or refuse it. The lock is held."""
+        """Allow this request an attempt, or refuse it. The caller holds the lock."""
         if self._refuse_until is None:
             return
         now = time.monotonic()
-        if now < self._refuse_until or self._overdue >= MOST_OVERDUE:
+        if now < self._refuse_until or self._overdue >= MAX_OVERDUE:
             raise DatabaseUnavailableError
         self._refuse_until = now + self._deadline + self._pause
 
     def _run(self, attempt: "Future[Any]") -> None:
         try:
             attempt.set_result(self._connect())
-        except BaseException as exc:  # noqa: BLE001  it is raised where the result is asked for
+        except BaseException as exc:  # noqa: BLE001  `result` raises it in the request's thread
             attempt.set_exception(exc)
 
-    def _keep(self, attempt: "Future[Any]") -> None:
-        """Take the connection of an attempt that nobody waits for any longer."""
+    def _store_late(self, attempt: "Future[Any]") -> None:
+        """Store the connection of an attempt that finished after its deadline."""
         with self._lock:
             self._overdue -= 1
             if attempt.exception() is None:
@@ -115,11 +114,11 @@ class Connector:
             first = self._refuse_until is None
             self._refuse_until = time.monotonic() + self._pause
         if first:
-            log.error("the database cannot be reached", extra={"reason": reason})
+            log.error("the database could not be reached", extra={"reason": reason})
         return DatabaseUnavailableError()
 
     def _succeeded(self) -> None:
         with self._lock:
             was_down, self._refuse_until = self._refuse_until is not None, None
         if was_down:
-            log.info("the database is back")
+            log.info("the database was reached again")

@@ -1,4 +1,4 @@
-"""The API's way to Postgres: a pool of read-only connections, one `with read()` at a time."""
+"""The pool of read-only connections to Postgres; `with read()` uses one of them."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -19,12 +19,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from api.database.blame import blame_parameters
+from api.database.change_listener import ChangeListener
 from api.database.connector import Connector
 from api.database.heartbeat import Heartbeat
 from api.database.prepared import Preparer
-from api.database.watch import Watch
-from api.database.watchdog import ClientLeftError, Watchdog, has_something_to_read
+from api.database.refused_values import find_refused_parameters
+from api.database.watchdog import ClientLeftError, Watchdog, is_readable
 from api.request.instruments import Instruments
 from api.request.problems import DatabaseUnavailableError, QueryTimeoutError, SchemaNotReadyError
 from api.request.timing import timed
@@ -36,19 +36,19 @@ log = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT_SECONDS = 5
 
-PATIENCE_SECONDS = STATEMENT_TIMEOUT_SECONDS + 1
-"""How long a request keeps a connection, when the server does not even end the statement."""
+QUERY_SECONDS = STATEMENT_TIMEOUT_SECONDS + 1
+"""How long a request may use a connection if the server does not end the statement itself."""
 
 READER_OPTIONS = (
     "-c default_transaction_read_only=on"
     f" -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
     " -c timezone=UTC"
-    # A statement is prepared only where one plan is right for all values.
+    # Only statements whose plan suits all values are prepared.
     " -c plan_cache_mode=force_generic_plan"
 )
 
 POOL_SIZE = 4
-"""One connection for each of a gunicorn process' threads; `gunicorn.conf.py` starts as many."""
+"""One connection per thread of a gunicorn process; `gunicorn.conf.py` uses the same number."""
 
 PARAMETERS = {
     "application_name": "kasparro-api",
@@ -56,12 +56,12 @@ PARAMETERS = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    "tcp_user_timeout": 900,  # milliseconds: a host that fell silent under a query
+    "tcp_user_timeout": 900,  # milliseconds: for a host that disappears during a query
 }
 
 
 def find_url(settings: Settings) -> Callable[[], URL]:
-    """Return how to find the database: what is configured, or where the embedded one listens."""
+    """Return a function that returns the database's URL: the configured or the embedded one."""
     configured = settings.api_database_url
     if configured is not None:
         return lambda: configured
@@ -69,29 +69,29 @@ def find_url(settings: Settings) -> Callable[[], URL]:
 
 
 def find_embedded_url() -> URL:
-    """Return where the embedded database listens at present, for the login that only reads.
+    """Return the current URL of the embedded database, with its read-only login.
 
     Raises:
-        ConfigurationError: it does not run; the API never starts it.
+        ConfigurationError: it is not running. The API never starts it.
     """
     url = find_reader_url(project_folder())
     if url is None:
-        raise ConfigurationError("the embedded database does not run; start it with `make run`")
+        raise ConfigurationError("the embedded database is not running; start it with `make run`")
     return url
 
 
 class Database:
-    """Postgres as this process reads it. `find_url` is asked anew for every connection.
+    """The connections of this process to Postgres. Each new connection calls `find_url`.
 
-    Every statement is its own transaction (autocommit), and so sees one snapshot: an answer is
-    made from one statement.
+    Every statement is its own transaction (autocommit) and sees one snapshot. So a response is made
+    from one statement.
     """
 
-    def __init__(self, find_url: Callable[[], URL], patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, find_url: Callable[[], URL], max_seconds: float = QUERY_SECONDS) -> None:
         self._find_url = find_url
-        self.watchdog = Watchdog(patience)
+        self.watchdog = Watchdog(max_seconds)
         self._connector = Connector(self._connect)
-        self.watch = Watch(self._connect)
+        self.changes = ChangeListener(self._connect)
         self.heartbeat = Heartbeat(self._connect, self.watchdog)
         self.engine = create_engine(
             "postgresql+psycopg2://",
@@ -102,35 +102,35 @@ class Database:
             pool_timeout=0.8,
             pool_use_lifo=True,
             use_native_hstore=False,
-            json_deserializer=msgspec.Raw,  # JSON goes out as it is, every digit of it
+            json_deserializer=msgspec.Raw,  # JSON is passed on unchanged, with every digit
         )
-        event.listen(self.engine, "checkout", refuse_a_dead_connection)
+        event.listen(self.engine, "checkout", check_connection)
         Preparer(self.engine)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """Give a connection of the pool for one `with` block, at most as long as the patience."""
-        with self.engine.connect() as conn, self._watching(conn):
+        """Provide a connection of the pool for one `with` block, within the time limit."""
+        with self.engine.connect() as conn, self._guard(conn):
             yield conn
 
     @contextmanager
-    def snapshot(self, patience: float) -> Iterator[Connection]:
-        """Give a connection whose statements all see the database at one moment."""
-        with self.engine.connect() as conn, self._watching(conn, patience):
+    def snapshot(self, max_seconds: float) -> Iterator[Connection]:
+        """Provide a connection whose statements all see the same snapshot."""
+        with self.engine.connect() as conn, self._guard(conn, max_seconds):
             yield conn.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
-    def _watching(self, conn: Connection, patience: float | None = None) -> Iterator[None]:
-        """Give up when the patience ends, and when the client of this request leaves.
+    def _guard(self, conn: Connection, max_seconds: float | None = None) -> Iterator[None]:
+        """Abort the queries of a block at its time limit, or when the request's client disconnects.
 
         Raises:
-            ClientLeftError: it left.
+            ClientLeftError: the client disconnected.
         """
-        asked = conn.connection.dbapi_connection
-        file, cancel = asked.fileno(), asked.cancel  # type: ignore[union-attr]
-        with ExitStack() as watch:
-            watched = watch.enter_context(
-                self.watchdog.watching(file, patience, client_socket(), cancel)
+        raw = conn.connection.dbapi_connection
+        file, cancel = raw.fileno(), raw.cancel  # type: ignore[union-attr]
+        with ExitStack() as guard:
+            watched = guard.enter_context(
+                self.watchdog.watching(file, max_seconds, client_socket(), cancel)
             )
             try:
                 yield
@@ -139,80 +139,80 @@ class Database:
                     raise ClientLeftError from exc
                 raise
             finally:
-                watch.close()  # whoever was not taken for gone by now, never will be
-                if watched.client_left:  # the cancellation may come late, and hit another query
+                guard.close()  # from here on, `client_left` does not change
+                if watched.client_left:  # a late cancellation could hit the next query
                     conn.invalidate()
 
     def close(self) -> None:
-        """Close every connection, and end the watch over them."""
+        """Close every connection and end the background threads."""
         self.engine.dispose()
         self.heartbeat.close()
         self._connector.close()
         self.watchdog.close()
-        self.watch.close()
+        self.changes.close()
 
     def _connect(self) -> Any:
         url = self._find_url()
-        _, given = self.engine.dialect.create_connect_args(url)
-        options = " ".join(filter(None, [given.pop("options", None), READER_OPTIONS]))
-        return psycopg2.connect(**{**PARAMETERS, **given}, options=options)
+        _, arguments = self.engine.dialect.create_connect_args(url)
+        options = " ".join(filter(None, [arguments.pop("options", None), READER_OPTIONS]))
+        return psycopg2.connect(**{**PARAMETERS, **arguments}, options=options)
 
 
 def client_socket() -> int | None:
-    """Return the file of the socket that this request came by; None where gunicorn has none."""
+    """Return the file descriptor of the request's socket; None without gunicorn."""
     client = request.environ.get("gunicorn.socket") if has_request_context() else None
     return client.fileno() if client is not None and client.fileno() >= 0 else None
 
 
-def refuse_a_dead_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
-    """Make the pool replace a connection that the server closed while it lay there.
+def check_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+    """Make the pool replace a connection that the server closed while it was idle.
 
-    A server says nothing to an idle client but good-bye, so a socket with something to read is a
-    dead one. This costs no round trip, as a `SELECT 1` before each query would.
+    A server sends nothing to an idle client before it closes the connection. So a readable socket
+    means a closed connection. Unlike a `SELECT 1` before each query, this costs no round trip.
     """
-    if has_something_to_read(dbapi_connection.fileno()):
+    if is_readable(dbapi_connection.fileno()):
         raise DisconnectionError("closed by the server")
 
 
 def read() -> AbstractContextManager[Connection]:
-    """Give a read-only connection of this application's pool for one `with` block.
+    """Provide a read-only connection of this application's pool for one `with` block.
 
     Raises:
-        ServiceUnavailable: there is none to have within a second, it broke, the statement took too
-            long, or the schema is not there.
+        ServiceUnavailable: no connection was available within a second, the connection broke,
+            the statement took too long, or the schema is not the expected one.
     """
     database: Database = current_app.extensions["database"]
-    return _reading(database.connect)
+    return _measured(database.connect)
 
 
-def snapshot(patience: float) -> AbstractContextManager[Connection]:
-    """Give a read-only connection whose statements all see the database at one moment.
+def snapshot(max_seconds: float) -> AbstractContextManager[Connection]:
+    """Provide a read-only connection whose statements all see the same snapshot.
 
-    For one `with` block of at most as many seconds as the patience; each statement has its timeout.
+    The `with` block may take `max_seconds`; each statement also has the usual timeout.
 
     Raises:
-        ServiceUnavailable: as `read` does.
+        ServiceUnavailable: as in `read`.
     """
     database: Database = current_app.extensions["database"]
-    return _reading(lambda: database.snapshot(patience))
+    return _measured(lambda: database.snapshot(max_seconds))
 
 
 @contextmanager
-def _reading(connect: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
-    """Time and count one use of a connection, and raise as problems what goes wrong with it."""
+def _measured(connect: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
+    """Measure one use of a connection, and convert its errors to problems."""
     instruments: Instruments = current_app.extensions["instruments"]
-    with timed("db"), instruments.reading() as reading, _problems(), connect() as conn:
-        reading.begins()
+    with timed("db"), instruments.connection_use() as use, _problems(), connect() as conn:
+        use.connected()
         yield conn
 
 
 @contextmanager
 def _problems() -> Iterator[None]:
-    """Raise what goes wrong with the database as what it means to a client."""
+    """Convert errors of the database to problems."""
     try:
         yield
     except PoolTimeoutError as exc:
-        raise DatabaseUnavailableError("every connection to the database is in use") from exc
+        raise DatabaseUnavailableError("all connections to the database are in use") from exc
     except DBAPIError as exc:
         problem = _as_problem(exc)
         if problem is None:
@@ -221,20 +221,20 @@ def _problems() -> Iterator[None]:
 
 
 def _as_problem(exc: DBAPIError) -> Exception | None:
-    """Say what an error of Postgres means to a client; None where it is our own mistake."""
+    """Return the problem for an error of Postgres; None if the error is a bug of this program."""
     if isinstance(exc, DataError):
-        return blame_parameters(str(exc.orig))
+        return find_refused_parameters(str(exc.orig))
     match getattr(exc.orig, "pgcode", None):
         case "57014":
             return QueryTimeoutError(
-                f"the database took longer than {STATEMENT_TIMEOUT_SECONDS} s; ask for less"
+                f"the query took longer than {STATEMENT_TIMEOUT_SECONDS} s; narrow it or try again"
             )
         case "42P01" | "42703" | "42501" | "3F000":
-            log.error("the schema is not as expected", extra={"reason": str(exc.orig).strip()})
+            log.error("the schema did not match", extra={"reason": str(exc.orig).strip()})
             return SchemaNotReadyError(
-                "the schema is not the one that this API expects; run `worker migrate`"
+                "the database schema does not match this release; run `worker migrate`"
             )
     if exc.connection_invalidated or isinstance(exc, OperationalError | InterfaceError):
-        log.error("a query broke off", extra={"reason": str(exc.orig).strip()})
+        log.error("a query lost its connection", extra={"reason": str(exc.orig).strip()})
         return DatabaseUnavailableError()
     return None

@@ -1,4 +1,4 @@
-"""Statements that Postgres plans once in a connection, where planning costs more than running."""
+"""Prepared statements: for queries whose planning costs more than their execution."""
 
 import logging
 from collections import OrderedDict
@@ -9,23 +9,23 @@ import psycopg2
 from sqlalchemy import Engine, event
 
 OPTION = "kasparro_prepared"
-"""The execution option of a statement that has its `Prepared`."""
+"""The execution option that holds a statement's `Prepared`."""
 
-MOST = 32
-"""How many statements a connection keeps prepared: each takes some 100 kB of the server."""
+MAX_STATEMENTS = 32
+"""Prepared statements per connection. Each takes about 100 kB of the server's memory."""
 
-NOT_HERE = (
+SESSION_ERRORS = (
     psycopg2.errors.InvalidSqlStatementName,
     psycopg2.errors.DuplicatePreparedStatement,
 )
-"""What Postgres says where one connection is not one session: behind a pooler of transactions."""
+"""Errors that occur when a pooler in transaction mode changes the session of a connection."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement as PREPARE takes it; equal names mean equal statements."""
+    """A statement for PREPARE. Statements with equal names are equal."""
 
     name: str
     sql: str
@@ -33,14 +33,14 @@ class Prepared:
 
     @property
     def execute(self) -> str:
-        given = ", ".join(f"%({name})s" for name in self.parameters)
-        return f"EXECUTE {self.name}({given})" if given else f"EXECUTE {self.name}"
+        arguments = ", ".join(f"%({name})s" for name in self.parameters)
+        return f"EXECUTE {self.name}({arguments})" if arguments else f"EXECUTE {self.name}"
 
 
 class Preparer:
-    """Prepares the statements of an engine's connections, each from its second use on.
+    """Prepares the statements of an engine's connections at their second use.
 
-    A listener sees the statements as they are written, prepared or not.
+    Event listeners always see the original statement.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -48,32 +48,32 @@ class Preparer:
         event.listen(engine, "do_execute", self._execute)
 
     def _execute(self, cursor: Any, _statement: str, parameters: Any, context: Any) -> bool:
-        """Run a prepared statement; return False for one that is to be run as it is."""
+        """Execute a prepared statement; return False if SQLAlchemy has to execute the original."""
         prepared: Prepared | None = context.execution_options.get(OPTION)
         if prepared is None or not self._is_possible:
             return False
         used: OrderedDict[str, bool] = context.root_connection.info.setdefault(
             OPTION, OrderedDict()
         )
-        is_there = used.get(prepared.name)
-        used[prepared.name] = is_there is not None
+        is_prepared = used.get(prepared.name)
+        used[prepared.name] = is_prepared is not None
         used.move_to_end(prepared.name)
-        if is_there is None:
-            self._forget(cursor, used)
+        if is_prepared is None:
+            self._evict(cursor, used)
             return False
         try:
-            if not is_there:
+            if not is_prepared:
                 cursor.execute(f"PREPARE {prepared.name} AS {prepared.sql}")
             cursor.execute(prepared.execute, parameters)
-        except NOT_HERE as exc:
+        except SESSION_ERRORS as exc:
             self._is_possible = False
             log.info("statements are not prepared", extra={"reason": str(exc).strip()})
             return False
         return True
 
     @staticmethod
-    def _forget(cursor: Any, used: OrderedDict[str, bool]) -> None:
-        while len(used) > MOST:
-            name, is_there = used.popitem(last=False)
-            if is_there:
+    def _evict(cursor: Any, used: OrderedDict[str, bool]) -> None:
+        while len(used) > MAX_STATEMENTS:
+            name, is_prepared = used.popitem(last=False)
+            if is_prepared:
                 cursor.execute(f"DEALLOCATE {name}")

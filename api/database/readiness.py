@@ -1,4 +1,4 @@
-"""Whether this process can serve: with its database, at the schema that it expects."""
+"""Readiness: whether the database answers and has the expected schema."""
 
 import time
 
@@ -10,17 +10,17 @@ from api.request.problems import DatabaseUnavailableError, SchemaNotReadyError
 from shared.schema.base import SCHEMA_REVISION
 
 TRUSTED_SECONDS = 3.0
-"""How old the last answer of the database may be: it is asked every second."""
+"""Maximum age of the database's last answer. It is queried every second."""
 
 
 def check_readiness() -> str:
-    """Return the revision that this application's database had when it was last asked.
+    """Return the schema revision that the database reported last.
 
     Raises:
-        ServiceUnavailable: it did not answer, or is at another schema.
+        ServiceUnavailable: it did not answer, or has another revision than expected.
     """
     instruments: Instruments = current_app.extensions["instruments"]
-    with instruments.reading():
+    with instruments.connection_use():
         return _check()
 
 
@@ -32,18 +32,18 @@ def _check() -> str:
     age = time.monotonic() - beat.at
     if age > TRUSTED_SECONDS:
         raise DatabaseUnavailableError(f"the database has not answered for {age:.0f} s")
-    return expect(beat.revision)
+    return require_expected(beat.revision)
 
 
-def expect(revision: str | None) -> str:
-    """Return the schema's revision where it is the one of this release.
+def require_expected(revision: str | None) -> str:
+    """Return the revision if it is the one of this release.
 
     Raises:
-        SchemaNotReadyError: it is another.
+        SchemaNotReadyError: it differs.
     """
     if revision != SCHEMA_REVISION:
         raise SchemaNotReadyError(
-            f"the schema is at revision {revision!r}, expected {SCHEMA_REVISION!r}; "
+            f"the database schema is at revision {revision!r}, expected {SCHEMA_REVISION!r}; "
             "run `worker migrate`"
         )
     return revision

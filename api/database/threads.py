@@ -1,4 +1,4 @@
-"""Threads in the background, on machines that may have no room for one more."""
+"""Background threads on systems that may refuse to start one."""
 
 import logging
 import threading
@@ -8,15 +8,15 @@ from collections.abc import Callable
 Start = Callable[[threading.Thread], None]
 
 PAUSE_SECONDS = 1.0
-"""How long after a failed start no other is tried."""
+"""Pause after a failed start."""
 
 log = logging.getLogger(__name__)
 
 
 class BackgroundThread:
-    """A thread that starts with its first use, since threads do not survive a fork.
+    """A thread that starts with its first use, because threads do not survive a fork.
 
-    Where it cannot start, or ended with an error, a later use starts it again.
+    If it could not start, or ended with an error, a later use starts it again.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class BackgroundThread:
         self._resume_at = 0.0
 
     def ensure(self) -> bool:
-        """Start it where it does not run, and return whether it runs."""
+        """Start the thread if it is not running; return whether it is running now."""
         thread = self._thread
         if thread is not None and thread.is_alive():
             return True
@@ -41,7 +41,7 @@ class BackgroundThread:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 self._start(thread)
-            except RuntimeError as exc:  # the limit of the user's processes, or of memory
+            except RuntimeError as exc:  # the limit of processes or of memory is reached
                 self._resume_at = time.monotonic() + PAUSE_SECONDS
                 reason = {"purpose": self._name, "reason": str(exc)}
                 log.error("a thread could not be started", extra=reason)  # noqa: TRY400
@@ -50,7 +50,7 @@ class BackgroundThread:
             return True
 
     def join(self) -> None:
-        """Wait for its end; it is not started again."""
+        """Wait for the end of the thread, and do not start it again."""
         with self._lock:
             self._closed = True
         if self._thread is not None:

@@ -1,4 +1,4 @@
-"""Limits on how long a query is waited for: a silent server's patience, and the client's."""
+"""Aborts queries that exceed their time limit, or whose client has disconnected."""
 
 import contextlib
 import os
@@ -14,50 +14,49 @@ from werkzeug.exceptions import HTTPException
 
 from api.database.threads import BackgroundThread, Start
 
-LOOK_SECONDS = 0.25
-"""How often is looked whether a client is still there."""
+CHECK_SECONDS = 0.25
+"""How often the sockets of clients are checked."""
 
-ENDED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-"""What a client's socket says when its end was closed, or its end for sending.
+DISCONNECTED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""Poll events of a socket whose client closed it, or closed its sending side.
 
-The two cannot be told apart before something is sent. Clients of HTTP close both; nginx and Go take
-it so, too. Where the system does not tell (it is Linux that does), a query runs to its end.
+Both look the same until something is sent. HTTP clients close both sides; nginx and Go make the
+same assumption. Only Linux reports it; on other systems a query runs to its end.
 """
 
 
 class ClientLeftError(HTTPException):
-    """There is nobody left to answer; the status is what nginx's log calls it."""
+    """The client disconnected. The status is the one that nginx logs."""
 
     code = 499
     problem = "client_left"
-    description = "the client closed the connection before it was answered"
+    description = "the client closed the connection before the response was sent"
 
 
 @dataclass(eq=False, slots=True)
-class Watched:
-    """A query under way: when patience with it ends, for whom it is, and how it is cancelled."""
+class WatchedQuery:
+    """A running query: its connection, time limit, client, and how to cancel it."""
 
     file: int
-    end: float
+    deadline: float
     client: int | None
     cancel: Callable[[], object] | None
     client_left: bool = False
 
 
 class Watchdog:
-    """Breaks off a query that outlasts `patience` seconds; cancels one that nobody waits for.
+    """Aborts queries after `max_seconds`, and cancels queries whose client has disconnected.
 
-    Postgres ends slow statements by itself. The patience is for a server that cannot: one that was
-    frozen, or whose host keeps the connection open and does nothing. Without it each of them would
-    hold a thread for good, until none is left to answer. One thread watches over all queries. While
-    it cannot be started they run unwatched, and Postgres' own timeout is what ends them.
+    Postgres ends slow statements by itself. The time limit is for a server that does not respond,
+    because it is frozen or its host hangs. Without it such queries would occupy all threads. One
+    thread watches all queries. If it cannot start, only Postgres's own timeout limits them.
     """
 
-    def __init__(self, patience: float, start: Start = threading.Thread.start) -> None:
-        self._patience = patience
+    def __init__(self, max_seconds: float, start: Start = threading.Thread.start) -> None:
+        self._max_seconds = max_seconds
         self._start = start
         self._lock = threading.Lock()
-        self._watched: set[Watched] = set()
+        self._queries: set[WatchedQuery] = set()
         self._thread = BackgroundThread(self._run, "watchdog", start)
         self._closed = threading.Event()
 
@@ -65,72 +64,73 @@ class Watchdog:
     def watching(
         self,
         file: int,
-        patience: float | None = None,
+        max_seconds: float | None = None,
         client: int | None = None,
         cancel: Callable[[], object] | None = None,
-    ) -> Iterator[Watched]:
-        """Watch over a connection's socket during one `with` block, with a patience of its own.
+    ) -> Iterator[WatchedQuery]:
+        """Watch the socket of a connection for one `with` block, optionally with its own limit.
 
-        When the client's socket is closed at its other end, `cancel` is called, in a thread.
+        If the client closes its socket, `cancel` is called in a separate thread.
         """
-        watched = Watched(file, time.monotonic() + (patience or self._patience), client, cancel)
+        deadline = time.monotonic() + (max_seconds or self._max_seconds)
+        query = WatchedQuery(file, deadline, client, cancel)
         with self._lock:
-            self._watched.add(watched)
+            self._queries.add(query)
         self._thread.ensure()
         try:
-            yield watched
+            yield query
         finally:
             with self._lock:
-                self._watched.discard(watched)
+                self._queries.discard(query)
 
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closed.wait(min(self._patience / 2, LOOK_SECONDS)):
+        while not self._closed.wait(min(self._max_seconds / 2, CHECK_SECONDS)):
             with self._lock:
                 now = time.monotonic()
-                for watched in [each for each in self._watched if each.end < now]:
-                    self._watched.remove(watched)
-                    _shut(watched.file)
-                for watched in self._watched:
-                    if watched.client is None or watched.cancel is None or watched.client_left:
+                for query in [each for each in self._queries if each.deadline < now]:
+                    self._queries.remove(query)
+                    _shut_down(query.file)
+                for query in self._queries:
+                    if query.client is None or query.cancel is None or query.client_left:
                         continue
-                    if _has_ended(watched.client):
-                        # Before the query can fail of it; where no thread can be started, the next
-                        # look tries again.
-                        watched.client_left = True
-                        watched.client_left = _call_aside(watched.cancel, self._start)
+                    if _is_disconnected(query.client):
+                        # Set before the query can fail because of it. If no thread can start, the
+                        # next check tries again.
+                        query.client_left = True
+                        query.client_left = _cancel_in_thread(query.cancel, self._start)
 
 
-def _has_ended(file: int) -> bool:
+def _is_disconnected(file: int) -> bool:
     poll = select.poll()
-    poll.register(file, ENDED)
-    return any(seen & ENDED for _, seen in poll.poll(0))
+    poll.register(file, DISCONNECTED)
+    return any(events & DISCONNECTED for _, events in poll.poll(0))
 
 
-def has_something_to_read(file: int) -> bool:
-    """Whether an idle connection was closed: until then a server says nothing unasked."""
+def is_readable(file: int) -> bool:
+    """Whether a socket has data. For an idle connection this means that the server closed it."""
     poll = select.poll()
     poll.register(file, select.POLLIN | select.POLLPRI)
     return bool(poll.poll(0))
 
 
-def _call_aside(cancel: Callable[[], object], start: Start) -> bool:
-    """Cancel a query in a thread of its own: it takes a connection, which a dead host lets hang.
+def _cancel_in_thread(cancel: Callable[[], object], start: Start) -> bool:
+    """Cancel a query in a separate thread, and return whether the thread could start.
 
-    Return whether that thread could be started.
+    Cancelling opens a connection, which blocks if the host does not respond.
     """
 
     def run() -> None:
-        with contextlib.suppress(psycopg2.Error):  # it has ended, or the server has
+        with contextlib.suppress(psycopg2.Error):  # the query or the server has ended already
             cancel()
 
     return BackgroundThread(run, "cancel a query", start).ensure()
 
 
-def _shut(file: int) -> None:
-    """End both directions of a socket, so that whoever reads it reads its end."""
+def _shut_down(file: int) -> None:
+    """Shut down both directions of a socket, so that a blocked reader gets an end of file."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(file)) as duplicate:
         duplicate.shutdown(socket.SHUT_RDWR)

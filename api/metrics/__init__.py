@@ -1,1 +1,1 @@
-"""What `/metrics` shows, for Prometheus: requests, the database, the loading, the processes."""
+"""The Prometheus metrics of `/metrics`: requests, database, loading and processes."""

@@ -1,4 +1,4 @@
-"""What the operating system says of the API's processes, as if they were one."""
+"""The operating system's metrics of the API's processes, combined."""
 
 import functools
 import os
@@ -15,28 +15,28 @@ COMBINED: Mapping[str, Callable[[Iterable[float]], float]] = {
     "process_max_fds": min,
     "process_open_fds": max,
 }
-"""How a number of many processes becomes one, where that is not the sum."""
+"""How the values of several processes are combined. The default is the sum."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessesCollector(Collector):
-    """Adds up gunicorn's processes: its own, its workers', and the time of workers that ended.
+    """Combines gunicorn's master and workers, including the processor time of ended workers.
 
-    Without that time the seconds would fall when a worker ends, and with one process' numbers they
-    would jump with every scrape that another process answers.
+    Otherwise the processor time would fall when a worker ends, and differ by the process that
+    answers the scrape.
     """
 
     def __init__(self, *, of_the_parent: bool) -> None:
         self._of_the_parent = of_the_parent
 
     def collect(self) -> Iterable[Metric]:
-        """Give `process_…` as prometheus-client names them."""
+        """Yield `process_…` with the names of prometheus-client."""
         main = os.getppid() if self._of_the_parent else os.getpid()
         workers = list(children(main)) if self._of_the_parent else []
         yield GaugeMetricFamily(
             "kasparro_api_processes",
-            "Processes that answer requests; fewer than usual means that some do not start.",
+            "Processes that answer requests. Fewer than usual means that some do not start.",
             value=len(workers) or 1,
         )
         found: dict[str, list[Metric]] = {}
@@ -53,12 +53,12 @@ class ProcessesCollector(Collector):
 
 
 def children(pid: int) -> Iterator[int]:
-    """Find the processes that a process started and that run."""
+    """Yield the ids of the running child processes."""
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         yield from map(int, file.read_text().split())
 
 
 def seconds_of_ended_children(pid: int) -> float:
-    """Return the processor time of the children that a process has waited for."""
+    """Return the processor time of ended children that the process has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / TICKS

@@ -1,4 +1,4 @@
-"""What one scrape gathers."""
+"""The registry of all collectors of a scrape."""
 
 import os
 import platform
@@ -10,14 +10,14 @@ from prometheus_client.core import InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from api.metrics.loading import LoadingCollector
-from api.metrics.past import WholeCollector
+from api.metrics.multiprocess import AllProcessesCollector
 from api.metrics.processes import ProcessesCollector
 from api.request.instruments import FOLDER, Instruments
 from shared.schema.base import SCHEMA_REVISION
 
 
 class BuildCollector(Collector):
-    """Names what runs here, to lay a change of behaviour beside a change of version."""
+    """Reports the running version, so that changes of behaviour can be related to releases."""
 
     def collect(self) -> list[InfoMetricFamily]:
         labels = {
@@ -25,15 +25,15 @@ class BuildCollector(Collector):
             "schema_revision": SCHEMA_REVISION,
             "python": platform.python_version(),
         }
-        return [InfoMetricFamily("kasparro_build", "Which code answers.", labels)]
+        return [InfoMetricFamily("kasparro_build", "The release that answers.", labels)]
 
 
-def gather(instruments: Instruments) -> CollectorRegistry:
-    """Make the registry of one application: of all its processes where they count together."""
+def make_registry(instruments: Instruments) -> CollectorRegistry:
+    """Make the registry of one application, or of all its processes if they share a folder."""
     folder = os.environ.get(FOLDER)
     registry = CollectorRegistry() if folder else instruments.registry
     if folder:
-        registry.register(WholeCollector(Path(folder)))
+        registry.register(AllProcessesCollector(Path(folder)))
     registry.register(ProcessesCollector(of_the_parent=bool(folder)))
     registry.register(BuildCollector())
     registry.register(LoadingCollector())

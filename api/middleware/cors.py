@@ -1,7 +1,7 @@
-"""Which other sites' pages may read the answers (CORS): none, unless they are named.
+"""CORS: pages of other origins may read responses only if their origin is configured.
 
-Own lines, because flask-cors adds its headers to the answers that Flask gives to OPTIONS by itself,
-and this application gives none: a preflight would be refused with 405.
+flask-cors is not used: it needs Flask's automatic responses to OPTIONS, which this application
+disables. A preflight would be refused with 405.
 """
 
 from collections.abc import Collection
@@ -14,10 +14,10 @@ EXPOSED = (
     ", X-Total-Count, X-Data-Version, X-Until, X-More, X-Stale-Sources"
     ", Repr-Digest, Content-Disposition"
 )
-"""What a page's script may read beside the few headers that it always may."""
+"""Response headers that a page's script may read in addition to the safelisted ones."""
 
 ALLOWED = "Authorization, X-API-Key, X-Request-Id, If-None-Match, If-Modified-Since, traceparent"
-"""What a page's script may send."""
+"""Request headers that a page's script may send."""
 
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD",
@@ -27,34 +27,36 @@ PREFLIGHT = {
 
 
 def allow_origins(app: Flask, origins: Collection[str]) -> None:
-    """Let pages of these origins read every answer, problems too; `*` means any page.
+    """Allow pages of these origins to read every response, including problems; `*` is any origin.
 
-    Never with the browser's own credentials: a key is sent by the page's script, or not at all.
+    Browser credentials are never allowed. A page's script sends the API key itself.
     """
     if not origins:
         return
-    anyone = "*" in origins
+    any_origin = "*" in origins
 
     def is_allowed() -> bool:
         origin = request.headers.get("Origin")
-        return origin is not None and (anyone or origin in origins)
+        return origin is not None and (any_origin or origin in origins)
 
     def answer_preflight() -> Response | None:
-        """Answer the question that a browser asks before the request; for known routes alone."""
-        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        known = isinstance(request.routing_exception, MethodNotAllowed)
-        if not (asks and known and is_allowed()):
+        """Answer a browser's preflight request, for existing routes only."""
+        is_preflight = (
+            request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        )
+        route_exists = isinstance(request.routing_exception, MethodNotAllowed)
+        if not (is_preflight and route_exists and is_allowed()):
             return None
         response = Response(status=204, headers=PREFLIGHT)
-        del response.headers["Content-Type"]  # there is nothing that could have one
+        del response.headers["Content-Type"]  # the response has no body
         return response
 
     def allow(response: Response) -> Response:
-        if not anyone:
+        if not any_origin:
             response.vary.add("Origin")
         if is_allowed():
             response.headers["Access-Control-Allow-Origin"] = (
-                "*" if anyone else request.headers["Origin"]
+                "*" if any_origin else request.headers["Origin"]
             )
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
         return response

@@ -1,4 +1,4 @@
-"""API keys: who asks, and whether its key opens the route that it asks for."""
+"""API keys: authentication of requests and the scope that each route requires."""
 
 import functools
 import threading
@@ -19,7 +19,7 @@ from shared.model.keys import KEY, hash_key
 from shared.settings import Settings
 
 OPEN = frozenset({"/", "/openapi.json", "/docs", "/health/live", "/health/ready"})
-"""Routes that need no key, and look at none."""
+"""Routes that need no key and ignore it."""
 
 SCOPE_BY_BEGINNING: Mapping[str, str] = {
     "data": "data",
@@ -33,28 +33,28 @@ SCOPE_BY_BEGINNING: Mapping[str, str] = {
     "reviews": "operations",
     "metrics": "operations",
 }
-"""By the first part of its path, the scope that a route needs."""
+"""The scope that a route requires, by the first segment of its path."""
 
 EXPORT = "/data/export"
 
 PAGES = "/dashboard"
-"""Where the pages for browsers are. Only there a key counts that comes as a cookie."""
+"""The path of the pages for browsers. Only their routes accept a key as a cookie."""
 
 COOKIE = "kasparro_key"
-"""The cookie that keeps a browser's key. Its path is `PAGES`: other routes never receive it."""
+"""The cookie with a browser's key. Its path is `PAGES`, so other routes never receive it."""
 
 OPEN_BEGINNINGS = ("/docs/", f"{PAGES}/static/", f"{PAGES}/sign-")
-"""How the other routes begin that need no key."""
+"""The beginnings of further routes that need no key."""
 
 SCOPE_BY_PAGE: Mapping[str, str] = {"": "data", "assets": "data", "divergent": "data"}
-"""By the part of its path after `PAGES`, the scope that a page needs; else it is `operations`."""
+"""The scope of a page by the segment after `PAGES`; other pages require `operations`."""
 
-KNOWN_SECONDS = 1.0
-"""How long a key that was found is not looked up again, and a revoked one may still work."""
+KEY_CACHE_SECONDS = 1.0
+"""How long a found key is cached. A revoked key works for as long at most."""
 
 
 class ApiKeyError(HTTPException):
-    """A problem with the key; `challenge` says so in the words of RFC 6750."""
+    """A problem with the key; `challenge` is its `WWW-Authenticate` header (RFC 6750)."""
 
     challenge = "Bearer"
 
@@ -64,13 +64,13 @@ class ApiKeyError(HTTPException):
 
 class ApiKeyMissingError(ApiKeyError, Unauthorized):
     problem = "api_key_missing"
-    description = "this route wants an API key: `Authorization: Bearer ...`, or `X-API-Key`"
+    description = "this route requires an API key; send `Authorization: Bearer ...` or `X-API-Key`"
 
 
 class ApiKeyUnknownError(ApiKeyError, Unauthorized):
     problem = "api_key_unknown"
     challenge = 'Bearer error="invalid_token"'
-    description = "this API key is unknown, or was revoked"
+    description = "this API key does not exist or was revoked"
 
 
 class ApiKeyExpiredError(ApiKeyUnknownError):
@@ -87,7 +87,7 @@ class ScopeMissingError(ApiKeyError, Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that exists, expired or not."""
+    """An existing key, expired or not."""
 
     id: int
     name: str
@@ -99,69 +99,69 @@ class Key:
 
 
 class Keys:
-    """The keys that this process has found of late. Unknown ones are not kept: they have no end."""
+    """The keys that this process found recently. Unknown keys are unbounded and not cached."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[float, Key]] = {}
+        self._found: dict[bytes, tuple[float, Key]] = {}
         self._all: dict[bytes, Key] = {}
         self._all_until = 0.0
         self._lock = threading.Lock()
 
-    def known(self, key: str) -> Key | None:
+    def recently_found(self, key: str) -> Key | None:
         """Return a key that was found within the last second."""
-        until, found = self._known.get(hash_key(key), (0.0, None))
+        until, found = self._found.get(hash_key(key), (0.0, None))
         return found if time.monotonic() < until else None
 
     def found_before(self, key: str) -> Key | None:
         """Return a key that was valid when this process last looked it up, however long ago.
 
-        Good for no more than to tell clients apart: it may be revoked since.
+        Use it only to distinguish clients: the key may have been revoked since.
         """
-        _, found = self._known.get(hash_key(key), (0.0, None))
+        _, found = self._found.get(hash_key(key), (0.0, None))
         return None if found is None or found.has_expired() else found
 
     def look_up(self, key: str) -> Key | None:
-        """Ask the database for a key; None where there is none, or it was revoked."""
+        """Read a key from the database; None if it does not exist or was revoked."""
         digest = hash_key(key)
-        asked_at = time.monotonic()
+        started = time.monotonic()
         with read() as conn:
             row = find_key(conn, digest)
         if row is None:
-            self._known.pop(digest, None)
+            self._found.pop(digest, None)
             return None
         found = Key(**row)
-        self._known[digest] = asked_at + KNOWN_SECONDS, found
+        self._found[digest] = started + KEY_CACHE_SECONDS, found
         return found
 
     def look_up_among_all(self, key: str) -> Key | None:
-        """Look for a key among all that there were within the last second.
+        """Find a key in the list of all keys, which is read at most once a second.
 
-        Wrong keys cost no more than one query a second, however many are sent.
+        So wrong keys cost at most one query a second.
         """
         with self._lock:
-            asked_at = time.monotonic()
-            if asked_at >= self._all_until:
+            now = time.monotonic()
+            if now >= self._all_until:
                 with read() as conn:
                     rows = find_keys(conn)
                 self._all = {
                     bytes(row.key_hash): Key(row.id, row.name, row.scopes, row.expires_at)
                     for row in rows
                 }
-                self._all_until = asked_at + KNOWN_SECONDS
+                self._all_until = now + KEY_CACHE_SECONDS
             digest = hash_key(key)
             found = self._all.get(digest)
             if found is None:
-                self._known.pop(digest, None)
+                self._found.pop(digest, None)
             else:
-                self._known[digest] = self._all_until, found
+                self._found[digest] = self._all_until, found
             return found
 
 
 @functools.lru_cache(256)
 def scope_of(rule: str) -> str | None:
-    """Return the scope that a route needs; None for those that are open to all.
+    """Return the scope that a route requires; None for routes that need no key.
 
-    A route that nobody thought of here is not for everybody.
+    A route that is not listed here requires `operations`.
     """
     if rule in OPEN or rule.startswith(OPEN_BEGINNINGS):
         return None
@@ -172,7 +172,7 @@ def scope_of(rule: str) -> str | None:
 
 
 def is_page(rule: str) -> bool:
-    """Whether a route is one of the dashboard's."""
+    """Whether a route belongs to the dashboard."""
     return rule == PAGES or rule.startswith(f"{PAGES}/")
 
 
@@ -181,19 +181,19 @@ def scope_of_request() -> str | None:
 
 
 def identify_clients(app: Flask) -> None:
-    """Look at the key of a request that has one, so that what it asks is counted as its own.
+    """Identify the client of a request by its key, so that the rate limit counts it per key.
 
-    What is wrong with it is said later, by `require_keys`: the request counts first.
+    `require_keys` refuses invalid keys later, because refused requests count too.
     """
     app.extensions["keys"] = Keys()
 
     def identify() -> None:
         if request.url_rule is None or scope_of_request() is None:
             return
-        given = given_key(request.environ, request.url_rule.rule)
-        if given is None:
+        sent = sent_key(request.environ, request.url_rule.rule)
+        if sent is None:
             return
-        key = find(given)
+        key = find(sent)
         if key is None:
             g.refusal = ApiKeyUnknownError()
         elif key.has_expired():
@@ -204,34 +204,34 @@ def identify_clients(app: Flask) -> None:
     app.before_request(identify)
 
 
-def find(given: str) -> Key | None:
-    """Find a key. What an address sends is not looked up one by one without end.
+def find(sent: str) -> Key | None:
+    """Find a key. Wrong keys of one address count against the rate limit.
 
-    Once it has sent as many wrong keys as it may make requests, a right one of its is still found.
+    When the address has reached it, valid keys are still found, in the list of all keys.
 
     Raises:
-        RateLimitedError: the key is wrong, as were as many before it.
-        ServiceUnavailable: the database is away.
+        RateLimitedError: the key is wrong, and the address has sent too many wrong keys.
+        ServiceUnavailable: the database cannot be reached.
     """
     keys: Keys = current_app.extensions["keys"]
-    key = keys.known(given)
-    if key is not None or not KEY.fullmatch(given):
+    key = keys.recently_found(sent)
+    if key is not None or not KEY.fullmatch(sent):
         return key
     limiter: limits.Limiter | None = current_app.extensions.get("limiter")
     wrong = f"wrong keys/{limits.address(request.remote_addr or '')}"
-    if limiter is not None and limiter.has_spent_all(wrong):
-        key = keys.look_up_among_all(given)
+    if limiter is not None and limiter.has_reached_limit(wrong):
+        key = keys.look_up_among_all(sent)
         if key is None:
-            limits.refuse(limiter.count_here(wrong))
+            limits.refuse(limiter.count_locally(wrong))
         return key
-    key = keys.look_up(given)
+    key = keys.look_up(sent)
     if key is None and limiter is not None:
-        limiter.count_here(wrong)
+        limiter.count_locally(wrong)
     return key
 
 
-def given_key(environ: Mapping[str, Any], rule: str) -> str | None:
-    """Return the key that was sent to a route, whether it is one or not."""
+def sent_key(environ: Mapping[str, Any], rule: str) -> str | None:
+    """Return the key as the client sent it to a route, valid or not."""
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         return str(credentials.strip())
@@ -242,12 +242,12 @@ def given_key(environ: Mapping[str, Any], rule: str) -> str | None:
 
 
 def senders_of(rule: str) -> Sequence[str]:
-    """Return the headers that a key comes in to a route."""
+    """Return the request headers in which a route accepts a key."""
     return ("Authorization", "X-API-Key", *(["Cookie"] if is_page(rule) else []))
 
 
 def require_keys(app: Flask, settings: Settings) -> None:
-    """Refuse wrong keys and, where keys are required, requests that none with the scope opens."""
+    """Refuse invalid keys and, if keys are required, requests without a key of the scope."""
     required = settings.api_keys_required
 
     def require() -> None:

@@ -1,4 +1,4 @@
-"""How often each client may ask: the `RateLimit` headers of every answer, and 429 beyond."""
+"""Rate limits per client: `RateLimit` headers in every response, 429 above the limit."""
 
 import functools
 import ipaddress
@@ -20,17 +20,17 @@ from shared.errors import ConfigurationError
 from shared.settings import Settings
 
 PROBES = frozenset({"/health/live", "/health/ready"})
-"""Not limited: a balancer asks them from one address for every process that it looks after."""
+"""Not limited: a load balancer probes all its processes from one address."""
 
 POLICY = '"default"'
 
 PAUSE_SECONDS = 5
-"""How long a storage that failed is not asked; each request would wait for it."""
+"""How long a failed storage is not used, because every request would wait for it."""
 
 REDIS_SECONDS = 0.2
 
-COUNTED = "kasparro.standing"
-"""Where in its environment a request has the `Standing` of its client, once it was counted."""
+COUNTED = "kasparro.quota"
+"""The key in a request's environment of its client's `Quota`, if it was counted already."""
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ class RateLimitedError(TooManyRequests):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a client has left, and in how many seconds it is given all of it again."""
+class Quota:
+    """The requests that a client has left, and the seconds until its window ends."""
 
     remaining: int
     seconds: int
@@ -49,51 +49,51 @@ class Standing:
 
 
 class Limiter:
-    """Counts requests by client in windows of a fixed length; each begins at a first request.
+    """Counts requests per client in fixed windows. A window starts with the first request.
 
     The counts are shared by gunicorn's processes on this machine or, in Redis, by several machines.
-    While Redis is away the former take its place.
+    While Redis cannot be reached, the counts of this machine are used.
     """
 
     def __init__(self, rate: str, storage_url: str | None = None) -> None:
         self._limit = limits.parse(rate)
-        self._here = find_counters()
-        self._there = _open_storage(storage_url) if storage_url else None
+        self._local = find_counters()
+        self._remote = _open_storage(storage_url) if storage_url else None
         self._resume_at = 0.0
         self.policy = f"{POLICY};q={self._limit.amount};w={self._limit.get_expiry()}"
 
-    def count(self, client: str) -> Standing:
+    def count(self, client: str) -> Quota:
         """Count one request of a client."""
         key = self._limit.key_for(client)
-        if self._there is not None and time.monotonic() >= self._resume_at:
+        if self._remote is not None and time.monotonic() >= self._resume_at:
             try:
-                return self._count(self._there, key)
+                return self._count(self._remote, key)
             except StorageError as exc:
                 self._resume_at = time.monotonic() + PAUSE_SECONDS
                 log.warning(
-                    "the storage of the rate limit is away; this machine's own counts are used",
+                    "rate limit storage could not be reached; counting on this machine",
                     extra={"reason": str(exc.storage_error)},
                 )
-        return self._count(self._here, key)
+        return self._count(self._local, key)
 
-    def count_here(self, client: str) -> Standing:
-        """Count one request of a client on this machine alone, where `has_spent_all` looks."""
-        return self._count(self._here, self._limit.key_for(client))
+    def count_locally(self, client: str) -> Quota:
+        """Count one request of a client on this machine only, for `has_reached_limit`."""
+        return self._count(self._local, self._limit.key_for(client))
 
-    def has_spent_all(self, client: str) -> bool:
-        """Whether this machine has counted as many requests of a client as one may make."""
-        return self._here.get(self._limit.key_for(client)) >= self._limit.amount
+    def has_reached_limit(self, client: str) -> bool:
+        """Whether this machine has counted as many requests of a client as the limit allows."""
+        return self._local.get(self._limit.key_for(client)) >= self._limit.amount
 
-    def headers(self, standing: Standing) -> list[tuple[str, str]]:
-        """Tell a client where it stands."""
-        left = f"{POLICY};r={standing.remaining};t={standing.seconds}"
+    def headers(self, quota: Quota) -> list[tuple[str, str]]:
+        """Write the `RateLimit` headers."""
+        left = f"{POLICY};r={quota.remaining};t={quota.seconds}"
         return [("RateLimit-Policy", self.policy), ("RateLimit", left)]
 
-    def _count(self, storage: Storage, key: str) -> Standing:
+    def _count(self, storage: Storage, key: str) -> Quota:
         count = storage.incr(key, self._limit.get_expiry())
         seconds = max(math.ceil(storage.get_expiry(key) - time.time()), 1)
         amount = self._limit.amount
-        return Standing(max(amount - count, 0), seconds, count > amount)
+        return Quota(max(amount - count, 0), seconds, count > amount)
 
 
 def _open_storage(url: str) -> Storage:
@@ -106,23 +106,23 @@ def _open_storage(url: str) -> Storage:
         )
     except (LimitsConfigurationError, ValueError) as exc:
         raise ConfigurationError(
-            "API_RATE_LIMIT_STORAGE cannot be used; install kasparro-etl[redis], and check the URL"
+            "API_RATE_LIMIT_STORAGE cannot be used; install kasparro-etl[redis] and check the URL"
         ) from exc
     return cast("Storage", storage)
 
 
 def check_storage(settings: Settings) -> None:
-    """Check that the storage that is set can be used, without connecting to it.
+    """Check the configured storage without connecting to it.
 
     Raises:
-        ConfigurationError: it cannot.
+        ConfigurationError: the storage cannot be used.
     """
     if settings.api_rate_limit_storage:
         _open_storage(settings.api_rate_limit_storage)
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
-    """Answer 429 to a client that asked too often, before anything is done for it."""
+    """Answer 429 to a client over its limit, before its request is handled."""
     if settings.api_rate_limit is None:
         return
     limiter = Limiter(settings.api_rate_limit, settings.api_rate_limit_storage)
@@ -131,54 +131,53 @@ def limit_requests(app: Flask, settings: Settings) -> None:
     def count() -> None:
         if request.path in PROBES:
             return
-        g.standing = request.environ.get(COUNTED) or limiter.count(client())
-        if g.standing.exceeded:
-            refuse(g.standing)
+        g.quota = request.environ.get(COUNTED) or limiter.count(client())
+        if g.quota.exceeded:
+            refuse(g.quota)
 
-    def tell(response: Response) -> Response:
-        if "standing" in g:
-            response.headers.update(limiter.headers(g.standing))
+    def add_headers(response: Response) -> Response:
+        if "quota" in g:
+            response.headers.update(limiter.headers(g.quota))
         return response
 
     app.before_request(count)
-    app.after_request(tell)
+    app.after_request(add_headers)
 
 
-def refuse(standing: Standing) -> NoReturn:
-    """Raise what answers 429.
+def refuse(quota: Quota) -> NoReturn:
+    """Refuse the request with 429.
 
     Raises:
         RateLimitedError: always.
     """
-    g.standing = standing
+    g.quota = quota
     raise RateLimitedError(
-        f"too many requests; wait {standing.seconds} s, and mind the RateLimit headers",
-        retry_after=standing.seconds,
+        f"too many requests; wait {quota.seconds} s and follow the RateLimit headers",
+        retry_after=quota.seconds,
     )
 
 
 def client() -> str:
-    """Name who asks: the key where there is a valid one, else the address."""
+    """Return the name of the request's client."""
     key = g.get("api_key")
     return name_client(None if key is None else key.id, request.remote_addr)
 
 
 def name_client(key_id: int | None, remote: str | None) -> str:
-    """Name a client by its key, where it has a valid one, else by its address."""
+    """Return the name of a client: its key if it has a valid one, otherwise its address."""
     return key_client(key_id) if key_id is not None else address(remote or "")
 
 
 def key_client(key_id: int) -> str:
-    """Return what is counted for a key."""
     return f"key/{key_id}"
 
 
 @functools.lru_cache(4096)
 def address(remote: str) -> str:
-    """Return what is counted for an address: itself, or the /64 that an IPv6 host has to itself."""
+    """Name a client by its address; for IPv6 by its /64 network, which one host may have."""
     try:
         ip = ipaddress.ip_address(_without_port(remote).partition("%")[0])
-    except ValueError:  # a Unix socket, or what a proxy wrote in its own way
+    except ValueError:  # a Unix socket, or a proxy's own format
         return f"address/{remote[:64]}"
     if ip.version == 6:  # noqa: PLR2004
         if ip.ipv4_mapped is not None:
@@ -188,7 +187,7 @@ def address(remote: str) -> str:
 
 
 def _without_port(remote: str) -> str:
-    """Take off the port that some proxies write, and the brackets; it is another each time."""
+    """Remove the port that some proxies add, and brackets. The port differs per connection."""
     if remote.startswith("["):
         return remote[1:].partition("]")[0]
     host, _, _ = remote.partition(":")

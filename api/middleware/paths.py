@@ -1,7 +1,7 @@
-"""Canonical paths: a resource has one path, and every other way to write it is an unknown path.
+"""Canonical paths: a resource has one path. Every other spelling is an unknown path.
 
-A proxy in front that reads `//data` or `/data%2fexport` differently from this application could
-otherwise be led past its own rules.
+Otherwise a client could bypass the rules of a proxy that reads `//data` or `/data%2fexport`
+differently from this application.
 """
 
 import re
@@ -15,8 +15,8 @@ from werkzeug.routing import RequestRedirect
 
 CHARACTER = (
     r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]"
-    # Encoded only where it has to be, or where some clients do: not `/`, letters, digits, `-._`,
-    # nor what is no text.
+    # Percent-encoding is allowed where it is required, or where some clients use it. It is refused
+    # for `/`, letters, digits, `-._` and control characters.
     r"|%(?:2[0-9A-Ca-c]|3[A-Fa-f]|40|5[B-Eb-e]|60|7[B-Eb-e]|[89A-Fa-f][0-9A-Fa-f]))"
 )
 PATH = re.compile(rf"/|(?:/(?!\.\.?(?:/|\Z)){CHARACTER}+)+")
@@ -28,7 +28,7 @@ class PathNotCanonicalError(NotFound):
 
 
 def is_canonical(path: str) -> bool:
-    """Whether this is how a path of this application is written, percent-encoding and all."""
+    """Whether a path, as sent, is spelled like the paths of this application."""
     if not PATH.fullmatch(path):
         return False
     if "%" in path:
@@ -40,22 +40,22 @@ def is_canonical(path: str) -> bool:
 
 
 def require_canonical_paths(app: Flask) -> None:
-    """Take a request by any other path for one that no route matches."""
-    app.before_request(unmatch)
+    """Treat a request with any other path as one without a route."""
+    app.before_request(reject_other_paths)
 
 
-def target_of(environ: Mapping[str, Any]) -> str | None:
-    """Return the target of a request as the client wrote it, where the server tells."""
+def request_target(environ: Mapping[str, Any]) -> str | None:
+    """Return the request target as the client sent it; None if the server does not provide it."""
     return environ.get("RAW_URI") or environ.get("REQUEST_URI")
 
 
-def unmatch() -> None:
-    path = (target_of(request.environ) or quote(request.path)).partition("?")[0]
+def reject_other_paths() -> None:
+    path = (request_target(request.environ) or quote(request.path)).partition("?")[0]
     if not path.startswith("/"):
-        path = ORIGIN.sub("", path, count=1)  # as requests to a proxy are written
+        path = ORIGIN.sub("", path, count=1)  # the absolute form, as sent to proxies
     if is_canonical(path) and not isinstance(request.routing_exception, RequestRedirect):
         return
     request.url_rule = None
     request.routing_exception = PathNotCanonicalError(
-        f"no route at {path[:200]!r}: the path is not in its canonical form; '/' lists the routes"
+        f"no route has the path {path[:200]!r}: it is not canonical; '/' lists the routes"
     )

@@ -1,4 +1,4 @@
-"""What proxies in front of the API say of the client, believed as far as they are declared."""
+"""Headers of the proxies in front of the API, trusted only as configured."""
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest
@@ -7,16 +7,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api.middleware.paths import is_canonical
 
 HSTS = "max-age=31536000"
-"""Not for other hosts of the domain: they are not this program's to decide on."""
+"""Without `includeSubDomains`, because this program cannot decide for other hosts."""
 
 
 def trust_proxies(app: Flask, proxies: int, *, with_prefix: bool) -> None:
-    """Take address and scheme of a request from the last so many proxies that added them.
+    """Read the client's address and scheme from the headers of this many proxies.
 
-    Whatever is put before the application later sees what the proxies see.
+    WSGI middleware that is added later runs before this one, and sees the unchanged values.
 
-    The prefix of its path only where that is declared too: many proxies pass on what a client made
-    up for it. The host is never taken, for no answer has it.
+    The path prefix has to be enabled separately, because many proxies pass on the header of a
+    client. The host is never read, because no response contains it.
     """
     if proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -24,27 +24,27 @@ def trust_proxies(app: Flask, proxies: int, *, with_prefix: bool) -> None:
         )
 
 
-def heed_proxies(app: Flask) -> None:
-    """Refuse prefixes that are no paths, and insist on HTTPS where clients come by it."""
-    app.before_request(refuse_prefix_that_is_no_path)
-    app.after_request(insist_on_https)
+def apply_proxy_headers(app: Flask) -> None:
+    """Refuse invalid path prefixes, and require HTTPS from clients that use it (HSTS)."""
+    app.before_request(check_prefix)
+    app.after_request(add_hsts)
 
 
-def refuse_prefix_that_is_no_path() -> None:
-    """Refuse a prefix that would make the links of answers lead elsewhere.
+def check_prefix() -> None:
+    """Refuse a prefix that would make links in responses point elsewhere.
 
     Raises:
-        BadRequest: it is no canonical path.
+        BadRequest: the prefix is not a canonical path.
     """
     prefix = request.script_root
     if prefix and not is_canonical(prefix):
         raise BadRequest(
-            f"X-Forwarded-Prefix is {prefix[:80]!r}; expected a path as in '/market', "
-            "which the proxy in front sets"
+            f"X-Forwarded-Prefix is {prefix[:80]!r}; expected a path such as '/market'; "
+            "check the configuration of the proxy"
         )
 
 
-def insist_on_https(response: Response) -> Response:
+def add_hsts(response: Response) -> Response:
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = HSTS
     return response

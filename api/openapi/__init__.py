@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the routes and their marshmallow schemas."""
+"""The OpenAPI 3.1 document, generated from the routes and their marshmallow schemas."""
 
 import inspect
 from importlib.metadata import version
@@ -12,25 +12,25 @@ from flask import Flask
 from marshmallow import Schema
 
 from api.middleware.keys import is_page
-from api.openapi.answers import add_common_parts
 from api.openapi.examples import example_of
-from api.openapi.fields import teach
+from api.openapi.fields import register_fields
 from api.openapi.links import add_links
 from api.openapi.operations import REQUEST_ID, TRACE_PARENT, operation_of, path_of
+from api.openapi.responses import add_common_parts
 from api.openapi.security import add_schemes
 from api.request.negotiation import JSON
 
-DESCRIPTION = """A crypto market dataset you can audit: every number says where it came from, how
-fresh it is, and which coin it is. Read-only: `GET`, and `HEAD` wherever there is `GET`; any other
-method is answered 405. Every error is `application/problem+json` with a stable `code`. An unknown
-parameter is an error, so that a misspelt filter is not taken for an answer."""
+DESCRIPTION = """A crypto market dataset you can audit. Every number says where it came from, how
+fresh it is and which coin it belongs to. The API is read-only: every route answers `GET` and
+`HEAD`, and other methods with 405. Every error is `application/problem+json` with a stable `code`.
+An unknown parameter is an error, so a misspelt filter is never ignored."""
 
 STATIC = ".static"
-"""How the endpoints end that send files of a page, and answer nothing of their own."""
+"""The suffix of endpoints that serve static files, which are not documented."""
 
 
 def describe(app: Flask) -> dict[str, Any]:
-    """Build the document of every route but the dashboard's pages; it takes about 0.1 s."""
+    """Build the document of all routes except the dashboard's pages. It takes about 0.1 s."""
     plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
     spec = APISpec(
         title="Kasparro market data",
@@ -43,8 +43,8 @@ def describe(app: Flask) -> dict[str, Any]:
         },
         servers=[{"url": "."}],
     )
-    converter: Any = plugin.converter  # made with the APISpec
-    teach(converter)
+    converter: Any = plugin.converter  # created by APISpec
+    register_fields(converter)
     add_common_parts(spec)
     spec.components.parameter("RequestId", "header", REQUEST_ID)
     spec.components.parameter("TraceParent", "header", TRACE_PARENT)
@@ -68,13 +68,13 @@ def _component_name(schema: type[Schema]) -> str:
 
 
 def _completed(document: dict[str, Any], converter: OpenAPIConverter) -> dict[str, Any]:
-    """Say of our own documents what they are, that no member is ever left out, and show each."""
+    """Add descriptions, required members and examples to the documents."""
     add_links(document["paths"])
     schemas = document["components"]["schemas"]
     for (cls, *_), name in converter.refs.items():
         schemas[name]["description"] = inspect.getdoc(cls)
     for schema in schemas.values():
-        schema.pop("additionalProperties", None)  # there may be more in a later release
+        schema.pop("additionalProperties", None)  # later releases may add members
         schema.setdefault("required", list(schema["properties"]))
     for path in document["paths"].values():
         content = path["get"]["responses"]["200"]["content"]
@@ -83,6 +83,6 @@ def _completed(document: dict[str, Any], converter: OpenAPIConverter) -> dict[st
         schema = content[JSON]["schema"]
         if any(parameter.get("name") == "fields" for parameter in path["get"]["parameters"]):
             item = schema["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
-            schemas[item].pop("required")  # the request says which members there are
+            schemas[item].pop("required")  # the request chooses the members
         content[JSON]["example"] = example_of(schema, schemas)
     return document

@@ -1,4 +1,4 @@
-"""What a route takes and answers, noted beside its view for `/openapi.json`."""
+"""The decorator `documented`, which describes a route for `/openapi.json`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,52 +15,55 @@ View = TypeVar("View", bound=Callable[..., Any])
 META = {
     "request_id": {
         "type": "string",
-        "description": "As in the header `X-Request-Id`",
+        "description": "The value of the header `X-Request-Id`",
         "examples": ["be0622023f444736a7ea733eb66f2131"],
     },
     "api_latency_ms": {
         "type": "number",
-        "description": "Time spent in the API, database included",
+        "description": "Milliseconds spent in the API, database included",
         "examples": [4.818],
     },
 }
-LIST = {"count": {"type": "integer", "description": "Entries in `data`"}}
+LIST = {"count": {"type": "integer", "description": "Number of entries in `data`"}}
 PAGE = {
-    "total": {"type": "integer", "description": "Entries on all pages, exactly"},
+    "total": {"type": "integer", "description": "Exact number of entries on all pages"},
     "page_size": {"type": "integer", "examples": [50]},
     "next_cursor": {
         "type": ["string", "null"],
-        "description": "The parameter `cursor` of the next page; null on the last",
+        "description": "The parameter `cursor` of the next page; null on the last page",
     },
 }
 FEED = {
     "page_size": {"type": "integer", "examples": [1000]},
     "until": {
         "type": "integer",
-        "description": "The parameter `since` to go on with",
+        "description": "The parameter `since` of the next request",
         "examples": [510],
     },
-    "more": {"type": "boolean", "description": "There is more already; else come back later"},
+    "more": {
+        "type": "boolean",
+        "description": "Whether more changes exist already; if so, continue at once",
+    },
 }
 WINDOW = {
     "page_size": {"type": "integer", "examples": [300]},
     "interval": {
         "type": ["string", "null"],
-        "description": "The length of a candle; null where there are observations",
+        "description": "The length of a candle; null if the entries are observations",
         "examples": ["1d"],
     },
     **{
         name: {
             "type": ["string", "null"],
             "format": "date-time",
-            "description": f"{said}; null where nothing was ever observed",
+            "description": f"{meaning}; null if the asset has no observations",
             "examples": ["2026-01-31T12:00:00.000000Z"],
         }
-        for name, said in (
-            ("start", "Where the window begins, which belongs to it"),
+        for name, meaning in (
+            ("start", "The start of the window (inclusive)"),
             (
                 "end",
-                "Where it ends, which does not; `start` where that is after all that was observed",
+                "The end of the window (exclusive); `start` if that is after all observations",
             ),
         )
     },
@@ -69,21 +72,21 @@ WINDOW = {
 DATA = {
     "version": {
         "type": "integer",
-        "description": "The version of the data that is shown",
+        "description": "The version of the data in this response",
         "examples": [510],
     },
     "stale_sources": {
         "type": "array",
-        "description": "The sources whose newest data is older than it should be, or whose runs "
-        "were never good; see `/health`",
+        "description": "The sources whose newest data is older than expected, or that never had a "
+        "successful run; see `/health`",
         "items": {"type": "string", "enum": list(LISTING_SOURCES)},
     },
 }
 TRENDS = {
     "missing": {
         "type": "array",
-        "description": "Of `assets`, the slugs that no asset has, or of which nothing was observed "
-        "by the time that was asked for",
+        "description": "The requested slugs that no asset has, or whose asset was not observed by "
+        "the requested time",
         "items": {"type": "string", "examples": ["no-such-asset"]},
     },
 }
@@ -98,16 +101,16 @@ METAS = {
     "DataWindowMeta": {**META, **LIST, **WINDOW, **DATA},
     "DataTrendsMeta": {**META, **LIST, **TRENDS, **DATA},
 }
-"""The members of `meta`, by kind of route; `Data…` are those that show a version of the data."""
+"""The members of `meta` by kind of route. `Data…` is for routes that show a version of the data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """What a route takes, and what it answers."""
+    """The parameters and responses of a route."""
 
-    answer: Schema | None
-    or_else: Schema | None
-    """What the entries of its list are otherwise, by its parameters."""
+    schema: Schema | None
+    alternative: Schema | None
+    """A second schema of the list's entries; the parameters decide which one applies."""
     parameters: type[QueryString]
     problems: tuple[int, ...]
     paged: bool | Literal["feed", "window", "trends"]
@@ -116,7 +119,7 @@ class Documented:
 
 
 def documented(
-    answer: Schema | tuple[Schema, Schema] | None,
+    schema: Schema | tuple[Schema, Schema] | None,
     parameters: type[QueryString] = QueryString,
     problems: tuple[int, ...] = (),
     *,
@@ -124,20 +127,20 @@ def documented(
     media: Mapping[str, str | None] | None = None,
     conditional: bool = False,
 ) -> Callable[[View], View]:
-    """Note beside a view what its route takes and answers; its docstring is the description.
+    """Describe the route of a view for OpenAPI. The view's docstring becomes its description.
 
-    Of two answers its parameters decide which one the entries of its list are.
-    Problems that any route may answer (400, 406, 500) need not be named. `media` are its formats,
-    with an example for each that is text; without it, it is JSON alone. Where there is one, a
-    request that does not accept it is refused before the view is called; where there are several
-    the view calls `negotiation.choose`. A `conditional` route has an `ETag`, and answers 304.
+    Of two schemas, the parameters of a request decide which one describes the list's entries.
+    `problems` are statuses in addition to those of every route (400, 406, 500). `media` are the
+    formats, with an example of each text format; the default is JSON. If a route has one format,
+    requests that do not accept it are refused before the view is called. If it has several, the
+    view calls `negotiation.choose`. A `conditional` route has an `ETag` and can answer 304.
     """
-    first, or_else = answer if isinstance(answer, tuple) else (answer, None)
+    first, alternative = schema if isinstance(schema, tuple) else (schema, None)
 
-    def note(view: View) -> View:
+    def attach(view: View) -> View:
         view.documented = Documented(  # type: ignore[attr-defined]
-            first, or_else, parameters, problems, paged, media or {JSON: None}, conditional
+            first, alternative, parameters, problems, paged, media or {JSON: None}, conditional
         )
         return view
 
-    return note
+    return attach

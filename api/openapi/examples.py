@@ -1,4 +1,4 @@
-"""Examples of whole answers, made of the examples of their members."""
+"""Examples of complete responses, made from the examples of their members."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,9 @@ OF_A_TYPE = {"string": "", "integer": 1, "number": 1, "boolean": True, "null": N
 
 
 def example_of(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:
-    """Return a value that a schema allows: its own example, or one made of its parts' examples.
+    """Return a value that a schema allows: its own example, or one made from its members.
 
-    What may be null and has no example is null.
+    The example of a nullable member without its own example is null.
     """
     schema = resolved(schema, components)
     for keyword in ("examples", "enum"):
@@ -27,11 +27,11 @@ def example_of(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:
 
 
 def resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow a reference; what stands beside it holds too."""
+    """Resolve a reference; keywords beside it override those of its target."""
     if "$ref" not in schema:
         return schema
-    beside = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
-    return {**components[schema["$ref"].rpartition("/")[2]], **beside}
+    siblings = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
+    return {**components[schema["$ref"].rpartition("/")[2]], **siblings}
 
 
 def _of_a_value(schema: Mapping[str, Any]) -> Any:

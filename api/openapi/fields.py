@@ -1,4 +1,4 @@
-"""What the fields of marshmallow schemas are in JSON Schema."""
+"""The JSON Schema of this project's marshmallow fields."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,26 +26,26 @@ TYPES: dict[type[fields.Field[Any]], tuple[Any, str | None]] = {
 }
 
 LISTS = (CommaList, SortField)
-"""Fields that hold several values with commas between them."""
+"""Fields with several values, separated by commas."""
 
 A_VALUE = r"^[^,\x00]*[^,\s\x00][^,\x00]*$"
-"""One of several values: something must be there, and no comma within it."""
+"""One of several values: not blank, and without a comma."""
 
 SORT_KEYS = [f"{sign}{name}" for name in SORT_COLUMNS for sign in ("", "-")]
 
 
-def teach(converter: Any) -> None:
-    """Tell apispec of the fields that are our own."""
+def register_fields(converter: Any) -> None:
+    """Register this project's fields with apispec."""
     for field, (kind, form) in TYPES.items():
         converter.map_to_openapi_type(field, kind, form)
     converter.add_attribute_function(values_of_a_field)
     converter.add_attribute_function(examples_of_a_field)
 
 
-def values_of_a_field(  # noqa: PLR0911  one for each kind
+def values_of_a_field(  # noqa: PLR0911  one return per kind of field
     _converter: OpenAPIConverter, field: fields.Field[Any], *, ret: dict[str, Any], **_: Any
 ) -> dict[str, Any]:
-    """Add what the values of our own fields look like."""
+    """Describe the values of this project's fields."""
     if isinstance(field, SortField):
         default = [str(key) for key in field.load_default]
         return {**_several(SORT_KEYS), "maxItems": MOST_SORT_KEYS, "default": default}
@@ -80,10 +80,10 @@ def _several(names: Iterable[str]) -> dict[str, Any]:
 def examples_of_a_field(
     _converter: OpenAPIConverter, field: fields.Field[Any], *, ret: dict[str, Any], **_: Any
 ) -> dict[str, Any]:
-    """Write the example in the list that JSON Schema has for it, and each type once.
+    """Move the example to `examples` of the schema, and remove repeated types.
 
-    Beside the schema, as a parameter's own `example`, Swagger UI would fill the form with it and
-    send all filters at once.
+    From a parameter's own `example`, Swagger UI would prefill the form and send all filters at
+    once.
     """
     ret.pop("example", None)
     if isinstance(ret.get("type"), list):

@@ -1,4 +1,4 @@
-"""Where an answer leads on to: from a page to the next one, from an asset to what is behind it."""
+"""Links between operations: to the next page, and from an asset to its raw records and history."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ def add_links(paths: dict[str, Any]) -> None:
         "Raw": {
             "operationId": paths["/data/{asset}/raw"]["get"]["operationId"],
             "parameters": of_one_asset,
-            "description": "What its present values were made of, as received",
+            "description": "The raw records behind its values, as received",
         },
         "History": {
             "operationId": paths["/data/{asset}/history"]["get"]["operationId"],
             "parameters": of_one_asset,
-            "description": "What was observed of it",
+            "description": "Its observations",
         },
     }
     for operations in paths.values():
@@ -25,6 +25,6 @@ def add_links(paths: dict[str, Any]) -> None:
                 "NextPage": {
                     "operationId": operation["operationId"],
                     "parameters": {"cursor": "$response.body#/meta/next_cursor"},
-                    "description": "With the same parameters; there is none after the last page",
+                    "description": "The next page, with the same parameters; none after the last",
                 }
             }

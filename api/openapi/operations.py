@@ -1,4 +1,4 @@
-"""What a route takes: one operation for each rule of the application."""
+"""The OpenAPI operations: one for each route of the application."""
 
 import inspect
 import re
@@ -8,26 +8,26 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields
 from werkzeug.routing import Rule
 
-from api.openapi.answers import answers_of
 from api.openapi.contract import Documented
 from api.openapi.examples import example_of
 from api.openapi.fields import LISTS
+from api.openapi.responses import responses_of
 from api.openapi.security import refusals_of, security_of
 from api.parameters import NameList
 
 ARGUMENT = re.compile("<(?:[^<>]*:)?([^<>]*)>")
 
 NO_NUL = r"^[^\x00]*$"
-"""U+0000 is in no text that Postgres holds."""
+"""Text in Postgres never contains U+0000."""
 
 REQUEST_ID = {
     "name": "X-Request-Id",
-    "description": "The caller's own name for the request; one is made where there is none",
+    "description": "The client's id for the request; the API creates one if it is missing",
     "schema": {"type": "string", "examples": ["abc-1"]},
 }
 TRACE_PARENT = {
     "name": "traceparent",
-    "description": "The caller's place in a trace (W3C Trace Context)",
+    "description": "The trace and span of the client (W3C Trace Context)",
     "schema": {
         "type": "string",
         "examples": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
@@ -37,13 +37,13 @@ CONDITIONS = [
     {
         "name": "If-None-Match",
         "in": "header",
-        "description": "An `ETag` that one has: 304 where it still is the answer's",
+        "description": "The `ETag` of an earlier response: 304 if the response is unchanged",
         "schema": {"type": "string", "examples": ['W/"510-1c9f"']},
     },
     {
         "name": "If-Modified-Since",
         "in": "header",
-        "description": "A `Last-Modified` that one has; heeded where there is no `If-None-Match`",
+        "description": "The `Last-Modified` of an earlier response; ignored with `If-None-Match`",
         "schema": {"type": "string", "examples": ["Sat, 31 Jan 2026 12:00:00 GMT"]},
     },
 ]
@@ -73,17 +73,17 @@ PATH_PARAMETERS = {
 
 
 def path_of(rule: Rule) -> str:
-    """Write a rule of Flask's as a path of OpenAPI's."""
+    """Convert a Flask rule to an OpenAPI path."""
     return ARGUMENT.sub(r"{\1}", rule.rule)
 
 
 def operation_of(
     converter: OpenAPIConverter, rule: Rule, view: Any, *, keys_required: bool
 ) -> dict[str, Any]:
-    """Describe a route by what is noted beside its view, and by the view's docstring."""
-    noted: Documented = view.documented
+    """Describe a route by `documented` of its view and by the view's docstring."""
+    documentation: Documented = view.documented
     summary, _, description = inspect.cleandoc(view.__doc__).partition("\n\n")
-    taken = noted.parameters().fields.items()
+    parameters = documentation.parameters().fields.items()
     operation = {
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [rule.endpoint.partition(".")[0]],
@@ -91,26 +91,26 @@ def operation_of(
         "description": " ".join(description.split()),
         "parameters": [
             *(PATH_PARAMETERS[name] for name in sorted(rule.arguments)),
-            *(_parameter(converter, *each) for each in sorted(taken, key=is_a_bound)),
-            *(CONDITIONS if noted.conditional else []),
+            *(_parameter(converter, *each) for each in sorted(parameters, key=is_a_bound)),
+            *(CONDITIONS if documentation.conditional else []),
             "RequestId",
             "TraceParent",
         ],
         "security": security_of(rule.rule, required=keys_required),
-        "responses": answers_of(noted, refusals_of(rule.rule)),
+        "responses": responses_of(documentation, refusals_of(rule.rule)),
     }
     return {name: value for name, value in operation.items() if value}
 
 
 def is_a_bound(parameter: tuple[str, Any]) -> bool:
-    """Tell the many bounds from other parameters, which people look for first."""
+    """Whether a parameter is a bound. The many bounds are listed last."""
     return parameter[0].startswith(("min_", "max_"))
 
 
 def _parameter(converter: OpenAPIConverter, name: str, field: fields.Field[Any]) -> dict[str, Any]:
     schema = converter.field2property(field)
     if schema.get("default") in (None, [], ()) or isinstance(field, NameList):
-        schema.pop("default", None)  # all of them, or none: the description says which
+        schema.pop("default", None)  # the description states the default
     parameter = {"name": name, "in": "query", "required": field.required, "schema": schema}
     if "description" in schema:
         parameter["description"] = schema.pop("description")

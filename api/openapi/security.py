@@ -1,4 +1,4 @@
-"""Which keys a route takes, and which it may refuse."""
+"""The API keys that a route accepts, and the statuses with which requests are refused."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "`Authorization: Bearer KEY`; `worker api-keys create` makes keys",
+        "description": "`Authorization: Bearer KEY`; create keys with `worker api-keys create`",
     },
     "header": {
         "type": "apiKey",
@@ -28,9 +28,9 @@ def add_schemes(spec: APISpec) -> None:
 
 
 def security_of(rule: str, *, required: bool) -> list[dict[str, Any]]:
-    """Return the ways to be let in: with a key of the route's scope; without one where none is due.
+    """Return the security requirements of a route: a key of its scope, or none if not required.
 
-    The list is empty for a route that looks at no key.
+    The list is empty for a route that ignores keys.
     """
     scope = scope_of(rule)
     if scope is None:
@@ -39,5 +39,5 @@ def security_of(rule: str, *, required: bool) -> list[dict[str, Any]]:
 
 
 def refusals_of(rule: str) -> set[int]:
-    """Return the statuses of those who may not ask, or ask too often."""
+    """Return the statuses for a missing or insufficient key and for too many requests."""
     return ({401, 403} if scope_of(rule) else set()) | (set() if rule in PROBES else {429})

@@ -1,4 +1,4 @@
-"""Query strings, read strictly: what is unknown, malformed or given twice is named."""
+"""Query strings, read strictly: unknown, malformed and repeated parameters are errors."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request
 from shared.model.catalogue import SOURCES
 
 MOST_VALUES = 250
-"""How many values one comma-separated parameter takes."""
+"""Maximum number of values of a comma-separated parameter."""
 
 ALIASES = {
     "limit": "page_size",
@@ -29,40 +29,40 @@ ALIASES = {
     "columns": "fields",
     "select": "fields",
 }
-"""What other APIs call some of our parameters."""
+"""Names of other APIs for this API's parameters."""
 
 
 def nearest(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    """Suggest the known name that one probably meant, or list them all."""
+    """Suggest the known name that the client probably meant, or list all known names."""
     alias = ALIASES.get(name.lower())
     close = [alias] if alias in known else get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 class Count(fields.Integer):
-    """A whole number in plain digits; Python's own reader also takes `1_0` and ` 1 `."""
+    """A whole number in plain digits. `int` would also accept `1_0` and ` 1 `."""
 
     digits = 9
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not re.fullmatch(f"[0-9]{{1,{self.digits}}}", value):
             raise ValidationError(
-                f"not a whole number: {value[:40]!r}; expected one of at most {self.digits} digits"
+                f"not a whole number: {value[:40]!r}; expected at most {self.digits} digits"
             )
         return super()._deserialize(value, attr, data, **kwargs)
 
 
 def page_size(default: int, most: int, entries: str) -> Count:
-    """Make the parameter that says how many entries a page holds."""
+    """Make the parameter `page_size`; `most` is its maximum."""
     return Count(
         load_default=default,
         validate=validate.Range(1, most),
-        metadata={"description": f"How many {entries} a page holds."},
+        metadata={"description": f"Maximum number of {entries} on a page."},
     )
 
 
 class CommaList(fields.Field[list[str]]):
-    """Several values with commas between them."""
+    """One or more values, separated by commas."""
 
     def __init__(self, most: int = MOST_VALUES, **kwargs: Any) -> None:
         self.most = most
@@ -71,14 +71,14 @@ class CommaList(fields.Field[list[str]]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:  # noqa: ARG002
         names = list(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
         if not names:
-            raise ValidationError("no value; expected one, or several with commas between them")
+            raise ValidationError("no value; expected one, or several separated by commas")
         if len(names) > self.most:
-            raise ValidationError(f"{len(names)} values; at most {self.most} fit in one request")
+            raise ValidationError(f"{len(names)} values; at most {self.most} are allowed")
         return names
 
 
 class NameList(CommaList):
-    """Names of known things, of which there is a `kind`."""
+    """Names from a fixed list; `kind` is what an error message calls them."""
 
     def __init__(self, kind: str, known: tuple[str, ...], **kwargs: Any) -> None:
         self.kind, self.known = kind, known
@@ -87,7 +87,7 @@ class NameList(CommaList):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
         names = super()._deserialize(value, attr, data, **kwargs)
         if not all(part.strip() for part in value.split(",")):
-            raise ValidationError("there is a comma with no name before or after it")
+            raise ValidationError("a name is missing before or after a comma")
         for name in names:
             if name not in self.known:
                 raise ValidationError(f"no {self.kind} {name!r}; {nearest(name, self.known)}")
@@ -95,18 +95,16 @@ class NameList(CommaList):
 
 
 class SourceList(NameList):
-    """Names of sources."""
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("source", SOURCES, **kwargs)
 
 
 @lru_cache(maxsize=1000)
 def read_query(schema: "QueryString", query_string: bytes) -> Mapping[str, Any]:
-    """Read a query string; the same one again is not read twice, so the result is not to change.
+    """Read a query string. Results are cached and must not be modified.
 
     Raises:
-        ValidationError: naming every parameter that is unknown, malformed or given twice.
+        ValidationError: parameters are unknown, malformed or repeated; it names all of them.
     """
     loaded: Mapping[str, Any] = schema.load(
         Request({"QUERY_STRING": query_string.decode("latin-1")}).args
@@ -115,23 +113,21 @@ def read_query(schema: "QueryString", query_string: bytes) -> Mapping[str, Any]:
 
 
 class QueryString(Schema):
-    """A route's parameters; on its own, those of a route that takes none."""
+    """The parameters of a route. Without subclassing: of a route that has none."""
 
     class Meta:
         unknown = EXCLUDE
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def name_what_is_unknown_or_repeated(
-        self, _data: Any, given: "MultiDict[str, str]", **_: Any
-    ) -> None:
-        """Check the query string as a whole; a schema's own check skips names it does not know."""
+    def check_names(self, _data: Any, original: "MultiDict[str, str]", **_: Any) -> None:
+        """Check for unknown and repeated parameters, which the fields' own validation skips."""
         errors: dict[str, list[str]] = {}
-        for name, texts in given.lists():
+        for name, texts in original.lists():
             if name not in self.fields:
                 errors[name] = [f"unknown parameter; {nearest(name, tuple(self.fields))}"]
             elif len(texts) > 1:
                 errors[name] = [f"given {len(texts)} times; expected once"]
             elif "\x00" in texts[0]:
-                errors[name] = ["U+0000 cannot be part of a value"]
+                errors[name] = ["contains U+0000, which is not allowed"]
         if errors:
             raise ValidationError(errors)

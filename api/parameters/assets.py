@@ -1,4 +1,4 @@
-"""What the routes that show assets take."""
+"""Parameters of the routes that show assets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from api.queries.assets.query import AssetQuery
 from shared.model.catalogue import LISTING_SOURCES
 
 LAST_PAGE = 100
-"""How far `page` goes: each further one costs more than the one before, a cursor's does not."""
+"""Maximum of `page`. Later pages cost more; pages read by cursor all cost the same."""
 
 
 def decimals() -> fields.String:
@@ -24,9 +24,8 @@ def decimals() -> fields.String:
         load_default="number",
         validate=validate.OneOf(["number", "string"]),
         metadata={
-            "description": "How numbers with a fraction are written: as JSON numbers with every "
-            "digit, or as strings for clients whose JSON parser only knows floats. CSV has every "
-            "digit anyway."
+            "description": "How decimals are written: as JSON numbers with every digit, or as "
+            "strings, for clients whose JSON parser reads floats. CSV always has every digit."
         },
     )
 
@@ -36,9 +35,7 @@ def format_of(*formats: str) -> fields.String:
         load_default=None,
         allow_none=False,
         validate=validate.OneOf(formats),
-        metadata={
-            "description": "The format of the answer; without it, the header `Accept` decides."
-        },
+        metadata={"description": "The format of the response. The default is chosen by `Accept`."},
     )
 
 
@@ -47,9 +44,9 @@ def byte_order_mark() -> fields.String:
         load_default="false",
         validate=validate.OneOf(["true", "false"]),
         metadata={
-            "description": "Whether CSV begins with a byte order mark: without one Excel takes it "
-            "for text in the local code page, and shows names in other letters garbled. Other "
-            "formats have none."
+            "description": "Whether CSV begins with a byte order mark. Without it, Excel reads the "
+            "file in the local code page and garbles names in other scripts. Other formats "
+            "ignore it."
         },
     )
 
@@ -61,18 +58,18 @@ class AssetParameters(MomentParameters):
 
 
 def _bound(column: str, end: str) -> Bound:
-    reaches = "least" if end == "min" else "most"
+    limit = "least" if end == "min" else "most"
     return Bound(
         load_default=None,
         allow_none=False,
         metadata={
-            "description": f"Only assets whose `{column}` is known and at {reaches} this.",
+            "description": f"Only assets whose `{column}` is known and at {limit} this value.",
             "example": 1,
         },
     )
 
 
-# Made from the columns; and a schema's class cannot have an attribute with the name `fields`.
+# Made with `from_dict`, because a schema class cannot have an attribute named `fields`.
 ColumnsParameters: Any = QueryString.from_dict(
     {
         "fields": NameList(
@@ -80,8 +77,8 @@ ColumnsParameters: Any = QueryString.from_dict(
             FIELDS,
             load_default=ASSET_COLUMNS,
             metadata={
-                "description": "The columns to show, in this order; without it all but `sources` "
-                "and those that say when each value was observed (`price_observed_at`, …).",
+                "description": "The columns to show, in this order. The default is all columns "
+                "except `sources` and the times of the values (`price_observed_at`, …).",
                 "example": ["slug", "price_usd"],
             },
         ),
@@ -96,12 +93,12 @@ ColumnsParameters: Any = QueryString.from_dict(
 
 
 class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: ignore[misc]
-    """Parameters of every route that shows some of the assets."""
+    """Parameters of the routes that filter and sort assets."""
 
     symbol = CommaList(
         load_default=(),
         metadata={
-            "description": "Symbols, in capitals or not: `BTC,eth`.",
+            "description": "Only assets with one of these symbols; case is ignored: `BTC,eth`.",
             "example": ["BTC", "ETH"],
         },
     )
@@ -116,9 +113,9 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         allow_none=False,
         validate=validate.Length(1, 100),
         metadata={
-            "description": "Text within the slug, or within a name or symbol that the asset has or "
-            "that its listings have or had: a former name finds it too. In capitals or not. Those "
-            "of which one begins with it come first.",
+            "description": "Text in the slug, in the name or symbol of the asset, or in a present "
+            "or former name or symbol of a listing. Case is ignored. Matches at the beginning "
+            "come first.",
             "example": "bit",
         },
     )
@@ -126,15 +123,15 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         "column that can be unknown",
         NULLABLE_COLUMNS,
         load_default=(),
-        metadata={"description": "Only assets for which all of these are known."},
+        metadata={"description": "Only assets for which all these columns are known."},
     )
     divergent = fields.String(
         load_default=None,
         allow_none=False,
         validate=validate.OneOf(["true", "false"]),
         metadata={
-            "description": "Only assets whose fresh sources disagree on a value (`true`), or on "
-            "none (`false`)."
+            "description": "Only assets whose current sources disagree on a value (`true`), or "
+            "agree on all values (`false`)."
         },
     )
     active = fields.String(
@@ -142,24 +139,24 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         allow_none=False,
         validate=validate.OneOf(["true", "false"]),
         metadata={
-            "description": "Only assets that a source still lists (`true`), or that none lists any "
-            "more (`false`)."
+            "description": "Only assets that a source lists (`true`), or only delisted assets "
+            "(`false`)."
         },
     )
     updated_since = Since(
         load_default=None,
         allow_none=False,
         metadata={
-            "description": "Only assets whose values changed then or later (RFC 3339, with its "
-            "zone). `/changes` is the way to keep a copy up to date.",
+            "description": "Only assets that changed at this time or later (RFC 3339, with its "
+            "offset). To keep a copy up to date, use `/changes`.",
             "example": "2026-01-31T12:00:00Z",
         },
     )
     sort = SortField(
         load_default=BY_MARKET_CAP,
         metadata={
-            "description": "The columns to sort by, each with a minus sign before it in descending "
-            "order. Unknown values come last either way."
+            "description": "The columns to sort by; a minus sign before a column means descending "
+            "order. Unknown values always come last."
         },
     )
     decimals = decimals()
@@ -167,11 +164,11 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
 
     @validates_schema
     def refuse_versions_of_the_past(self, data: dict[str, Any], **_: Any) -> None:
-        """Say of what is not known of the past that it is not."""
-        given = [name for name in ("as_of", "known_at") if data[name] is not None]
-        if not given:
+        """Refuse bounds and sorting by `version`, which the past does not have."""
+        times = [name for name in ("as_of", "known_at") if data[name] is not None]
+        if not times:
             return
-        reason = f"there are no versions of the past; ask without {' and '.join(given)}"
+        reason = f"the past has no versions; omit this, or omit {' and '.join(times)}"
         bounds = [name for name in ("min_version", "max_version") if data[name] is not None]
         sorted_by = ["sort"] if "version" in {key.column for key in data["sort"]} else []
         if bounds or sorted_by:
@@ -179,7 +176,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
 
     @post_load
     def read_the_query(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Bring filters, order and columns into the terms of `queries.assets`."""
+        """Convert filters, order and columns to an `AssetQuery`."""
         bounds = {
             name: loaded.pop(name)
             for column in NUMERIC_COLUMNS
@@ -188,7 +185,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
         for column in NUMERIC_COLUMNS:
             low, high = bounds[f"min_{column}"], bounds[f"max_{column}"]
             if low is not None and high is not None and low > high:
-                reason = f"is above max_{column}; nothing lies between"
+                reason = f"is above max_{column}; no value can match"
                 raise ValidationError({f"min_{column}": [reason]})
         filters = Filters(
             symbols=tuple(loaded["symbol"]),
@@ -200,7 +197,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
             updated_since=loaded["updated_since"],
             ranges=tuple((name, bound) for name, bound in bounds.items() if bound is not None),
         )
-        wanted = AssetQuery(
+        query = AssetQuery(
             filters,
             loaded["sort"],
             tuple(loaded["fields"]),
@@ -208,7 +205,7 @@ class ChosenAssetsParameters(ColumnsParameters, MomentParameters):  # type: igno
             bom=loaded["bom"] == "true",
             moment=loaded["moment"],
         )
-        return {**loaded, "wanted": wanted}
+        return {**loaded, "asset_query": query}
 
 
 class AssetsParameters(ChosenAssetsParameters):
@@ -219,9 +216,8 @@ class AssetsParameters(ChosenAssetsParameters):
         load_default=None,
         allow_none=False,
         metadata={
-            "description": "Where the page starts: `meta.next_cursor` of the page before it, with "
-            "the same filters and sort. The way to read many pages: all of them show the assets as "
-            "they were when the first was asked for.",
+            "description": "The start of the page: `meta.next_cursor` of the previous page, with "
+            "the same filters and sort. All pages show the assets as of the first page.",
             "example": "WyI4ZjE0ZTQ1ZmNlZWExNjdhIiwwXQ",
         },
     )
@@ -231,19 +227,22 @@ class AssetsParameters(ChosenAssetsParameters):
         validate=validate.Range(
             1, LAST_PAGE, error="Must be from {min} to {max}; beyond that follow next_cursor"
         ),
-        metadata={"description": "The number of the page, for people; not with `cursor`."},
+        metadata={
+            "description": "The number of the page, for people. It cannot be combined with "
+            "`cursor`."
+        },
     )
     format = format_of("json", "csv", "ndjson")
 
     @post_load
     def read_the_start(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Find where the page starts: a number of rows to skip, or a position in a walk."""
+        """Determine the start of the page: a number of rows to skip, or a position in a walk."""
         if loaded["cursor"] is None:
             start: Any = ((loaded["page"] or 1) - 1) * loaded["page_size"]
         elif loaded["page"] is not None:
-            raise ValidationError({"page": ["cannot be combined with cursor; give one of them"]})
+            raise ValidationError({"page": ["cannot be combined with cursor; use one of them"]})
         else:
-            start = read_cursor(loaded["cursor"], loaded["wanted"])
+            start = read_cursor(loaded["cursor"], loaded["asset_query"])
         return {**loaded, "start": start}
 
 
@@ -259,8 +258,8 @@ class ChangesParameters(QueryString):
     since = Version(
         load_default=0,
         metadata={
-            "description": "A version of the data: what changed after it is shown, the oldest "
-            "change first. 0 is the beginning."
+            "description": "A version of the data. Changes after it are listed, the oldest first. "
+            "0 is the beginning."
         },
     )
     page_size = page_size(1000, 1000, "changes")
@@ -268,23 +267,23 @@ class ChangesParameters(QueryString):
     format = format_of("json", "ndjson")
 
 
-def cursor_digest(wanted: AssetQuery) -> str:
-    """Bind a cursor to what decides on the rows and their order; page and format may change."""
-    query: Mapping[str, Any] = {
-        **wanted.filters.dump(),
-        **(wanted.moment.dump() if wanted.moment else {}),
-        "sort": [str(key) for key in wanted.sort],
+def cursor_digest(query: AssetQuery) -> str:
+    """Return the digest that binds a cursor to filters and order; page and format may change."""
+    bound: Mapping[str, Any] = {
+        **query.filters.dump(),
+        **(query.moment.dump() if query.moment else {}),
+        "sort": [str(key) for key in query.sort],
     }
-    return cursors.digest(query)
+    return cursors.digest(bound)
 
 
-def read_cursor(cursor: str, wanted: AssetQuery) -> tuple[Position, cursors.Walk]:
-    """Find a cursor's position, and its walk.
+def read_cursor(cursor: str, query: AssetQuery) -> tuple[Position, cursors.Walk]:
+    """Decode a cursor to its position and its walk.
 
     Raises:
-        ValidationError: it is not one of this query's.
+        ValidationError: it does not belong to this query.
     """
     try:
-        return cursors.decode(cursor, cursor_digest(wanted), [key.kind for key in wanted.sort])
+        return cursors.decode(cursor, cursor_digest(query), [key.kind for key in query.sort])
     except cursors.CursorError as exc:
         raise ValidationError({"cursor": [f"{exc}; start again without it"]}) from exc

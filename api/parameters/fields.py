@@ -1,4 +1,4 @@
-"""What the parameters of assets hold: columns to sort by, bounds, versions, times."""
+"""Fields of parameters: columns to sort by, bounds, hashes, versions and times."""
 
 import re
 from datetime import datetime
@@ -20,7 +20,7 @@ HASH = re.compile("[0-9a-f]{32}")
 
 
 class SortField(fields.Field[Sort]):
-    """Columns of an asset, each with a minus sign before it for descending order."""
+    """Columns of an asset; a minus sign before a column means descending order."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Sort:  # noqa: ARG002
         keys = tuple(self._read(part.strip()) for part in value.split(","))
@@ -41,21 +41,21 @@ class SortField(fields.Field[Sort]):
 
 
 class Bound(fields.Field[Decimal]):
-    """A number, as JSON writes one: every digit of it counts."""
+    """A number as in JSON, read with every digit."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:  # noqa: ARG002
         if not DECIMAL.fullmatch(value):
-            raise ValidationError(f"not a number: {value[:80]!r}; expected one as in 0.05 or 1e9")
+            raise ValidationError(f"not a number: {value[:80]!r}; expected for example 0.05 or 1e9")
         return Decimal(value)
 
 
 class Hash(fields.Field[bytes]):
-    """The hash of a raw record, in hexadecimal digits."""
+    """The hash of a raw record as 32 hexadecimal digits."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bytes:  # noqa: ARG002
         if not HASH.fullmatch(value):
             raise ValidationError(
-                f"not a hash: {value[:80]!r}; expected 32 hexadecimal digits, in lower case"
+                f"not a hash: {value[:80]!r}; expected 32 hexadecimal digits in lower case"
             )
         return bytes.fromhex(value)
 
@@ -67,12 +67,12 @@ class Version(Count):
 
 
 class Since(fields.Field[datetime]):
-    """A time with its zone (RFC 3339)."""
+    """A time with its offset (RFC 3339)."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
-        expected = "expected a time as in 2026-01-31T12:00:00Z"
+        expected = "expected a time such as 2026-01-31T12:00:00Z"
         try:
-            # a plus sign that was not written as %2B arrives as a space
+            # a plus sign that is not encoded as %2B arrives as a space
             moment = datetime.fromisoformat(re.sub(r" (?=\d\d:\d\d$)", "+", value))
         except ValueError as exc:
             raise ValidationError(f"not a time: {value[:80]!r}; {expected}") from exc

@@ -1,4 +1,4 @@
-"""What the route takes that shows an asset's history."""
+"""Parameters of the route that shows an asset's history."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from api.parameters import QueryString, page_size
 from api.parameters.assets import byte_order_mark, decimals, format_of
-from api.parameters.moment import known_at, refuse_what_is_to_come, time
+from api.parameters.moment import known_at, refuse_future_times, time
 from api.queries.assets import cursors
 from api.queries.assets.past import EARLY
 from api.queries.history.intervals import INTERVALS, between, ceiling, floor, shifted
-from api.queries.history.observations import Place
+from api.queries.history.observations import ObservationPosition
 from shared.model.catalogue import LISTING_SOURCES
 
 MOST_CANDLES = 150_000
-"""How many candles a window holds, empty ones too: a year of 5 minutes, with room."""
+"""Maximum number of candles in a window, including empty ones: enough for a year of 5 minutes."""
 
 A_DAY = timedelta(days=1)
 AN_INSTANT = timedelta(microseconds=1)
@@ -25,16 +25,15 @@ AN_INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A reading of all pages of a history, as the first began it, and where the next starts."""
+    """The window and state of a walk through a history, and the start of its next page."""
 
     start: datetime
     end: datetime
     seen: str | None
-    after: Place | datetime | None = None
-    """After an observation; at the beginning of a candle."""
+    after: ObservationPosition | datetime | None = None
+    """The page starts after this observation, or at this start of a candle."""
 
     def cursor(self, digest: str) -> str:
-        """Write it for the client."""
         seen = cursors.dump_seen(self.seen)
         after = self.after
         place = (
@@ -42,7 +41,7 @@ class Walk:
                 *map(str, (after.observed_at, after.source, after.external_id)),
                 after.payload_hash.hex(),
             ]
-            if isinstance(after, Place)
+            if isinstance(after, ObservationPosition)
             else [str(after)]
         )
         return cursors.pack([digest, str(self.start), str(self.end), seen, place])
@@ -52,21 +51,22 @@ class HistoryParameters(QueryString):
     """Parameters of `GET /data/{asset}/history`."""
 
     start = time(
-        "Where the window begins, which belongs to it (RFC 3339, with its zone). Without it: a day "
-        "before its end; with `interval`, as many candles as a page holds. One after all that was "
-        "observed, in the future too, gives an empty list."
+        "The start of the window, inclusive (RFC 3339, with its offset). The default is one day "
+        "before its end; with `interval`, as many candles as fit on a page. A start after all "
+        "observations gives an empty list."
     )
     end = time(
-        "Where the window ends, which is not in it. Without it: after the newest observation, and "
-        "no later than a day after `known_at`."
+        "The end of the window, exclusive. The default is just after the newest observation, and "
+        "at most one day after `known_at`."
     )
     interval = fields.String(
         load_default=None,
         allow_none=False,
         validate=validate.OneOf(INTERVALS),
         metadata={
-            "description": "Candles of this length instead of observations, in UTC: days begin at "
-            "midnight, weeks on Monday, months on the 1st. The window is widened to whole ones.",
+            "description": "Candles of this length instead of observations, in UTC: days start at "
+            "midnight, weeks on Monday, months on the 1st. The window is extended to complete "
+            "candles.",
             "example": "1d",
         },
     )
@@ -74,14 +74,17 @@ class HistoryParameters(QueryString):
         load_default=None,
         allow_none=False,
         validate=validate.OneOf(LISTING_SOURCES),
-        metadata={"description": "Only what this source observed.", "example": LISTING_SOURCES[0]},
+        metadata={
+            "description": "Only observations of this source.",
+            "example": LISTING_SOURCES[0],
+        },
     )
     external_id = fields.String(
         load_default=None,
         allow_none=False,
         validate=validate.Length(1, 300),
         metadata={
-            "description": "Only of the listing with this id, which is the source's own.",
+            "description": "Only observations of the listing with this id of the source.",
             "example": "btc-bitcoin",
         },
     )
@@ -91,8 +94,8 @@ class HistoryParameters(QueryString):
         load_default=None,
         allow_none=False,
         metadata={
-            "description": "Where the page starts: `meta.next_cursor` of the page before it, with "
-            "the same parameters. All pages show what there was when the first was asked for.",
+            "description": "The start of the page: `meta.next_cursor` of the previous page, with "
+            "the same parameters. All pages show the observations as of the first page.",
             "example": "WyI4ZjE0ZTQ1ZmNlZWExNjdhIiwwXQ",
         },
     )
@@ -101,30 +104,30 @@ class HistoryParameters(QueryString):
     bom = byte_order_mark()
 
     @validates_schema
-    def refuse_what_holds_nothing(self, data: Mapping[str, Any], **_: Any) -> None:
-        """Refuse a window that is none, and knowledge that is to come."""
-        refuse_what_is_to_come(data, "known_at")
+    def check_window(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Refuse an empty window, and a `known_at` in the future."""
+        refuse_future_times(data, "known_at")
         if data["start"] is not None and data["end"] is not None and data["start"] >= data["end"]:
-            raise ValidationError({"start": ["is not before end; nothing lies between"]})
+            raise ValidationError({"start": ["is not before end; the window is empty"]})
 
     @post_load
     def read_the_cursor(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Bind the query to its cursors, and find where its page starts."""
+        """Compute the digest that binds cursors to this query, and decode its cursor."""
         names = ("start", "end", "interval", "source", "external_id", "known_at")
-        made_for = cursors.digest({name: loaded[name] for name in names})
+        digest = cursors.digest({name: loaded[name] for name in names})
         walk = None
         if loaded["cursor"] is not None:
-            walk = _read_walk(loaded["cursor"], made_for, loaded["interval"])
-        return {**loaded, "digest": made_for, "walk": walk}
+            walk = _read_walk(loaded["cursor"], digest, loaded["interval"])
+        return {**loaded, "digest": digest, "walk": walk}
 
 
 def begin(query: Mapping[str, Any], newest: datetime | None, seen: str | None) -> Walk | None:
-    """Find the window of a first page, by the newest observation where its end is not given.
+    """Determine the window of a first page. Without `end` it ends after the newest observation.
 
-    None where there is neither an end nor an observation.
+    None if the query has no end and the asset has no observation.
 
     Raises:
-        ValidationError: it holds too many candles, or lies beyond the calendar.
+        ValidationError: the window holds too many candles, or exceeds the calendar.
     """
     interval, start = query["interval"], query["start"]
     if newest and query["known_at"]:
@@ -146,19 +149,19 @@ def begin(query: Mapping[str, Any], newest: datetime | None, seen: str | None) -
         ) from exc
     if candles > MOST_CANDLES:
         reason = f"the window holds {candles} candles of {interval}, at most {MOST_CANDLES}"
-        raise ValidationError({"start": [f"{reason}; begin later, or take a longer interval"]})
+        raise ValidationError({"start": [f"{reason}; start later, or use a longer interval"]})
     return Walk(start, end, seen, start)
 
 
-def _read_walk(cursor: str, made_for: str, interval: str | None) -> Walk:
-    """Read a cursor back.
+def _read_walk(cursor: str, query_digest: str, interval: str | None) -> Walk:
+    """Decode a cursor.
 
     Raises:
-        ValidationError: it is not one of this query's.
+        ValidationError: it does not belong to this query.
     """
     try:
         digest, *parts = cursors.unpack(cursor)
-        if digest != made_for:
+        if digest != query_digest:
             raise cursors.CursorError("belongs to a query with other parameters")  # noqa: TRY301
         return _walk(parts, interval)
     except cursors.CursorError as exc:
@@ -172,7 +175,7 @@ def _walk(parts: list[Any], interval: str | None) -> Walk:
     start, end = cursors.read_time(first), cursors.read_time(last)
     if interval is None:
         at, source, external_id, payload_hash = place
-        after: Place | datetime = Place(
+        after: ObservationPosition | datetime = ObservationPosition(
             cursors.read_time(at),
             cursors.read_text(source),
             cursors.read_text(external_id),

@@ -1,4 +1,4 @@
-"""What the routes that show the loading take: runs, rejects and drift."""
+"""Parameters of the routes that show runs, rejects and drift."""
 
 import re
 from dataclasses import astuple
@@ -17,10 +17,10 @@ COMMANDS = ("run", "import", "retry")
 
 
 def read_id(text: str, missing: type[NotFound]) -> int:
-    """Read the id that a path ends with.
+    """Read the id at the end of a path.
 
     Raises:
-        missing: it is none that anything could have.
+        missing: the text is not a valid id.
     """
     if not re.fullmatch("[0-9]{1,18}", text, re.ASCII):
         raise missing(f"no id {text[:80]!r}; expected a whole number")
@@ -47,7 +47,7 @@ def command_parameter() -> fields.String:
 
 
 class OfSources(QueryString):
-    """Parameters of every route that shows the loading of some sources, or of all."""
+    """Parameters of routes that can be limited to some sources."""
 
     source: NameList = SourceList(
         load_default=(), metadata={"description": "Only these sources.", "example": ["coingecko"]}
@@ -55,14 +55,14 @@ class OfSources(QueryString):
 
 
 class PagedParameters(OfSources):
-    """Parameters of lists that are paged by id, the newest first."""
+    """Parameters of lists that are paged by id, newest first."""
 
     page_size = page_size(50, 200, "entries")
     cursor = fields.String(
         load_default=None,
         allow_none=False,
         metadata={
-            "description": "Where the page starts: `meta.next_cursor` of the page before it, with "
+            "description": "The start of the page: `meta.next_cursor` of the previous page, with "
             "the same filters.",
             "example": "WyI4ZjE0ZTQ1ZmNlZWExNjdhIiwyMF0",
         },
@@ -70,7 +70,7 @@ class PagedParameters(OfSources):
 
     @post_load
     def read_the_cursor(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Say below which id the page starts, and what binds a cursor to this query."""
+        """Add `before`, the id below which the page starts, and the digest for cursors."""
         filters = {k: v for k, v in loaded.items() if k not in {"cursor", "page_size"}}
         digest = cursors.digest({"of": type(self).__name__, **filters})
         query = {**loaded, "digest": digest, "before": None}
@@ -84,17 +84,17 @@ class PagedParameters(OfSources):
         return query
 
     def read_place(self, *parts: Any) -> Any:
-        """Read where a page starts from the parts of its cursor.
+        """Decode the start of a page from the parts of its cursor.
 
         Raises:
-            ValueError, TypeError, OverflowError: they are not of a cursor of this list.
+            ValueError, TypeError, OverflowError: the parts do not belong to this list.
         """
         [before] = parts
         return cursors.read_integer(before)
 
 
 def write_place(before: Any, digest: str) -> str | None:
-    """Write where the next page starts as a cursor; None where there is none."""
+    """Encode the start of the next page as a cursor; None if this page is the last."""
     if before is None:
         return None
     parts = [before] if isinstance(before, int) else [*map(_plain, astuple(before))]
@@ -106,10 +106,10 @@ def _plain(part: Any) -> Any:
 
 
 def unpack_place(cursor: str, digest: str) -> list[Any]:
-    """Read the parts that `write_place` wrote.
+    """Decode a cursor of `write_place` to its parts.
 
     Raises:
-        CursorError: it was cut or changed, or belongs to a query with other filters.
+        CursorError: it is malformed, or belongs to a query with other filters.
     """
     made_for, *place = cursors.unpack(cursor)
     if made_for != digest:
@@ -124,44 +124,45 @@ class RunsParameters(PagedParameters):
         "outcome",
         ("running", *OUTCOMES),
         load_default=(),
-        metadata={"description": "Only runs that ended so.", "example": ["partial", "failed"]},
+        metadata={
+            "description": "Only runs with one of these outcomes.",
+            "example": ["partial", "failed"],
+        },
     )
     command = command_parameter()
-    started_since = instant_parameter("Only runs that started then or later.")
-    started_before = instant_parameter("Only runs that started before.")
+    started_since = instant_parameter("Only runs that started at this time or later.")
+    started_before = instant_parameter("Only runs that started before this time.")
 
 
 class CompareParameters(QueryString):
     """Parameters of `GET /runs/compare`."""
 
-    a = run_parameter(
-        "The id of the run to compare with, usually the earlier one.", 1, required=True
-    )
-    b = run_parameter("The id of the run that is compared.", 2, required=True)
+    a = run_parameter("The id of the first run, usually the earlier one.", 1, required=True)
+    b = run_parameter("The id of the second run.", 2, required=True)
     limit = Count(
         load_default=20,
         validate=validate.Range(1, 100),
-        metadata={"description": "How many assets each list names at most; all are counted."},
+        metadata={"description": "Maximum number of listings in each list; `total` counts all."},
     )
 
     @post_load
     def refuse_one_with_itself(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
         if loaded["a"] == loaded["b"]:
-            raise ValidationError({"b": ["is the same run as a; expected another of its source"]})
+            raise ValidationError({"b": ["is the same run as a; expected another run"]})
         return loaded
 
 
 class AnomaliesParameters(OfSources):
     """Parameters of `GET /runs/anomalies`."""
 
-    since = instant_parameter("Only runs that started then or later.")
+    since = instant_parameter("Only runs that started at this time or later.")
     before = run_parameter(
-        "Only runs with a lower id: to go on after `examined.oldest_run_id`.", load_default=None
+        "Only runs with a lower id. To continue, pass `examined.oldest_run_id`.", load_default=None
     )
     limit = Count(
         load_default=200,
         validate=validate.Range(1, 1000),
-        metadata={"description": "How many runs are examined, the newest first."},
+        metadata={"description": "The number of runs to examine, newest first."},
     )
 
 
@@ -171,7 +172,7 @@ class RunDaysParameters(OfSources):
     days = Count(
         load_default=90,
         validate=validate.Range(1, 366),
-        metadata={"description": "How many days are shown, in UTC; today is the last."},
+        metadata={"description": "The number of days (UTC) to show; the last one is today."},
     )
     command = command_parameter()
 
@@ -183,7 +184,7 @@ class ChosenRejectsParameters(QueryString):
         load_default="open",
         validate=validate.OneOf([*REJECT_STATES, "all"]),
         metadata={
-            "description": "Those that are refused still, passed since, were dismissed, or all."
+            "description": "Only rejects in this state: open, accepted since, dismissed, or all."
         },
     )
     reason = fields.String(
@@ -191,11 +192,11 @@ class ChosenRejectsParameters(QueryString):
         allow_none=False,
         validate=validate.Length(1, 200),
         metadata={
-            "description": "Only those with this text in one of their reasons.",
+            "description": "Only rejects with this text in one of their reasons.",
             "example": "negative",
         },
     )
-    run_id = run_parameter("Only those that this run saw first, or last.", load_default=None)
+    run_id = run_parameter("Only rejects that this run saw first or last.", load_default=None)
 
 
 class RejectsParameters(ChosenRejectsParameters, PagedParameters):
@@ -218,5 +219,5 @@ class DriftParameters(PagedParameters):
     state = fields.String(
         load_default="open",
         validate=validate.OneOf(["open", "acknowledged", "all"]),
-        metadata={"description": "What nobody has acknowledged, what somebody has, or both."},
+        metadata={"description": "Only drift in this state, or all."},
     )

@@ -1,4 +1,4 @@
-"""What the routes take that can show the past."""
+"""Parameters of the routes that can show the past."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,8 +10,8 @@ from api.parameters import QueryString
 from api.parameters.fields import Since
 from api.queries.assets.past import Moment
 
-AHEAD = timedelta(minutes=1)
-"""How far a client's clock may be ahead of this one."""
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far a client's clock may be ahead of the server's."""
 
 
 def time(description: str) -> Since:
@@ -23,39 +23,42 @@ def time(description: str) -> Since:
 
 
 def known_at(more: str = "") -> Since:
-    said = "Only what was loaded by then (RFC 3339, with its zone): later corrections are left out."
-    return time(f"{said} {more}".rstrip())
+    text = (
+        "Only data that was loaded by this time (RFC 3339, with its offset). Later corrections are "
+        "left out."
+    )
+    return time(f"{text} {more}".rstrip())
 
 
 class MomentParameters(QueryString):
-    """Parameters of every route that shows assets as they were at a time."""
+    """Parameters of routes that show assets as of a time."""
 
     as_of = time(
-        "As it was then (RFC 3339, with its zone): by each listing's newest observation until then."
+        "The state at this time (RFC 3339, with its offset): each listing's newest observation "
+        "until then."
     )
-    known_at = known_at("Without `as_of` it is as it was then, too.")
+    known_at = known_at("Without `as_of`, the state is also of this time.")
 
     @validates_schema
     def refuse_the_future(self, data: Mapping[str, Any], **_: Any) -> None:
-        """Refuse times that have not come."""
-        refuse_what_is_to_come(data, "as_of", "known_at")
+        refuse_future_times(data, "as_of", "known_at")
 
     @post_load
     def read_the_moment(self, loaded: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Bring the times into the terms of `queries.past`; `read_the_query` runs after it."""
+        """Convert the times to a `Moment`, for `read_the_query`, which runs later."""
         as_of, known_at = loaded["as_of"] or loaded["known_at"], loaded["known_at"]
         return {**loaded, "moment": Moment(as_of, known_at) if as_of else None}
 
 
-def refuse_what_is_to_come(data: Mapping[str, datetime | None], *names: str) -> None:
-    """Refuse times after now.
+def refuse_future_times(data: Mapping[str, datetime | None], *names: str) -> None:
+    """Refuse parameters whose time is in the future.
 
     Raises:
-        ValidationError: naming them.
+        ValidationError: at least one is; it names all of them.
     """
     now = datetime.now(UTC)
-    reason = f"lies in the future; here it is {now:%Y-%m-%dT%H:%M:%SZ}"
-    given = {name: data[name] for name in names}
-    late = [name for name, at in given.items() if at is not None and at > now + AHEAD]
-    if late:
-        raise ValidationError({name: [reason] for name in late})
+    reason = f"is in the future; the server's time is {now:%Y-%m-%dT%H:%M:%SZ}"
+    times = {name: data[name] for name in names}
+    future = [name for name, at in times.items() if at is not None and at > now + CLOCK_TOLERANCE]
+    if future:
+        raise ValidationError({name: [reason] for name in future})

@@ -1,4 +1,4 @@
-"""What the route takes that shows an asset's raw records."""
+"""Parameters of the route that shows an asset's raw records."""
 
 from marshmallow import fields, validate
 
@@ -15,14 +15,17 @@ class RawParameters(QueryString):
         load_default=None,
         allow_none=False,
         validate=validate.OneOf(LISTING_SOURCES),
-        metadata={"description": "Only what this source sent.", "example": LISTING_SOURCES[0]},
+        metadata={
+            "description": "Only raw records of this source.",
+            "example": LISTING_SOURCES[0],
+        },
     )
     external_id = fields.String(
         load_default=None,
         allow_none=False,
         validate=validate.Length(1, 300),
         metadata={
-            "description": "Only of the listing with this id, which is the source's own.",
+            "description": "Only raw records of the listing with this id of the source.",
             "example": "bitcoin",
         },
     )
@@ -30,12 +33,12 @@ class RawParameters(QueryString):
         load_default=None,
         allow_none=False,
         metadata={
-            "description": "The raw record with this `payload_hash`, though it be of an earlier "
-            "time, instead of the newest.",
+            "description": "The raw record with this `payload_hash`, of any time, instead of the "
+            "newest.",
             "example": "c4ad266835460f39356e2cc0bf1615b2",
         },
     )
     observed_at = time(
-        "The raw records of this instant (RFC 3339, with its zone), instead of the newest. With "
-        "`hash` it is the quickest way to one: what names a hash gives both."
+        "The raw records of this instant (RFC 3339, with its offset), instead of the newest. "
+        "Together with `hash` it identifies one record, and is faster than `hash` alone."
     )

@@ -1,4 +1,4 @@
-"""What the route takes that shows identity reviews."""
+"""Parameters of the route that shows identity reviews."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class ReviewsParameters(PagedParameters):
         allow_none=False,
         validate=validate.OneOf(["true", "false"]),
         metadata={
-            "description": "Only pairs that wait for a decision (`true`), or that a person decided "
+            "description": "Only pairs without a decision (`true`), or only decided pairs "
             "(`false`)."
         },
     )
@@ -45,7 +45,7 @@ class ReviewsParameters(PagedParameters):
     )
 
     def read_place(self, *parts: Any) -> ReviewPlace:
-        """Read where a page starts; `PagedParameters` says what it raises."""
+        """Decode the start of a page; raises what `PagedParameters.read_place` raises."""
         is_open, since, one, other = parts
         if not isinstance(is_open, bool) or not isinstance(since, str):
             raise TypeError(parts)

@@ -1,4 +1,4 @@
-"""What the route takes that shows how the prices of some assets moved."""
+"""Parameters of the route that shows price trends of assets."""
 
 from api.parameters import CommaList
 from api.parameters.assets import AssetParameters
@@ -13,7 +13,7 @@ class TrendsParameters(AssetParameters):
         most=MOST_ASSETS,
         required=True,
         metadata={
-            "description": "The slugs of 1 to 100 assets, which are shown in this order.",
+            "description": "The slugs of 1 to 100 assets. The response has them in this order.",
             "example": ["bitcoin", "ethereum"],
         },
     )

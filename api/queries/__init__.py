@@ -1,1 +1,1 @@
-"""What the API asks: one function per question, one SELECT each."""
+"""The queries of the API: one function per question, one SELECT each."""

@@ -9,7 +9,7 @@ from shared.schema.operations import api_keys
 
 
 def find_key(conn: Connection, key_hash: bytes) -> RowMapping | None:
-    """Return a key that was not revoked, expired or not."""
+    """Return a key unless it was revoked; it may have expired."""
     c = api_keys.c
     stmt = select(c.id, c.name, c.scopes, c.expires_at)
     stmt = stmt.where(c.key_hash == key_hash, c.revoked_at.is_(None))
@@ -17,7 +17,7 @@ def find_key(conn: Connection, key_hash: bytes) -> RowMapping | None:
 
 
 def find_keys(conn: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return every key that was not revoked, expired or not, with its hash."""
+    """Return all keys that were not revoked, with their hashes; some may have expired."""
     c = api_keys.c
     stmt = select(c.key_hash, c.id, c.name, c.scopes, c.expires_at).where(c.revoked_at.is_(None))
     return conn.execute(stmt).all()

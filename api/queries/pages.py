@@ -1,4 +1,4 @@
-"""Pages of a table's rows by id, the newest first."""
+"""Pages of a table's rows by id, newest first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, true, uni
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rows; `end` is the place of its last row, None on the last page.
+    """A page of rows; `end` is the position of its last row, None on the last page.
 
-    Where rows are paged by id, the next page starts below that id.
+    For rows that are paged by id, the next page starts below that id.
     """
 
     rows: Sequence[Mapping[Any, Any]]
@@ -27,28 +27,28 @@ def read_page(
     page_size: int,
     before: int | None,
 ) -> Page:
-    """Return the newest rows below an id, and how many there are on all pages.
+    """Return the newest rows below an id, and the total on all pages.
 
-    `conditions` are stretches of rows that no two share, such as those of one source each: each is
-    read by itself in the order of the ids, so that an index can give it from its place.
+    `conditions` are disjoint sets of rows, such as one per source. Each set is read separately in
+    the order of the ids, so that Postgres can use an index.
     """
-    first = page_size + 1  # the one beyond the page tells whether there is another
+    first = page_size + 1  # one more row than the page shows whether another page exists
     start = [] if before is None else [table.c.id < before]
-    stretches = [
+    parts = [
         select(
             select(*columns)
-            .where(*stretch, *start)
+            .where(*part, *start)
             .order_by(table.c.id.desc())
             .limit(first)
             .subquery()
         )
-        for stretch in conditions
+        for part in conditions
     ]
-    found = union_all(*stretches).subquery()
+    found = union_all(*parts).subquery()
     page = select(found).order_by(found.c.id.desc()).limit(first).cte("page")
     counts = [
-        select(func.count()).select_from(table).where(*stretch).scalar_subquery()
-        for stretch in conditions
+        select(func.count()).select_from(table).where(*part).scalar_subquery()
+        for part in conditions
     ]
     total = select(sum(counts[1:], start=counts[0]).label("total")).cte("counted")
     joined = total.outerjoin(page, true())

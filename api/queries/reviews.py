@@ -1,4 +1,4 @@
-"""The question which pairs of listings a person should decide, or has decided."""
+"""Identity reviews: pairs of listings that need a decision, or that a person has decided."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ FACTS = (
     "observed_at",
     "delisted_at",
 )
-"""What is shown of a listing, beside its asset and its contracts."""
+"""The columns of a listing that are shown, in addition to its asset and contracts."""
 
 JUDGED = ("method", "verdict", "score", "prices", "evidence")
 DECIDED = ("id", "same", "decided_by", "reason", "decided_at")
@@ -50,7 +50,7 @@ DECIDED = ("id", "same", "decided_by", "reason", "decided_at")
 
 @dataclass(frozen=True, slots=True)
 class ReviewFilters:
-    """Which reviews: all conditions must hold, each for one of the two listings."""
+    """The filters of a request for reviews. One of the two listings must match each of them."""
 
     is_open: bool | None = None
     sources: Sequence[str] = ()
@@ -60,7 +60,7 @@ class ReviewFilters:
 
 @dataclass(frozen=True, slots=True)
 class ReviewPlace:
-    """Where a review stands among all: open ones first, then the newest, then by its listings."""
+    """The position of a review: open ones first, then newest first, then by listing."""
 
     is_open: bool
     since: datetime
@@ -69,14 +69,14 @@ class ReviewPlace:
 
 
 def find_reviews(
-    conn: Connection, wanted: ReviewFilters, page_size: int, after: ReviewPlace | None
+    conn: Connection, filters: ReviewFilters, page_size: int, after: ReviewPlace | None
 ) -> Page:
-    """Return a page of the reviews that pass the filters; its end is a `ReviewPlace`.
+    """Return a page of the reviews that match the filters; its end is a `ReviewPlace`.
 
-    Open is what `worker identity review` shows. Others are pairs that a person decided; of several
-    decisions on a pair the newest that applies.
+    Open reviews are those that `worker identity review` shows. The others are decided pairs, each
+    with its newest decision that applies.
     """
-    found = _found(wanted)
+    found = _found(filters)
     page = select(found).order_by(*_order(found)).limit(page_size + 1)
     if after is not None:
         page = page.where(_follows(found, after))
@@ -115,19 +115,21 @@ def _order(reviews: CTE) -> tuple[ColumnElement[Any], ...]:
     return c.is_open.desc(), c.since.desc(), c.listing_id, c.other_listing_id
 
 
-def _found(wanted: ReviewFilters) -> CTE:
+def _found(filters: ReviewFilters) -> CTE:
     one, other = listings.alias("one"), listings.alias("other")
     conditions: list[ColumnElement[bool]] = []
-    if wanted.sources:
-        conditions.append(or_(one.c.source.in_(wanted.sources), other.c.source.in_(wanted.sources)))
-    if wanted.asset is not None:
-        its = select(assets.c.id).where(assets.c.slug == wanted.asset).scalar_subquery()
+    if filters.sources:
+        conditions.append(
+            or_(one.c.source.in_(filters.sources), other.c.source.in_(filters.sources))
+        )
+    if filters.asset is not None:
+        its = select(assets.c.id).where(assets.c.slug == filters.asset).scalar_subquery()
         conditions.append(or_(one.c.asset_id == its, other.c.asset_id == its))
     kinds: Mapping[bool, Select[Any]] = {True: _open(one, other), False: _decided(one, other)}
     parts = [
         select(stmt.where(*conditions).subquery())
         for is_open, stmt in kinds.items()
-        if wanted.is_open in {None, is_open}
+        if filters.is_open in {None, is_open}
     ]
     return union_all(*parts).cte("reviews")
 
@@ -152,7 +154,7 @@ def _open(one: FromClause, other: FromClause) -> Select[Any]:
 
 
 def _decided(one: FromClause, other: FromClause) -> Select[Any]:
-    """Pairs with a decision that applies; not those that are in doubt again."""
+    """Select pairs with a decision that applies, except those that need a decision again."""
     c = corrections.c
     pair = [one.c.id, other.c.id]
     is_of_pair = and_(matches.c.listing_id.in_(pair), matches.c.other_listing_id.in_(pair))
@@ -220,7 +222,7 @@ def _side(name: str, listing_id: ColumnElement[int]) -> FromClause:
 
 
 def _nested(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Put each listing's facts and the decision together, and add the commands."""
+    """Group the facts of each listing and the decision, and add the commands."""
     one, other = (
         {
             **{name: row[f"{side}.{name}"] for name in (*FACTS, "asset")},

@@ -1,4 +1,4 @@
-"""The question which schema the database has."""
+"""The revision of the database schema."""
 
 from sqlalchemy import Connection, Text, column, select, table
 
@@ -6,5 +6,5 @@ alembic_version = table("alembic_version", column("version_num", Text))
 
 
 def read_schema_revision(conn: Connection) -> str | None:
-    """Return the migration that the schema is at; None when it was never migrated."""
+    """Return the revision of the last migration; None if the database was never migrated."""
     return conn.scalar(select(alembic_version.c.version_num))

@@ -1,4 +1,4 @@
-"""Statements that are compiled once, and run with other values each time."""
+"""Statements that are compiled once and executed with different values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -21,14 +21,14 @@ from api.database.prepared import OPTION, Prepared
 DIALECT = dialect()  # type: ignore[no-untyped-call]
 
 SERVER_SIDE = asyncpg.dialect()  # type: ignore[no-untyped-call]
-"""Writes parameters as PREPARE has them, each with its type: `$1::INTEGER`."""
+"""Writes parameters in the syntax of PREPARE, each with its type: `$1::INTEGER`."""
 
 
 class Statement:
-    """A SELECT as the driver takes it: to compile one costs more than to run it.
+    """A SELECT as text for the driver, because compiling costs more than executing.
 
-    One that is `prepared` is planned once in each connection that runs it often, for any values:
-    what it reads must not hang on them.
+    With `prepared`, each connection that uses it often plans it once for all values. The best plan
+    must not depend on the values.
     """
 
     def __init__(self, stmt: ClauseElement, *, prepared: bool = False) -> None:
@@ -38,18 +38,18 @@ class Statement:
         self._options = {OPTION: _prepare(stmt)} if prepared else {}
 
     def execute(self, conn: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
-        """Run it with the values of its open parameters; what it has none for is left out."""
+        """Execute it with values for its parameters; other values are ignored."""
         return self.run(conn, values).all()
 
     def run(self, conn: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
-        """Run it likewise, for a result that its user reads."""
+        """Execute it like `execute`, and return the result without fetching the rows."""
         values = {**self._values, **values}
         return conn.exec_driver_sql(self._sql, values, execution_options=self._options)
 
     def stream(
         self, conn: Connection, values: Mapping[str, Any], size: int
     ) -> Iterator[Sequence[Row[Any]]]:
-        """Run it with a cursor on the server, and give its rows as they come, `size` at a time."""
+        """Execute it with a server-side cursor, and yield its rows in parts of `size`."""
         streaming = conn.execution_options(stream_results=True, max_row_buffer=size)
         return streaming.exec_driver_sql(self._sql, {**self._values, **values}).partitions(size)
 
@@ -62,7 +62,7 @@ def _prepare(stmt: ClauseElement) -> Prepared:
 
 
 def _write_constant(element: Any, **_: Any) -> Any:
-    """Replace a parameter that always has the same value: Postgres plans with that once."""
+    """Inline a parameter with a constant value, so that Postgres can use it for the plan."""
     if not isinstance(element, BindParameter) or element.required:
         return None
     value = element.value

@@ -1,4 +1,4 @@
-"""What holds for every request: its id, its log line, the headers of its answer."""
+"""The id, log line, metrics and common headers of every request."""
 
 import logging
 import re
@@ -13,10 +13,10 @@ from flask import Flask, Request, Response, current_app, g, request
 
 from api.request.instruments import UNMATCHED, Instruments
 from api.request.timing import server_timing
-from api.request.tracing import Trace, take_up
+from api.request.tracing import Trace, continue_trace
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
-"""What is taken as a caller's `X-Request-Id`: nothing that could break a header or a log line."""
+"""The accepted `X-Request-Id` of a client. Other ids could break a header or a log line."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -26,22 +26,22 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-LONGEST_PATH = 256
-LONGEST_AGENT = 128
-"""Characters of a path, and of a `User-Agent`, that are logged."""
+MAX_PATH_LENGTH = 256
+MAX_AGENT_LENGTH = 128
+"""Longer paths and `User-Agent` headers are truncated in the log."""
 
 log = logging.getLogger("api.request.access")
 
 
-def watch_requests(app: Flask) -> None:
-    """Give each request an id and its place in a trace; log, count and complete its answer."""
+def observe_requests(app: Flask) -> None:
+    """Assign each request an id and a span; add the common headers, log and count it."""
     app.before_request(begin)
     app.after_request(end)
 
 
 @dataclass(slots=True)
 class Arrival:
-    """A request as it comes in: when, by which id, and its place in a trace."""
+    """The start time, id and trace of a request."""
 
     started: float
     request_id: str
@@ -49,16 +49,16 @@ class Arrival:
 
     @classmethod
     def of(cls, environ: Mapping[str, Any]) -> "Arrival":
-        """Take the caller's id and trace where they are usable, or make new ones."""
+        """Use the client's id and trace if they are valid, or create new ones."""
         started = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        named = given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex
-        trace = take_up(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_TRACESTATE"))
-        return cls(started, named, trace)
+        client_id = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = client_id if SAFE_ID.fullmatch(client_id) else uuid.uuid4().hex
+        trace = continue_trace(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_TRACESTATE"))
+        return cls(started, request_id, trace)
 
     def bind(self) -> None:
-        """Have what this thread logs from now on carry these ids alone."""
-        structlog.contextvars.clear_contextvars()  # of a request that broke off
+        """Add these ids to all log lines that this thread writes from now on."""
+        structlog.contextvars.clear_contextvars()  # an aborted request may have left its ids
         trace = self.trace
         ids = {"request_id": self.request_id, "trace_id": trace.trace_id, "span_id": trace.span_id}
         if trace.parent_id:
@@ -66,15 +66,15 @@ class Arrival:
         structlog.contextvars.bind_contextvars(**ids)
 
     def seconds(self) -> float:
-        """Return how long the request has taken so far."""
+        """Return the time since the request started."""
         return time.perf_counter() - self.started
 
     def latency_ms(self) -> float:
-        """Return how long it has taken so far, in milliseconds, as `meta` says it."""
+        """Return `meta.api_latency_ms`: the time since the request started."""
         return round(self.seconds() * 1000, 3)
 
     def headers(self, parts: Mapping[str, float], cache: str | None) -> list[tuple[str, str]]:
-        """Write the headers that tell a request and its answer from every other."""
+        """Write the headers that identify and time the request. `parts` are seconds by part."""
         state = self.trace.state
         return [
             ("X-Request-Id", self.request_id),
@@ -85,35 +85,35 @@ class Arrival:
 
 
 def begin() -> None:
-    own, asked, counts = _here()
-    own.arrival = arrival = Arrival.of(asked.environ)
-    counts.begun()
+    context, req, instruments = _current_objects()
+    context.arrival = arrival = Arrival.of(req.environ)
+    instruments.request_started()
     arrival.bind()
 
 
 def end(response: Response) -> Response:
-    own, asked, counts = _here()
+    context, req, instruments = _current_objects()
     headers = response.headers
     present = {name.lower() for name, _ in headers}
-    arrival: Arrival = own.arrival
-    for name, value in arrival.headers(own.get("seconds", {}), own.get("cache")):
+    arrival: Arrival = context.arrival
+    for name, value in arrival.headers(context.get("seconds", {}), context.get("cache")):
         if name.lower() in present:
             headers.set(name, value)
         else:
-            headers.add(name, value)  # for a tenth of what `set` costs
+            headers.add(name, value)  # ten times faster than `set`
     for name, value in HEADERS.items():
         if name.lower() not in present:
             headers.add(name, value)
     if response.is_streamed:
-        _finish_when_sent(own, asked, counts, response)
+        _finish_when_sent(context, req, instruments, response)
     else:
-        count = 0 if asked.method == "HEAD" else response.content_length
-        _finish(own, asked, counts, response.status_code, count or 0)
+        count = 0 if req.method == "HEAD" else response.content_length
+        _finish(context, req, instruments, response.status_code, count or 0)
     return response
 
 
-def _here() -> tuple[Any, Request, Instruments]:
-    """Return this request's own things, not the stand-ins that look them up at every use."""
+def _current_objects() -> tuple[Any, Request, Instruments]:
+    """Return `g`, `request` and the instruments without Flask's proxies, which cost time."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     return (
         g._get_current_object(),  # noqa: SLF001
@@ -122,8 +122,10 @@ def _here() -> tuple[Any, Request, Instruments]:
     )
 
 
-def _finish_when_sent(own: Any, asked: Request, counts: Instruments, response: Response) -> None:
-    """Count and log an answer that is still to be made once the server has sent it."""
+def _finish_when_sent(
+    context: Any, req: Request, instruments: Instruments, response: Response
+) -> None:
+    """Count and log a streamed response after the server has sent it."""
     sent = 0
 
     def count(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -136,31 +138,31 @@ def _finish_when_sent(own: Any, asked: Request, counts: Instruments, response: R
     response.response = count(response.iter_encoded())
     if close := getattr(source, "close", None):
         response.call_on_close(close)
-    response.call_on_close(lambda: _finish(own, asked, counts, response.status_code, sent))
+    response.call_on_close(lambda: _finish(context, req, instruments, response.status_code, sent))
 
 
-def _finish(own: Any, asked: Request, counts: Instruments, status: int, sent: int) -> None:
-    parts: dict[str, float] = own.get("seconds", {})
+def _finish(context: Any, req: Request, instruments: Instruments, status: int, sent: int) -> None:
+    parts: dict[str, float] = context.get("seconds", {})
     record(
-        counts,
-        own.arrival,
-        asked.environ,
+        instruments,
+        context.arrival,
+        req.environ,
         Outcome(
-            asked.method,
-            asked.url_rule.rule if asked.url_rule else None,
-            asked.path,
+            req.method,
+            req.url_rule.rule if req.url_rule else None,
+            req.path,
             status,
             sent,
-            own.get("rows", 0),
+            context.get("rows", 0),
             parts.get("db", 0.0),
-            own.get("cache"),
+            context.get("cache"),
         ),
     )
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a request, for its log line and the metrics."""
+    """The result of a request, for its log line and the metrics."""
 
     method: str
     route: str | None
@@ -174,20 +176,20 @@ class Outcome:
 
 
 def record(
-    counts: Instruments, arrival: Arrival, environ: Mapping[str, Any], outcome: Outcome
+    instruments: Instruments, arrival: Arrival, environ: Mapping[str, Any], outcome: Outcome
 ) -> None:
-    """Count a request that was answered, and write its log line."""
+    """Count a finished request and write its log line."""
     seconds = arrival.seconds()
     route = outcome.route or UNMATCHED
-    counts.answered(route, outcome.method, outcome.status, seconds)
-    counts.sent(route, outcome.sent)
+    instruments.request_finished(route, outcome.method, outcome.status, seconds)
+    instruments.body_sent(route, outcome.sent)
     if outcome.cache:
-        counts.cached(route, outcome.cache)
+        instruments.cache_used(route, outcome.cache)
     if log.isEnabledFor(logging.INFO):
         values = {
-            "method": outcome.method[:LONGEST_AGENT],
+            "method": outcome.method[:MAX_AGENT_LENGTH],
             "route": outcome.route,
-            "path": outcome.path[:LONGEST_PATH],
+            "path": outcome.path[:MAX_PATH_LENGTH],
             "status": outcome.status,
             "ms": round(seconds * 1000, 3),
             "db_ms": round(outcome.db_seconds * 1000, 3),
@@ -195,32 +197,30 @@ def record(
             "bytes": outcome.sent,
             "cache": outcome.cache,
             "client": environ.get("REMOTE_ADDR"),
-            "user_agent": environ.get("HTTP_USER_AGENT", "")[:LONGEST_AGENT],
+            "user_agent": environ.get("HTTP_USER_AGENT", "")[:MAX_AGENT_LENGTH],
         }
-        # As `log.info` does, without looking through the stack for its caller.
+        # Like `log.info`, but without the search of the stack for the caller.
         line = log.makeRecord(
             log.name, logging.INFO, __file__, 0, "request", (), None, extra=values
         )
         log.handle(line)
-    structlog.contextvars.clear_contextvars()  # what this thread logs next is another's
+    structlog.contextvars.clear_contextvars()  # the next log line belongs to another request
 
 
 def note_cache(*, hit: bool) -> None:
-    """Note whether this request's answer was there already, or had to be made."""
+    """Note for the log and metrics whether the response came from the cache."""
     g.cache = "hit" if hit else "miss"
 
 
 def arrival() -> Arrival:
-    """Return how this request came in."""
-    came: Arrival = g.arrival
-    return came
+    """Return the arrival of the current request."""
+    current: Arrival = g.arrival
+    return current
 
 
 def request_id() -> str:
-    """Return this request's id."""
     return arrival().request_id
 
 
 def latency_ms() -> float:
-    """Return how long this request has taken so far, in milliseconds."""
     return arrival().latency_ms()

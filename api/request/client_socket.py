@@ -1,4 +1,4 @@
-"""A client's socket, which keeps what the client does not take at once, for gunicorn's loop."""
+"""A client's socket that buffers unsent data, so that slow clients do not block threads."""
 
 import errno
 import select
@@ -7,113 +7,113 @@ import threading
 import time
 from typing import Any
 
-ANSWER_SECONDS = 30
-"""How long a client may take to receive an answer, or one piece of it where it is a stream."""
+RESPONSE_SECONDS = 30
+"""Time limit for a client to receive a response, or one chunk of a stream."""
 
-KEPT_BYTES = 1 << 20
-"""How much is kept for one client: more than any answer has that is no stream."""
+MAX_BUFFERED_BYTES = 1 << 20
+"""Buffer limit of one client: larger than any response that is not streamed."""
 
-KEPT_BYTES_IN_ALL = 1 << 25
+MAX_BUFFERED_BYTES_IN_TOTAL = 1 << 25
 
 GRACE_SECONDS = 10.0
-"""How long a client of a stream may take nothing, beyond what its pace allows."""
+"""Time that a client may spend without reading a stream, in addition to the minimum rate."""
 
 
 class Budget:
-    """How many bytes this process may still keep."""
+    """The bytes that this process may still buffer for all clients."""
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._free = size
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> bool:
-        """Take some of it, unless there is not as much left."""
+    def reserve(self, size: int) -> bool:
+        """Reserve some bytes; return False if not enough are free."""
         with self._lock:
-            enough = size <= self._left
-            self._left -= size if enough else 0
+            enough = size <= self._free
+            self._free -= size if enough else 0
         return enough
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         with self._lock:
-            self._left += size
+            self._free += size
 
 
 class Pace:
-    """How fast a client has to take a stream, and until when.
+    """The minimum rate and the time limit at which a client has to read a stream.
 
-    Counted is the time that it was waited for, and what it has taken since it was waited for first:
-    what the system's buffers took before says nothing of the client.
+    Only the time spent waiting for the client counts, and the bytes that it read since the first
+    wait. Earlier bytes went to the system's buffers and say nothing about the client.
     """
 
     def __init__(
-        self, bytes_per_second: float, longest: float, grace: float = GRACE_SECONDS
+        self, bytes_per_second: float, max_seconds: float, grace: float = GRACE_SECONDS
     ) -> None:
         self._bytes_per_second = bytes_per_second
         self._grace = grace
-        self._end = time.monotonic() + longest
-        self._waited = 0.0
-        self._taken = 0
-        self.broken: str | None = None
-        """Why the stream was cut: `too_slow` or `too_long`; None while it was not."""
+        self._end = time.monotonic() + max_seconds
+        self._seconds_waited = 0.0
+        self._bytes_sent = 0
+        self.violation: str | None = None
+        """Why the stream was cut: `too_slow` or `too_long`; None if it was not cut."""
 
-    def took(self, size: int) -> None:
-        if self._waited:
-            self._taken += size
+    def add_sent(self, size: int) -> None:
+        if self._seconds_waited:
+            self._bytes_sent += size
 
-    def waited(self, seconds: float) -> None:
-        self._waited += seconds
+    def add_wait(self, seconds: float) -> None:
+        self._seconds_waited += seconds
 
-    def left(self) -> float:
-        """Return for how many more seconds the client may be waited for at present."""
-        allowed = self._grace + self._taken / self._bytes_per_second
-        return min(allowed - self._waited, self._end - time.monotonic())
+    def seconds_left(self) -> float:
+        """Return how much longer the server may wait for the client now."""
+        allowed = self._grace + self._bytes_sent / self._bytes_per_second
+        return min(allowed - self._seconds_waited, self._end - time.monotonic())
 
     def cut(self) -> None:
-        """Note that the client did not take its stream in time."""
-        self.broken = "too_long" if time.monotonic() >= self._end else "too_slow"
+        """Record that the client did not read the stream in time."""
+        self.violation = "too_long" if time.monotonic() >= self._end else "too_slow"
 
 
 class ClientSocket(socket.socket):
-    """A socket whose `sendall` seldom waits: what the kernel does not take is kept in `unsent`.
+    """A socket whose `sendall` rarely waits: data that the kernel does not accept is buffered.
 
-    Who calls it goes on, and gunicorn's loop sends the rest by `flush`. Only when too much is kept,
-    as of a stream, is the client waited for, at most so long as its patience says.
+    The caller continues, and gunicorn's loop sends the rest with `flush`. `sendall` waits for the
+    client only when the buffer is full, as for a stream, and at most `send_timeout` seconds.
     """
 
-    budget = Budget(KEPT_BYTES_IN_ALL)
+    budget = Budget(MAX_BUFFERED_BYTES_IN_TOTAL)
 
-    def __init__(self, *args: Any, patience: float = ANSWER_SECONDS, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, send_timeout: float = RESPONSE_SECONDS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.patience = patience
+        self.send_timeout = send_timeout
         self.pace: Pace | None = None
         self.unsent = bytearray()
         self.settimeout(0.0)
 
     def setblocking(self, _flag: bool, /) -> None:
-        """Stay as it is: gunicorn would have it block in its threads."""
+        """Do nothing: gunicorn would make the socket block in its threads."""
 
     def sendall(self, data: Any, _flags: int = 0, /) -> None:
-        """Send it, or keep it to be sent.
+        """Send the data, or buffer it for `flush`.
 
         Raises:
-            ConnectionResetError: the client is gone, or takes too little too slowly.
+            ConnectionResetError: the client disconnected, or reads too slowly.
         """
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + self.send_timeout
         rest = memoryview(data)
         while True:
             if self.flush():
                 rest = rest[self._send_some(rest) :]
-            if not rest or self._keep(rest):
+            if not rest or self._buffer(rest):
                 return
             self._wait(deadline)
 
     def flush(self) -> bool:
-        """Send of what is kept as much as can be sent now, and return whether that was all."""
+        """Send as much of the buffer as possible without waiting; return whether it is empty."""
         if self.unsent:
-            with memoryview(self.unsent) as kept:
-                sent = self._send_some(kept)
+            with memoryview(self.unsent) as buffered:
+                sent = self._send_some(buffered)
             del self.unsent[:sent]
-            self.budget.give_back(sent)
+            self.budget.release(sent)
         return not self.unsent
 
     def close(self) -> None:
@@ -126,31 +126,32 @@ class ClientSocket(socket.socket):
         except BlockingIOError:
             return 0
         if self.pace is not None:
-            self.pace.took(sent)
+            self.pace.add_sent(sent)
         return sent
 
-    def _keep(self, rest: memoryview) -> bool:
-        if len(self.unsent) + len(rest) > KEPT_BYTES or not self.budget.take(len(rest)):
+    def _buffer(self, rest: memoryview) -> bool:
+        too_much = len(self.unsent) + len(rest) > MAX_BUFFERED_BYTES
+        if too_much or not self.budget.reserve(len(rest)):
             return False
         self.unsent += rest
         return True
 
     def _drop(self) -> None:
-        self.budget.give_back(len(self.unsent))
+        self.budget.release(len(self.unsent))
         self.unsent.clear()
 
     def _wait(self, deadline: float) -> None:
         started = time.monotonic()
         seconds = deadline - started
         if self.pace is not None:
-            seconds = min(seconds, self.pace.left())
+            seconds = min(seconds, self.pace.seconds_left())
         poll = select.poll()
         poll.register(self, select.POLLOUT)
         ready = poll.poll(max(seconds, 0) * 1000)
         if self.pace is not None:
-            self.pace.waited(time.monotonic() - started)
+            self.pace.add_wait(time.monotonic() - started)
         if not ready:
             if self.pace is not None:
                 self.pace.cut()
             self._drop()
-            raise ConnectionResetError(errno.ECONNRESET, "too slow to take its answer")
+            raise ConnectionResetError(errno.ECONNRESET, "client too slow to read the response")

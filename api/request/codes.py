@@ -172,5 +172,5 @@ CODES = {
 
 
 def codes_of(status: int) -> list[str]:
-    """Return the codes that come with a status, the general one first."""
+    """Return the codes with a status, in the order of `CODES`: the general one is the first."""
     return [name for name, code in CODES.items() if code.status == status]

@@ -1,4 +1,4 @@
-"""Which of the formats that a route has suits the `Accept` header of a request."""
+"""Content negotiation: the choice of a format by the header `Accept`."""
 
 from collections.abc import Sequence
 
@@ -15,33 +15,35 @@ PAGE = f"{HTML}; charset=utf-8"
 """The content type of the dashboard's pages."""
 
 
-def refuse_what_is_not_accepted(app: Flask) -> None:
-    """Answer 406 for a route with one format to a request that does not accept it."""
+def require_acceptable_format(app: Flask) -> None:
+    """Answer 406 if a route has only one format and the request does not accept it."""
     app.before_request(check_accept)
 
 
 def check_accept() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
-    noted = getattr(view, "documented", None)
-    if noted and len(noted.media) == 1:
-        choose([*noted.media], request.headers.get("Accept"))
+    documentation = getattr(view, "documented", None)
+    if documentation and len(documentation.media) == 1:
+        choose([*documentation.media], request.headers.get("Accept"))
 
 
-def choose(available: Sequence[str], given: str | None) -> str:
-    """Return the media type, of those a route has, that the header `Accept` likes best.
+def choose(available: Sequence[str], accept: str | None) -> str:
+    """Return the available media type that the header `Accept` prefers.
 
-    Where it likes several the same, or there is no header, the first. Media types are named without
-    parameters, and those of the header (`;charset=utf-8`) decide nothing. A client
-    that accepts only problems gets JSON, for a problem is what it reads.
+    Of several with the same quality, or without the header, it is the first. Parameters of the
+    header's media types (`;charset=utf-8`) are ignored. A client that accepts only
+    `application/problem+json` gets JSON, because it expects JSON otherwise.
 
     Raises:
         NotAcceptable: none of them is accepted.
     """
-    ranges = parse_accept_header(given, MIMEAccept)
+    ranges = parse_accept_header(accept, MIMEAccept)
     plain = MIMEAccept([(each.partition(";")[0].strip(), quality) for each, quality in ranges])
     if not plain:
         return available[0]
     best = plain.best_match([*available, PROBLEM_JSON] if JSON in available else available)
     if best is None:
-        raise NotAcceptable(f"this is {' or '.join(available)}; Accept has {given!r}")
+        raise NotAcceptable(
+            f"this route has the formats {' or '.join(available)}; Accept is {accept!r}"
+        )
     return JSON if best == PROBLEM_JSON else best

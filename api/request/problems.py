@@ -1,7 +1,6 @@
-"""Exception to `application/problem+json` (RFC 9457), in one place.
+"""Exceptions of the API, and their responses as `application/problem+json` (RFC 9457).
 
-`type` is always `about:blank` and `code` identifies the problem: one stable name is enough, and it
-needs no URL that could move.
+`type` is always `about:blank`. `code` identifies the problem: unlike a URL, it never moves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,18 +55,21 @@ class RawNotFoundError(NotFound):
 
 
 class RawPrunedError(NotFound):
-    """The raw record was there, and is kept no longer; its observation is."""
+    """The raw record was deleted by pruning; its observation was kept."""
 
     problem = "raw_pruned"
 
 
 class CursorExpiredError(Gone):
-    """What the cursor's walk shows was replaced longer ago than such things are kept."""
+    """The rows that the cursor's walk shows were replaced, and are no longer stored."""
 
     problem = "cursor_expired"
 
     def __init__(self) -> None:
-        super().__init__("the walk began too long ago, and assets changed since; start it again")
+        super().__init__(
+            "the first page was requested too long ago, and assets changed since; "
+            "start again without cursor"
+        )
 
 
 class DatabaseUnavailableError(ServiceUnavailable):
@@ -89,7 +91,7 @@ class PastBusyError(ServiceUnavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "as many lists of the past as this server works out at once are under way",
+            "this server already runs as many lists of the past as it allows",
             retry_after=2,
         )
 
@@ -102,13 +104,17 @@ class ExportsBusyError(ServiceUnavailable):
 
 
 class DataBehindError(ServiceUnavailable):
-    """The cursor is of a later version: of another server, or of before a backup was restored."""
+    """The cursor has a newer version than the data.
+
+    It comes from a server that is ahead, or from before a backup was restored.
+    """
 
     problem = "data_behind"
 
     def __init__(self) -> None:
         super().__init__(
-            "this server has not the data that the cursor is of; where it stays so, start again",
+            "the cursor refers to data that this server does not have yet; "
+            "if the error persists, start again without cursor",
             retry_after=1,
         )
 
@@ -128,7 +134,7 @@ class QueryTimeoutError(ServiceUnavailable):
 
 
 def answer_errors_as_problems(app: Flask) -> None:
-    """Answer every error of the application as a problem, never as HTML."""
+    """Respond to every error with a problem document, never with HTML."""
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(ValidationError, answer_validation_error)
 
@@ -138,18 +144,18 @@ def answer_http_exception(exc: HTTPException) -> Response:
 
 
 def answer_validation_error(exc: ValidationError) -> Response:
-    """Say of every bad parameter what is wrong with it."""
+    """Respond with one entry in `errors` for each invalid parameter."""
     messages: dict[str, list[str]] = exc.normalized_messages()  # type: ignore[no-untyped-call]
     errors = [
         {"parameter": name, "detail": " ".join(str(reason) for reason in reasons).rstrip(".")}
         for name, reasons in messages.items()
     ]
     names = ", ".join(repr(name) for name in messages)
-    return problem(InvalidParameterError(f"cannot use {names}; see errors"), errors=errors)
+    return problem(InvalidParameterError(f"invalid parameters: {names}; see errors"), errors=errors)
 
 
 def problem(exc: HTTPException, **members: Any) -> Response:
-    """Write a problem document: the exception's code, status, detail and headers."""
+    """Respond with the problem document of an exception, and with its status and headers."""
     status = exc.code or 500
     headers = {name: value for name, value in exc.get_headers() if name != "Content-Type"}
     body = problem_document(
@@ -165,7 +171,7 @@ def problem(exc: HTTPException, **members: Any) -> Response:
 def problem_document(
     status: int, *, detail: str, request_id: str, code: str | None = None, **members: Any
 ) -> dict[str, Any]:
-    """Make the members of a problem. Without a `code` of its own it has its status' name."""
+    """Return the members of a problem. The default `code` is the name of the status."""
     title = HTTP_STATUS_CODES.get(status, "Unknown Error")
     return {
         "type": "about:blank",
@@ -179,12 +185,12 @@ def problem_document(
 
 
 def _detail(exc: HTTPException) -> str:
-    """Say what happened in this program's words where werkzeug's are for a browser's page."""
-    known: Mapping[int | None, str] = {
-        404: f"no route at {request.path!r}; '/' lists them",
-        405: f"{request.method} is not allowed here; the API only reads",
-        500: "an error that is not the request's; the log has it under this request_id",
+    """Replace werkzeug's descriptions, which are meant for an HTML page."""
+    details: Mapping[int | None, str] = {
+        404: f"no route has the path {request.path!r}; '/' lists the routes",
+        405: f"method {request.method} is not allowed; the API is read-only",
+        500: "the server failed; its log has the error with this request_id",
     }
-    if exc.code in known and not hasattr(exc, "problem"):
-        return known[exc.code]
+    if exc.code in details and not hasattr(exc, "problem"):
+        return details[exc.code]
     return exc.description or ""

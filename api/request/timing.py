@@ -1,4 +1,4 @@
-"""Where a request's time goes: seconds by part, for its `Server-Timing` header and its log line."""
+"""A request's time by part, for its `Server-Timing` header and its log line."""
 
 import time
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from flask import g
 
 
 class timed:  # noqa: N801  read as a statement: `with timed("db"):`
-    """Add what the `with` block takes to a part of this request's time.
+    """Add the duration of the `with` block to a part of this request's time.
 
-    `db` is the database's part; what no part names is the application's own. Blocks of different
-    parts do not nest. A block may end when its request has, as that of a streamed answer does.
+    `db` is the database's part. The rest of the time is the application's. Blocks of different
+    parts must not nest. A block may outlast its request, as for a streamed response.
     """
 
     __slots__ = ("_part", "_seconds", "_started")
@@ -31,14 +31,14 @@ class timed:  # noqa: N801  read as a statement: `with timed("db"):`
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        took = time.perf_counter() - self._started
-        self._seconds[self._part] = self._seconds.get(self._part, 0.0) + took
+        elapsed = time.perf_counter() - self._started
+        self._seconds[self._part] = self._seconds.get(self._part, 0.0) + elapsed
 
 
 def server_timing(seconds: Mapping[str, float], total: float, cache: str | None) -> str:
-    """Write the header: milliseconds by part, of the application itself, and of the whole."""
+    """Write the header: milliseconds of each part, of the application, and in total."""
     app = max(0.0, total - sum(seconds.values()))
-    entries = [f"{name};dur={took * 1000:.3f}" for name, took in seconds.items()]
+    entries = [f"{name};dur={part * 1000:.3f}" for name, part in seconds.items()]
     if cache:
         entries.append(f"cache;desc={cache}")
     return ", ".join([*entries, f"app;dur={app * 1000:.3f}", f"total;dur={total * 1000:.3f}"])

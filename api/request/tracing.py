@@ -1,4 +1,4 @@
-"""W3C Trace Context: which trace a request belongs to, and where in it we are.
+"""W3C Trace Context: the trace and span of a request.
 
 https://www.w3.org/TR/trace-context/
 """
@@ -12,19 +12,19 @@ TRACEPARENT = re.compile(
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?",
     re.ASCII,
 )
-"""What later versions add after the flags is not for us; version 00 has nothing there."""
+"""Later versions may add fields after the flags, which are ignored. Version 00 has none."""
 
 KEY = r"(?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
 MEMBER = re.compile(rf"({KEY})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
-MOST_MEMBERS = 32
+MAX_MEMBERS = 32
 
 SAMPLED = 1
-"""The one flag that has a meaning: the caller may have recorded this trace."""
+"""The only defined flag: the caller may have recorded this trace."""
 
 
 @dataclass(slots=True)
 class Trace:
-    """A request's place in its trace. Without a caller's there is no parent, and no state."""
+    """The trace of a request and its own span. A new trace has no parent and no state."""
 
     trace_id: str
     span_id: str
@@ -34,12 +34,12 @@ class Trace:
 
     @property
     def traceparent(self) -> str:
-        """Say it to whoever comes next: the same trace, with our span for its parent."""
+        """Write the header: the same trace, with this span as the parent."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
 
-def take_up(traceparent: str | None, tracestate: str | None) -> Trace:
-    """Go on with the caller's trace where its header is valid; else begin a new one."""
+def continue_trace(traceparent: str | None, tracestate: str | None) -> Trace:
+    """Continue the caller's trace if its header is valid; otherwise start a new one."""
     found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if found is None or (found["version"] == "00" and found["more"]):
         return Trace(_random_id(128), _random_id(64))
@@ -49,13 +49,13 @@ def take_up(traceparent: str | None, tracestate: str | None) -> Trace:
 
 
 def is_valid_state(tracestate: str) -> bool:
-    """Tell whether this is a list of distinct vendors' members, which is passed on as it is."""
+    """Whether this is a list of members with distinct keys. It is passed on unchanged."""
     members = [member.strip(" \t") for member in tracestate.split(",")]
     found = [MEMBER.fullmatch(member) for member in members if member]
     keys = {match[1] for match in found if match}
-    return len(keys) == len(found) and 0 < len(found) <= MOST_MEMBERS
+    return len(keys) == len(found) and 0 < len(found) <= MAX_MEMBERS
 
 
 def _random_id(bits: int) -> str:
-    """Make an id that is not 0, in hexadecimal digits; it need not be unguessable."""
+    """Make a hexadecimal id other than 0. It does not have to be unpredictable."""
     return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"

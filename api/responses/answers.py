@@ -20,7 +20,7 @@ def document(
     status: int = 200,
     **meta: Any,
 ) -> Response:
-    """Dump what a query found, one document or (by the schema's `many`) a list of them."""
+    """Write the rows of a query as one document, or as a list if the schema has `many`."""
     with DECIMALS(decimals):
         data = schema.dump(rows)
     if schema.many:
@@ -42,9 +42,9 @@ def link(response: Response, **targets: Mapping[str, Any] | None) -> Response:
 
 
 def links(**targets: Mapping[str, Any] | None) -> list[str]:
-    """Write the values of `Link` headers; None leaves a relation out.
+    """Write the values of `Link` headers. A relation whose target is None is omitted.
 
-    The references are relative, so that they hold behind any proxy.
+    The references have no host, so they are correct behind any proxy.
     """
     values = []
     for relation, parameters in targets.items():

@@ -1,9 +1,8 @@
-"""Whole exports: every asset that passes the filters, streamed from one snapshot of the database.
+"""Exports: all assets that match the filters, streamed from one snapshot of the database.
 
-An export is read twice in that snapshot: first to count it and to take its digest, then to send it.
-So its headers say beforehand how long it is, how many rows it has and what their SHA-256 is, and
-whoever has the file can tell a complete one from one that was cut. Neither reading holds more than
-a thousand rows. What the first one found is kept for the next export of the same data.
+An export is read twice in that snapshot: first to compute its size, rows and digest, then to send
+it. The headers have these values, so a client can detect a truncated file. Neither pass holds more
+than a thousand rows in memory. The description is cached for the next export of the same data.
 """
 
 import errno
@@ -22,7 +21,7 @@ from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 from werkzeug.http import http_date
 
-from api.database.cache import Recent
+from api.database.cache import RecentValues
 from api.database.pool import snapshot
 from api.middleware.limits import client
 from api.queries.assets.listing import read_version, stream_assets, stream_rows
@@ -31,23 +30,23 @@ from api.request.client_socket import ClientSocket, Pace
 from api.request.instruments import Instruments
 from api.request.problems import ExportsBusyError, QueryTimeoutError
 from api.responses.cached import cache_control
-from api.responses.compression import is_wanted
-from api.responses.formats import CSV, NDJSON, content_type, end_lines, header_line
+from api.responses.compression import client_accepts_gzip
+from api.responses.formats import CSV, NDJSON, content_type, header_line, terminate_lines
 from api.responses.parquet import PARQUET, write_parquet
-from api.responses.places import Places
+from api.responses.slots import Slots
 from api.responses.staleness import stale_sources
 
-AT_ONCE = 2
-"""How many exports a process sends at once: each holds a thread, a connection and a snapshot."""
+MAX_CONCURRENT = 2
+"""Concurrent exports of a process. Each holds a thread, a connection and a snapshot."""
 
-LONGEST_SECONDS = 300.0
-"""How long one may take: a snapshot that stays open keeps Postgres from cleaning up."""
+MAX_SECONDS = 300.0
+"""Time limit of an export. An open snapshot prevents Postgres from vacuuming."""
 
-LEAST_BYTES_PER_SECOND = 1 << 16
-"""How fast a client has to take one: as long as it does so, others may have no place."""
+MIN_BYTES_PER_SECOND = 1 << 16
+"""Slower clients are disconnected, because a running export can block those of others."""
 
 SPARE_SECONDS = 5.0
-"""How much longer the connection is kept than the export may take, which so ends by itself."""
+"""The connection's time limit exceeds the export's by this much, so the export ends first."""
 
 EXTENSIONS = {CSV: "csv", NDJSON: "ndjson", PARQUET: "parquet"}
 
@@ -58,7 +57,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is known of an export before it is sent."""
+    """What the headers of an export say about its content."""
 
     rows: int
     size: int
@@ -67,34 +66,37 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported, and how it is written."""
+    """The assets to export, and the format of the file."""
 
-    wanted: AssetQuery
+    query: AssetQuery
     media: str
-    zipped: bool
-    longest: float
-    """How many seconds one reading of it may take."""
+    is_compressed: bool
+    max_seconds: float
+    """Time limit of one pass over the data."""
 
     def chunks(self, conn: Connection) -> Iterator[tuple[int, bytes]]:
-        """Read it from a snapshot: the number of rows in each part of the file, and its bytes."""
+        """Read from a snapshot and return for each part of the file its row count and bytes."""
         if self.media == PARQUET:
-            return write_parquet(self.wanted.columns, self._in_time(stream_rows(conn, self.wanted)))
-        return self._lines(self._in_time(stream_assets(conn, self.wanted)))
+            rows = self._limit_time(stream_rows(conn, self.query))
+            return write_parquet(self.query.columns, rows)
+        return self._lines(self._limit_time(stream_assets(conn, self.query)))
 
     def _lines(self, parts: Iterator[list[str]]) -> Iterator[tuple[int, bytes]]:
-        packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16) if self.zipped else None
-        header = header_line(self.media, self.wanted.columns, bom=self.wanted.bom)
+        compressor = (
+            zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16) if self.is_compressed else None
+        )
+        header = header_line(self.media, self.query.columns, bom=self.query.bom)
         for lines in parts:
-            chunk = header + end_lines(self.media, lines)
+            chunk = header + terminate_lines(self.media, lines)
             header = b""
-            yield len(lines), packer.compress(chunk) if packer else chunk
-        yield 0, (packer.compress(header) + packer.flush() if packer else header)
+            yield len(lines), compressor.compress(chunk) if compressor else chunk
+        yield 0, (compressor.compress(header) + compressor.flush() if compressor else header)
 
     def describe(self, conn: Connection) -> Description:
-        """Read it once without sending it.
+        """Read the export once without sending it.
 
         Raises:
-            QueryTimeoutError: that takes too long.
+            QueryTimeoutError: the pass exceeded the time limit.
         """
         rows = size = 0
         digest = sha256()
@@ -103,87 +105,90 @@ class Export:
                 rows, size = rows + count, size + len(chunk)
                 digest.update(chunk)
         except TimeoutError as exc:
-            raise QueryTimeoutError(f"{exc}; ask for less") from exc
+            raise QueryTimeoutError(f"{exc}; narrow the filters") from exc
         return Description(rows, size, digest.digest())
 
-    def _in_time(self, parts: Iterator[Part]) -> Iterator[Part]:
-        deadline = time.monotonic() + self.longest
+    def _limit_time(self, parts: Iterator[Part]) -> Iterator[Part]:
+        deadline = time.monotonic() + self.max_seconds
         for part in parts:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the export took longer than {self.longest:g} s")
+                raise TimeoutError(f"the export took longer than {self.max_seconds:g} s")
             yield part
 
 
 class Exports:
-    """The exports of this process: who has one under way, and what is known of the last."""
+    """The exports of this process: the running ones and the cached descriptions."""
 
     def __init__(
-        self, longest: float = LONGEST_SECONDS, bytes_per_second: float = LEAST_BYTES_PER_SECOND
+        self, max_seconds: float = MAX_SECONDS, min_bytes_per_second: float = MIN_BYTES_PER_SECOND
     ) -> None:
-        self.longest = longest
-        self.bytes_per_second = bytes_per_second
-        self._places = Places(AT_ONCE, 1)
-        self._described: Recent[Description] = Recent(200)
+        self.max_seconds = max_seconds
+        self.min_bytes_per_second = min_bytes_per_second
+        self._slots = Slots(MAX_CONCURRENT, 1)
+        self._descriptions: RecentValues[Description] = RecentValues(200)
 
-    def place(self, client: str) -> AbstractContextManager[None]:
-        """Take one of the places for one `with` block; a client has one at most.
+    def slot(self, client: str) -> AbstractContextManager[None]:
+        """Occupy a slot for one `with` block. A client has at most one.
 
         Raises:
-            ExportsBusyError: there is none.
+            ExportsBusyError: no slot is free, or the client has one already.
         """
-        return self._places.place(
+        return self._slots.slot(
             client,
-            own=ExportsBusyError("an export of yours is under way; take it to its end first"),
-            all_=ExportsBusyError("as many exports as this server sends at once are under way"),
+            client_full=ExportsBusyError(
+                "another export of this client is running; wait until it has ended"
+            ),
+            all_full=ExportsBusyError("this server already runs as many exports as it allows"),
         )
 
     def describe(self, conn: Connection, export: Export, version: int) -> Description:
-        """Describe an export of the data at this version; of the past, always anew.
+        """Describe an export of the data at this version.
 
-        What came late, or was reprocessed, changes the past and may change no present asset.
+        Descriptions of the past are not cached: late or reprocessed records can change the past
+        without a change of `version`.
         """
-        if export.wanted.moment is not None:
+        if export.query.moment is not None:
             return export.describe(conn)
-        found = self._described.get((export, version))
+        found = self._descriptions.get((export, version))
         if found is None:
             found = export.describe(conn)
-            self._described.keep((export, version), found)
+            self._descriptions.put((export, version), found)
         return found
 
 
-def send(wanted: AssetQuery, media: str) -> Response:
-    """Answer with an export; with its description alone where that is enough (HEAD, 304)."""
+def send(query: AssetQuery, media: str) -> Response:
+    """Respond with an export, or with its headers alone for HEAD and 304."""
     exports: Exports = current_app.extensions["exports"]
-    zipped = media != PARQUET and is_wanted()
-    export = Export(wanted, media, zipped, exports.longest)
+    is_compressed = media != PARQUET and client_accepts_gzip()
+    export = Export(query, media, is_compressed, exports.max_seconds)
     stale = stale_sources()
     with ExitStack() as stack:
         pace = stack.enter_context(pacing(exports))
-        stack.enter_context(exports.place(client()))
-        conn = stack.enter_context(snapshot(exports.longest + SPARE_SECONDS))
+        stack.enter_context(exports.slot(client()))
+        conn = stack.enter_context(snapshot(exports.max_seconds + SPARE_SECONDS))
         version, changed_at = read_version(conn)
-        described = exports.describe(conn, export, version)
-        headers = _headers(export, described, version, None if wanted.moment else changed_at)
+        description = exports.describe(conn, export, version)
+        headers = _headers(export, description, version, None if query.moment else changed_at)
         if stale.names:
             headers["X-Stale-Sources"] = ", ".join(stale.names)
         etag = headers["ETag"].strip('"')
         if request.if_none_match.contains_weak(etag):
             return Response(status=304, headers=headers)
-        g.rows = described.rows
-        headers["Content-Length"] = str(described.size)
+        g.rows = description.rows
+        headers["Content-Length"] = str(description.size)
         if request.method == "HEAD":
             return Response(headers=headers)
-        opened = stack.pop_all()
-        cut = partial(_note_cut, current_app.extensions["instruments"])
-        response = Response(_body(export, conn, opened, pace, cut), headers=headers)
-        response.call_on_close(opened.close)  # for one that is never begun
+        resources = stack.pop_all()
+        report_cut = partial(_report_cut, current_app.extensions["instruments"])
+        response = Response(_body(export, conn, resources, pace, report_cut), headers=headers)
+        response.call_on_close(resources.close)  # in case the body is never iterated
         return response
 
 
 @contextmanager
 def pacing(exports: Exports) -> Iterator[Pace]:
-    """Have this request's client keep the pace of exports, for one `with` block."""
-    pace = Pace(exports.bytes_per_second, exports.longest)
+    """Apply the minimum rate and time limit of exports to the client for one `with` block."""
+    pace = Pace(exports.min_bytes_per_second, exports.max_seconds)
     sock = request.environ.get("gunicorn.socket")
     if not isinstance(sock, ClientSocket):
         yield pace
@@ -198,46 +203,49 @@ def pacing(exports: Exports) -> Iterator[Pace]:
 def _body(
     export: Export,
     conn: Connection,
-    opened: ExitStack,
+    resources: ExitStack,
     pace: Pace,
-    cut: Callable[[str, int], None],
+    report_cut: Callable[[str, int], None],
 ) -> Iterator[bytes]:
-    """Send it; its last part only when its place is free, for who has it all may ask again."""
+    """Yield the file. The last chunk follows after the slot was released.
+
+    Otherwise a client that has the complete file could be refused its next export.
+    """
     held, sent = b"", 0
     try:
-        with opened:
+        with resources:
             for _, chunk in export.chunks(conn):
                 if chunk and held:
                     yield held
                     sent += len(held)
                 held = chunk or held
     except TimeoutError as exc:
-        # What was sent is shorter than `Content-Length`: the client sees that it was cut.
-        cut("too_long", sent)
+        # The client detects it: the body is shorter than `Content-Length`.
+        report_cut("too_long", sent)
         raise ConnectionResetError(errno.ECONNRESET, str(exc)) from exc
     except GeneratorExit:
-        if pace.broken is not None:
-            cut(pace.broken, sent)
+        if pace.violation is not None:
+            report_cut(pace.violation, sent)
         raise
     yield held
 
 
-def _note_cut(instruments: Instruments, reason: str, sent: int) -> None:
+def _report_cut(instruments: Instruments, reason: str, sent: int) -> None:
     instruments.export_cut(reason)
     log.warning("an export was cut", extra={"reason": reason, "bytes": sent})
 
 
 def _headers(
-    export: Export, described: Description, version: int, changed_at: float | None
+    export: Export, description: Description, version: int, changed_at: float | None
 ) -> dict[str, str]:
-    encoding = {"Content-Encoding": "gzip"} if export.zipped else {}
+    encoding = {"Content-Encoding": "gzip"} if export.is_compressed else {}
     changed = {"Last-Modified": http_date(int(changed_at))} if changed_at is not None else {}
     return {
         "Content-Type": content_type(export.media),
         "Content-Disposition": f'attachment; filename="assets.{EXTENSIONS[export.media]}"',
-        "ETag": f'"{described.digest.hex()[:32]}"',
-        "Repr-Digest": f"sha-256=:{b64encode(described.digest).decode()}:",
-        "X-Total-Count": str(described.rows),
+        "ETag": f'"{description.digest.hex()[:32]}"',
+        "Repr-Digest": f"sha-256=:{b64encode(description.digest).decode()}:",
+        "X-Total-Count": str(description.rows),
         "X-Data-Version": str(version),
         "Cache-Control": cache_control(current_app.extensions["settings"]),
         "Vary": "Accept, Accept-Encoding",

@@ -19,10 +19,10 @@ CHARSETS = {CSV: "text/csv; charset=utf-8; header=present"}
 
 
 def choose_format(given: str | None, *available: str) -> str:
-    """Return the media type that the parameter `format` names, or else the one `Accept` likes best.
+    """Return the media type of the parameter `format`, or the one that `Accept` prefers.
 
     Raises:
-        NotAcceptable: `Accept` takes none of the available formats.
+        NotAcceptable: `Accept` allows none of the available formats.
     """
     if given is not None:
         return MEDIA[given]
@@ -36,29 +36,28 @@ def content_type(media: str) -> str:
 def join_lines(
     media: str, lines: Sequence[str], columns: Iterable[str], *, bom: bool = False
 ) -> bytes:
-    """Write lines that Postgres made as the body, or as JSON's member `data`."""
+    """Write the lines of a query as the body; for JSON, as the member `data`."""
     if media == JSON:
         return f"[{','.join(lines)}]".encode()
-    return header_line(media, columns, bom=bom) + end_lines(media, lines)
+    return header_line(media, columns, bom=bom) + terminate_lines(media, lines)
 
 
 def join_page(
     media: str, lines: str, count: int, columns: Iterable[str], *, bom: bool = False
 ) -> bytes:
-    """Write the lines of a page, which Postgres has joined, as `join_lines` writes each."""
+    """Write a page like `join_lines`, from lines that Postgres has joined already."""
     if media == JSON:
         return f"[{lines.replace(LINE_BREAK, ',')}]".encode()
-    body = end_lines(media, [lines]) if count else b""
+    body = terminate_lines(media, [lines]) if count else b""
     return header_line(media, columns, bom=bom) + body
 
 
 def header_line(media: str, columns: Iterable[str], *, bom: bool = False) -> bytes:
-    """Write the first line, which CSV alone has."""
+    """Write the line of column names; empty except for CSV."""
     mark = codecs.BOM_UTF8 if bom else b""
-    return mark + end_lines(media, [",".join(columns)]) if media == CSV else b""
+    return mark + terminate_lines(media, [",".join(columns)]) if media == CSV else b""
 
 
-def end_lines(media: str, lines: Iterable[str]) -> bytes:
-    """Give each line its end."""
+def terminate_lines(media: str, lines: Iterable[str]) -> bytes:
     end = "\r\n" if media == CSV else "\n"
     return "".join([line + end for line in lines]).encode()

@@ -1,9 +1,8 @@
-"""Cached answers, given before Flask has a request: making one costs more than such an answer.
+"""Responses from the cache without Flask, whose request objects cost more than such a response.
 
-What Flask would find in the cache is found here, under the same conditions, and goes out with the
-same status, headers and body, the same counts and the same log line. Every other request goes on
-to Flask: one that is not cached, one whose key is to be looked up or refused, one whose client has
-spent its rate limit, one that comes when the sources have to be judged anew.
+The conditions, status, headers, body, metrics and log line are the same as with Flask. Flask
+handles every other request: without a cached response, or over the rate limit. It also handles
+requests whose key has to be looked up or refused, or while no recent result of staleness exists.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,54 +13,54 @@ from flask import Flask
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.database.cache import Cache
-from api.database.watch import Watch
-from api.middleware.keys import PAGES, Keys, given_key, scope_of, senders_of
-from api.middleware.limits import COUNTED, Limiter, Standing, name_client
+from api.database.change_listener import ChangeListener
+from api.middleware.keys import PAGES, Keys, scope_of, senders_of, sent_key
+from api.middleware.limits import COUNTED, Limiter, Quota, name_client
 from api.middleware.proxies import HSTS
 from api.request.access import HEADERS, Arrival, Outcome, record
 from api.request.instruments import Instruments
 from api.request.negotiation import JSON, PAGE
-from api.responses.cached import VARY, Answer, cache_control, give, key_of
+from api.responses.cached import VARY, Representation, cache_control, cache_key, respond
 from api.responses.staleness import Stale, Staleness
 from shared.settings import Settings
 
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
-NOT_OF_304 = frozenset({"last-modified"})
-"""Of an answer's own headers, those that werkzeug leaves out of a 304."""
+OMITTED_FROM_304 = frozenset({"last-modified"})
+"""Headers of a representation that werkzeug removes from a 304."""
 
-SECURE = frozenset({"https", "wss"})
+SECURE_SCHEMES = frozenset({"https", "wss"})
 
 STATUS = {code: f"{code} {HTTP_STATUS_CODES[code].upper()}" for code in (200, 304)}
 
-OF_THE_ANSWER = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
-"""Of the headers that every answer has, those that an answer brings itself."""
+OWN_HEADERS = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
+"""The common headers that a representation sets itself."""
 
-CONSTANT = {
+CONSTANT_HEADERS = {
     media: [each for each in HEADERS.items() if each[0] not in own]
-    for media, own in OF_THE_ANSWER.items()
+    for media, own in OWN_HEADERS.items()
 }
 
 
-def answer_hits_first(app: Flask, settings: Settings) -> None:
-    """Have what the cache holds answered before Flask sees the request."""
+def serve_cache_hits(app: Flask, settings: Settings) -> None:
+    """Answer requests from the cache before Flask handles them."""
     if app.extensions["cache"] is not None:
-        app.wsgi_app = Hits(app, app.wsgi_app, settings)  # type: ignore[method-assign]
+        app.wsgi_app = CacheHits(app, app.wsgi_app, settings)  # type: ignore[method-assign]
 
 
-class Hits:
-    """The application with its cache in front. Proxies are to be believed before it."""
+class CacheHits:
+    """WSGI middleware that answers from the cache. Proxy headers must be applied before it."""
 
-    def __init__(self, app: Flask, others: Wsgi, settings: Settings) -> None:
-        self._others = others
+    def __init__(self, app: Flask, wsgi_app: Wsgi, settings: Settings) -> None:
+        self._wsgi_app = wsgi_app
         self._cache: Cache = app.extensions["cache"]
-        self._watch: Watch = app.extensions["database"].watch
+        self._changes: ChangeListener = app.extensions["database"].changes
         self._staleness: Staleness = app.extensions["staleness"]
-        self._counts: Instruments = app.extensions["instruments"]
+        self._instruments: Instruments = app.extensions["instruments"]
         self._keys: Keys = app.extensions["keys"]
         self._limiter: Limiter | None = app.extensions.get("limiter")
-        self._wants_key = settings.api_keys_required
+        self._keys_required = settings.api_keys_required
         self._has_origins = bool(settings.api_cors_origins)
         by_origin = ["Origin"] if self._has_origins and "*" not in settings.api_cors_origins else []
         self._fixed = {
@@ -70,78 +69,80 @@ class Hits:
                 ("Vary", ", ".join([VARY, *by_key, *by_origin])),
             ]
             for media, by_key in (
-                (JSON, senders_of("") if self._wants_key else ()),
-                (PAGE, senders_of(PAGES) if self._wants_key else ()),
+                (JSON, senders_of("") if self._keys_required else ()),
+                (PAGE, senders_of(PAGES) if self._keys_required else ()),
             )
         }
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        key = key_of(environ)
+        key = cache_key(environ)
         if key in self._cache and environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
             arrival = Arrival.of(environ)
             found = self._find(key, environ)
             if found is not None:
-                return self._answer(*found, arrival, environ, start_response)
-        return self._others(environ, start_response)
+                return self._respond(*found, arrival, environ, start_response)
+        return self._wsgi_app(environ, start_response)
 
     def _find(
         self, key: Any, environ: dict[str, Any]
-    ) -> tuple[Answer, Stale, Standing | None] | None:
-        """Return what Flask would answer with; None where it has to decide itself."""
-        mark = self._watch.mark()
-        answer: Answer | None = self._cache.get(key, mark) if mark is not None else None
-        stale = self._staleness.judged()
-        if answer is None or stale is None or not answer.names(stale):
+    ) -> tuple[Representation, Stale, Quota | None] | None:
+        """Return what the response consists of; None if Flask has to handle the request."""
+        mark = self._changes.mark()
+        cached: Representation | None = self._cache.get(key, mark) if mark is not None else None
+        stale = self._staleness.current()
+        if cached is None or stale is None or not cached.names(stale):
             return None
         if self._has_origins and "HTTP_ORIGIN" in environ:
             return None
-        is_allowed, key_id = self._identify(environ, answer)
+        is_allowed, key_id = self._identify(environ, cached)
         if not is_allowed:
             return None
-        standing = None
+        quota = None
         if self._limiter is not None:
-            standing = self._limiter.count(name_client(key_id, environ.get("REMOTE_ADDR")))
-            if standing.exceeded:
-                environ[COUNTED] = standing
+            quota = self._limiter.count(name_client(key_id, environ.get("REMOTE_ADDR")))
+            if quota.exceeded:
+                environ[COUNTED] = quota
                 return None
-        return answer, stale, standing
+        return cached, stale, quota
 
-    def _identify(self, environ: Mapping[str, Any], answer: Answer) -> tuple[bool, int | None]:
-        """Say whether a request is allowed without looking its key up, and the id of its key."""
-        given = given_key(environ, answer.route)
-        if given is None:
-            return not self._wants_key, None
-        key = self._keys.known(given)
+    def _identify(
+        self, environ: Mapping[str, Any], cached: Representation
+    ) -> tuple[bool, int | None]:
+        """Return whether the request is allowed without a look-up of its key, and the key's id."""
+        sent = sent_key(environ, cached.route)
+        if sent is None:
+            return not self._keys_required, None
+        key = self._keys.recently_found(sent)
         if key is None or key.has_expired():
             return False, None
-        return not self._wants_key or scope_of(answer.route) in key.scopes, key.id
+        return not self._keys_required or scope_of(cached.route) in key.scopes, key.id
 
-    def _answer(
+    def _respond(
         self,
-        answer: Answer,
+        cached: Representation,
         stale: Stale,
-        standing: Standing | None,
+        quota: Quota | None,
         arrival: Arrival,
         environ: dict[str, Any],
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        counts, method = self._counts, environ["REQUEST_METHOD"]
-        counts.begun()
+        instruments, method = self._instruments, environ["REQUEST_METHOD"]
+        instruments.request_started()
         arrival.bind()
-        kind = PAGE if answer.media == PAGE else JSON
-        status, headers, body, rows = give(answer, stale, arrival, environ, self._fixed[kind])
+        kind = PAGE if cached.media == PAGE else JSON
+        status, headers, body, rows = respond(cached, stale, arrival, environ, self._fixed[kind])
         if status == HTTPStatus.OK:
-            headers += [("Content-Type", answer.media), ("Content-Length", str(len(body)))]
+            headers += [("Content-Type", cached.media), ("Content-Length", str(len(body)))]
         else:
-            headers = [each for each in headers if each[0].lower() not in NOT_OF_304]
-        if standing is not None and self._limiter is not None:
-            headers += self._limiter.headers(standing)
-        if environ["wsgi.url_scheme"] in SECURE:
+            headers = [each for each in headers if each[0].lower() not in OMITTED_FROM_304]
+        if quota is not None and self._limiter is not None:
+            headers += self._limiter.headers(quota)
+        if environ["wsgi.url_scheme"] in SECURE_SCHEMES:
             headers.append(("Strict-Transport-Security", HSTS))
         headers += arrival.headers({}, "hit")
-        headers += CONSTANT[kind]
+        headers += CONSTANT_HEADERS[kind]
         sent = body if method == "GET" else b""
-        outcome = Outcome(method, answer.route, answer.path, status, len(sent), rows, 0.0, "hit")
-        record(counts, arrival, environ, outcome)
+        outcome = Outcome(method, cached.route, cached.path, status, len(sent), rows, 0.0, "hit")
+        record(instruments, arrival, environ, outcome)
         start_response(STATUS[status], headers)
         return (sent,) if sent else ()

@@ -1,4 +1,4 @@
-"""Answers of lists that are paged by id."""
+"""Responses of lists that are paged by id."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from api.responses.answers import document, link
 
 
 def paged(schema: Schema, page: Page, query: Mapping[str, Any]) -> Response:
-    """Answer with a page, and link to the first and the next one."""
+    """Respond with a page and links to the first and the next page."""
     next_cursor = write_place(page.end, query["digest"])
     first = {name: value for name, value in request.args.items() if name != "cursor"}
     response = document(

@@ -1,7 +1,7 @@
-"""Exports as Apache Parquet, written row group by row group; needs the extra `parquet` (pyarrow).
+"""Exports as Apache Parquet, one row group at a time; needs the extra `parquet` (pyarrow).
 
-Decimals are text there: Parquet's own hold 38 digits with as many places for every value of a
-column, and what does not fit would lose digits, or become a float in most readers.
+Decimals are written as text. Parquet's decimals have at most 38 digits and one scale per column.
+Longer values would lose digits, or become floats in most readers.
 """
 
 import io
@@ -18,18 +18,18 @@ PARQUET = "application/vnd.apache.parquet"
 
 
 def require_parquet() -> None:
-    """Refuse the format where it cannot be written.
+    """Check that Parquet can be written.
 
     Raises:
         ValidationError: pyarrow is not installed.
     """
     if find_spec("pyarrow") is None:
-        reason = "this server cannot write Parquet; install kasparro-etl[parquet], or ask for csv"
+        reason = "this server cannot write Parquet; install kasparro-etl[parquet], or use csv"
         raise ValidationError({"format": [reason]})
 
 
 class _Sink(io.RawIOBase):
-    """Holds what was written until it is taken."""
+    """Buffers written bytes until they are taken."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
@@ -56,8 +56,8 @@ class _Sink(io.RawIOBase):
 def write_parquet(
     columns: Sequence[str], parts: Iterable[Sequence[Sequence[Any]]]
 ) -> Iterator[tuple[int, bytes]]:
-    """Write rows, some at a time as a row group: how many there are, and the bytes of the file."""
-    # Here and not above: it is optional, and large.
+    """Write each part as a row group, and yield its row count and the bytes of the file."""
+    # Imported here because it is optional and large.
     import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -73,8 +73,8 @@ def write_parquet(
     with ParquetWriter(sink, schema, compression="zstd") as writer:
         for rows in parts:
             arrays = [
-                pyarrow.array([row[place] for row in rows], type=field.type)
-                for place, field in enumerate(schema)
+                pyarrow.array([row[position] for row in rows], type=field.type)
+                for position, field in enumerate(schema)
             ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
             yield len(rows), sink.take()

@@ -1,4 +1,4 @@
-"""How many lists of the past are worked out at once; each reads observations of every asset."""
+"""A limit on concurrent lists of the past: each reads observations of every asset."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,26 +7,28 @@ from flask import current_app
 from api.middleware.limits import client
 from api.queries.assets.past import Moment
 from api.request.problems import PastBusyError, TooManyAtOnceError
-from api.responses.places import Places
+from api.responses.slots import Slots
 
 
-def make_places(at_once: int) -> Places:
-    """Let one client have half of them, so that no client keeps the past from the others."""
-    return Places(at_once, max(1, at_once // 2))
+def make_slots(total: int) -> Slots:
+    """Make the slots. One client has at most half of them, so that it cannot block others."""
+    return Slots(total, max(1, total // 2))
 
 
-def place_for(moment: Moment | None) -> AbstractContextManager[None]:
-    """Take a place for a list of that time, for one `with` block; the present needs none.
+def slot_for(moment: Moment | None) -> AbstractContextManager[None]:
+    """Occupy a slot for one `with` block. A list of the present needs none.
 
     Raises:
-        TooManyAtOnceError: this client has as many under way as it may have.
-        PastBusyError: there is no place.
+        TooManyAtOnceError: this client occupies as many slots as it may.
+        PastBusyError: no slot is free.
     """
     if moment is None:
         return nullcontext()
-    places: Places = current_app.extensions["past"]
-    return places.place(
+    slots: Slots = current_app.extensions["past"]
+    return slots.slot(
         client(),
-        own=TooManyAtOnceError("lists of the past for you are under way; ask for fewer at once"),
-        all_=PastBusyError(),
+        client_full=TooManyAtOnceError(
+            "too many lists of the past are running for this client; send fewer requests at once"
+        ),
+        all_full=PastBusyError(),
     )

@@ -1,4 +1,4 @@
-"""Which sources are stale: said beside the data in every answer that shows some."""
+"""The stale sources, which every response with data reports."""
 
 import time
 from collections.abc import Iterable
@@ -15,18 +15,18 @@ from api.queries.loading.sources import read_loading
 from shared.model.catalogue import LISTING_SOURCES
 from shared.settings import Settings
 
-LASTS_SECONDS = 1.0
-"""How long a judgement holds: what makes a source stale is minutes of silence."""
+VALID_SECONDS = 1.0
+"""How long a result is reused. A source becomes stale after minutes, so this is exact enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The stale sources, as the parts of an answer have them."""
+    """The stale sources, and how a response reports them."""
 
     names: tuple[str, ...]
     json: bytes
     tag: str
-    """What tells in an `ETag` that they are others than before; nothing while there are none."""
+    """Their part of an `ETag`; empty if no source is stale."""
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Stale":
@@ -36,35 +36,34 @@ class Stale:
 
 
 class Staleness:
-    """Judges the configured sources at most once a second in each process."""
+    """Checks the configured sources at most once a second in each process."""
 
     def __init__(self, settings: Settings) -> None:
-        # Lists of contracts hold none of the values that are shown.
+        # Lists of contracts have no values that a response could show.
         self._sources = [each for each in settings.sources if each in LISTING_SOURCES]
         self._interval = timedelta(seconds=settings.run_interval_seconds)
-        self._judged: tuple[float, Stale] | None = None
+        self._last: tuple[float, Stale] | None = None
 
-    def judged(self) -> Stale | None:
-        """Return the last judgement; None where there is none, or it holds no longer."""
-        judged = self._judged
-        return judged[1] if judged is not None and time.monotonic() < judged[0] else None
+    def current(self) -> Stale | None:
+        """Return the last result; None if it is too old, or nothing was checked yet."""
+        last = self._last
+        return last[1] if last is not None and time.monotonic() < last[0] else None
 
     def read(self) -> Stale:
-        """Return the stale ones; `pool.read` says what that raises."""
-        judged = self.judged()
-        if judged is not None:
-            return judged
+        """Return the stale sources. Raises what `pool.read` raises."""
+        current = self.current()
+        if current is not None:
+            return current
         now = time.monotonic()
         loading = []
         if self._sources:
             with read() as conn:
                 loading = read_loading(conn, self._sources)
         stale = Stale.of(find_stale(loading, self._interval))
-        self._judged = (now + LASTS_SECONDS, stale)
+        self._last = (now + VALID_SECONDS, stale)
         return stale
 
 
 def stale_sources() -> Stale:
-    """Return the stale sources of this application's database."""
     staleness: Staleness = current_app.extensions["staleness"]
     return staleness.read()

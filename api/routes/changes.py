@@ -1,4 +1,4 @@
-"""`/changes`: what changed since a version of the data, for whoever keeps a copy of it."""
+"""`/changes`: the changes since a version of the data, for mirrors."""
 
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
@@ -10,7 +10,7 @@ from api.parameters.assets import ChangesParameters
 from api.queries.assets.changes import ChangePage, find_changes
 from api.request.negotiation import JSON
 from api.responses.answers import links
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import NDJSON, choose_format, content_type, join_lines
 from api.schemas.assets import AssetChangeSchema
 
@@ -31,17 +31,16 @@ EXAMPLE = '{"version":510,"slug":"bitcoin","removed":false,"asset":{"slug":"bitc
     conditional=True,
 )
 def changes() -> Response:
-    """List what changed since a version of the data, in the order of the commits.
+    """List the changes since a version of the data, in commit order.
 
-    An asset that changed several times is there once, as it is now; a removed one is there without
-    its values. Go on with `since` = `meta.until`: at once while `meta.more` is true (the `Link`
-    header leads on as long), and later to hear of what is new.
+    An asset that changed several times is listed once, as it is now. A removed asset is listed
+    without its values. Continue with `since` = `meta.until`: at once while `meta.more` is true (the
+    `Link` header is present as long), and later for new changes.
     """
-    return kept(list_changes)
+    return cached_response(list_changes)
 
 
-def list_changes() -> Answer:
-    """Find the changes that this request asks for."""
+def list_changes() -> Representation:
     query = read_query(CHANGES, request.query_string)
     media = choose_format(query["format"], "json", "ndjson")
     since, page_size = query["since"], query["page_size"]
@@ -49,14 +48,14 @@ def list_changes() -> Answer:
         page = find_changes(conn, since, page_size, strings=query["decimals"] == "string")
     if since > page.version:
         reason = (
-            f"{since} is ahead of the data here, which is at version {page.version}: try again "
-            "where this server may lag behind another; else the copy is of another database, or of "
-            "this one before it was restored, and has to start again at 0"
+            f"{since} is ahead of this server's data, which has version {page.version}; if this "
+            "server can lag behind another, try again; otherwise the copy comes from another "
+            "database, or from before a restore, and has to start again at 0"
         )
         raise ValidationError({"since": [reason]})
-    return Answer(
+    return Representation(
         data=join_lines(media, page.lines, ()),
-        meta=members(
+        meta=json_members(
             count=len(page.lines),
             page_size=page_size,
             until=page.until,
@@ -74,12 +73,12 @@ def list_changes() -> Answer:
 
 
 def _links(page: ChangePage) -> list[str]:
-    """Lead on while there is more: who follows links comes to an end."""
+    """Link to the next page only while more changes exist, so that following links ends."""
     return links(next={**request.args, "since": page.until} if page.more else None)
 
 
 def _counts(page: ChangePage) -> list[tuple[str, str]]:
-    """Say in headers what JSON says in `meta`."""
+    """Return the members of JSON's `meta` as headers, for other formats."""
     return [
         ("X-Data-Version", str(page.version)),
         ("X-Until", str(page.until)),

@@ -1,4 +1,4 @@
-"""`/data`: assets, paged, filtered and sorted, or all of them; and one with all that is known."""
+"""`/data`: assets as pages and as a complete export, and one asset in detail."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,10 +25,10 @@ from api.request.negotiation import JSON
 from api.request.problems import AssetNotFoundError
 from api.responses import export
 from api.responses.answers import links
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_page
 from api.responses.parquet import PARQUET, require_parquet
-from api.responses.past import place_for
+from api.responses.past import slot_for
 from api.schemas.assets import AssetDetailSchema, ChosenAssetSchema
 from api.schemas.fields import DECIMALS
 from api.schemas.writer import writer
@@ -54,37 +54,38 @@ NDJSON_EXAMPLE = '{"slug":"bitcoin","symbol":"BTC","price_usd":16610.346}\n'
 def assets() -> Response:
     """List assets.
 
-    Paged by `cursor` (follow `meta.next_cursor`, or the `Link` header, with the same parameters):
-    then all pages show the assets as they were when the first was asked for, each once, whatever is
-    loaded meanwhile. Or, near the beginning, by `page`.
+    To read many pages, follow `meta.next_cursor` or the `Link` header with the same parameters.
+    All these pages show the assets as of the first page, each exactly once, whatever is loaded
+    meanwhile. The first 100 pages can also be read by `page`.
 
-    With `as_of` it is the list of that time: every asset that was observed by then, those that are
-    delisted since too, its values made by the same rule of each listing's newest observation until
-    then. Names are those of then; which listings an asset has is as it is known now. There are no
-    versions of the past (`version` is null); `updated_at` is when the newest of those observations
-    was loaded.
+    With `as_of` the list is of that time: every asset that was observed by then, including assets
+    that were delisted since. The same rule computes the values from each listing's newest
+    observation until then. Names are of that time. The listings of an asset are as known now.
+    `version` is null, because the past has no versions. `updated_at` is the time when the newest
+    of these observations was loaded.
     """
-    return kept(list_assets)
+    return cached_response(list_assets)
 
 
-def list_assets() -> Answer:
-    """Find the page of assets that this request asks for."""
+def list_assets() -> Representation:
     query = read_query(ASSETS, request.query_string)
     media = choose_format(query["format"], "json", "csv", "ndjson")
-    wanted = replace(query["wanted"], csv=media == CSV)
+    asset_query = replace(query["asset_query"], csv=media == CSV)
     totals = current_app.extensions["totals"]
-    with place_for(wanted.moment), read() as conn:
-        page = find_assets(conn, wanted, query["page_size"], query["start"], totals)
-    next_cursor = cursors.encode(page.end, page.walk, cursor_digest(wanted)) if page.end else None
-    return Answer(
-        data=join_page(media, page.lines, page.count, wanted.columns, bom=wanted.bom),
-        meta=members(
+    with slot_for(asset_query.moment), read() as conn:
+        page = find_assets(conn, asset_query, query["page_size"], query["start"], totals)
+    next_cursor = (
+        cursors.encode(page.end, page.walk, cursor_digest(asset_query)) if page.end else None
+    )
+    return Representation(
+        data=join_page(media, page.lines, page.count, asset_query.columns, bom=asset_query.bom),
+        meta=json_members(
             count=page.count,
             total=page.walk.total,
             page_size=query["page_size"],
-            **({} if wanted.moment else {"next_cursor": next_cursor}),
+            **({} if asset_query.moment else {"next_cursor": next_cursor}),
         ),
-        varies=_varies(wanted, page, next_cursor),
+        varies=_varies(asset_query, page, next_cursor),
         rows=page.count,
         changed_at=page.changed_at,
         media=content_type(media),
@@ -95,10 +96,10 @@ def list_assets() -> Answer:
     )
 
 
-def _varies(wanted: AssetQuery, page: AssetPage, next_cursor: str | None) -> bytes:
-    """Say what makes no other answer. A cursor into the past leads on whenever it was given."""
-    past = {"next_cursor": next_cursor} if wanted.moment else {}
-    return members(**past, version=page.version)
+def _varies(query: AssetQuery, page: AssetPage, next_cursor: str | None) -> bytes:
+    """Return the members that do not affect the `ETag`. An old cursor into the past stays valid."""
+    past = {"next_cursor": next_cursor} if query.moment else {}
+    return json_members(**past, version=page.version)
 
 
 def _links(next_cursor: str | None) -> list[str]:
@@ -106,9 +107,9 @@ def _links(next_cursor: str | None) -> list[str]:
 
 
 def _parameters(**changed: str) -> dict[str, Any]:
-    """Return this request's parameters with others for the place where its page starts."""
-    kept_ones = {k: v for k, v in request.args.items() if k not in {"cursor", "page"}}
-    return {**kept_ones, **changed}
+    """Return this request's parameters without the start of its page, plus the changed ones."""
+    filters = {k: v for k, v in request.args.items() if k not in {"cursor", "page"}}
+    return {**filters, **changed}
 
 
 def _counts(page: AssetPage) -> list[tuple[str, str]]:
@@ -124,55 +125,53 @@ def _counts(page: AssetPage) -> list[tuple[str, str]]:
     conditional=True,
 )
 def whole() -> Response:
-    """Export every asset that passes the filters as one file, from one moment of the database.
+    """Export all assets that match the filters as one file, from one moment of the database.
 
-    Its headers say beforehand what a complete file is: `X-Total-Count` rows, `Content-Length`
-    bytes, and in `Repr-Digest` (RFC 9530) the SHA-256 of them.
+    The headers describe the complete file, so that a truncated download is detected:
+    `X-Total-Count` (rows), `Content-Length` (bytes) and `Repr-Digest` (RFC 9530, SHA-256).
     """
     query = read_query(EXPORT, request.query_string)
     media = choose_format(query["format"], "csv", "ndjson", "parquet")
     if media == PARQUET:
         require_parquet()
-    return export.send(replace(query["wanted"], csv=media == CSV), media)
+    return export.send(replace(query["asset_query"], csv=media == CSV), media)
 
 
 @bp.get("/data/<asset>")
 @documented(AssetDetailSchema(), AssetParameters, problems=(404, 503), conditional=True)
 def asset(asset: str) -> Response:
-    """Show one asset: its values, where each comes from and why, and every source's listing of it.
+    """Show one asset: its values, the origin of each value, and the listing of every source.
 
-    `values` says of each why it is this one: the listing that it is taken from with the raw record
-    and run behind it, how many fresh sources told it, how far they lie apart, and which were left
-    out. The `Link` header leads to the raw records (`via`) and the history (`version-history`).
+    `values` explains each value: its listing, raw record and run, the number of fresh sources, how
+    far they differ, and which were excluded. The `Link` header has the raw records (`via`) and the
+    history (`version-history`).
     """
-    return kept(lambda: show_asset(asset))
+    return cached_response(lambda: show_asset(asset))
 
 
-def show_asset(slug: str) -> Answer:
-    """Find all that is known of one asset."""
+def show_asset(slug: str) -> Representation:
     query = read_query(ASSET, request.query_string)
     with read() as conn:
         found = find_asset(conn, slug, query["moment"])
         if found.asset is None and not found.exists:
             raise asset_not_found(conn, slug)
     if found.asset is None:
-        given = " and ".join(name for name in ("as_of", "known_at") if query[name] is not None)
+        times = " and ".join(name for name in ("as_of", "known_at") if query[name] is not None)
         raise AssetNotFoundError(
-            f"of {slug!r} nothing was observed by then; without {given} it is there"
+            f"asset {slug!r} was not observed by then; it exists without {times}"
         )
     with DECIMALS(query["decimals"]):
         data = msgspec.json.encode(WRITE_DETAIL(found.asset))
-    return Answer(
+    return Representation(
         data,
         b"",
         rows=1,
-        changed_at=None,  # a listing of it may change, and no asset
-        headers=tuple(("Link", value) for value in _of_an_asset(found.asset["slug"])),
-        varies=members(version=found.version),
+        changed_at=None,  # its listings can change without a change of an asset
+        headers=tuple(("Link", value) for value in _asset_links(found.asset["slug"])),
+        varies=json_members(version=found.version),
     )
 
 
-def _of_an_asset(slug: str) -> list[str]:
-    """Lead on to what its values were made of, and to what was observed of it before."""
-    at = f"{request.script_root}/data/{quote(slug)}"
-    return [f'<{at}/raw>; rel="via"', f'<{at}/history>; rel="version-history"']
+def _asset_links(slug: str) -> list[str]:
+    path = f"{request.script_root}/data/{quote(slug)}"
+    return [f'<{path}/raw>; rel="via"', f'<{path}/history>; rel="version-history"']

@@ -1,4 +1,4 @@
-"""`/docs`: a page to read about the API and to try it. It needs no other host."""
+"""`/docs`: a page with the documentation of the API, on which every route can be tried."""
 
 import functools
 from importlib.resources import files
@@ -15,9 +15,9 @@ bp = Blueprint("docs", __name__)
 
 OURS = Path(str(files("api"))) / "static"
 SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
-"""Swagger UI, from a package of 2.5 MB that follows it every week. The package's own page has an
-inline script, which `POLICY` forbids, so the page is ours. swagger-ui-py has 25 MB and is a year
-old; a copy in this repository would have to be updated by hand."""
+"""Swagger UI, from a package of 2.5 MB that is updated every week. The package's own page has an
+inline script, which `POLICY` forbids, so this project has its own page. Alternatives: swagger-ui-py
+has 25 MB and is a year old; a copy in this repository would need manual updates."""
 
 FILES = {
     "docs.js": (OURS, "text/javascript; charset=utf-8"),
@@ -25,7 +25,7 @@ FILES = {
     "swagger-ui-bundle.js": (SWAGGER_UI, "text/javascript; charset=utf-8"),
     "swagger-ui.css": (SWAGGER_UI, "text/css; charset=utf-8"),
 }
-"""What the page consists of: where each file is, and its type."""
+"""The files of the page, each with its folder and content type."""
 
 A_DAY = 86_400
 
@@ -41,13 +41,13 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""What the page may load and ask: this server alone, and nothing that is written into the page."""
+"""The page may load resources only from this server, and run no inline scripts or styles."""
 
 
 @bp.get("/docs")
 @documented(None, media={"text/html": "<!doctype html>…"})
 def page() -> Response:
-    """Show this description as a page on which every route can be tried."""
+    """Show the API documentation as a page on which every route can be tried."""
     QueryString().load(request.args)
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
     return Response(
@@ -57,7 +57,7 @@ def page() -> Response:
 
 @bp.get("/docs/<name>", endpoint="static")
 def file(name: str) -> Response:
-    """Send a part of the page."""
+    """Send a file of the page."""
     if name not in FILES:
         raise NotFound
     folder, kind = FILES[name]

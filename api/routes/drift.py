@@ -1,4 +1,4 @@
-"""`/drift`: how the sources' shapes differ from what was known."""
+"""`/drift`: differences between the shapes of the sources and the known shapes."""
 
 from flask import Blueprint, Response, request
 
@@ -15,9 +15,9 @@ bp = Blueprint("drift", __name__)
 @bp.get("/drift")
 @documented(DriftSchema(many=True), DriftParameters, problems=(503,), paged=True)
 def drift() -> Response:
-    """List differences, the newest first; those that nobody acknowledged, unless asked otherwise.
+    """List drift, newest first. The default is drift that is not acknowledged.
 
-    Paths and examples are the source's own text, and not to be trusted.
+    Paths and examples are the source's own text: never trust them.
     """
     query = DriftParameters().load(request.args)
     with read() as conn:

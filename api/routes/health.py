@@ -1,4 +1,4 @@
-"""`/health`: the state of database and loading; is this process alive, and can it serve."""
+"""`/health`: the state of the database and the sources; liveness and readiness probes."""
 
 from datetime import timedelta
 
@@ -21,11 +21,12 @@ bp = Blueprint("health", __name__)
 @bp.get("/health")
 @documented(HealthSchema(), problems=(503,))
 def health() -> Response:
-    """Report on the database and on each source: how its runs end, and how fresh its data is.
+    """Report the state of the database, and of each source: its runs and the age of its data.
 
-    `status` is that of the source that does worst: `pass`, `warn` or `fail`, all with HTTP 200, for
-    the API serves what it has. Without a database it is `fail`, with 503. A monitor that watches
-    the data reads `status`; one that watches this service asks `/health/ready`.
+    `status` is the worst status of all sources: `pass`, `warn` or `fail`. The response is 200 in
+    each case, because the API still serves its data. If the database cannot be reached, `status` is
+    `fail` and the response is 503. To monitor the data, read `status`. To monitor the service, use
+    `/health/ready`.
     """
     QueryString().load(request.args)
     settings = current_app.extensions["settings"]
@@ -40,7 +41,7 @@ def health() -> Response:
 @bp.get("/health/live")
 @documented(LiveSchema())
 def live() -> Response:
-    """Say that this process answers; the database is not asked."""
+    """Report that this process answers. The database is not queried."""
     QueryString().load(request.args)
     return document(LiveSchema(), {"status": "pass"})
 
@@ -48,10 +49,10 @@ def live() -> Response:
 @bp.get("/health/ready")
 @documented(ReadySchema(), problems=(503,))
 def ready() -> Response:
-    """Say whether this process can serve: with its database, at the schema that it expects.
+    """Report whether this process can serve: the database answers and has this release's schema.
 
-    The database is asked once a second in the background, and no request waits for it. After 3
-    seconds without an answer this is 503, with the time since the last one in `detail`.
+    The database is queried once a second in the background, and no request waits for it. After 3
+    seconds without an answer the response is 503; `detail` has the time since the last answer.
     """
     QueryString().load(request.args)
     return document(ReadySchema(), {"status": "pass", "schema_revision": check_readiness()})
@@ -59,5 +60,5 @@ def ready() -> Response:
 
 @bp.errorhandler(ServiceUnavailable)
 def unavailable(exc: ServiceUnavailable) -> Response:
-    """Answer with the problem, and with the state as far as it is known."""
+    """Respond with the problem, and with the state as `data`."""
     return problem(exc, data={"status": "fail", "database": {"status": "fail"}, "sources": []})

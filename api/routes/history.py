@@ -1,4 +1,4 @@
-"""`/data/{asset}/history`: what was observed of one asset over a window, or candles of it."""
+"""`/data/{asset}/history`: observations of an asset over a window, or candles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +14,11 @@ from api.parameters.history import HistoryParameters, Walk, begin
 from api.queries.assets.missing import asset_not_found, require_listing
 from api.queries.history.candles import CANDLE, find_candles
 from api.queries.history.intervals import between, shifted
-from api.queries.history.observations import OBSERVATION, Place, find_observations
-from api.queries.history.scope import Asked, find_listings
+from api.queries.history.observations import OBSERVATION, ObservationPosition, find_observations
+from api.queries.history.scope import HistoryScope, find_listings
 from api.request.negotiation import JSON
 from api.responses.answers import links
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_lines
 from api.schemas.fields import utc
 from api.schemas.history import CandleSchema, ObservationSchema
@@ -49,22 +49,21 @@ NDJSON_EXAMPLE = (
     conditional=True,
 )
 def history(asset: str) -> Response:
-    """Show what was observed of one asset over a window, the oldest first.
+    """Show the observations of an asset over a window, or candles, oldest first.
 
-    Without `interval` that is each observation of its listings, revisions of one instant too. With
-    it, candles: of every observation with a price above 0, whichever listing it is of (`source` and
-    `external_id` choose one). Each interval of the window is there, also where nothing was
-    observed: with `sample_count` 0 and nulls, so that a gap is seen and the places are even. Paged
-    by `cursor`: follow `meta.next_cursor`, or the `Link` header, with the same parameters.
+    Without `interval` the entries are the observations of its listings, including revisions of the
+    same instant. With `interval` they are candles of all observations with a price above 0;
+    `source` and `external_id` select one listing. The list has an entry for every interval of the
+    window. An interval without observations has `sample_count` 0 and nulls, so gaps are visible.
+    To read further pages, follow `meta.next_cursor` or the `Link` header with the same parameters.
 
-    Where `source` and `external_id` name no listing of the asset the answer is 404
-    (`listing_not_found`), and names those that there are.
+    If the asset has no listing with this `source` and `external_id`, the response is 404
+    (`listing_not_found`) and names the existing listings.
     """
-    return kept(lambda: list_history(asset))
+    return cached_response(lambda: list_history(asset))
 
 
-def list_history(slug: str) -> Answer:
-    """Find the page of an asset's history that this request asks for."""
+def list_history(slug: str) -> Representation:
     query = read_query(HISTORY, request.query_string)
     media = choose_format(query["format"], "json", "csv", "ndjson")
     with read() as conn:
@@ -78,23 +77,23 @@ def list_history(slug: str) -> Answer:
         following: Walk | None = None
         if walk is not None:
             strings = query["decimals"] == "string"
-            asked = Asked(listings, query["known_at"], walk.seen, media == CSV, strings)
-            lines, following = _find(conn, asked, walk, query)
+            scope = HistoryScope(listings, query["known_at"], walk.seen, media == CSV, strings)
+            lines, following = _find(conn, scope, walk, query)
     next_cursor = following.cursor(query["digest"]) if following else None
     columns = OBSERVATION if query["interval"] is None else CANDLE
-    return Answer(
+    return Representation(
         data=join_lines(media, lines, columns, bom=query["bom"] == "true"),
-        meta=members(
+        meta=json_members(
             count=len(lines),
             page_size=query["page_size"],
             interval=query["interval"],
             start=walk and utc(walk.start),
             end=walk and utc(walk.end),
         ),
-        # A cursor into what there was leads on whenever it was given.
-        varies=members(next_cursor=next_cursor, version=listings.version),
+        # An older cursor into the history stays valid, so it does not affect the `ETag`.
+        varies=json_members(next_cursor=next_cursor, version=listings.version),
         rows=len(lines),
-        changed_at=None,  # what came late may have changed no present asset
+        changed_at=None,  # late records can change the history without a change of an asset
         media=content_type(media),
         headers=(
             *(("Link", value) for value in _links(next_cursor)),
@@ -104,23 +103,27 @@ def list_history(slug: str) -> Answer:
 
 
 def _find(
-    conn: Connection, asked: Asked, walk: Walk, query: Mapping[str, Any]
+    conn: Connection, scope: HistoryScope, walk: Walk, query: Mapping[str, Any]
 ) -> tuple[Sequence[str], Walk | None]:
-    """Read a page, and say where the next one starts."""
+    """Read a page; also return the walk at the start of the next page, or None."""
     interval, page_size = query["interval"], query["page_size"]
     if interval is None:
-        after = walk.after if isinstance(walk.after, Place) else None
-        lines, place = find_observations(conn, asked, (walk.start, walk.end), after, page_size)
-        return lines, replace(walk, after=place) if place else None
-    first = walk.start if walk.after is None or isinstance(walk.after, Place) else walk.after
+        after = walk.after if isinstance(walk.after, ObservationPosition) else None
+        lines, last = find_observations(conn, scope, (walk.start, walk.end), after, page_size)
+        return lines, replace(walk, after=last) if last else None
+    first = (
+        walk.start
+        if walk.after is None or isinstance(walk.after, ObservationPosition)
+        else walk.after
+    )
     candles = min(page_size, between(interval, first, walk.end))
     if not candles:
         return [], None
     end = shifted(interval, first, candles)
-    lines = find_candles(conn, asked, interval, first, candles)
+    lines = find_candles(conn, scope, interval, first, candles)
     return lines, replace(walk, after=end) if end < walk.end else None
 
 
 def _links(next_cursor: str | None) -> list[str]:
-    given = {name: value for name, value in request.args.items() if name != "cursor"}
-    return links(first=given, next={**given, "cursor": next_cursor} if next_cursor else None)
+    first = {name: value for name, value in request.args.items() if name != "cursor"}
+    return links(first=first, next={**first, "cursor": next_cursor} if next_cursor else None)

@@ -1,4 +1,4 @@
-"""`/`, which lists the routes, and `/openapi.json`, which describes them."""
+"""`/`, the list of routes, and `/openapi.json`, their description."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus reads."""
+"""`/metrics`: metrics for Prometheus."""
 
 from flask import Blueprint, Response, current_app, request
 from prometheus_client.exposition import choose_encoder
@@ -9,7 +9,7 @@ from api.request.negotiation import choose
 
 bp = Blueprint("metrics", __name__)
 
-EXAMPLE = """# HELP kasparro_source_lag_seconds Age of its newest data; compare with the target.
+EXAMPLE = """# HELP kasparro_source_lag_seconds Age of the newest data; compare it with the target.
 # TYPE kasparro_source_lag_seconds gauge
 kasparro_source_lag_seconds{source="coingecko"} 94.2
 """
@@ -21,10 +21,11 @@ OPENMETRICS = "application/openmetrics-text"
 @bp.get("/metrics")
 @documented(None, media={TEXT: EXAMPLE, OPENMETRICS: f"{EXAMPLE}# EOF\n"})
 def metrics() -> Response:
-    """Show what Prometheus reads: the API's requests, its database, and how the loading does.
+    """Show the metrics of the API's requests, the database and the worker's runs for Prometheus.
 
-    Any of the API's processes answers for all of them. With the database down it answers 200 too,
-    with `kasparro_database_up 0`. OpenMetrics where `Accept` prefers it, as Prometheus' own does.
+    Any process of the API answers for all of them. If the database cannot be reached, the response
+    is still 200, with `kasparro_database_up 0`. The format is OpenMetrics if `Accept` prefers it,
+    as Prometheus does.
     """
     QueryString().load(request.args)
     accept = request.headers.get("Accept")

@@ -1,4 +1,4 @@
-"""`/data/{asset}/raw`: what the sources sent of one asset, as it was received."""
+"""`/data/{asset}/raw`: the raw records behind an asset, as received."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from api.parameters.raw import RawParameters
 from api.queries.assets.missing import asset_not_found, require_listing
 from api.queries.history.raw import FoundRecords, find_records
 from api.request.problems import RawNotFoundError, RawPrunedError
-from api.responses.cached import Answer, kept, members
+from api.responses.cached import Representation, cached_response, json_members
 from api.schemas.raw import RawRecordSchema
 
 bp = Blueprint("raw", __name__)
@@ -25,54 +25,53 @@ RECORDS = RawRecordSchema(many=True)
 @bp.get("/data/<asset>/raw")
 @documented(RECORDS, RawParameters, problems=(404, 503), conditional=True)
 def raw(asset: str) -> Response:
-    """Show the raw records behind one asset's present values, as they were received.
+    """Show the raw records behind an asset, as received.
 
-    One for each listing: its newest; or, with `hash`, those of that hash, and with `observed_at`
-    those of that instant. They are the sources' own text, and not to be trusted. Where a record was
-    pruned, its `payload` is null and `pruned` names the archive; where that is so of all of them
-    the answer is 404 (`raw_pruned`), and what was observed is still in the asset's history. Where
-    `source` and `external_id` name no listing of the asset it is 404 (`listing_not_found`), and
-    names those that there are.
+    Without parameters it is the newest record of each listing. With `hash` it is the record with
+    that hash, with `observed_at` the records of that instant. Payloads are the sources' own text:
+    never trust them. For a pruned record `payload` is null and `pruned` names the archive. If all
+    records are pruned, the response is 404 (`raw_pruned`); their observations are still in the
+    asset's history. If the asset has no listing with this `source` and `external_id`, the response
+    is 404 (`listing_not_found`) and names the existing listings.
     """
-    return kept(lambda: list_records(asset))
+    return cached_response(lambda: list_records(asset))
 
 
-def list_records(slug: str) -> Answer:
-    """Find the raw records that this request asks for."""
+def list_records(slug: str) -> Representation:
     query = read_query(RAW, request.query_string)
     with read() as conn:
-        of_a_listing = query["source"], query["external_id"]
-        found = find_records(conn, slug, *of_a_listing, query["hash"], query["observed_at"])
+        listing = query["source"], query["external_id"]
+        found = find_records(conn, slug, *listing, query["hash"], query["observed_at"])
         if not found.exists:
             raise asset_not_found(conn, slug)
         if not found.records:
-            require_listing(conn, slug, *of_a_listing)
-    _refuse_what_is_not_there(slug, found)
-    return Answer(
+            require_listing(conn, slug, *listing)
+    _require_payloads(slug, found)
+    return Representation(
         data=msgspec.json.encode(RECORDS.dump(found.records)),
-        meta=members(count=len(found.records)),
-        varies=members(version=found.version),
+        meta=json_members(count=len(found.records)),
+        varies=json_members(version=found.version),
         rows=len(found.records),
-        changed_at=None,  # a record that is pruned changes no asset
+        changed_at=None,  # pruning changes no asset
     )
 
 
-def _refuse_what_is_not_there(slug: str, found: FoundRecords) -> None:
+def _require_payloads(slug: str, found: FoundRecords) -> None:
     if not found.records:
         raise RawNotFoundError(
-            f"no such raw record of {slug!r}; /data/{slug} lists its listings and their hashes"
+            f"asset {slug!r} has no such raw record; /data/{slug} shows its listings and hashes"
         )
     if all(record["payload"] is None for record in found.records):
-        gone = "; ".join(map(_describe_pruned, found.records))
-        raise RawPrunedError(f"{gone}; what was observed by it is in /data/{slug}/history")
+        pruned = "; ".join(map(_describe_pruned, found.records))
+        raise RawPrunedError(f"{pruned}; its observation is in /data/{slug}/history")
 
 
 def _describe_pruned(record: Mapping[str, Any]) -> str:
-    what = f"the raw record of {record['source']} of {record['observed_at']:%Y-%m-%d}"
+    name = f"the raw record of {record['source']} of {record['observed_at']:%Y-%m-%d}"
     pruned = record["pruned"]
     if pruned is None:
-        return f"{what} is not here"
+        return f"{name} is not in the database"
     if pruned["archive"] is None:
-        return f"{what} was pruned on {pruned['pruned_at']:%Y-%m-%d}, and no copy was kept"
+        return f"{name} was pruned on {pruned['pruned_at']:%Y-%m-%d}, and no copy was kept"
     archive = f"{pruned['archive']} (SHA-256 {pruned['digest'].hex()})"
-    return f"{what} was pruned, and is in the archive {archive}"
+    return f"{name} was pruned, and is in the archive {archive}"

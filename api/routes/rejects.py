@@ -1,4 +1,4 @@
-"""`/rejects`: records that were refused, and why."""
+"""`/rejects`: refused records and their reasons."""
 
 from flask import Blueprint, Response, request
 
@@ -23,9 +23,9 @@ bp = Blueprint("rejects", __name__)
 @bp.get("/rejects")
 @documented(RejectSchema(many=True), RejectsParameters, problems=(503,), paged=True)
 def rejects() -> Response:
-    """List refused records, the newest first; those that are still refused, unless asked otherwise.
+    """List refused records, newest first. The default is open rejects.
 
-    What is shown of their payloads is the source's own text, and not to be trusted.
+    Payloads are the source's own text: never trust them.
     """
     query = RejectsParameters().load(request.args)
     filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
@@ -51,10 +51,10 @@ def reasons() -> Response:
 @bp.get("/rejects/<reject_id>")
 @documented(RejectDetailSchema(), problems=(404, 503))
 def reject(reject_id: str) -> Response:
-    """Show one refused record with its payload as it was received."""
+    """Show one refused record with its payload as received."""
     QueryString().load(request.args)
     with read() as conn:
         found = find_reject(conn, read_id(reject_id, RejectNotFoundError))
     if found is None:
-        raise RejectNotFoundError(f"no reject {reject_id!r}; /rejects lists them")
+        raise RejectNotFoundError(f"no reject has the id {reject_id}; /rejects lists all rejects")
     return document(RejectDetailSchema(), found)

@@ -1,4 +1,4 @@
-"""`/reviews`: which pairs of listings a person should decide, or has decided."""
+"""`/reviews`: pairs of listings that need a decision, or that a person has decided."""
 
 from flask import Blueprint, Response, request
 
@@ -15,11 +15,10 @@ bp = Blueprint("reviews", __name__)
 @bp.get("/reviews")
 @documented(ReviewSchema(many=True), ReviewsParameters, problems=(503,), paged=True)
 def reviews() -> Response:
-    """List identity reviews: pairs of listings that a person should decide, then decided ones.
+    """List identity reviews: pairs of listings that need a decision, then decided pairs.
 
-    Within both the newest are first. Each has the facts of both listings side by side, the evidence
-    as it is stored, and the worker's commands that decide it. Names are the sources' own text, and
-    not to be trusted.
+    Both are sorted newest first. Each review has the facts of both listings, the stored evidence,
+    and the worker's commands for a decision. Names are the sources' own text: never trust them.
     """
     query = ReviewsParameters().load(request.args)
     is_open = None if query["open"] is None else query["open"] == "true"

@@ -1,4 +1,4 @@
-"""`/runs`: the executions for each source, what differs between two, and which stand out."""
+"""`/runs`: runs, the differences between two runs, and anomalies."""
 
 from flask import Blueprint, Response, request
 
@@ -31,9 +31,9 @@ bp = Blueprint("runs", __name__)
 @bp.get("/runs")
 @documented(ListedRunSchema(many=True), RunsParameters, problems=(503,), paged=True)
 def runs() -> Response:
-    """List runs, the newest first.
+    """List runs, newest first.
 
-    Paged by `cursor`: follow `meta.next_cursor`, or the `Link` header, with the same parameters.
+    To read further pages, follow `meta.next_cursor` or the `Link` header with the same parameters.
     """
     query = RunsParameters().load(request.args)
     filters = RunFilters(
@@ -51,16 +51,16 @@ def runs() -> Response:
 @bp.get("/runs/<run_id>")
 @documented(RunDetailSchema(), problems=(404, 503))
 def run(run_id: str) -> Response:
-    """Show one run: its counts, rates and times, its checkpoint before and after, what stands out.
+    """Show one run: counts, rates, times, checkpoint before and after, and anomalies.
 
-    The `Link` header leads to the runs of its source before and after it.
+    The `Link` header has the previous and the next run of the source.
     """
     QueryString().load(request.args)
     with read() as conn:
         found = find_run(conn, read_id(run_id, RunNotFoundError))
         measured = measure_run(conn, found["id"]) if found else None
     if found is None:
-        raise RunNotFoundError(f"no run {run_id!r}; /runs lists them")
+        raise RunNotFoundError(f"no run has the id {run_id}; /runs lists all runs")
     anomalies = judge(measured) if measured else None
     response = document(RunDetailSchema(), {**found, "anomalies": anomalies})
     for relation, other in (("prev", "previous_run_id"), ("next", "next_run_id")):
@@ -73,7 +73,7 @@ def run(run_id: str) -> Response:
 @bp.get("/runs/compare")
 @documented(ComparisonSchema(), CompareParameters, problems=(404, 503))
 def compare() -> Response:
-    """Compare two runs of a source: counts, rates, times, and what they observed differently."""
+    """Compare two runs of a source: counts, rates, times and observed listings."""
     query = CompareParameters().load(request.args)
     with read() as conn:
         compared = compare_runs(conn, query["a"], query["b"], query["limit"])
@@ -83,9 +83,9 @@ def compare() -> Response:
 @bp.get("/runs/days")
 @documented(RunDaysSchema(many=True), RunDaysParameters, problems=(503,))
 def days() -> Response:
-    """Count the runs of each source by day and outcome, and show how old its last success became.
+    """Count the runs of each source by day and outcome, and show the maximum lag of each day.
 
-    Days are in UTC; a run belongs to the day on which it started. The last day is today, until now.
+    Days are in UTC. A run belongs to the day on which it started. The last day is today.
     """
     query = RunDaysParameters().load(request.args)
     with read() as conn:
@@ -96,15 +96,15 @@ def days() -> Response:
 @bp.get("/runs/anomalies")
 @documented(AnomaliesSchema(), AnomaliesParameters, problems=(503,))
 def anomalies() -> Response:
-    """List the runs that stand out against the good runs of their source before them.
+    """List the runs that deviate from the earlier successful runs of their source.
 
-    Examined are a source's own runs that came to their end, the newest first, `limit` of them.
-    Each is compared with up to 20 runs before it that succeeded, and with none after it.
+    The newest `limit` complete runs are examined; imports are not. Each run is compared with up to
+    20 successful runs before it.
     """
     query = AnomaliesParameters().load(request.args)
-    wanted = Examined(query["source"], query["since"], query["before"], query["limit"])
+    examined = Examined(query["source"], query["since"], query["before"], query["limit"])
     with read() as conn:
-        measured = measure_runs(conn, wanted)
+        measured = measure_runs(conn, examined)
     response = document(AnomaliesSchema(), summary_of(measured))
     if len(measured) < query["limit"]:
         return response

@@ -1,4 +1,4 @@
-"""`/stats`: what the loading has done."""
+"""`/stats`: statistics of the worker's runs."""
 
 from flask import Blueprint, Response, current_app, request
 
@@ -16,7 +16,7 @@ bp = Blueprint("stats", __name__)
 @bp.get("/stats")
 @documented(StatsSchema(), problems=(503,))
 def stats() -> Response:
-    """Sum up the loading, by source and in total: records, durations, lag, failures, checkpoint.
+    """Show statistics by source and in total: records, durations, lag, failures, checkpoint.
 
     `next_run_at` is estimated from the last runs and the worker's interval. Sources of one provider
     share its `budget`.

@@ -1,1 +1,1 @@
-"""The documents that the API answers with."""
+"""The documents of the API's responses."""

@@ -8,7 +8,7 @@ from shared.model.records import VALUES, value_time
 
 
 class ValuesSchema(Schema):
-    """What is known of an asset; null is unknown."""
+    """The values of an asset; null means unknown."""
 
     price_usd = amount(USD, example=16610.346)
     market_cap_usd = amount(USD, example=319167492366)
@@ -19,11 +19,11 @@ class ValuesSchema(Schema):
 
 
 class LabelsSchema(Schema):
-    """What an asset is called."""
+    """The names of an asset."""
 
-    slug = fields.String(metadata={"description": "Our name for it in URLs", "example": "bitcoin"})
+    slug = fields.String(metadata={"description": "The id of the asset", "example": "bitcoin"})
     symbol = fields.String(
-        metadata={"description": "Its label, not unique and never a key", "example": "BTC"}
+        metadata={"description": "The ticker symbol; it is not unique", "example": "BTC"}
     )
     name = fields.String(metadata={"example": "Bitcoin"})
 
@@ -31,11 +31,14 @@ class LabelsSchema(Schema):
 class AssetSchema(ValuesSchema, LabelsSchema):
     """One asset across all sources."""
 
-    observed_at = instant("When its newest listing was observed, by the source", nullable=True)
+    observed_at = instant("The newest observation, by the source's clock", nullable=True)
     source_count = fields.Integer(
-        metadata={"description": "How many sources list it", "example": 3}
+        metadata={"description": "The number of sources that list the asset", "example": 3}
     )
-    price_spread_percent = amount("How far the fresh sources' prices lie apart, of the lowest")
+    price_spread_percent = amount(
+        "The difference between the highest and the lowest price of the fresh sources, in percent "
+        "of the lowest"
+    )
     divergent = fields.Boolean(
         metadata={
             "description": "Whether fresh sources disagree on price, market cap, volume or"
@@ -45,54 +48,59 @@ class AssetSchema(ValuesSchema, LabelsSchema):
     )
     active = fields.Boolean(
         metadata={
-            "description": "Whether a source still lists it; of one that none lists any more no "
-            "value is current",
+            "description": "Whether a source lists the asset. A delisted asset has no current "
+            "values",
             "example": True,
         }
     )
-    delisted_at = instant("Since when no source lists it; null while one does", nullable=True)
+    delisted_at = instant(
+        "When the last source delisted it; null if a source lists it", nullable=True
+    )
     version = fields.Integer(
         allow_none=True,
         metadata={
-            "description": "Rises with every change, in commit order; null with `as_of`",
+            "description": "Version of the data at the asset's last change. It rises with every "
+            "change, in commit order; null with `as_of`",
             "example": 510,
         },
     )
-    created_at = instant("When it was first loaded")
+    created_at = instant("Time of the first load")
     updated_at = instant(
-        "When its values last changed; with `as_of`, when the newest of them was loaded"
+        "Time of the last change; with `as_of`, the load time of the newest observation"
     )
 
 
 class ChosenAssetSchema(
     AssetSchema,
-    Schema.from_dict(  # type: ignore[misc]  # made of the values' names
+    Schema.from_dict(  # type: ignore[misc]  # made from the values' names
         {
-            value_time(value): instant(f"When `{value}` was observed; with `fields`", nullable=True)
+            value_time(value): instant(
+                f"Observation time of `{value}`; only if `fields` requests it", nullable=True
+            )
             for value in VALUES
         },
         name="ValueTimesSchema",
     ),
 ):
-    """One asset across all sources, and on request which those are and when each was observed."""
+    """One asset across all sources; on request with its sources and the times of its values."""
 
     sources = fields.List(
         fields.String(metadata={"enum": list(LISTING_SOURCES)}),
-        metadata={"description": "The sources that list it; with `fields`"},
+        metadata={"description": "The sources that list it; only if `fields` requests it"},
     )
 
 
 class ProvenanceSchema(Schema):
-    """Where a value comes from: a listing, and the raw record and run behind it."""
+    """The origin of a value: a listing, its raw record and its run."""
 
     source = fields.String(metadata={"enum": list(LISTING_SOURCES)})
     external_id = fields.String(
         metadata={"description": "The source's own id", "example": "btc-bitcoin"}
     )
-    observed_at = instant("The source's time of the observation")
+    observed_at = instant("Time of the observation, by the source's clock")
     payload_hash = Hex(
         metadata={
-            "description": "Of the raw record: the first 16 bytes of SHA-256",
+            "description": "The hash of the raw record: the first 16 bytes of its SHA-256",
             "example": "c4ad266835460f39356e2cc0bf1615b2",
         }
     )
@@ -100,17 +108,17 @@ class ProvenanceSchema(Schema):
 
 
 class OutlierSchema(Schema):
-    """What a fresh source says of a value that lies too far from the median."""
+    """A value of a fresh source that is too far from the median."""
 
     source = fields.String(metadata={"enum": list(LISTING_SOURCES)})
     external_id = fields.String(
         metadata={"description": "The source's own id", "example": "btc-bitcoin"}
     )
-    value = amount("What it says", nullable=False, example=1661034.6)
+    value = amount("The value of this source", nullable=False, example=1661034.6)
 
 
 class OriginSchema(ProvenanceSchema):
-    """A value, where it comes from, and why it is this one."""
+    """A value, its origin, and why it was chosen."""
 
     class Meta:
         fields = (
@@ -122,57 +130,59 @@ class OriginSchema(ProvenanceSchema):
     value = amount("The value", nullable=False, example=16610.346)
     current = fields.Boolean(
         metadata={
-            "description": "Whether it is the asset's value now. One that is not is null in every"
-            " list: its listing is older than the asset's newest observation by more than an hour,"
-            " or is delisted",
+            "description": "Whether the value is current; otherwise it is null in lists. A value is"
+            " current if it was observed at most an hour before the asset's newest observation."
+            " Values of delisted listings are not current",
             "example": True,
         }
     )
-    behind_seconds = seconds("How much older it is than the asset's newest observation")
+    behind_seconds = seconds("Its age relative to the asset's newest observation")
     chosen_as = fields.String(
         metadata={
-            "description": "Why it is this one: the `median` of three or more fresh sources, what "
-            "the `most_trusted` of two says, or the `only` one; or the `last_known`, which is not "
-            "current",
+            "description": "Why this value was chosen: the `median` of three or more fresh "
+            "sources, the value of the `most_trusted` of two, or of the `only` one; or the "
+            "`last_known` value, if no value is current",
             "enum": ["median", "most_trusted", "only", "last_known"],
         }
     )
     fresh_sources = fields.Integer(
         metadata={
-            "description": "How many sources told it no more than an hour before the asset's "
-            "newest observation, outliers included",
+            "description": "The number of sources with a current value, including outliers",
             "example": 3,
         }
     )
-    spread_percent = amount("How far those lie apart, of the lowest; null of one alone")
+    spread_percent = amount(
+        "The difference between the highest and the lowest value of these sources, in percent of "
+        "the lowest; null if there is only one"
+    )
     divergent = fields.Boolean(
-        metadata={"description": "Whether that is further than sources of this value should"}
+        metadata={"description": "Whether the spread exceeds the limit for this value"}
     )
     outliers = fields.List(
         fields.Nested(OutlierSchema),
-        metadata={"description": "Those of them that were left out, too far from the median"},
+        metadata={"description": "The values that were excluded as too far from the median"},
     )
-    ingested_at = instant("When its raw record was loaded")
+    ingested_at = instant("Load time of the raw record")
 
 
 class ListingNameSchema(Schema):
-    """What a source calls or called a listing."""
+    """A present or former name of a listing."""
 
     symbol = fields.String(metadata={"example": "LUNA"})
     name = fields.String(metadata={"example": "Terra"})
-    first_observed_at = instant("The earliest observation under this name, by the source's time")
+    first_observed_at = instant("The first observation with this name, by the source's clock")
 
 
 class ListingSchema(ProvenanceSchema, ValuesSchema):
-    """The asset as one source knows it, and why it is taken for this asset."""
+    """The asset as one source knows it, and the evidence for the match."""
 
     symbol = fields.String(metadata={"example": "BTC"})
     name = fields.String(metadata={"example": "Bitcoin"})
-    active = fields.Boolean(metadata={"description": "Whether its source still lists it"})
-    delisted_at = instant("Since when it does not; null while it does", nullable=True)
+    active = fields.Boolean(metadata={"description": "Whether its source lists it"})
+    delisted_at = instant("When its source delisted it; null if it is listed", nullable=True)
     names = fields.List(
         fields.Nested(ListingNameSchema),
-        metadata={"description": "All that it was ever called, the oldest first"},
+        metadata={"description": "All names that it has had, oldest first"},
     )
     contracts = fields.List(
         fields.String(metadata={"example": "ethereum:0xc669928185dbce49d2230cc9b0979be6dc797957"}),
@@ -182,26 +192,26 @@ class ListingSchema(ProvenanceSchema, ValuesSchema):
         },
     )
     match_method = fields.String(
-        metadata={"description": "How it was matched with the asset", "example": "symbol_and_name"}
+        metadata={"description": "How it was matched to the asset", "example": "symbol_and_name"}
     )
-    match_score = amount("How sure the match is, from 0 to 1", nullable=False, example=0.9)
+    match_score = amount("Confidence of the match, from 0 to 1", nullable=False, example=0.9)
     match_evidence = Json(
         metadata={
-            "description": "What the match rests on",
+            "description": "The evidence for the match",
             "example": {"name": "bitcoin", "symbol": "btc"},
         }
     )
 
 
 class AssetDetailSchema(AssetSchema):
-    """One asset, each source's view of it, and the origin of every value."""
+    """One asset with its listings and the origin of every value."""
 
     provenance = fields.Nested(
         Schema.from_dict(
             {value: fields.Nested(ProvenanceSchema, allow_none=True) for value in VALUES},
             name="ProvenanceByValueSchema",
         ),
-        metadata={"description": "For each value the listing that it is taken from"},
+        metadata={"description": "The origin of each current value"},
     )
     values = fields.Nested(
         Schema.from_dict(
@@ -209,19 +219,19 @@ class AssetDetailSchema(AssetSchema):
             name="OriginByValueSchema",
         ),
         metadata={
-            "description": "For each value all that answers why it is this one, or where none is"
-            " current the last that is known; null is unknown"
+            "description": "Each value with its origin and the reason for its choice. If no value"
+            " is current, the last known one; null if it is unknown"
         },
     )
     listings = fields.List(fields.Nested(ListingSchema))
 
 
 class AssetChangeSchema(Schema):
-    """A change of one asset: as it is now, or that it is gone."""
+    """A change of one asset: its present state, or its removal."""
 
-    version = fields.Integer(metadata={"description": "The asset's, or of its removal"})
+    version = fields.Integer(metadata={"description": "The version of the change"})
     slug = fields.String(metadata={"example": "bitcoin"})
-    removed = fields.Boolean(metadata={"description": "Whether it is gone"})
+    removed = fields.Boolean(metadata={"description": "Whether the asset was removed"})
     asset = fields.Nested(
-        AssetSchema, allow_none=True, metadata={"description": "Null where it is gone"}
+        AssetSchema, allow_none=True, metadata={"description": "Null if it was removed"}
     )

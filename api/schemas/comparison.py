@@ -1,4 +1,4 @@
-"""What two runs differ in."""
+"""Comparisons of two runs."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from api.schemas.runs import ComparedRunSchema, PhasesSchema, RatesSchema, RunRe
 
 
 class ListedListingSchema(Schema):
-    """A listing that one run observed, or both did."""
+    """A listing that one of the runs observed, or both."""
 
     asset = fields.String(metadata={"description": "The slug of its asset", "example": "bitcoin"})
     external_id = fields.String(
@@ -17,35 +17,35 @@ class ListedListingSchema(Schema):
     )
     symbol = fields.String(metadata={"example": "BTC"})
     name = fields.String(metadata={"example": "Bitcoin"})
-    price_usd_a = share("In US dollars, as run `a` observed it last")
-    price_usd_b = share("In US dollars, as run `b` observed it last")
-    percent = share("How far the price moved from `a` to `b`")
+    price_usd_a = share("The last price in run `a`, in US dollars")
+    price_usd_b = share("The last price in run `b`, in US dollars")
+    percent = share("The change of the price from `a` to `b`, in percent")
 
 
 class DifferenceSchema(Schema):
-    """Listings in which two runs differ."""
+    """Listings that differ between two runs."""
 
-    total = fields.Integer(metadata={"description": "How many there are"})
+    total = fields.Integer(metadata={"description": "The number of all these listings"})
     listings = fields.List(
-        fields.Nested(ListedListingSchema), metadata={"description": "At most `limit` of them"}
+        fields.Nested(ListedListingSchema), metadata={"description": "At most `limit` listings"}
     )
 
 
 def _differences(schema: type[Schema]) -> type[Schema]:
-    """Make the schema of the differences between two documents of numbers."""
+    """Make the schema of the differences between two documents with numbers."""
     members: dict[str, Any] = {
         name: fields.Integer()
         if isinstance(field, fields.Integer)
-        else share("b less a; null where one of them has none")
+        else share("b minus a; null if one of them is missing")
         for name, field in schema().fields.items()
     }
     return Schema.from_dict(members, name=f"{schema.__name__.removesuffix('Schema')}ChangeSchema")
 
 
 class ChangeSchema(Schema):
-    """What `b` has more than `a`; with a minus sign what it has less."""
+    """The values of `b` minus the values of `a`."""
 
-    duration_seconds = share("b less a")
+    duration_seconds = share("b minus a")
     phase_seconds = fields.Nested(_differences(PhasesSchema))
     records = fields.Nested(_differences(RunRecordsSchema))
     rates = fields.Nested(_differences(RatesSchema))
@@ -58,9 +58,9 @@ class ChangeSchema(Schema):
 
 
 class ComparisonSchema(Schema):
-    """Two runs of a source side by side, and what they observed differently.
+    """Two runs of a source, and the differences between their listings.
 
-    A record that is unchanged leaves no observation: it is not observed anew.
+    An unchanged record leaves no new observation.
     """
 
     a = fields.Nested(ComparedRunSchema)
@@ -68,24 +68,24 @@ class ComparisonSchema(Schema):
     change = fields.Nested(ChangeSchema)
     appeared = fields.Nested(
         DifferenceSchema,
-        metadata={"description": "Listings that `b` was the first of all runs to observe"},
+        metadata={"description": "Listings that no run before `b` observed"},
     )
     vanished = fields.Nested(
         DifferenceSchema,
         allow_none=True,
         metadata={
-            "description": "Listings that `a` observed and that are gone in `b`; null where `b` "
-            "had unchanged or known records, which do not say of which listings they are"
+            "description": "Listings that `a` observed and that are missing in `b`; null if `b` "
+            "had unchanged or known records, whose listings cannot be determined"
         },
     )
     not_observed_anew = fields.Nested(
         DifferenceSchema,
         metadata={
-            "description": "Listings that `a` observed anew and `b` did not: they are gone, or "
-            "were among the records that `b` found unchanged or known"
+            "description": "Listings with a new observation in `a` and none in `b`: they are "
+            "missing, or among the unchanged or known records of `b`"
         },
     )
     moved = fields.Nested(
         DifferenceSchema,
-        metadata={"description": "Listings with another price, the biggest moves first"},
+        metadata={"description": "Listings with a different price, largest changes first"},
     )

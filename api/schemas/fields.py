@@ -1,4 +1,4 @@
-"""What a document's fields hold, and how each is written."""
+"""Fields of documents, and their formats."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,21 +9,21 @@ from marshmallow import fields
 from marshmallow.experimental.context import Context
 
 DECIMALS = Context[str]
-"""How amounts are written while a document is dumped: as a `number` or as a `string`."""
+"""The format of amounts while a document is dumped: `number` or `string`."""
 
 USD = "US dollars"
 UNITS = "units of the asset"
 
 
 class Number(fields.Field[Decimal]):
-    """A number with every digit, in plain notation: never through a float, never `1E-8`."""
+    """A number with every digit in plain notation: never a float, never `1E-8`."""
 
     def _serialize(self, value: Decimal | None, *_: Any, **__: Any) -> Any:
         return None if value is None else msgspec.Raw(format(value, "f"))
 
 
 class Amount(Number):
-    """A number of an asset's: a string where the request asks for `decimals=string`."""
+    """A number of an asset; a string with `decimals=string`."""
 
     def _serialize(self, value: Decimal | None, *_: Any, **__: Any) -> Any:
         if value is None or DECIMALS.get("number") == "number":
@@ -32,7 +32,7 @@ class Amount(Number):
 
 
 def utc(moment: datetime) -> str:
-    """Write a time as `Instant` does."""
+    """Write a time in the format of `Instant`."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return f"{moment.isoformat(timespec='microseconds')[: -len('+00:00')]}Z"
@@ -41,8 +41,8 @@ def utc(moment: datetime) -> str:
 class Instant(fields.AwareDateTime):
     """A time in UTC (RFC 3339) with six digits: `2026-01-31T12:00:00.500000Z`.
 
-    All of one length, so that they sort as text, and readers that take the first for the form of
-    all can read them. `columns.instant_text` writes the same.
+    All have the same length, so they sort as text, and readers that infer the format from the first
+    value can read them. `columns.instant_text` writes the same format.
     """
 
     def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
@@ -57,15 +57,15 @@ class Hex(fields.Field[bytes]):
 
 
 class Json(fields.Field[Any]):
-    """JSON as the database holds it."""
+    """JSON as stored in the database."""
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return value
 
 
 def amount(description: str, *, nullable: bool = True, example: float | None = None) -> Amount:
-    known = {} if example is None else {"example": example}
-    return Amount(allow_none=nullable, metadata={"description": description, **known})
+    metadata = {} if example is None else {"example": example}
+    return Amount(allow_none=nullable, metadata={"description": description, **metadata})
 
 
 def share(description: str, *, nullable: bool = True) -> Number:

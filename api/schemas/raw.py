@@ -1,4 +1,4 @@
-"""Raw records: what the sources sent, untrusted, and shown as JSON only."""
+"""Raw records. Payloads are untrusted, and only shown as JSON."""
 
 from marshmallow import Schema, fields
 
@@ -7,14 +7,14 @@ from api.schemas.fields import Hex, Json, instant
 
 
 class PrunedSchema(Schema):
-    """What became of a raw record that `worker prune` took out."""
+    """The archive of a raw record that `worker prune` deleted."""
 
-    pruned_at = instant("When it was taken out")
+    pruned_at = instant("When it was pruned")
     archive = fields.String(
         allow_none=True,
         metadata={
-            "description": "The Parquet file that has it now, in the folder that whoever runs the "
-            "worker chose; null where no copy was kept",
+            "description": "The Parquet file with the record, in the operator's archive folder; "
+            "null if no copy was kept",
             "example": "raw_coinpaprika_2025.parquet",
         },
     )
@@ -25,19 +25,19 @@ class PrunedSchema(Schema):
 
 
 class RawRecordSchema(ProvenanceSchema):
-    """One record as its source sent it, and what it is of."""
+    """One raw record as received, with its listing."""
 
-    ingested_at = instant("When it was loaded")
+    ingested_at = instant("Load time")
     payload = Json(
         metadata={
             "type": ["object", "null"],
-            "description": "As received, every digit of it, and written as Postgres writes JSONB: "
-            "these are the bytes that `payload_hash` is of. Null where it was pruned",
+            "description": "The record as received, with every digit, in the spelling of JSONB. "
+            "`payload_hash` is computed from exactly these bytes. Null if it was pruned",
             "example": {"id": "btc-bitcoin", "symbol": "BTC", "quotes": {"USD": {"price": 1.5}}},
         }
     )
     pruned = fields.Nested(
         PrunedSchema,
         allow_none=True,
-        metadata={"description": "What became of the record; null where it is here"},
+        metadata={"description": "The archive of a pruned record; null if it is not pruned"},
     )

@@ -1,4 +1,4 @@
-"""Refused records. What is in them is the source's own text: untrusted, and shown as JSON only."""
+"""Refused records. Payloads are untrusted text of the source, and only shown as JSON."""
 
 import base64
 from typing import Any
@@ -12,14 +12,14 @@ LONGEST_PREVIEW = 500
 
 
 class Preview(fields.Field[bytes]):
-    """The beginning of a payload as text; bytes that are none are shown as U+FFFD."""
+    """The beginning of a payload as text, with U+FFFD for bytes that are not UTF-8."""
 
     def _serialize(self, value: bytes | None, *_: Any, **__: Any) -> str:
         return bytes(value or b"").decode(errors="replace")[:LONGEST_PREVIEW]
 
 
 class Payload(fields.Field[bytes]):
-    """A whole payload: its text, or base64 where it is none."""
+    """A complete payload as text, or as base64 if it is not UTF-8."""
 
     def _serialize(self, value: bytes | None, *_: Any, **__: Any) -> str | None:
         if value is None:
@@ -30,7 +30,7 @@ class Payload(fields.Field[bytes]):
 
 
 def encoding_of(payload: bytes) -> str:
-    """Say how a payload is shown."""
+    """Return the encoding in which a payload is shown."""
     try:
         bytes(payload).decode()
     except UnicodeDecodeError:
@@ -39,15 +39,18 @@ def encoding_of(payload: bytes) -> str:
 
 
 class RejectFieldsSchema(Schema):
-    """What is known of a refused record, apart from itself."""
+    """A refused record without its payload."""
 
     id = fields.Integer(metadata={"example": 7})
     source = fields.String(metadata={"enum": list(SOURCES)})
     external_id = fields.String(
-        allow_none=True, metadata={"description": "The source's own id, where it could be read"}
+        allow_none=True, metadata={"description": "The source's own id, if it could be read"}
     )
     position = fields.String(
-        metadata={"description": "Where it was", "example": "page 3, record 17"}
+        metadata={
+            "description": "The position in the source's response or file",
+            "example": "page 3, record 17",
+        }
     )
     reasons = Json(
         metadata={
@@ -63,10 +66,10 @@ class RejectFieldsSchema(Schema):
     first_run_id = fields.Integer()
     last_run_id = fields.Integer()
     resolved_at = instant(
-        "When it passed after all, or was dismissed; null while it is refused", nullable=True
+        "When the record was accepted or dismissed; null while it is open", nullable=True
     )
     dismissed_by = fields.String(
-        allow_none=True, metadata={"description": "Who dismissed it; null where nobody did"}
+        allow_none=True, metadata={"description": "Who dismissed it; null if it is not dismissed"}
     )
     dismissed_reason = fields.String(
         allow_none=True,
@@ -74,36 +77,36 @@ class RejectFieldsSchema(Schema):
     )
     payload_hash = Hex(
         metadata={
-            "description": "The first 16 bytes of its SHA-256",
+            "description": "The first 16 bytes of the payload's SHA-256",
             "example": "c4ad266835460f39356e2cc0bf1615b2",
         }
     )
-    payload_bytes = fields.Integer(metadata={"description": "How long it is"})
+    payload_bytes = fields.Integer(metadata={"description": "The length of the payload"})
 
 
 class RejectSchema(RejectFieldsSchema):
-    """A refused record, with its beginning."""
+    """A refused record with the beginning of its payload."""
 
     payload_preview = Preview(
         attribute="payload",
         metadata={
             "type": "string",
-            "description": f"The first {LONGEST_PREVIEW} characters; bytes that are no UTF-8 are "
-            "shown as U+FFFD. Untrusted text of the source",
+            "description": f"The first {LONGEST_PREVIEW} characters, with U+FFFD for bytes that "
+            "are not UTF-8. Untrusted text of the source",
             "example": '{"id":"bitcoin","current_price":-1}',
         },
     )
 
 
 class RejectDetailSchema(RejectFieldsSchema):
-    """A refused record as it was received."""
+    """A refused record as received."""
 
     payload = Payload(
         allow_none=True,
         metadata={
             "type": ["string", "null"],
-            "description": "The whole of it, untrusted; null where it is larger than 100 KiB: "
-            "`worker rejects show ID --payload`",
+            "description": "The complete payload, untrusted. Null if it is larger than 100 KiB; "
+            "use `worker rejects show ID --payload`",
         },
     )
     payload_encoding = fields.Function(
@@ -111,7 +114,7 @@ class RejectDetailSchema(RejectFieldsSchema):
         metadata={
             "type": ["string", "null"],
             "enum": ["utf-8", "base64", None],
-            "description": "How `payload` is written: as its text, or in base64 where it is none",
+            "description": "The encoding of `payload`: its text, or base64 if it is not UTF-8",
         },
     )
 

@@ -1,4 +1,4 @@
-"""Identity reviews. The names in them are the sources' own."""
+"""Identity reviews. Their names are untrusted text of the sources."""
 
 from marshmallow import Schema, fields
 
@@ -27,19 +27,19 @@ class ReviewedListingSchema(ValuesSchema):
     symbol = fields.String(metadata={"description": "Untrusted text", "example": "BTT"})
     name = fields.String(metadata={"description": "Untrusted text", "example": "BitTorrent"})
     observed_at = instant("Its newest observation, by the source's clock")
-    delisted_at = instant("Since when its source does not list it", nullable=True)
+    delisted_at = instant("When its source delisted it; null if it is listed", nullable=True)
     contracts = fields.List(
         fields.String(metadata={"example": "ethereum:0xc669928185dbce49d2230cc9b0979be6dc797957"}),
-        metadata={"description": "Its contracts as its source gives them, each with its chain"},
+        metadata={"description": "Its contracts according to its source, each with its chain"},
     )
 
 
 class DecisionSchema(Schema):
-    """What a person decided."""
+    """The decision of a person."""
 
     id = fields.Integer(metadata={"example": 1})
     same = fields.Boolean(
-        metadata={"description": "Whether both are one coin, or two", "example": True}
+        metadata={"description": "Whether both listings are one coin", "example": True}
     )
     decided_by = fields.String(metadata={"example": "ada"})
     reason = fields.String(metadata={"example": "its team says so"})
@@ -47,7 +47,7 @@ class DecisionSchema(Schema):
 
 
 class CommandsSchema(Schema):
-    """The worker's commands that decide on the pair; the reason is to be filled in."""
+    """The worker's commands for a decision on the pair; replace `…` with the reason."""
 
     one_coin = fields.String(
         metadata={
@@ -72,37 +72,37 @@ class CommandsSchema(Schema):
 
 
 class ReviewSchema(Schema):
-    """A pair of listings that a person should decide, or has decided."""
+    """A pair of listings that needs a decision, or that a person has decided."""
 
-    open = fields.Boolean(metadata={"description": "Whether it waits for a decision"})
-    since = instant("When it was found as it is now, or when it was decided")
+    open = fields.Boolean(metadata={"description": "Whether it needs a decision"})
+    since = instant("When the open review was found in its present form, or when it was decided")
     method = fields.String(
         allow_none=True,
         metadata={
-            "description": "By what the two would be, or are, linked; this and the next four are "
-            "null where the evidence of a decided pair is not kept",
+            "description": "The method of the link or possible link. This and the next four "
+            "members are null if the evidence of a decided pair is no longer stored",
             "example": "symbol_and_name",
         },
     )
     verdict = fields.String(
         allow_none=True,
         metadata={
-            "description": "Whether they are linked at present",
+            "description": "Whether they are linked now",
             "enum": ["review", "linked", None],
         },
     )
-    score = share("How strong the evidence is, from 0 to 1")
+    score = share("Strength of the evidence, from 0 to 1")
     prices = fields.String(
         allow_none=True,
         metadata={
-            "description": "How their prices compare",
+            "description": "The comparison of their prices",
             "enum": ["agree", "differ", "unknown", "disputed", None],
         },
     )
     evidence = Json(
         allow_none=True,
         metadata={
-            "description": "What speaks for and against it; `why` is the reason against a link",
+            "description": "The evidence for and against a link; `why` is the reason against it",
             "example": {"names": "same name", "prices": "differ", "why": "prices_differ"},
         },
     )

@@ -11,7 +11,7 @@ RUN_ID = {"description": "The id of the run", "example": 42}
 
 
 class RecordsSchema(Schema):
-    """How many records, by what became of them: fetched = new + unchanged + rejected."""
+    """The number of records by result: fetched = new + unchanged + rejected."""
 
     fetched = fields.Integer()
     new = fields.Integer()
@@ -20,25 +20,25 @@ class RecordsSchema(Schema):
 
 
 class PhasesSchema(
-    Schema.from_dict(  # type: ignore[misc]  # made of the phases' names
+    Schema.from_dict(  # type: ignore[misc]  # made from the phases' names
         {name: seconds(meaning) for name, meaning in PHASES.items()}, name="PhasesOfARun"
     )
 ):
-    """Seconds that a run spent in each phase; null where it was not counted.
+    """Seconds that a run spent in each phase; null if they were not counted.
 
-    A batch is loaded while the next is fetched and checked, so together they may take longer than
-    the run.
+    A batch is loaded while the next one is fetched and checked, so the sum can exceed the duration
+    of the run.
     """
 
 
 class RunSchema(Schema):
-    """A finished run of a source, in short."""
+    """A summary of a finished run."""
 
     id = fields.Integer()
-    command = fields.String(metadata={"description": "What started it", "example": "run"})
+    command = fields.String(metadata={"description": "The worker's command", "example": "run"})
     outcome = fields.String(metadata={"enum": list(OUTCOMES)})
     reason = fields.String(
-        allow_none=True, metadata={"description": "A stable code, where it did not succeed"}
+        allow_none=True, metadata={"description": "A stable code; null if the run succeeded"}
     )
     started_at = instant()
     finished_at = instant(nullable=True)
@@ -47,31 +47,31 @@ class RunSchema(Schema):
 
 
 class RunningSchema(Schema):
-    """A run that is at work."""
+    """A run in progress."""
 
     id = fields.Integer()
     started_at = instant()
 
 
 class RunRecordsSchema(RecordsSchema):
-    """A run's records; `known` ones came as pages that had not changed, and count as seen."""
+    """A run's records. `known` records are those of unchanged pages; they count as seen."""
 
-    known = fields.Integer(metadata={"description": "In pages that were answered 304"})
+    known = fields.Integer(metadata={"description": "Records in pages that were answered 304"})
     revised = fields.Integer(
         metadata={
-            "description": "Of the new and the unchanged, those that took the place of another"
-            " record of their listing and instant"
+            "description": "New or unchanged records that replaced another record of the same"
+            " listing and instant"
         }
     )
 
 
 class RatesSchema(Schema):
-    """A run's counts beside each other; null where there is nothing to divide by."""
+    """A run's rates; null if the divisor is 0."""
 
-    records_per_second = share("Records fetched, by the second of the whole run")
-    new_share = share("Of the records seen (fetched and known), those that were new")
-    rejected_share = share("Of the records seen, those that were refused")
-    jumped_share = share("Of the prices compared, those that jumped")
+    records_per_second = share("Records fetched per second of the run's duration")
+    new_share = share("The share of new records in the records seen (fetched and known)")
+    rejected_share = share("The share of rejects in the records seen")
+    jumped_share = share("The share of prices that jumped in the prices compared")
 
 
 class ListedRunSchema(Schema):
@@ -80,79 +80,79 @@ class ListedRunSchema(Schema):
     id = fields.Integer(metadata=RUN_ID)
     source = fields.String(metadata={"enum": list(SOURCES)})
     command = fields.String(
-        metadata={"description": "What started it: run, import or retry", "example": "run"}
+        metadata={"description": "The worker's command: run, import or retry", "example": "run"}
     )
     outcome = fields.String(metadata={"enum": ["running", *OUTCOMES]})
     reason = fields.String(
-        allow_none=True, metadata={"description": "A stable code, where it did not succeed"}
+        allow_none=True, metadata={"description": "A stable code; null if the run succeeded"}
     )
-    error = fields.String(allow_none=True, metadata={"description": "The same for a person"})
+    error = fields.String(allow_none=True, metadata={"description": "The reason as a sentence"})
     started_at = instant()
-    finished_at = instant("Null while it is at work", nullable=True)
-    duration_seconds = seconds("From start to end; null while it is at work")
+    finished_at = instant("Null while the run is in progress", nullable=True)
+    duration_seconds = seconds("From start to end; null while the run is in progress")
     phase_seconds = fields.Nested(PhasesSchema)
     records = fields.Nested(RunRecordsSchema)
     rates = fields.Nested(RatesSchema)
     requests = fields.Integer(metadata={"description": "Sent to the source, retries included"})
     retries = fields.Integer()
-    pages_not_modified = fields.Integer(metadata={"description": "Answered 304"})
-    batches = fields.Integer(metadata={"description": "How many were committed"})
+    pages_not_modified = fields.Integer(metadata={"description": "Pages that were answered 304"})
+    batches = fields.Integer(metadata={"description": "The number of committed batches"})
 
 
 class ComparedRunSchema(ListedRunSchema):
     """One of two runs that are compared."""
 
     prices_compared = fields.Integer(
-        metadata={"description": "Listings that had an earlier price, by batch"}
+        metadata={"description": "Prices of listings that had an earlier price, summed by batch"}
     )
     prices_jumped = fields.Integer(
-        metadata={"description": "Of these, to more than twice or less than half of it"}
+        metadata={"description": "Of these, more than twice or less than half the earlier price"}
     )
 
 
 class RunDetailSchema(ComparedRunSchema):
-    """All that is known of one run."""
+    """One run with all details."""
 
     cursor_before = Json(
         allow_none=True,
-        metadata={"description": "The checkpoint that it started from; null is the beginning"},
+        metadata={"description": "The checkpoint at its start; null is the beginning"},
     )
     cursor_after = Json(
         allow_none=True,
-        metadata={"description": "The checkpoint when it ended; null is the beginning"},
+        metadata={"description": "The checkpoint at its end; null is the beginning"},
     )
     rejects_dropped = fields.Integer(
         metadata={
-            "description": "Rejected records whose payloads were not kept, since there were too "
-            "many and the source is read again"
+            "description": "Rejects whose payloads were not stored, because there were too many "
+            "and the source will be read again"
         }
     )
     rejects_dropped_reasons = Json(
         metadata={
-            "description": "How many of these by reason, without the value in it",
+            "description": "The number of these by reason, without the values in the reasons",
             "type": "object",
             "additionalProperties": {"type": "integer"},
             "example": {"current_price: negative": 16900},
         }
     )
     previous_run_id = fields.Integer(
-        allow_none=True, metadata={"description": "The run of this source before it"}
+        allow_none=True, metadata={"description": "The previous run of this source"}
     )
     next_run_id = fields.Integer(
-        allow_none=True, metadata={"description": "The run of this source after it"}
+        allow_none=True, metadata={"description": "The next run of this source"}
     )
     anomalies = fields.List(
         fields.Nested(AnomalySchema),
         allow_none=True,
         metadata={
-            "description": "In what it stands out; null where it is not judged: an import, a run "
-            "that broke off, or with fewer than 5 good runs before it"
+            "description": "Its anomalies; null if it is not judged: an import, an incomplete run, "
+            "or a run with too few successful runs before it"
         },
     )
 
 
 class DayRunsSchema(Schema):
-    """How many runs started on a day, by outcome."""
+    """The number of runs that started on a day, by outcome."""
 
     running = fields.Integer()
     succeeded = fields.Integer()
@@ -161,18 +161,18 @@ class DayRunsSchema(Schema):
 
 
 class RunDaySchema(Schema):
-    """A day, in UTC."""
+    """The runs of one day (UTC)."""
 
     date = fields.Date(metadata={"example": "2026-01-31"})
     runs = fields.Nested(DayRunsSchema)
     max_lag_seconds = seconds(
-        "The greatest time since a run had last succeeded, at any instant of the day; null before "
-        "the first success"
+        "The longest time since the last success at any instant of the day; null before the first "
+        "success"
     )
 
 
 class RunDaysSchema(Schema):
-    """The days of a source, the oldest first; days without runs are there too."""
+    """The days of a source, oldest first, including days without runs."""
 
     source = fields.String(metadata={"enum": list(SOURCES)})
     days = fields.List(fields.Nested(RunDaySchema))

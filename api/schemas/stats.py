@@ -1,4 +1,4 @@
-"""What the loading has done."""
+"""Statistics of the worker's runs."""
 
 from marshmallow import Schema, fields
 
@@ -16,7 +16,7 @@ class RecentRunsSchema(Schema):
 
 
 class DurationSchema(Schema):
-    """How long runs take, in seconds."""
+    """Durations of runs, in seconds."""
 
     last = seconds("The last finished run")
     average = seconds("The last 100 finished runs")
@@ -24,83 +24,89 @@ class DurationSchema(Schema):
 
 
 class LagSchema(Schema):
-    """How far the data is behind, in seconds; null where there is none yet."""
+    """The lag of the data, in seconds; null without data."""
 
-    newest_observation = seconds("Since the newest observation, by the source's own clock")
-    last_success = seconds("Since a run last succeeded")
+    newest_observation = seconds("Time since the newest observation, by the source's own clock")
+    last_success = seconds("Time since the end of the last successful run")
 
 
 class RecentRatesSchema(Schema):
-    """How the last 100 finished runs of each source did, and what is waiting for somebody."""
+    """Rates of the last 100 finished runs of each source, and open items."""
 
-    records_per_second = share("Fetched in those runs, by the second that they took")
-    success_rate = share("Of those runs that were not told to stop, the share that succeeded")
+    records_per_second = share("Records fetched per second of these runs' durations")
+    success_rate = share("The share of successful runs; stopped runs do not count")
     lag_seconds = fields.Nested(LagSchema)
-    open_rejects = fields.Integer(metadata={"description": "Records that are refused still"})
-    open_drift = fields.Integer(metadata={"description": "Differences nobody acknowledged"})
+    open_rejects = fields.Integer(metadata={"description": "The number of open rejects"})
+    open_drift = fields.Integer(metadata={"description": "Drift that is not acknowledged"})
 
 
 class CheckpointSchema(Schema):
-    """Where a source stands: the cursor that was committed with the last batch."""
+    """The checkpoint of a source: the cursor that was committed with the last batch."""
 
     cursor = Json(
         allow_none=True,
-        metadata={"description": "In the source's own terms; null is its beginning"},
+        metadata={"description": "The cursor in the source's terms; null is the beginning"},
     )
     run_id = fields.Integer()
-    batches = fields.Integer(metadata={"description": "How many batches were committed"})
+    batches = fields.Integer(metadata={"description": "The number of committed batches"})
     updated_at = instant()
 
 
 class BudgetSchema(Schema):
-    """The requests of a provider, which its sources share. A month is one of the calendar, in UTC.
+    """The request budget of a provider, which its sources share. Months are calendar months in UTC.
 
-    The worker keeps no count of a minute: it sends requests evenly, each by its time.
+    The worker does not count requests per minute: it spaces them evenly.
     """
 
     provider = fields.String(metadata={"enum": [provider.name for provider in PROVIDERS]})
-    requests_used = fields.Integer(metadata={"description": "In this month", "example": 420})
+    requests_used = fields.Integer(metadata={"description": "Requests this month", "example": 420})
     requests_per_month = fields.Integer(
-        metadata={"description": "How many are allowed in a month", "example": 10_000}
+        metadata={"description": "Maximum number of requests per month", "example": 10_000}
     )
     requests_per_minute = fields.Integer(
-        metadata={"description": "How many are allowed in a minute", "example": 5}
+        metadata={"description": "Maximum number of requests per minute", "example": 5}
     )
-    renews_at = instant("When the next month begins")
+    renews_at = instant("Start of the next month")
     next_request_at = instant(
-        "Before when no request is sent, by the rate or a pause; null before the first request",
+        "Earliest time of the next request, by the rate or a pause; null before the first request",
         nullable=True,
     )
-    paused_until = instant("Until when the provider asked for a pause", nullable=True)
+    paused_until = instant("End of the pause that the provider requested", nullable=True)
     pause_reason = fields.String(
         allow_none=True,
-        metadata={"description": "Why it did", "enum": ["rate_limited", "budget_spent", None]},
+        metadata={
+            "description": "The reason for the pause",
+            "enum": ["rate_limited", "budget_spent", None],
+        },
     )
 
 
 class SourceStatsSchema(RecentRatesSchema):
-    """What one source's loading has done."""
+    """Statistics of one source."""
 
     source = fields.String(metadata={"enum": list(SOURCES)})
     records = fields.Nested(RecordsSchema)
     recent_runs = fields.Nested(RecentRunsSchema)
     duration_seconds = fields.Nested(DurationSchema)
-    last_success_at = instant("When a run last succeeded", nullable=True)
-    last_failure_at = instant("When a run last did not", nullable=True)
+    last_success_at = instant("End of the last successful run", nullable=True)
+    last_failure_at = instant("End of the last run that did not succeed", nullable=True)
     last_run = fields.Nested(RunSchema, allow_none=True)
     last_run_phase_seconds = fields.Nested(PhasesSchema, allow_none=True)
     running = fields.Nested(RunningSchema, allow_none=True)
     checkpoint = fields.Nested(CheckpointSchema, allow_none=True)
     next_run_at = instant(
-        "When the worker's loop runs it next, estimated; null where no loop runs", nullable=True
+        "Estimated time of the next run in the worker's loop; null if no loop is running",
+        nullable=True,
     )
     budget = fields.Nested(
-        BudgetSchema, allow_none=True, metadata={"description": "Null for files"}
+        BudgetSchema,
+        allow_none=True,
+        metadata={"description": "The budget of the provider; null for files"},
     )
 
 
 class TotalsSchema(RecentRatesSchema):
-    """All sources together; the lag is that of the source that lags least."""
+    """All sources together. The lag is the smallest lag of all sources."""
 
     assets = fields.Integer()
     listings = fields.Integer()
@@ -109,7 +115,7 @@ class TotalsSchema(RecentRatesSchema):
 
 
 class StatsSchema(Schema):
-    """What the loading has done, by source and in total."""
+    """Statistics of the worker's runs, by source and in total."""
 
     sources = fields.List(fields.Nested(SourceStatsSchema))
     totals = fields.Nested(TotalsSchema)

@@ -1,4 +1,4 @@
-"""Whose turn a request takes in the threads, told by its head before anything is looked up."""
+"""The client of a request, read from its head without a look-up, for sharing the threads."""
 
 import re
 
@@ -13,10 +13,10 @@ _KEY = re.compile(
 
 
 def client_of(head: bytes, remote: str, proxies: int, keys: Keys) -> str:
-    """Name the client of a request: its key, where this process found that valid, else its address.
+    """Return the name of a request's client: a key that this process validated, or its address.
 
-    A key that was never found counts as none, so that made-up keys give nobody more turns; so does
-    that of a first request, which is looked up in its turn. The address is what the proxies say.
+    Other keys are ignored, including the key of a first request, which is validated later. So
+    invented keys do not give a client more threads. Trusted proxies provide the address.
     """
     key = _KEY.search(head, 0, head.find(END) + 2) if b"kasparro_" in head else None
     found = keys.found_before(key[1].decode()) if key else None

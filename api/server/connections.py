@@ -1,19 +1,17 @@
-"""gunicorn's threaded worker, in which a thread is given to whole requests alone.
+"""gunicorn's threaded worker, changed so that threads handle only complete requests.
 
-gunicorn 27 gives a thread to each connection from its start: a client that sends nothing holds one
-for five seconds, one that sends a byte now and then for ever; and it waits for the client's part of
-a goodbye (two seconds) in its only loop. A few such clients would keep everybody else waiting. Here
-the loop itself collects each request's head, sends what a client is slow to take of its answer, and
-says goodbye; it waits for nobody. TLS would need a handshake too: that is for a proxy in front.
+gunicorn 27 assigns a thread to each connection when it is accepted. A client that sends nothing
+occupies it for five seconds, and one that sends single bytes without limit. Its event loop also
+waits two seconds for a client to close its side. A few such clients block all others. Here the
+event loop collects the heads of requests, sends to slow readers and closes connections, and it
+never waits for a client. TLS would need a handshake as well; use a proxy for it. The alternatives
+were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be mandatory.
 
-The alternatives were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be
-mandatory.
-
-Clients take turns in the threads (`api.server.turns`), and one further thread is reserved for
+Clients share the threads (`api.server.thread_pool`). One more thread is reserved for
 `/health/live` and `/health/ready`.
 
-gunicorn has no interface for this. What is used of `gthread` beyond its documentation, this module
-alone uses; `tests/unit/test_gunicorn_internals.py` says where an upgrade changes it.
+gunicorn has no interface for this. Only this module uses undocumented parts of `gthread`;
+`tests/unit/test_gunicorn_internals.py` detects upgrades that change them.
 """
 
 import contextlib
@@ -31,7 +29,7 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
     ThreadWorker,
 )
 
-from api.request.client_socket import ANSWER_SECONDS, ClientSocket
+from api.request.client_socket import RESPONSE_SECONDS, ClientSocket
 from api.server.clients import client_of
 from api.server.heads import (
     BODY_BYTES,
@@ -45,96 +43,99 @@ from api.server.heads import (
     judge,
 )
 from api.server.refusals import NO_HOST, TOO_MANY_AT_ONCE, Refusal, refuse
-from api.server.turns import Turns
+from api.server.thread_pool import FairThreadPool
 
 REQUEST_SECONDS = 10
-"""How long a client has for a whole request, from its connection or its first byte on."""
+"""Time limit for a request to arrive, from the connection or the request's first byte."""
 
-GOODBYE_SECONDS = 2
-GOODBYE_BYTES = 1 << 16
-"""How much is read and thrown away after an answer, so that it is not lost to a reset."""
+CLOSE_SECONDS = 2
+CLOSE_BYTES = 1 << 16
+"""Limits for input that is discarded after the last response. Closing a socket with unread input
+resets the connection, and the client could lose the response."""
 
-NO_MORE_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 TRY_LATER = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
-    """A client's connection, with what has arrived of its next request."""
+    """A client's connection, with the received part of its next request."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.received = bytearray()
-        self.is_kept = False
-        self.dropped = 0
+        self.keep_alive = False
+        self.discarded = 0
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A threaded worker that no slow client keeps from serving the others."""
+class NonBlockingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A threaded worker that slow clients cannot block."""
 
-    share = 3
-    """How many of the threads work for one client; `gunicorn.conf.py` sets what is configured."""
+    client_threads = 3
+    """Maximum number of threads for one client; `gunicorn.conf.py` sets the configured number."""
 
     proxies = 0
-    """How many proxies are trusted to name the client, likewise."""
+    """Number of trusted proxies that provide the client's address; set in the same way."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.taking: deque[Connection] = deque()
-        self.leaving: deque[Connection] = deque()
+        self.sending: deque[Connection] = deque()
+        self.closing: deque[Connection] = deque()
 
-    def get_thread_pool(self) -> Turns:
-        """Start the threads, the one for probes too."""
-        self.probes = Turns(1, 1, "probe")
-        return Turns(self.cfg.threads, min(self.share, self.cfg.threads), "request")
+    def get_thread_pool(self) -> FairThreadPool:
+        """Start the threads, including the one for probes."""
+        self.probes = FairThreadPool(1, 1, "probe")
+        threads = self.cfg.threads
+        return FairThreadPool(threads, min(self.client_threads, threads), "request")
 
     def accept(self, listener: Any) -> None:
-        """Take a connection, in place of the one that has been idle longest where all are taken."""
+        """Accept a connection; at the limit, close the connection that has been idle longest."""
         try:
-            taken, address = listener.accept()
+            accepted, address = listener.accept()
         except OSError as exc:
-            if exc.errno in NO_MORE_FILES:
-                self._make_room()
+            if exc.errno in OUT_OF_RESOURCES:
+                self._close_idlest()
             elif exc.errno not in TRY_LATER:
                 raise
             return
-        sock = ClientSocket(taken.family, taken.type, taken.proto, fileno=taken.detach())
+        kind = accepted.family, accepted.type, accepted.proto
+        sock = ClientSocket(*kind, fileno=accepted.detach())
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
-            self._make_room()
+            self._close_idlest()
         self._await_request(Connection(self.cfg, sock, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
-        """Collect a further request on a connection that was kept."""
+        """Collect the next request on a keep-alive connection."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._await_request(conn)
 
-    def finish_request(self, conn: Connection, is_kept: bool) -> None:
-        """See that the client takes the whole answer; then keep the connection, or say goodbye."""
-        conn.is_kept = is_kept
+    def finish_request(self, conn: Connection, keep_alive: bool) -> None:
+        """Send the rest of the response, then await the next request or close the connection."""
+        conn.keep_alive = keep_alive
         if not conn.sock.unsent:
-            self._go_on(conn)
+            self._after_response(conn)
             return
-        conn.timeout = time.monotonic() + ANSWER_SECONDS
-        self.taking.append(conn)
-        self._listen(conn, self._on_taking, selectors.EVENT_WRITE)
+        conn.timeout = time.monotonic() + RESPONSE_SECONDS
+        self.sending.append(conn)
+        self._listen(conn, self._on_writable, selectors.EVENT_WRITE)
 
-    def _on_taking(self, conn: Connection, client: ClientSocket) -> None:
-        """Send more of an answer to a client that can take it now."""
+    def _on_writable(self, conn: Connection, client: ClientSocket) -> None:
+        """Send more of a response to a client that reads it slowly."""
         try:
             if not client.flush():
                 return
         except OSError:
-            self.taking.remove(conn)
-            self._forget(conn)
+            self.sending.remove(conn)
+            self._drop(conn)
             return
         self.poller.unregister(client)
-        self.taking.remove(conn)
-        self._go_on(conn)
+        self.sending.remove(conn)
+        self._after_response(conn)
 
-    def _go_on(self, conn: Connection) -> None:
-        if not conn.is_kept:
-            self._say_goodbye(conn)
+    def _after_response(self, conn: Connection) -> None:
+        if not conn.keep_alive:
+            self._begin_close(conn)
             return
         conn.received += conn.parser.unreader.take_buffered()
         if conn.received:
@@ -147,7 +148,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._listen(conn, self.on_client_socket_readable)
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
-        """Answer a request; one with a body is the last of its connection, and has to be short."""
+        """Answer a request. A body must be short, and ends keep-alive."""
         if not has_one_host(req):
             conn.sock.sendall(self._refusal(conn, NO_HOST))
             return False
@@ -160,43 +161,43 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         return bool(super().handle_request(req, conn))
 
     def murder_pending(self) -> None:
-        """Refuse requests that take too long to arrive; end answers and goodbyes that do."""
+        """Enforce the time limits: refuse late requests, close connections of slow clients."""
         now = time.monotonic()
         while self.pending_conns and self.pending_conns[0].timeout <= now:
             conn = self.pending_conns.popleft()
             self.poller.unregister(conn.sock)
-            self._act(conn, 408 if conn.received else GONE)
-        for slow in (self.taking, self.leaving):
+            self._handle_verdict(conn, 408 if conn.received else GONE)
+        for slow in (self.sending, self.closing):
             while slow and slow[0].timeout <= now:
-                self._forget(slow.popleft())
+                self._drop(slow.popleft())
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """When the worker stops, do not wait long for requests that have not arrived."""
+        """When the worker stops, wait only until the deadline for incomplete requests."""
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
 
     def _await_request(self, conn: Connection) -> None:
-        """Have a request handled, at once where all of it is here; else when it is."""
+        """Handle a request as soon as its head has arrived, possibly at once."""
         verdict = judge(conn.received) if conn.received else MORE
         if verdict == MORE:
             verdict = receive(conn)
         if verdict != MORE:
-            self._act(conn, verdict)
+            self._handle_verdict(conn, verdict)
             return
         conn.timeout = time.monotonic() + REQUEST_SECONDS
         self.pending_conns.append(conn)
-        self._listen(conn, self._on_more)
+        self._listen(conn, self._on_readable)
 
-    def _on_more(self, conn: Connection, client: Any) -> None:
+    def _on_readable(self, conn: Connection, client: Any) -> None:
         verdict = receive(conn)
         if verdict != MORE:
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
-            self._act(conn, verdict)
+            self._handle_verdict(conn, verdict)
 
-    def _act(self, conn: Connection, verdict: int) -> None:
-        """Hand a request to a thread; or refuse it; or see that there will be none."""
+    def _handle_verdict(self, conn: Connection, verdict: int) -> None:
+        """Assign a request to a thread, refuse it, or close a connection without one."""
         if verdict == WHOLE:
             conn.init()
             conn.data_ready = True
@@ -211,70 +212,70 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self._refuse(conn, Refusal(verdict))
 
     def _assign(self, conn: Connection, head: bytes) -> bool:
-        """Give a request to the threads; return False where its client has too many waiting."""
+        """Queue a request for the threads; return False if its client has too many waiting."""
         is_probe = head.startswith(PROBES)
-        # The one thread for probes never waits for a client.
-        conn.sock.patience = 0 if is_probe else ANSWER_SECONDS
+        # The single thread for probes must not wait for a client.
+        conn.sock.send_timeout = 0 if is_probe else RESPONSE_SECONDS
         remote = conn.client[0] if isinstance(conn.client, tuple) else ""
         client = client_of(head, remote, self.proxies, self.wsgi.extensions["keys"])
         pool = self.probes if is_probe else self.tpool
         return bool(pool.submit(client, partial(self._serve, conn)))
 
     def _serve(self, conn: Connection) -> None:
-        """Handle a request, in a thread, and give the connection back to the loop."""
-        is_kept = False
+        """Handle a request in a thread, and return the connection to the event loop."""
+        keep_alive = False
         try:
-            is_kept = bool(self.handle(conn))
-        except OSError as exc:  # while it was told of another error
-            self.log.debug("The client is gone. %s", exc)
+            keep_alive = bool(self.handle(conn))
+        except OSError as exc:  # raised while another error was being sent
+            self.log.debug("the client disconnected: %s", exc)
         except Exception:
             self.log.exception("Error handling request")
         finally:
-            self.method_queue.defer(self.finish_request, conn, is_kept)
+            self.method_queue.defer(self.finish_request, conn, keep_alive)
 
     def _refuse(self, conn: Connection, refusal: Refusal) -> None:
         with contextlib.suppress(OSError):
-            # The kernel has room for a first answer.
+            # The kernel's buffer has room for a first response.
             conn.sock.send(self._refusal(conn, refusal))
-        self._say_goodbye(conn)
+        self._begin_close(conn)
 
     def _refusal(self, conn: Connection, refusal: Refusal) -> bytes:
         return refuse(refusal, conn.client, self.wsgi.extensions["instruments"])
 
-    def _say_goodbye(self, conn: Connection) -> None:
-        """End our side, and give the client a moment to end its own."""
+    def _begin_close(self, conn: Connection) -> None:
+        """Close the sending side, and give the client time to close the connection."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(conn)
             return
-        conn.timeout = time.monotonic() + GOODBYE_SECONDS
-        self.leaving.append(conn)
-        self._listen(conn, self._on_goodbye)
+        conn.timeout = time.monotonic() + CLOSE_SECONDS
+        self.closing.append(conn)
+        self._listen(conn, self._on_closing)
 
-    def _on_goodbye(self, conn: Connection, client: Any) -> None:
+    def _on_closing(self, conn: Connection, client: Any) -> None:
         try:
-            dropped = client.recv(GOODBYE_BYTES)
+            data = client.recv(CLOSE_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            dropped = b""
-        conn.dropped += len(dropped)
-        if not dropped or conn.dropped > GOODBYE_BYTES:
-            self.leaving.remove(conn)
-            self._forget(conn)
+            data = b""
+        conn.discarded += len(data)
+        if not data or conn.discarded > CLOSE_BYTES:
+            self.closing.remove(conn)
+            self._drop(conn)
 
-    def _make_room(self) -> None:
-        """Drop the connection that is missed least."""
-        for idle in (self.leaving, self.keepalived_conns, self.pending_conns, self.taking):
+    def _close_idlest(self) -> None:
+        """Close the oldest connection of the first state that has one, the least useful first."""
+        for idle in (self.closing, self.keepalived_conns, self.pending_conns, self.sending):
             if idle:
-                self._forget(idle.popleft())
+                self._drop(idle.popleft())
                 return
 
     def _listen(self, conn: Connection, callback: Any, event: int = selectors.EVENT_READ) -> None:
         self.poller.register(conn.sock, event, partial(callback, conn))
 
-    def _forget(self, conn: Connection) -> None:
+    def _drop(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
         self._close(conn)
 
@@ -284,7 +285,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
 
 def receive(conn: Connection) -> int:
-    """Read what is there, and say what has come of it."""
+    """Read available data and return the verdict on the request so far."""
     try:
         data = conn.sock.recv(HEAD_BYTES)
     except BlockingIOError:

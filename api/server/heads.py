@@ -1,14 +1,14 @@
-"""What a client has sent of a request so far: enough, too little, or too much."""
+"""Checks the head of a request while it arrives: complete, incomplete or too large."""
 
 import re
 from typing import Any
 
 HEAD_BYTES = 1 << 15
 BODY_BYTES = 4096
-"""How large the head and the body of a request may be; nothing reads the latter."""
+"""Limits for the head and the body of a request. The body is ignored."""
 
 MORE, WHOLE, GONE = 100, 200, 499
-"""What becomes of a request, beside the statuses that refuse it."""
+"""Verdicts on a request, in addition to the statuses that refuse it."""
 
 END = b"\r\n\r\n"
 
@@ -18,13 +18,13 @@ PROBES = tuple(
     for name in ("live", "ready")
     for end in (" ", "?")
 )
-"""How the requests begin that a thread is reserved for."""
+"""The beginnings of the requests for which a thread is reserved."""
 
 FORWARDED_FOR = re.compile(rb"^x-forwarded-for:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
 def judge(received: bytearray) -> int:
-    """Say whether a whole head is here; if not, whether it may yet become one."""
+    """Return whether the head is complete, can still become complete, or has to be refused."""
     end = received.find(END)
     if 0 <= end <= HEAD_BYTES:
         return WHOLE
@@ -34,7 +34,7 @@ def judge(received: bytearray) -> int:
 
 
 def body_length(req: Any) -> int:
-    """Return how many bytes a request's body has; too many where it does not say beforehand."""
+    """Return the length of a request's body; more than the limit if it is not declared."""
     for name, value in req.headers:
         if name == "TRANSFER-ENCODING":
             return BODY_BYTES + 1
@@ -44,12 +44,12 @@ def body_length(req: Any) -> int:
 
 
 def has_one_host(req: Any) -> bool:
-    """Whether a request says once which host it is for; HTTP/1.0 knows no such header."""
+    """Whether a request has exactly one `Host` header, which HTTP/1.0 does not require."""
     hosts: int = sum(name == "HOST" for name, _ in req.headers)
     return hosts == 1 or (hosts == 0 and req.version < (1, 1))
 
 
 def forwarded_for(head: bytes, proxies: int) -> str | None:
-    """Return the client's address as the first of so many trusted proxies says it."""
+    """Return the client's address as the outermost trusted proxy reports it."""
     values = b",".join(FORWARDED_FOR.findall(head[: head.find(END)])).split(b",")
     return values[-proxies].strip().decode("latin-1") if len(values) >= proxies else None

@@ -1,4 +1,4 @@
-"""gunicorn's worker and log, in this program's formats."""
+"""gunicorn's worker class and logger, with this program's error and log formats."""
 
 import signal
 from queue import SimpleQueue
@@ -6,52 +6,52 @@ from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from api.server.connections import PatientWorker
+from api.server.connections import NonBlockingWorker
 from api.server.refusals import Refusal, refuse
 
 
-class _Heard:
-    """Stands in for the client's socket, to learn what gunicorn would have said."""
+class _ResponseRecorder:
+    """Replaces the client's socket, to record gunicorn's own response."""
 
     def __init__(self) -> None:
-        self.said = b""
+        self.response = b""
 
     def gettimeout(self) -> float:
         return 0.0
 
     def sendall(self, data: bytes) -> None:
-        self.said += data
+        self.response += data
 
 
-class ProblemWorker(PatientWorker):
-    """A threaded worker that answers broken requests with `application/problem+json`."""
+class ProblemWorker(NonBlockingWorker):
+    """A threaded worker that answers malformed requests with `application/problem+json`."""
 
-    heard_by_master: SimpleQueue[int] | None = None
-    """The master's signals as they stood in this process at its fork; `post_fork` leaves it."""
+    master_signals: SimpleQueue[int] | None = None
+    """The master's queue of signals at the time of the fork; `post_fork` sets it."""
 
     def init_signals(self) -> None:
-        """Listen to signals, and end at once where one came between the fork and this call.
+        """Install the signal handlers, and stop if a signal arrived since the fork.
 
-        gunicorn forgets it: the master would wait for this process until its patience ends.
+        gunicorn loses such a signal, and the master would wait for its whole graceful timeout.
         """
         super().init_signals()
-        while self.heard_by_master and not self.heard_by_master.empty():
-            if self.heard_by_master.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
+        while self.master_signals and not self.master_signals.empty():
+            if self.master_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
                 self.alive = False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Say what gunicorn says, in another format."""
-        heard = _Heard()
-        super().handle_error(req, heard, addr, exc)
-        status = int((heard.said.split(maxsplit=2)[1:2] or [b"500"])[0])
+        """Send gunicorn's error as a problem document."""
+        recorder = _ResponseRecorder()
+        super().handle_error(req, recorder, addr, exc)
+        status = int((recorder.response.split(maxsplit=2)[1:2] or [b"500"])[0])
         client.sendall(refuse(Refusal(status), addr, self.wsgi.extensions["instruments"]))
 
 
 class StructuredLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's own words, sent where `shared.logs` sends everything else."""
+    """Sends gunicorn's messages to the log of `shared.logs`."""
 
     def setup(self, cfg: Any) -> None:
-        """Set up what gunicorn wants, without handlers of its own."""
+        """Set up gunicorn's loggers without their own handlers."""
         super().setup(cfg)
         for logger in (self.error_log, self.access_log):
             logger.handlers.clear()

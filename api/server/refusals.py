@@ -1,4 +1,4 @@
-"""Whole responses to requests that never come to the application."""
+"""Responses to requests that are refused before they reach the application."""
 
 import logging
 import uuid
@@ -14,9 +14,9 @@ from api.request.negotiation import PROBLEM_JSON
 from api.request.problems import problem_document
 
 DETAILS = {
-    400: "not a well-formed HTTP request",
+    400: "the request is not well-formed HTTP",
     408: "the request did not arrive in time",
-    413: "the request has a body; this API takes none",
+    413: "the request body is too long; send no body",
     414: "the request line is too long",
     431: "the request's headers are too many or too long",
 }
@@ -27,7 +27,7 @@ log = logging.getLogger("api.request.access")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused, as its problem says it."""
+    """The problem with which a request is refused."""
 
     status: int
     detail: str = ""
@@ -35,23 +35,23 @@ class Refusal:
     retry_after: int | None = None
 
 
-NO_HOST = Refusal(400, "a request by HTTP/1.1 needs exactly one Host header")
+NO_HOST = Refusal(400, "an HTTP/1.1 request needs exactly one Host header")
 TOO_MANY_AT_ONCE = Refusal(
     429,
-    "as many requests of this client as this server keeps are waiting; send fewer at once",
+    "too many requests of this client are waiting; send fewer at once",
     "too_many_at_once",
     retry_after=1,
 )
 
 
 def refuse(refusal: Refusal, client: Any, instruments: Instruments) -> bytes:
-    """Count and log a request that is refused unread, and return the whole response to it.
+    """Count and log a refused request, and return the complete response.
 
-    The client is the address as its socket has it.
+    `client` is the address as the socket reports it.
     """
     request_id = uuid.uuid4().hex
-    instruments.refused(refusal.status)
-    structlog.contextvars.clear_contextvars()  # the last request's that this thread answered
+    instruments.request_refused(refusal.status)
+    structlog.contextvars.clear_contextvars()  # the ids of this thread's previous request
     log.info(
         "request",
         extra={
@@ -66,15 +66,15 @@ def refuse(refusal: Refusal, client: Any, instruments: Instruments) -> bytes:
 
 
 def write(refusal: Refusal, request_id: str) -> bytes:
-    """Write the whole response to a request that is refused."""
+    """Write the complete response to a refused request."""
     status = refusal.status
     detail = refusal.detail or DETAILS.get(status, "the request cannot be answered")
     document = problem_document(status, detail=detail, request_id=request_id, code=refusal.code)
     body = msgspec.json.encode(document)
-    again = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    retry = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
     headers = {
         **HEADERS,
-        **again,
+        **retry,
         "Connection": "close",
         "Content-Length": str(len(body)),
         "Content-Type": PROBLEM_JSON,

@@ -1,4 +1,4 @@
-"""A folder in memory that lasts as long as the processes that use it."""
+"""A temporary folder, in memory if possible, that is deleted after its processes have ended."""
 
 import contextlib
 import fcntl
@@ -8,26 +8,26 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-IN_MEMORY = Path("/dev/shm")  # noqa: S108  the root may be read-only
+IN_MEMORY = Path("/dev/shm")  # noqa: S108  `/` may be read-only
 
 
 @cache
 def open_scratch_folder(name: str) -> Path:
-    """Make this process' folder of that name, empty; asked for again, it is the same one.
+    """Create an empty folder for this process. A second call with the same name returns it again.
 
-    Its own user alone may open it. What a killed process left behind is removed by the next: each
-    folder is locked by the process that made it, and by those that it forked since.
+    Only the user of the process can open it. The process and its forks lock the folder. A later
+    process deletes folders without a lock, which belonged to killed processes.
     """
     parent = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    for left in parent.glob(f"{name}-*"):
-        _remove_if_left(left)
-    made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
-    _lock(made / "lock", os.O_CREAT)
-    return made.rename(parent / made.name.removeprefix("."))
+    for existing in parent.glob(f"{name}-*"):
+        _remove_if_unused(existing)
+    folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+    _lock(folder / "lock", os.O_CREAT)
+    return folder.rename(parent / folder.name.removeprefix("."))
 
 
-def _remove_if_left(folder: Path) -> None:
-    """Remove a folder that no process holds. Another user's cannot be, and is left alone."""
+def _remove_if_unused(folder: Path) -> None:
+    """Delete a folder that no process has locked. Folders of other users are not touched."""
     with contextlib.suppress(OSError):
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
             return
@@ -36,10 +36,10 @@ def _remove_if_left(folder: Path) -> None:
 
 
 def _lock(file: Path, flags: int = 0) -> int:
-    """Lock a file, and return its descriptor, which holds the lock while any process has it open.
+    """Lock a file and return its descriptor. The lock lasts while any process has it open.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: another process holds the lock.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     try:

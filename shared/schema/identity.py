@@ -176,3 +176,19 @@ compared_pairs = Table(
 
 What the columns mean, `worker/identity/pairs.sql` says.
 """
+
+crowds = Table(
+    "crowds",
+    metadata,
+    Column("symbol_key", Key, primary_key=True),
+    Column("side", Key, primary_key=True),
+)
+"""Symbols with so many listings that no batch reads all of them, and the sides that have them."""
+
+crowd_keys = Table(
+    "crowd_keys",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("listing_id", Integer, primary_key=True, autoincrement=False),
+)
+"""Hashes of the keys of a crowd's listings, under their present and former names."""

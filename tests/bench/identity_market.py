@@ -7,7 +7,7 @@ from decimal import Decimal
 from random import Random
 
 from worker.identity.resolver.evidence import Candidate
-from worker.identity.resolver.names import slugify
+from worker.identity.resolver.labels.names import slugify
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwxz", "aeiou"

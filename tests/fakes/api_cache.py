@@ -16,7 +16,7 @@ def change(conn, slug="asset-1", price=2):
 
 
 def watch_of(client):
-    return client.application.extensions["database"].watch
+    return client.application.extensions["database"].changes
 
 
 def kept_from_now_on(client):

@@ -64,10 +64,16 @@ def ticker(external_id: str, symbol: str, name: str, price: Any = 1, at: str = N
     return json.dumps(document).encode()
 
 
-def row(external_id: str, symbol: str = "BTC", name: str = "Bitcoin", price: str = "1") -> bytes:
+def row(
+    external_id: str,
+    symbol: str = "BTC",
+    name: str = "Bitcoin",
+    price: str = "1",
+    at: str = NOON,
+) -> bytes:
     """One row of a CSV file, under headers that need no declaration."""
     cells = {"id": external_id, "symbol": symbol, "name": name}
-    return json.dumps({"row": {**cells, "price_usd": price, "last_updated": NOON}}).encode()
+    return json.dumps({"row": {**cells, "price_usd": price, "last_updated": at}}).encode()
 
 
 def batch(source: Source, *payloads: bytes, **fields: Any) -> Batch:

@@ -197,7 +197,7 @@ class Model:
         return found
 
     def resolution(self) -> tuple[list[Told], Resolution]:
-        """What is thought of all listings together; each is known by its place in the list."""
+        """Resolve all listings together; each has its place in the list as its id."""
         told = sorted(self.newest().values(), key=lambda each: each.key)
         names: dict[Key, set[Name]] = {}
         for (key, symbol, name), since in self.names().items():

@@ -62,7 +62,7 @@ def assert_same(conn: Connection, model: Model) -> None:
 
 
 def assert_same_identity(conn: Connection, model: Model) -> None:
-    """Compare what is thought of listings, and what they were called."""
+    """Compare the matches, the clusters and the names of listings."""
     keys = {row.id: (row.source, row.external_id) for row in conn.execute(select(listings))}
     assert {
         (keys[row.listing_id], keys[row.other_listing_id]): (row.method, row.verdict, row.prices)

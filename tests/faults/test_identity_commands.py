@@ -95,7 +95,7 @@ def test_a_dry_run_marks_a_broken_link_in_the_log(
     assert said.returncode == 0, said.stderr
     [told] = map(json.loads, said.stderr.splitlines())
     assert told["dry_run"] is True
-    assert told["event"].startswith("dry run, nothing changes: a link is broken")
+    assert told["event"].startswith("dry run, nothing changes: link broken")
     assert verify(engine) == before
 
 

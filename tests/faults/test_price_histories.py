@@ -1,4 +1,4 @@
-"""Glitches, silences and late arrivals: what is thought of two listings depends on all records."""
+"""Glitches, silences and late arrivals: the decision on two listings depends on all records."""
 
 from decimal import Decimal
 

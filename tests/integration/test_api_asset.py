@@ -152,5 +152,5 @@ def test_a_slug_that_is_gone_leads_to_what_its_listings_are_now(client, engine):
     for path in ("/data/one", "/data/uno", "/data/uno/history", "/data/one/raw"):
         gone = client.get(path)
         assert (gone.status_code, gone.json["code"]) == (404, "asset_not_found")
-        assert gone.json["detail"].endswith("any more: its listings are of /data/two now")
+        assert gone.json["detail"].endswith("removed; its listings belong to /data/two now")
     assert "any more" not in client.get("/data/three").json["detail"]

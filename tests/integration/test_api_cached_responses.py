@@ -110,7 +110,7 @@ def test_while_nobody_listens_nothing_kept_is_shown(
     kept_from_now_on(client)
     assert client.get("/data/asset-1").json["data"]["price_usd"] == 7
     assert watch_of(client).mark() > before
-    assert any("watch for changes broke off" in record.message for record in caplog.records)
+    assert any("listener lost its connection" in record.message for record in caplog.records)
 
 
 def test_a_kept_payload_goes_when_its_raw_record_is_pruned(client, engine):
@@ -138,7 +138,7 @@ def test_where_changes_are_not_notified_nothing_is_kept_for_long(client, conn, c
     for price in (8, 9):
         change(conn, price=price)
         assert client.get("/data/asset-1").json["data"]["price_usd"] == price
-    [record] = [each for each in caplog.records if each.message == "answers are not kept"]
+    [record] = [each for each in caplog.records if each.message == "responses are not cached"]
     assert "not notified" in record.reason
 
 

@@ -179,7 +179,7 @@ def test_a_version_ahead_of_the_data_is_refused_with_what_to_do(client, conn):
         [error] = answer.json["errors"]
         assert error["parameter"] == "since"
         assert since in error["detail"]
-        assert "version 1:" in error["detail"]
+        assert "version 1;" in error["detail"]
         assert "start again at 0" in error["detail"]
     for since in ("-1", "1.5", "9" * 19, "x", ""):
         assert client.get(f"/changes?since={since}").status_code == 400

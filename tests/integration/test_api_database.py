@@ -62,7 +62,7 @@ def test_a_query_that_the_server_never_ends_is_broken_off(reader_url):
 
     with api_on(reader_url) as client:
         client.application.extensions["database"].close()
-        database = Database(lambda: reader_url, patience=0.1)
+        database = Database(lambda: reader_url, max_seconds=0.1)
         client.application.extensions["database"] = database
         client.application.add_url_rule("/endless", view_func=endless)
         response = client.get("/endless")

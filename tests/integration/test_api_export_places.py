@@ -28,7 +28,7 @@ def test_there_are_only_so_many_at_once(client):
         assert refused.headers["Retry-After"] == "5"
     refused = client.get("/data/export").json
     assert refused["code"] == "exports_busy"
-    assert "as many exports as this server sends" in refused["detail"]
+    assert "this server already runs as many exports" in refused["detail"]
     assert client.get("/data").status_code == 200  # for which there are connections left
 
     one.close()
@@ -46,7 +46,7 @@ def test_a_client_has_one_at_once_and_leaves_the_other_place_to_others(client):
 
     assert (refused.status_code, refused.json["code"]) == (503, "exports_busy")
     assert refused.headers["Retry-After"] == "5"
-    assert "of yours" in refused.json["detail"]
+    assert "of this client" in refused.json["detail"]
     assert other.status_code == 200
     answer.close()
     assert client.get("/data/export").status_code == 200
@@ -65,7 +65,7 @@ def test_who_has_the_whole_file_may_ask_for_another_at_once(client, headers):
 
 @pytest.mark.usefixtures("many")
 def test_one_that_takes_too_long_to_describe_is_a_problem(client):
-    client.application.extensions["exports"] = Exports(longest=0.0)
+    client.application.extensions["exports"] = Exports(max_seconds=0.0)
 
     refused = client.get("/data/export")
 

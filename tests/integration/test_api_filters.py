@@ -154,7 +154,7 @@ def test_a_search_finds_former_names_and_what_another_source_calls_it_and_says_s
     for q in ("classic", "lunc", "Terra", "LUNA", "token"):
         assert find(client, q=q) == ["terra"], q
     parameters = {each["name"]: each for each in parameters_of(read_document(), "/data")}
-    assert "a former name finds it too" in parameters["q"]["description"]
+    assert "or former name or symbol" in parameters["q"]["description"]
 
 
 def test_a_search_does_not_run_over_the_end_of_a_label(client, conn):

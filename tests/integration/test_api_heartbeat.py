@@ -1,4 +1,4 @@
-"""What `/health/ready` knows of the database: it is told by a thread, and waits for no server."""
+"""`/health/ready` reports the last result of a background thread, and never waits for Postgres."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""API keys: made by the worker, asked for by the API, shown to nobody."""
+"""API keys: created by the worker, required by the API, never shown."""
 
 import json
 import re
@@ -155,12 +155,12 @@ def test_a_key_that_was_just_found_is_not_looked_up_again(client, add_key):
     keys = client.application.extensions["keys"]
 
     with client.application.test_request_context("/data"):
-        assert keys.known(key) is None
+        assert keys.recently_found(key) is None
         assert keys.look_up(key).name == "reader"
-        assert keys.known(key).name == "reader"
+        assert keys.recently_found(key).name == "reader"
         wrong = make_key()
         assert keys.look_up(wrong) is None
-        assert keys.known(wrong) is None
+        assert keys.recently_found(wrong) is None
 
 
 def test_without_a_database_there_is_no_telling_whether_a_key_is_one(reader_url, add_key):

@@ -17,7 +17,7 @@ class LateWatchdog(Watchdog):
     """Has something done when a query is answered, and the watch over it has not ended yet."""
 
     def __init__(self, do):
-        super().__init__(patience=60)
+        super().__init__(max_seconds=60)
         self.do = do
 
     @contextlib.contextmanager

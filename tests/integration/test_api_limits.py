@@ -1,4 +1,4 @@
-"""How often a client may ask, and how it is told."""
+"""Rate limits: counting, the `RateLimit` headers and 429."""
 
 import os
 import re
@@ -176,11 +176,11 @@ def test_while_redis_is_away_this_machine_counts(caplog):
         port = free.getsockname()[1]
     limiter = Limiter("2/hour", f"redis://127.0.0.1:{port}/0")
 
-    standings = [limiter.count("address/192.0.2.9") for _ in range(3)]
+    quotas = [limiter.count("address/192.0.2.9") for _ in range(3)]
 
-    assert [standing.exceeded for standing in standings] == [False, False, True]
+    assert [quota.exceeded for quota in quotas] == [False, False, True]
     [line] = [record for record in caplog.records if record.name == "api.middleware.limits"]
-    assert "is away" in line.message
+    assert "could not be reached" in line.message
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ def redis_url(tmp_path):
 def test_a_redis_counts_for_several_machines(redis_url):
     machines = [Limiter("3/hour", redis_url) for _ in range(2)]
 
-    standings = [machines[n % 2].count("address/192.0.2.9") for n in range(5)]
+    quotas = [machines[n % 2].count("address/192.0.2.9") for n in range(5)]
 
-    assert [standing.remaining for standing in standings] == [2, 1, 0, 0, 0]
-    assert [standing.exceeded for standing in standings] == [False] * 3 + [True] * 2
-    assert all(3500 < standing.seconds <= 3600 for standing in standings)
+    assert [quota.remaining for quota in quotas] == [2, 1, 0, 0, 0]
+    assert [quota.exceeded for quota in quotas] == [False] * 3 + [True] * 2
+    assert all(3500 < quota.seconds <= 3600 for quota in quotas)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from api.database.pool import read
-from api.database.prepared import MOST
+from api.database.prepared import MAX_STATEMENTS
 from api.queries.statements import Statement
 from tests.fakes.api import UNCACHED, add_asset
 
@@ -29,12 +29,14 @@ def test_a_statement_is_prepared_from_its_second_use_on(reading):
 
 
 def test_a_connection_keeps_so_many_and_those_that_were_used_last(reading):
-    statements = [Statement(text(f"SELECT {number}"), prepared=True) for number in range(MOST + 3)]
+    statements = [
+        Statement(text(f"SELECT {number}"), prepared=True) for number in range(MAX_STATEMENTS + 3)
+    ]
     for number, statement in enumerate(statements):
         for _ in range(2):
             assert statement.execute(reading, {}) == [(number,)]
 
-    assert len(reading.scalars(PREPARED).all()) == MOST
+    assert len(reading.scalars(PREPARED).all()) == MAX_STATEMENTS
     assert statements[0].execute(reading, {}) == [(0,)]
 
 

@@ -5,7 +5,7 @@ import base64
 import pytest
 from sqlalchemy import update
 
-from api.request.client_socket import KEPT_BYTES
+from api.request.client_socket import MAX_BUFFERED_BYTES
 from shared.schema.operations import rejects
 from tests.fakes.api import NOON, add_reject, add_run
 from tests.fakes.batches import COINGECKO, load, market
@@ -78,7 +78,7 @@ def test_a_payload_that_is_too_large_to_show_is_left_out_and_said_so(client, eng
     assert (shown["payload"], shown["payload_encoding"]) == (None, None)
     assert shown["payload_bytes"] == 102_401
     assert len(largest.json["data"]["payload"]) == 102_400
-    assert largest.content_length < KEPT_BYTES
+    assert largest.content_length < MAX_BUFFERED_BYTES
 
 
 @pytest.mark.parametrize(

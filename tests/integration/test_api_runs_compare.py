@@ -136,8 +136,8 @@ def test_runs_that_cannot_be_compared_are_refused(client, engine):
     assert of_two.json["errors"] == [
         {
             "parameter": "b",
-            "detail": "is a run of 'coingecko', and a is one of 'coinpaprika'; "
-            "expected two of one source",
+            "detail": "is a run of 'coingecko', but a is a run of 'coinpaprika'; "
+            "expected two runs of one source",
         }
     ]
     missing = client.get("/runs/compare?a=2&b=99")

@@ -80,7 +80,7 @@ def test_renames_are_told_in_the_log_the_first_ones_by_name(engine: Engine):
 
     assert told[0] == {
         "log_level": "warning",
-        "event": "a listing was renamed",
+        "event": "listing renamed",
         "listing": "x00",
         "was": "Coin 0 (x)",
         "now": "Ex 0 (y)",

@@ -1,10 +1,11 @@
 """The pairs of listings after a migration of a database that has none."""
 
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import create_engine, func, insert, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shared.schema.identity import compared_pairs, matches
+from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, CSV, load, market, row
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.verify import verify
@@ -25,5 +26,26 @@ def test_every_pair_is_compared_by_the_migration(empty_database_url: URL):
     with engine.connect() as conn:
         assert conn.scalar(select(func.count()).select_from(matches)) == len(COINS)
         assert conn.scalar(select(func.count()).select_from(compared_pairs)) == len(COINS)
+    assert verify(engine) == before
+    engine.dispose()
+
+
+def test_pairs_of_the_previous_revision_are_compared_again(empty_database_url: URL):
+    """Revision 0012 compared more pairs, which `verify` would report."""
+    upgrade(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    load(engine, COINGECKO, *(market(symbol, symbol, name) for symbol, name in COINS))
+    load(engine, CSV, *(row(symbol, symbol, name) for symbol, name in COINS))
+    before = verify(engine)
+    downgrade(empty_database_url, "0012")
+    with engine.connect() as conn, conn.begin():
+        assert conn.scalar(select(func.count()).select_from(compared_pairs)) == 0
+        one, other = conn.scalars(select(listings.c.id).order_by(listings.c.id).limit(2))
+        pair = {"listing_id": one, "other_listing_id": other}
+        conn.execute(insert(compared_pairs).values(**pair, verdict="unknown", is_shared=False))
+
+    upgrade(empty_database_url)
+
+    assert before.findings == ()
     assert verify(engine) == before
     engine.dispose()

@@ -59,7 +59,7 @@ def _hour(number: int | None) -> datetime | None:
 def desk(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as conn:
         conn.execute(CREATE_LISTINGS)
-        decide.create_touched_keys(conn)
+        decide.create_tables(conn)
         yield conn
 
 

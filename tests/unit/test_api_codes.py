@@ -22,7 +22,7 @@ def kinds(base):
 
 
 UNSENT = {"client_left"}
-"""Codes that only the log has: there is nobody left to read them."""
+"""Codes that appear only in the log, because the client has disconnected."""
 
 OURS = [
     kind for kind in kinds(HTTPException) if getattr(kind, "problem", None) not in {*UNSENT, None}

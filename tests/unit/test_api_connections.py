@@ -1,11 +1,11 @@
-"""What a client has sent so far, and what becomes of one that takes no answer."""
+"""The head of a request while it arrives, and clients that do not read their response."""
 
 import socket
 import threading
 
 import pytest
 
-from api.request.client_socket import KEPT_BYTES, Budget, ClientSocket
+from api.request.client_socket import MAX_BUFFERED_BYTES, Budget, ClientSocket
 from api.server.heads import GONE, HEAD_BYTES, MORE, WHOLE, judge
 
 LINE = b"GET / HTTP/1.1\r\n"
@@ -39,14 +39,14 @@ def test_a_request_is_whole_with_its_head_and_refused_when_it_cannot_become_one(
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
-    sock = ClientSocket(ours.family, ours.type, ours.proto, fileno=ours.detach(), patience=0.05)
+    sock = ClientSocket(ours.family, ours.type, ours.proto, fileno=ours.detach(), send_timeout=0.05)
     with sock, theirs:
         yield sock, theirs
 
 
-def test_an_answer_that_a_client_is_slow_to_take_is_kept_and_waits_for_nobody(pair):
+def test_a_response_to_a_slow_client_is_buffered_and_does_not_block(pair):
     sock, client = pair
-    answer = bytes(range(256)) * (KEPT_BYTES // 256)
+    answer = bytes(range(256)) * (MAX_BUFFERED_BYTES // 256)
 
     sock.sendall(answer[:100])
     sock.sendall(answer[100:])
@@ -65,17 +65,17 @@ def stream(sock, piece, pieces):
         sock.sendall(piece)
 
 
-def test_a_client_that_takes_too_little_of_a_stream_is_taken_for_gone(pair):
+def test_a_client_that_reads_a_stream_too_slowly_is_disconnected(pair):
     sock, _client = pair
 
-    with pytest.raises(ConnectionResetError, match="too slow to take its answer"):
+    with pytest.raises(ConnectionResetError, match="client too slow to read the response"):
         stream(sock, b"x" * 100_000, pieces=100)
     assert not sock.unsent
 
 
-def test_a_stream_that_a_client_takes_comes_whole_and_in_order(pair):
+def test_a_stream_arrives_complete_and_in_order(pair):
     sock, client = pair
-    sock.patience = 60
+    sock.send_timeout = 60
     pieces = [bytes([number]) * 300_000 for number in range(20)]
     taken = bytearray()
 
@@ -95,16 +95,16 @@ def test_a_stream_that_a_client_takes_comes_whole_and_in_order(pair):
     assert taken == b"".join(pieces)
 
 
-def test_all_clients_together_are_kept_no_more_than_there_is_memory_for(pair):
+def test_the_buffers_of_all_clients_are_bounded(pair):
     sock, _client = pair
     sock.budget = Budget(1000)
 
     with pytest.raises(ConnectionResetError):
-        sock.sendall(b"x" * KEPT_BYTES)
+        sock.sendall(b"x" * MAX_BUFFERED_BYTES)
     assert not sock.unsent
-    assert sock.budget.take(1000)
-    assert not sock.budget.take(1)
+    assert sock.budget.reserve(1000)
+    assert not sock.budget.reserve(1)
 
 
-def test_what_has_come_so_far_is_told_from_statuses():
+def test_verdicts_differ_from_statuses():
     assert {MORE, WHOLE, GONE}.isdisjoint({400, 408, 413, 414, 431})

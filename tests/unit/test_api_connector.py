@@ -5,7 +5,7 @@ import threading
 import psycopg2
 import pytest
 
-from api.database.connector import MOST_OVERDUE, Connector
+from api.database.connector import MAX_OVERDUE, Connector
 from api.request.problems import DatabaseUnavailableError
 
 LONG = 3600.0
@@ -80,8 +80,8 @@ def test_after_the_pause_one_call_tries_again_and_finds_the_database_back(databa
 
     assert database.attempts == 5
     assert [record.message for record in caplog.records] == [
-        "the database cannot be reached",
-        "the database is back",
+        "the database could not be reached",
+        "the database was reached again",
     ]
     assert caplog.records[0].reason == "connection refused"
 
@@ -131,8 +131,8 @@ def test_attempts_that_hang_are_limited_in_number(database):
     connector = Connector(database.connect, deadline=SHORT, pause=0)
     database.answers.clear()
 
-    for _ in range(3 * MOST_OVERDUE):
+    for _ in range(3 * MAX_OVERDUE):
         with pytest.raises(DatabaseUnavailableError):
             connector()
 
-    assert database.attempts == MOST_OVERDUE
+    assert database.attempts == MAX_OVERDUE

@@ -82,8 +82,8 @@ def test_the_detail_names_every_trouble_and_the_target():
 
     assert told["detail"] == (
         "the last run failed: http_503; "
-        "no run has succeeded since 2026-01-31 11:35:00Z, and 15 min old is the target; "
-        "the source's newest data is of 2026-01-31 11:34:00Z, and 15 min old is the target"
+        "no run has succeeded since 2026-01-31 11:35:00Z (target: 15 min); "
+        "the source's newest data is of 2026-01-31 11:34:00Z (target: 15 min)"
     )
 
 

@@ -42,5 +42,5 @@ def test_csv_warns_of_the_sample_until_a_provider_has_been_read(
     assert csv["reason"] == reason
     assert csv["status"] == ("warn" if reason else "pass")
     if reason:
-        said = "its data is the project's sample, of 2021; no provider has been read yet"
+        said = "the data is the project's sample of 2021; no provider has been read yet"
         assert csv["detail"] == said

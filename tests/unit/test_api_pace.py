@@ -1,11 +1,11 @@
-"""The pace of a stream: who is too slow is cut, and who is fast enough is not."""
+"""The pace of a stream: slow clients are disconnected, fast ones are not."""
 
 import socket
 import threading
 
 import pytest
 
-from api.request.client_socket import KEPT_BYTES, ClientSocket, Pace
+from api.request.client_socket import MAX_BUFFERED_BYTES, ClientSocket, Pace
 
 FAR = 3600.0
 
@@ -18,7 +18,7 @@ def pair():
         yield sock, theirs
 
 
-def stream(sock, size=50 * KEPT_BYTES):
+def stream(sock, size=50 * MAX_BUFFERED_BYTES):
     for _ in range(size // 100_000):
         sock.sendall(b"x" * 100_000)
 
@@ -29,7 +29,7 @@ def test_a_client_that_takes_nothing_has_the_grace_alone(pair):
 
     with pytest.raises(ConnectionResetError, match="too slow"):
         stream(sock)
-    assert sock.pace.broken == "too_slow"
+    assert sock.pace.violation == "too_slow"
     assert not sock.unsent
 
 
@@ -48,7 +48,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_cut_too(pair):
         stream(sock)
     ends.set()
     sipping.join()
-    assert sock.pace.broken == "too_slow"
+    assert sock.pace.violation == "too_slow"
 
 
 def test_a_client_that_is_fast_enough_takes_all_of_it(pair):
@@ -69,22 +69,22 @@ def test_a_client_that_is_fast_enough_takes_all_of_it(pair):
     sock.shutdown(socket.SHUT_WR)
     draining.join()
 
-    assert taken == 50 * KEPT_BYTES // 100_000 * 100_000
-    assert sock.pace.broken is None
+    assert taken == 50 * MAX_BUFFERED_BYTES // 100_000 * 100_000
+    assert sock.pace.violation is None
 
 
 def test_a_stream_that_takes_too_long_in_all_is_cut_however_fast_its_client_was(pair):
     sock, _client = pair
-    sock.pace = Pace(1.0, longest=0.05, grace=FAR)
+    sock.pace = Pace(1.0, max_seconds=0.05, grace=FAR)
 
     with pytest.raises(ConnectionResetError):
         stream(sock)
-    assert sock.pace.broken == "too_long"
+    assert sock.pace.violation == "too_long"
 
 
 def test_a_client_without_a_pace_has_the_patience_of_its_socket(pair):
     sock, _client = pair
-    sock.patience = 0
+    sock.send_timeout = 0
 
     with pytest.raises(ConnectionResetError):
         stream(sock)

@@ -35,9 +35,9 @@ def reasons(query):
 def test_without_parameters_the_largest_assets_come_first():
     query = load("")
 
-    assert query["wanted"].filters == Filters()
-    assert query["wanted"].sort == (SortKey("market_cap_usd", descending=True),)
-    assert query["wanted"].columns == ASSET_COLUMNS
+    assert query["asset_query"].filters == Filters()
+    assert query["asset_query"].sort == (SortKey("market_cap_usd", descending=True),)
+    assert query["asset_query"].columns == ASSET_COLUMNS
     assert (query["page_size"], query["start"], query["decimals"]) == (50, 0, "number")
 
 
@@ -49,24 +49,24 @@ def test_a_page_starts_after_those_before_it():
 def test_lists_are_taken_apart_and_trimmed():
     query = load("symbol=BTC, eth ,,BTC&source=csv,coingecko")
 
-    assert query["wanted"].filters == Filters(("BTC", "eth"), ("csv", "coingecko"))
+    assert query["asset_query"].filters == Filters(("BTC", "eth"), ("csv", "coingecko"))
 
 
 def test_several_columns_are_sorted_by_in_the_order_given():
-    assert load("sort=-source_count, name")["wanted"].sort == (
+    assert load("sort=-source_count, name")["asset_query"].sort == (
         SortKey("source_count", descending=True),
         SortKey("name"),
     )
 
 
 def test_fields_are_shown_in_the_order_given():
-    assert load("fields=price_usd,slug")["wanted"].columns == ("price_usd", "slug")
+    assert load("fields=price_usd,slug")["asset_query"].columns == ("price_usd", "slug")
 
 
 def test_bounds_keep_every_digit():
     query = load("min_price_usd=0.000000000000000000123456789&max_price_usd=1e9&min_version=7")
 
-    assert dict(query["wanted"].filters.ranges) == {
+    assert dict(query["asset_query"].filters.ranges) == {
         "min_price_usd": Decimal("1.23456789E-19"),
         "max_price_usd": Decimal("1E+9"),
         "min_version": Decimal(7),
@@ -85,7 +85,7 @@ def test_bounds_keep_every_digit():
 def test_a_time_is_read_with_its_zone(text):
     noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
-    assert load(f"updated_since={text}")["wanted"].filters.updated_since == noon
+    assert load(f"updated_since={text}")["asset_query"].filters.updated_since == noon
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,11 @@ def test_a_time_is_read_with_its_zone(text):
         ("min_price_usd=1e9999", "min_price_usd", "not a number"),
         ("min_price_usd=\N{ARABIC-INDIC DIGIT FIVE}", "min_price_usd", "not a number"),
         ("min_price_usd=2&max_price_usd=1", "min_price_usd", "is above max_price_usd"),
-        ("updated_since=2026-01-31T12:00:00", "updated_since", "has no zone; expected a time as"),
+        (
+            "updated_since=2026-01-31T12:00:00",
+            "updated_since",
+            "has no offset from UTC; expected a time",
+        ),
         ("updated_since=yesterday", "updated_since", "not a time: 'yesterday'"),
         ("updated_since=0001-01-01T00:00:00%2B14:00", "updated_since", "is out of range"),
         ("format=xml", "format", "Must be one of: json, csv, ndjson"),
@@ -185,7 +189,9 @@ def test_a_cursor_brings_a_position_back(kind, key):
 
 
 def cursor_of(query):
-    return cursors.encode(Position((Decimal(1),), 7), WALK, cursor_digest(load(query)["wanted"]))
+    return cursors.encode(
+        Position((Decimal(1),), 7), WALK, cursor_digest(load(query)["asset_query"])
+    )
 
 
 def test_a_cursor_is_bound_to_filters_and_sort_but_not_to_a_page_size():
@@ -210,7 +216,7 @@ def test_a_cursor_is_bound_to_filters_and_sort_but_not_to_a_page_size():
 
 def test_a_cursor_and_a_page_are_not_both_taken():
     assert reasons(f"page=1&cursor={cursor_of('')}") == {
-        "page": "cannot be combined with cursor; give one of them"
+        "page": "cannot be combined with cursor; use one of them"
     }
 
 

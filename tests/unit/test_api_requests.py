@@ -48,7 +48,7 @@ def test_a_problem_names_itself(client):
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "no route at '/nowhere'; '/' lists them",
+        "detail": "no route has the path '/nowhere'; '/' lists the routes",
         "code": "not_found",
         "request_id": "abc-1",
     }

@@ -67,7 +67,7 @@ def test_a_thread_that_ended_is_started_again_until_it_is_joined():
 
 def test_queries_run_unwatched_while_the_watchdog_has_no_thread_and_are_watched_after(room, pair):
     ours, _ = pair
-    with contextlib.closing(Watchdog(patience=0.05, start=room.start)) as watchdog:
+    with contextlib.closing(Watchdog(max_seconds=0.05, start=room.start)) as watchdog:
         with watchdog.watching(ours.fileno()):
             pass
         room.is_there = True
@@ -91,7 +91,7 @@ def test_a_query_whose_client_left_is_cancelled_when_there_is_a_thread_for_it(pa
         thread.start()
 
     ours, _end = socket.socketpair()
-    watchdog = Watchdog(patience=60, start=start)
+    watchdog = Watchdog(max_seconds=60, start=start)
     watching = watchdog.watching(ours.fileno(), client=client.fileno(), cancel=cancelled.set)
     with contextlib.closing(watchdog), ours, _end, watching:
         theirs.close()

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.identity.resolver.names import LONGEST_KEY, LONGEST_SLUG, normalise, slugify
+from worker.identity.resolver.labels.names import LONGEST_KEY, LONGEST_SLUG, normalise, slugify
 
 
 @pytest.mark.parametrize(

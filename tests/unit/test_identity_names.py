@@ -1,12 +1,12 @@
 import pytest
 
-from worker.identity.resolver.names import (
+from worker.identity.resolver.labels.names import (
     comparable_name,
     comparable_symbol,
     name_tokens,
     slug_part,
 )
-from worker.identity.resolver.variants import find_kinds, find_versions
+from worker.identity.resolver.labels.variants import find_kinds, find_versions
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.listings import NOON, called, listing
 from worker.identity.resolver.evidence import Ruling
-from worker.identity.resolver.names import normalise
+from worker.identity.resolver.labels.names import normalise
 from worker.identity.resolver.resolver import resolve
 
 SOURCES = ("gecko", "paprika", "csv:a", "csv:b")

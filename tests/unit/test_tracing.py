@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from api.request.tracing import Trace, is_valid_state, take_up
+from api.request.tracing import Trace, continue_trace, is_valid_state
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -10,7 +10,7 @@ GIVEN = f"00-{TRACE}-{PARENT}-01"
 
 
 def test_a_callers_trace_is_gone_on_with_under_a_span_of_our_own():
-    trace = take_up(GIVEN, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")
+    trace = continue_trace(GIVEN, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")
 
     assert (trace.trace_id, trace.parent_id, trace.flags) == (TRACE, PARENT, 1)
     assert re.fullmatch("[0-9a-f]{16}", trace.span_id)
@@ -30,7 +30,7 @@ def test_a_callers_trace_is_gone_on_with_under_a_span_of_our_own():
     ],
 )
 def test_of_the_flags_and_of_later_versions_what_is_known_is_kept(given, flags):
-    trace = take_up(given, None)
+    trace = continue_trace(given, None)
 
     assert trace.parent_id == PARENT
     assert trace.traceparent == f"00-{TRACE}-{trace.span_id}-{flags}"
@@ -60,7 +60,7 @@ def test_of_the_flags_and_of_later_versions_what_is_known_is_kept(given, flags):
     ],
 )
 def test_anything_else_begins_a_trace_without_parent_and_state(given):
-    trace = take_up(given, "rojo=1")
+    trace = continue_trace(given, "rojo=1")
 
     assert re.fullmatch("[0-9a-f]{32}", trace.trace_id)
     assert trace.trace_id not in {TRACE, "0" * 32}
@@ -68,7 +68,7 @@ def test_anything_else_begins_a_trace_without_parent_and_state(given):
 
 
 def test_no_two_requests_are_one_span():
-    spans = {take_up(GIVEN, None).span_id for _ in range(1000)}
+    spans = {continue_trace(GIVEN, None).span_id for _ in range(1000)}
 
     assert len(spans) == 1000
 
@@ -94,7 +94,7 @@ def test_a_small_id_keeps_its_zeros():
 )
 def test_a_state_that_is_valid(state):
     assert is_valid_state(state)
-    assert take_up(GIVEN, state).state == state
+    assert continue_trace(GIVEN, state).state == state
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_state_that_is_valid(state):
     ],
 )
 def test_a_state_that_is_not_is_left_out(state):
-    trace = take_up(GIVEN, state)
+    trace = continue_trace(GIVEN, state)
 
     assert trace.state is None
     assert trace.parent_id == PARENT

@@ -1,7 +1,7 @@
-"""In SQL, whether market caps and supplies of two listings agree: the twin of `corroboration`.
+"""SQL that compares market caps and supplies of two listings like `corroboration` does.
 
-So that a batch finds, in one statement, of which listings it has to decide anew. What prices say is
-kept beside the pairs (`pairs.sql`).
+With it, a batch finds the listings to decide again in one statement. Comparisons of prices are
+stored with the pairs (`pairs.sql`).
 """
 
 from shared.model.reviews import NEAR
@@ -16,9 +16,9 @@ SUPPLIES = ("circulating_supply", "total_supply", "max_supply")
 
 
 def accords(one: str, other: str) -> tuple[str, str]:
-    """Write the accords of the rows by these two names: of market caps, of supplies.
+    """Return SQL for the accords of market caps and of supplies of two rows, given by name.
 
-    1 where they agree, -1 where they differ, 0 where that is not known.
+    The value is 1 if they agree, -1 if they differ, and 0 if that is unknown.
     """
     near = (
         f"greatest({one}.observed_at, {other}.observed_at)"
@@ -32,9 +32,9 @@ def accords(one: str, other: str) -> tuple[str, str]:
 
 
 def accords_change(before: tuple[str, str], after: tuple[str, str]) -> str:
-    """Write whether an accord of two rows is another after than before.
+    """Return SQL for whether an accord of two rows changed.
 
-    Supplies, which are the dearest to compare, only where one of them changed.
+    Supplies, the most expensive to compare, are compared only if one of them changed.
     """
     cap, supplies = (
         f"{was} <> {is_}" for was, is_ in zip(accords(*before), accords(*after), strict=True)
@@ -47,7 +47,7 @@ def accords_change(before: tuple[str, str], after: tuple[str, str]) -> str:
 
 
 def _accord(one: str, other: str, within: object, beyond: object) -> str:
-    """Compare two numbers; NULL where one is unknown."""
+    """Return SQL that compares two numbers; NULL if one is unknown."""
     low, high = f"least({one}, {other})", f"greatest({one}, {other})"
     return (
         f"CASE WHEN {one} <> 0 AND {other} <> 0 THEN CASE WHEN {low} < 0 THEN 0"
@@ -58,19 +58,20 @@ def _accord(one: str, other: str, within: object, beyond: object) -> str:
 
 def _supplies(one: str, other: str) -> str:
     found = []
-    telling = []
+    are_significant = []
     for supply in SUPPLIES:
         mine, its = f"{one}.{supply}", f"{other}.{supply}"
         accord = _accord(mine, its, SUPPLIES_AGREE_WITHIN, SUPPLIES_DIFFER_BEYOND)
         found.append(accord)
-        telling.append(f"CASE WHEN {accord} = 1 THEN {_is_telling(mine, its)} ELSE false END")
+        is_significant = _is_significant(mine, its)
+        are_significant.append(f"CASE WHEN {accord} = 1 THEN {is_significant} ELSE false END")
     return (
-        f"CASE WHEN {' OR '.join(telling)} THEN 1"
+        f"CASE WHEN {' OR '.join(are_significant)} THEN 1"
         f" WHEN greatest({', '.join(found)}) = -1 THEN -1 ELSE 0 END"
     )
 
 
-def _is_telling(one: str, other: str) -> str:
+def _is_significant(one: str, other: str) -> str:
     def from_round(supply: str) -> str:
         return f"abs({supply} - CAST(to_char({supply}, '9.9EEEE') AS numeric))"
 

@@ -1,7 +1,4 @@
-"""Which asset a listing is.
-
-`resolver` says which listings are one; here its answer is put into the tables.
-"""
+"""Decides which asset each listing is: runs the resolver and stores its result."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -12,11 +9,20 @@ from sqlalchemy import Connection, Row
 
 from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
-from worker.identity.blocks import read_block
-from worker.identity.pairs import ANEW, KEPT, Comparisons, create_due_pairs, is_unfounded
+from worker.identity.blocks.blocks import read_block
+from worker.identity.blocks.crowds import delete_index
+from worker.identity.pairs import (
+    KEPT,
+    RECOMPUTED,
+    Comparisons,
+    IdPair,
+    create_due_pairs,
+    is_unfounded,
+)
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
-from worker.identity.resolver.names import slugify
+from worker.identity.resolver.labels.names import slugify
+from worker.identity.resolver.parts.parts import Part
 
 STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())
 
@@ -25,18 +31,19 @@ MOST_ROUNDS = 3
 log = structlog.get_logger(__name__)
 
 
-def resolve(conn: Connection, run_id: int | None) -> list[int]:
-    """Decide anew for the listings under `touched_keys`; return the assets they moved between.
+def resolve(conn: Connection, run_id: int | None, *, every: bool = False) -> list[int]:
+    """Decide for the listings under `touched_keys`, or for `every` listing.
 
-    Under the identity lock only. An asset that is left without a listing is deleted, and every one
-    that has no slug yet gets one. The same listings again change nothing.
+    Returns the assets between which listings moved. Requires the identity lock. Assets without
+    listings are deleted, and assets without a slug get one. A second call changes nothing.
 
-    Where no pair was compared yet, as after a migration, it decides for every listing: once some
-    pairs are there, nothing tells that the others are missing.
+    If no pair was compared yet, as after a migration, it decides for all listings. Otherwise the
+    first pairs to be stored would hide that the others are missing.
     """
-    if is_unfounded(conn):
-        touch_every_key(conn)
-    _decide(conn)
+    every = every or is_unfounded(conn)
+    if every:
+        delete_index(conn)  # it is only updated for blocks of touched listings
+    _decide(conn, every=every)
     _report_broken_links(conn)
     conn.execute(STATEMENTS["delete_matches"])
     conn.execute(STATEMENTS["upsert_matches"])
@@ -46,62 +53,74 @@ def resolve(conn: Connection, run_id: int | None) -> list[int]:
     conn.execute(STATEMENTS["move_listings"])
     moved = list(conn.scalars(STATEMENTS["find_moved_assets"]))
     conn.execute(STATEMENTS["delete_left_assets"])
-    _give_slugs(conn)
+    _assign_slugs(conn)
     return moved
 
 
-def create_touched_keys(conn: Connection) -> None:
-    """Create the temporary tables of what to decide on; again changes nothing."""
-    conn.execute(STATEMENTS["create_touched_keys"])
+def create_tables(conn: Connection) -> None:
+    """Create the temporary tables that a decision uses, unless the session has them."""
+    conn.execute(STATEMENTS["create_tables"])
     create_due_pairs(conn)
 
 
-def touch_every_key(conn: Connection) -> None:
-    """Put every symbol and name that there is among the `touched_keys`."""
-    conn.execute(STATEMENTS["touch_every_key"])
+def decide_for_all(conn: Connection) -> None:
+    """Fill `decisions` for all listings, without applying them.
 
-
-def decide_on_all(conn: Connection) -> None:
-    """Fill `decisions` with what the rule says of every listing, and act on none of it.
-
-    The pairs that it rests on are compared from the beginning, in `pairs_anew`.
+    All pairs are compared again from the observations, in `recomputed_pairs`.
     """
-    create_touched_keys(conn)
-    touch_every_key(conn)
-    _decide(conn, ANEW)
+    create_tables(conn)
+    _decide(conn, RECOMPUTED, every=True)
 
 
-def _resolve_block(conn: Connection, table: str) -> tuple[Sequence[Candidate], Resolution]:
-    """Resolve what hangs together with `touched_keys`, by prices that `table` keeps.
+def _resolve_block(
+    conn: Connection, table: str, *, every: bool
+) -> tuple[Sequence[Candidate], Resolution]:
+    """Resolve the listings under `touched_keys` and all connected ones, with prices from `table`.
 
-    The pairs that it asks for are then those in the table. Which contradictions most pairs share
-    may change with them, and what is to be decided with that. Where that does not settle, the last
-    resolution still follows from the pairs as they are kept.
+    Afterwards the table holds exactly the pairs that the resolver asked for. New pairs can change
+    which contradictions most pairs of a source share, and thereby the result, so it is repeated
+    until that is stable. After `MOST_ROUNDS` the last result, which follows from the table, is
+    used.
     """
     for rounds in range(MOST_ROUNDS + 1):
-        candidates, rulings = read_block(conn)
+        conn.execute(STATEMENTS["empty_tables"])
+        block = read_block(conn, every=every)
         comparisons = Comparisons(conn, table)
-        while True:
-            comparisons.start()
-            resolution = resolver.resolve(candidates, rulings, comparisons)
-            if not comparisons.add_missing():
-                break
-        comparisons.delete_unasked()
+        parts = resolver.divide(block.candidates, block.rulings, comparisons, block.witnesses)
+        resolution = _resolve_parts(parts, comparisons)
         if rounds == MOST_ROUNDS:
             log.error(
-                "which contradictions most pairs of a source share did not settle; run "
-                "`worker verify` and report what it finds",
+                "shared contradictions not stable; run `worker verify` and report its findings",
                 rounds=rounds,
-                listings=len(candidates),
+                listings=len(block.candidates),
             )
         elif not comparisons.mark_shared():
             break
-    return candidates, resolution
+    return block.candidates, resolution
 
 
-def _decide(conn: Connection, table: str = KEPT) -> None:
-    """Resolve what hangs together with `touched_keys`; fill `decisions` and `thought`."""
-    candidates, resolution = _resolve_block(conn, table)
+def _resolve_parts(parts: Sequence[Part], comparisons: Comparisons) -> Resolution:
+    """Resolve each part, again if it asked for pairs that were not compared yet.
+
+    Pairs that are certain to be asked for are compared first.
+    """
+    resolutions: dict[int, Resolution] = {}
+    asked: dict[int, set[IdPair]] = {}
+    comparisons.add({pair for part in parts for pair in part.certain_pairs()})
+    due: Sequence[int] = range(len(parts))
+    while due:
+        for number in due:
+            asked[number] = comparisons.start_recording()
+            resolutions[number] = resolver.resolve_part(parts[number])
+        due = [number for number in due if comparisons.lacks(asked[number])]
+        comparisons.add({pair for number in due for pair in asked[number]})
+    comparisons.keep_only({pair for pairs in asked.values() for pair in pairs})
+    return resolver.combine(resolutions[number] for number in range(len(parts)))
+
+
+def _decide(conn: Connection, table: str = KEPT, *, every: bool) -> None:
+    """Fill `decisions` and `new_matches` for the block."""
+    candidates, resolution = _resolve_block(conn, table, every=every)
     strongest: dict[int, Match] = {}
     linked = [match for match in resolution.matches if match.verdict == "linked"]
     refs = {candidate.listing_id: candidate.ref for candidate in candidates}
@@ -127,7 +146,7 @@ def _decide(conn: Connection, table: str = KEPT) -> None:
         ),
     )
     conn.execute(STATEMENTS["settle"])
-    _note_matches(conn, resolution.matches)
+    _copy_matches(conn, resolution.matches)
 
 
 def _report_broken_links(conn: Connection) -> None:
@@ -135,7 +154,7 @@ def _report_broken_links(conn: Connection) -> None:
     sides = attrgetter("source", "external_id", "other_source", "other_external_id")
     for row in sorted(broken, key=sides):
         log.warning(
-            "a link is broken: its listings are assets of their own now",
+            "link broken: its listings are now separate assets",
             listing=f"{row.source}:{row.external_id}",
             other=f"{row.other_source}:{row.other_external_id}",
             method=row.method,
@@ -143,47 +162,47 @@ def _report_broken_links(conn: Connection) -> None:
         )
 
 
-def _give_slugs(conn: Connection) -> None:
-    """Give each asset that has none yet a slug, in an order that does not depend on arrival.
+def _assign_slugs(conn: Connection) -> None:
+    """Assign slugs to new assets, in an order that does not depend on the order of loading.
 
-    One that was gone gets back what it had. Of others, the first that wants a free slug has it.
+    Listings of a removed asset get its slug back. Otherwise the first asset gets a free slug.
     """
-    nameless = conn.execute(STATEMENTS["find_nameless_assets"]).all()
-    if not nameless:
+    unnamed = conn.execute(STATEMENTS["find_unnamed_assets"]).all()
+    if not unnamed:
         return
-    given: dict[int, str] = {}
-    if former := [slug for row in nameless for slug in row.former]:
-        again = {"slugs": former, "ids": [row.id for row in nameless if row.former]}
-        due = conn.execute(STATEMENTS["find_slugs_to_give_back"], again)
-        given.update({row.id: row.slug for row in due})
-    wanted = {row.id: _wanted_slugs(row) for row in nameless if row.id not in given}
-    every = [slug for slugs in wanted.values() for slug in slugs]
+    assigned: dict[int, str] = {}
+    if former := [slug for row in unnamed for slug in row.former]:
+        asked = {"slugs": former, "ids": [row.id for row in unnamed if row.former]}
+        due = conn.execute(STATEMENTS["find_slugs_to_restore"], asked)
+        assigned.update({row.id: row.slug for row in due})
+    possible = {row.id: _possible_slugs(row) for row in unnamed if row.id not in assigned}
+    every = [slug for slugs in possible.values() for slug in slugs]
     taken = set(conn.scalars(STATEMENTS["find_taken_slugs"], {"slugs": every}))
-    for number, slugs in wanted.items():
+    for number, slugs in possible.items():
         slug = next(each for each in slugs if each not in taken)
         taken.add(slug)
-        given[number] = slug
+        assigned[number] = slug
     conn.execute(
-        STATEMENTS["give_slugs"],
-        {"ids": [row.id for row in nameless], "slugs": [given[row.id] for row in nameless]},
+        STATEMENTS["assign_slugs"],
+        {"ids": [row.id for row in unnamed], "slugs": [assigned[row.id] for row in unnamed]},
     )
 
 
-def _wanted_slugs(nameless: Row[Any]) -> list[str]:
-    """Make the slugs that an asset would have, the best first; the last is free for certain.
+def _possible_slugs(unnamed: Row[Any]) -> list[str]:
+    """Return the possible slugs of an asset, the best first. The last one is always free.
 
-    "~" stands in no slug made from a name. Behind it, digits alone are an asset's id.
+    A slug derived from a name contains no "~". Digits alone after it are an asset's id.
     """
-    slug = slugify(nameless.named or nameless.name, nameless.external_id)
-    own = slugify(nameless.external_id, nameless.source)
+    slug = slugify(unnamed.named or unnamed.name, unnamed.external_id)
+    own = slugify(unnamed.external_id, unnamed.source)
     longer = [] if own.isdigit() else [f"{slug}~{own}"]
-    return [slug, *longer, f"{slug}~{nameless.source}-{own}", f"{slug}~{nameless.id}"]
+    return [slug, *longer, f"{slug}~{unnamed.source}-{own}", f"{slug}~{unnamed.id}"]
 
 
-def _note_matches(conn: Connection, matches: Sequence[Match]) -> None:
+def _copy_matches(conn: Connection, matches: Sequence[Match]) -> None:
     copy_evidence(
         conn,
-        "thought",
+        "new_matches",
         ("listing_id", "other_listing_id", "method", "score", "verdict", "prices"),
         (
             ((m.listing_id, m.other_listing_id, m.method, m.score, m.verdict, m.prices), m.evidence)

@@ -1,4 +1,4 @@
-"""In SQL, what else an asset is or was called."""
+"""SQL for the other names of an asset, present and former."""
 
 
 def _in_one_line(label: str) -> str:
@@ -6,7 +6,7 @@ def _in_one_line(label: str) -> str:
 
 
 def _compared(label: str) -> str:
-    # A symbol is stored in capitals, from which not every small letter comes back.
+    # A symbol is stored in capitals, and not every lower-case letter can be restored from that.
     return f"lower(upper({_in_one_line(label)}))"
 
 
@@ -16,11 +16,11 @@ STATEMENT = """(
     SELECT min({in_one_line} COLLATE "C") AS label
     FROM listings AS l
     CROSS JOIN LATERAL (
-      -- `OFFSET 0` has them looked up by their key, however many listings Postgres expects
+      -- `OFFSET 0`: looked up by key, however many listings Postgres expects
       SELECT name, symbol FROM listing_names WHERE listing_id = l.id OFFSET 0
     ) AS k
     CROSS JOIN LATERAL (VALUES (k.name), (k.symbol)) AS said (label)
-    -- Nearly all are called the same: that is seen at once, before white space is looked for.
+    -- Nearly all names are equal: that is checked first, before white space.
     WHERE l.asset_id = a.id AND said.label <> '' AND said.label <> a.name
       AND upper(said.label) <> a.symbol
       AND {compared} NOT IN ({name}, {symbol})
@@ -34,7 +34,7 @@ FORMER_NAMES = STATEMENT.format(
     name=_compared("a.name"),
     symbol=_compared("a.symbol"),
 )
-"""The names and symbols that the listings of asset `a` have or had, and it has not: one a line.
+"""Present and former names and symbols of asset `a`'s listings, except its own, one per line.
 
-Two that differ in capitals or white space alone count as one.
+Two that differ only in capitals or white space count as one.
 """

@@ -1,20 +1,14 @@
--- Which listings are one asset. The result depends on the set of listings alone, never on the order
--- in which they came: it is worked out anew for every symbol and name that a batch touches.
+-- Stores which listings are one asset. The result depends only on the set of listings, not on the order
+-- in which they were loaded.
 
--- name: create_touched_keys
+-- name: create_tables
+-- Once per session. Each COMMIT empties them, and `empty_tables` empties all but `touched_keys` before
+-- each resolution: a TRUNCATE would write to the catalogs and invalidate every plan, which costs more
+-- than a small batch. Primary keys would cost the same, because Postgres rebuilds them.
 CREATE TEMPORARY TABLE IF NOT EXISTS touched_keys (
   symbol_key text NOT NULL,
   name_key text NOT NULL
-) ON COMMIT DELETE ROWS
-
--- name: touch_every_key
-INSERT INTO touched_keys SELECT DISTINCT symbol_key, name_key FROM listings;
-ANALYZE touched_keys
-
--- name: create_block
--- Where a session decides for the first time. From then on each COMMIT empties them, and before that
--- `empty_block` does: a TRUNCATE would write to the catalogs and have every query planned anew, which
--- costs more than a small batch. So would keys, which Postgres builds anew whenever it empties them.
+) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS block (listing_id integer NOT NULL) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
   listing_id integer NOT NULL,
@@ -23,8 +17,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS resolved (
   score numeric NOT NULL,
   evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
--- What is thought now of the pairs of listings in the block.
-CREATE TEMPORARY TABLE IF NOT EXISTS thought (
+-- The matches of the listings in the block.
+CREATE TEMPORARY TABLE IF NOT EXISTS new_matches (
   listing_id integer NOT NULL,
   other_listing_id integer NOT NULL,
   method text NOT NULL,
@@ -53,94 +47,15 @@ CREATE TEMPORARY TABLE IF NOT EXISTS decisions (
   evidence jsonb NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: empty_block
+-- name: empty_tables
 DELETE FROM block;
 DELETE FROM resolved;
-DELETE FROM thought;
+DELETE FROM new_matches;
 DELETE FROM broken;
 DELETE FROM decisions
 
--- name: begin_block
--- An empty symbol, or name, makes none hang together; but its listing is decided on too.
-INSERT INTO block
-SELECT n.listing_id FROM (SELECT DISTINCT symbol_key FROM touched_keys WHERE symbol_key <> '') AS t
-JOIN listing_names AS n USING (symbol_key)
-UNION
-SELECT l.id FROM (SELECT DISTINCT name_key FROM touched_keys WHERE name_key <> '') AS t
-JOIN listings AS l USING (name_key)
-UNION
-SELECT l.id FROM touched_keys AS t
-JOIN listings AS l USING (name_key, symbol_key) WHERE t.symbol_key = '' AND t.name_key = ''
-
--- name: grow_block
--- Each symbol that there is or was, name, contract and asset of the block is looked up once, however
--- many listings have it.
-INSERT INTO block
-WITH known AS MATERIALIZED (
-  SELECT l.id, l.source, l.external_id, l.name_key FROM {listings_of_block}
-), named AS (
-  SELECT d.source, d.external_id
-  FROM (SELECT DISTINCT c.chain, c.address
-        FROM known AS k JOIN contracts AS c USING (source, external_id)) AS own
-  JOIN contracts AS d USING (chain, address)
-  UNION
-  SELECT d.source, d.external_id
-  FROM (SELECT DISTINCT c.asset
-        FROM known AS k JOIN crosswalk AS c USING (source, external_id)) AS own
-  JOIN crosswalk AS d USING (asset)
-  UNION
-  SELECT c.other_source, c.other_external_id
-  FROM known AS k JOIN corrections AS c USING (source, external_id) WHERE c.revoked_at IS NULL
-  UNION
-  SELECT c.source, c.external_id
-  FROM known AS k
-  JOIN corrections AS c ON c.other_source = k.source AND c.other_external_id = k.external_id
-  WHERE c.revoked_at IS NULL
-)
-SELECT near.id FROM (
-  SELECT n.listing_id AS id
-  FROM (SELECT DISTINCT c.symbol_key
-        FROM known AS k JOIN listing_names AS c ON c.listing_id = k.id
-        WHERE c.symbol_key <> '') AS own
-  CROSS JOIN LATERAL (
-    SELECT listing_id FROM listing_names WHERE symbol_key = own.symbol_key OFFSET 0
-  ) AS n
-  UNION
-  SELECT n.id
-  FROM (SELECT DISTINCT name_key FROM known WHERE name_key <> '') AS own
-  CROSS JOIN LATERAL (SELECT id FROM listings WHERE name_key = own.name_key OFFSET 0) AS n
-  UNION
-  SELECT n.id FROM named JOIN listings AS n USING (source, external_id)
-) AS near
-WHERE near.id NOT IN (SELECT listing_id FROM block)
-
--- name: read_candidates
-SELECT l.id AS listing_id, l.source, l.external_id, l.symbol, l.name, l.observed_at, l.price_usd,
-       l.market_cap_usd, l.circulating_supply, l.total_supply, l.max_supply,
-       ARRAY(SELECT ARRAY[chain, address] FROM contracts AS c
-             WHERE c.source = l.source AND c.external_id = l.external_id) AS contracts,
-       ARRAY(SELECT ARRAY[n.symbol, n.name,
-                          (extract(epoch FROM n.first_observed_at) * 1000000)::bigint::text]
-             FROM listing_names AS n WHERE n.listing_id = l.id) AS names,
-       EXISTS (SELECT FROM pending_ids AS p
-               WHERE p.source = l.source AND p.external_id = l.external_id) AS is_pending,
-       l.delisted_at IS NOT NULL AS is_delisted
-FROM {listings_of_block}
-
--- name: read_corrections
-SELECT c.* FROM corrections AS c
-WHERE c.revoked_at IS NULL
-  AND EXISTS (SELECT FROM block AS b JOIN listings AS l ON l.id = b.listing_id
-              WHERE l.source = c.source AND l.external_id = c.external_id)
-ORDER BY c.id
-
--- name: read_crosswalk
-SELECT c.* FROM {listings_of_block}
-JOIN crosswalk AS c ON c.source = l.source AND c.external_id = l.external_id
-ORDER BY c.source, c.external_id
-
 -- name: find_broken_links
--- Links that the evidence made and that are no more; not those that a person or a file had made.
+-- Links by evidence that no longer hold. Links by decisions are not reported.
 INSERT INTO broken
 SELECT l.id, l.source, l.external_id, o.id, o.source, o.external_id,
        m.method, coalesce(t.evidence ->> 'why', 'nothing links them any more') AS why
@@ -156,7 +71,7 @@ FROM (
 JOIN resolved AS s ON s.listing_id = m.other_listing_id
 JOIN listings AS l ON l.id = m.listing_id
 JOIN listings AS o ON o.id = m.other_listing_id
-LEFT JOIN thought AS t
+LEFT JOIN new_matches AS t
        ON t.listing_id = m.listing_id AND t.other_listing_id = m.other_listing_id
 RETURNING *
 
@@ -164,12 +79,12 @@ RETURNING *
 DELETE FROM matches AS m
 WHERE (m.listing_id IN (SELECT listing_id FROM block)
        OR m.other_listing_id IN (SELECT listing_id FROM block))
-  AND (m.listing_id, m.other_listing_id) NOT IN (SELECT listing_id, other_listing_id FROM thought)
+  AND (m.listing_id, m.other_listing_id) NOT IN (SELECT listing_id, other_listing_id FROM new_matches)
 
 -- name: upsert_matches
--- One that reads the same as before keeps the time at which it was decided.
+-- An unchanged match keeps the time of its decision.
 INSERT INTO matches AS m (listing_id, other_listing_id, method, score, verdict, prices, evidence)
-SELECT * FROM thought
+SELECT * FROM new_matches
 ON CONFLICT (listing_id, other_listing_id) DO UPDATE
 SET method = excluded.method, score = excluded.score, verdict = excluded.verdict,
     prices = excluded.prices, evidence = excluded.evidence, decided_at = now()
@@ -178,15 +93,13 @@ WHERE (m.method, m.score, m.verdict, m.prices, m.evidence)
       (excluded.method, excluded.score, excluded.verdict, excluded.prices, excluded.evidence)
 
 -- name: settle
--- An asset that listings leave stays with one that is not delisted, and of those with the one that
--- was in it first, so that its slug does not move to a coin that joined it later; a cluster that
--- holds several keeps the oldest. Of those that
--- came in one transaction it is the one that was first where they came from, then source and id
--- decide. One that left and came back within a transaction, as by a decision that the rule sees
--- otherwise, was never away.
+-- If listings leave an asset, it stays with the listing that was in it first, so that its slug does not
+-- move to a coin that joined it later. Listings that are not delisted come first. Of listings that came
+-- in one transaction, the first in their previous asset counts, then source and id. A listing that left
+-- and returned within a transaction never left. A cluster with several assets keeps the oldest.
 --
--- Window functions instead of joins among the steps: nothing is known of their sizes beforehand, and
--- a plan made for few rows would take hours for many.
+-- Window functions are used instead of joins, because Postgres does not know the sizes of the steps: a
+-- plan for few rows would take hours for many.
 WITH moves AS (
   SELECT l.id, l.asset_id, l.source, l.external_id, l.delisted_at IS NOT NULL AS is_delisted,
          r.*, move.event_id,
@@ -219,7 +132,7 @@ SELECT id, cluster, asset_id,
 FROM owned
 
 -- name: number_new_assets
--- A cluster that owns no asset gets one.
+-- For clusters without an asset.
 UPDATE decisions AS d SET to_asset_id = n.asset_id
 FROM (SELECT cluster, nextval(pg_get_serial_sequence('assets', 'id')) AS asset_id
       FROM (SELECT DISTINCT cluster FROM decisions WHERE to_asset_id IS NULL) AS c) AS n
@@ -233,7 +146,7 @@ WHERE NOT EXISTS (SELECT FROM assets WHERE id = d.to_asset_id)
 ORDER BY d.to_asset_id, l.source, l.external_id
 
 -- name: record_events
--- Whose link by evidence broke, is said whom it left, and why.
+-- Of a broken link, the other listing and the reason are recorded.
 INSERT INTO identity_events (run_id, listing_id, from_asset_id, to_asset_id, method, evidence)
 SELECT :run_id, d.listing_id, d.from_asset_id, d.to_asset_id, d.method,
        d.evidence || coalesce(b.evidence, '{{}}')
@@ -273,15 +186,15 @@ USING decisions AS d
 WHERE a.id = d.from_asset_id AND d.from_asset_id <> d.to_asset_id
   AND NOT EXISTS (SELECT FROM listings WHERE asset_id = a.id)
 
--- name: find_nameless_assets
--- In the order in which they may choose: what a crosswalk names, then the greatest market cap, then
--- the first by source and id. None of that depends on the order in which listings came. `former` are
--- the slugs of assets that are gone, and that one of the listings was in at any time.
+-- name: find_unnamed_assets
+-- In the order in which slugs are assigned: assets in the crosswalk, then the greatest market cap, then
+-- the first by source and id. It does not depend on the order of loading. `former` has the slugs of
+-- removed assets in which one of the listings was at any time.
 SELECT id, name, source, external_id, named,
        ARRAY(SELECT DISTINCT r.slug
              FROM listings AS l JOIN identity_events AS e ON e.listing_id = l.id
              JOIN removed_assets AS r ON r.asset_id = e.from_asset_id
-             WHERE l.asset_id = nameless.id) AS former
+             WHERE l.asset_id = unnamed.id) AS former
 FROM (
   SELECT DISTINCT ON (a.id) a.id, l.name, l.source, l.external_id,
          min(c.asset) OVER of_asset AS named, max(l.market_cap_usd) OVER of_asset AS cap
@@ -291,13 +204,13 @@ FROM (
   WHERE a.id IN (SELECT to_asset_id FROM decisions) AND a.slug = '~' || a.id
   WINDOW of_asset AS (PARTITION BY a.id)
   ORDER BY a.id, l.source, l.external_id
-) AS nameless
+) AS unnamed
 ORDER BY named IS NULL, cap DESC NULLS LAST, source, external_id
 
--- name: find_slugs_to_give_back
--- A slug whose asset is gone is due to the listing that would have kept it: of those that were in the
--- asset to the last, the one that was first, as `settle` has it. An asset has back what is due to the
--- one that is first in it now; of several slugs the one that was given up last.
+-- name: find_slugs_to_restore
+-- The slug of a removed asset belongs to the listing that would have kept it: of those that left last,
+-- the first by the rule of `settle`. An asset gets the slug of its first listing back; of several, the
+-- one that was lost last.
 WITH gone AS MATERIALIZED (
   SELECT DISTINCT ON (r.slug) r.asset_id, r.slug FROM removed_assets AS r
   WHERE r.slug = ANY(CAST(:slugs AS text[]))
@@ -355,11 +268,11 @@ WHERE n.slug IS NULL AND due.slug IS NOT NULL
 ORDER BY n.asset_id, due.event_id DESC
 
 -- name: find_taken_slugs
--- A slug is given once and kept: that of an asset which is gone goes to no other coin.
+-- Including slugs of removed assets, which are never assigned to other coins.
 SELECT slug FROM assets WHERE slug = ANY(CAST(:slugs AS text[]))
 UNION SELECT slug FROM removed_assets WHERE slug = ANY(CAST(:slugs AS text[]))
 
--- name: give_slugs
+-- name: assign_slugs
 UPDATE assets AS a SET slug = n.slug
 FROM unnest(CAST(:ids AS integer[]), CAST(:slugs AS text[])) AS n (id, slug)
 WHERE a.id = n.id

@@ -1,10 +1,11 @@
-"""The pairs of listings that identity compared, and what their prices said over time.
+"""The pairs of listings that identity compared, and the comparison of their prices over time.
 
-A resolution rests on the verdicts of the pairs that it asked for, and on nothing else that a price
-can change: while those stand, so does the resolution. So a batch looks at them alone.
+Prices affect a resolution only through the verdicts of the pairs that it asked for. While those do
+not change, neither does the resolution, so a batch only checks them.
 """
 
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 
 from sqlalchemy import Connection, Row, TextClause
 
@@ -20,7 +21,7 @@ from worker.identity.resolver.corroboration import (
 )
 from worker.identity.resolver.evidence import Candidate
 
-KEPT, ANEW = "compared_pairs", "pairs_anew"
+KEPT, RECOMPUTED = "compared_pairs", "recomputed_pairs"
 
 IdPair = tuple[int, int]
 _UNKNOWN = Standing("unknown")
@@ -55,83 +56,86 @@ def _read(table: str) -> Mapping[str, TextClause]:
     )
 
 
-STATEMENTS = {table: _read(table) for table in (KEPT, ANEW)}
+STATEMENTS = {table: _read(table) for table in (KEPT, RECOMPUTED)}
 
 
 class Comparisons:
-    """The standing of prices of each two listings in the block, as the resolver asks for it.
+    """The price comparisons of pairs in the block, for the resolver.
 
-    What it asks for and is not there yet is `unknown`, until `add_missing` works it out.
+    A pair that was not compared yet is `unknown` until it is added.
     """
 
     def __init__(self, conn: Connection, table: str = KEPT) -> None:
         self._conn = conn
         self._statements = STATEMENTS[table]
-        self._known: dict[IdPair, Standing] = {}
+        self._standings: dict[IdPair, Standing] = {}
         self._asked: set[IdPair] = set()
-        if table == ANEW:
-            conn.execute(self._statements["create_pairs_anew"])
+        if table == RECOMPUTED:
+            conn.execute(self._statements["create_recomputed_pairs"])
         self._read()
 
     def __call__(self, one: Candidate, other: Candidate) -> Standing:
         low, high = sorted((one.listing_id, other.listing_id))
         self._asked.add((low, high))
-        return self._known.get((low, high), _UNKNOWN)
+        return self._standings.get((low, high), _UNKNOWN)
 
-    def start(self) -> None:
-        """Forget what was asked for: the resolver starts over."""
-        self._asked.clear()
+    def start_recording(self) -> set[IdPair]:
+        """Return a set to which pairs are added as they are asked for, until the next call."""
+        self._asked = set()
+        return self._asked
 
-    def add_missing(self) -> bool:
-        """Work out what was asked for and is missing; say whether anything was."""
-        missing = self._asked - self._known.keys()
+    def lacks(self, pairs: AbstractSet[IdPair]) -> bool:
+        return not pairs <= self._standings.keys()
+
+    def add(self, pairs: AbstractSet[IdPair]) -> None:
+        """Compare those of the pairs that were not compared yet."""
+        missing = pairs - self._standings.keys()
         if not missing:
-            return False
+            return
         self._conn.execute(self._statements["add_due_pairs"], _columns(missing))
-        self._conn.execute(self._statements["weigh_due_pairs"])
+        self._conn.execute(self._statements["compare_due_pairs"])
         self._conn.execute(self._statements["empty_due_pairs"])
         self._read()
-        return True
 
-    def delete_unasked(self) -> None:
-        """Delete the pairs in the block that the last resolution did not ask for."""
-        if self._known.keys() - self._asked:
-            self._conn.execute(self._statements["delete_unasked_pairs"], _columns(self._asked))
+    def keep_only(self, asked: AbstractSet[IdPair]) -> None:
+        """Delete the other pairs in the block."""
+        if self._standings.keys() - asked:
+            self._conn.execute(self._statements["delete_other_pairs"], _columns(asked))
 
     def mark_shared(self) -> bool:
-        """Mark the contradictions that most pairs share; say whether any changed."""
+        """Mark the contradictions that most pairs share; return whether any changed."""
         return mark_shared(self._conn, self._statements) > 0
 
     def _read(self) -> None:
-        self._known = {
+        self._standings = {
             (row.listing_id, row.other_listing_id): _standing(row)
             for row in self._conn.execute(self._statements["read_pairs"])
         }
 
 
 def create_due_pairs(conn: Connection) -> None:
-    """Create the temporary table of pairs to work out anew; again changes nothing."""
+    """Create the temporary table of pairs to compare again, unless the session has it."""
     conn.execute(STATEMENTS[KEPT]["create_due_pairs"])
 
 
 def touch_changed_prices(conn: Connection) -> int:
-    """Bring the pairs of the batch's listings up to its observations, which are stored already.
+    """Update the pairs of the batch's listings with its observations, which are already stored.
 
-    Those whose verdict changes are decided anew: their keys are put among the `touched_keys`.
-    Returns how many.
+    Pairs whose verdict changes are decided again: their keys are added to `touched_keys`.
+    Returns the number of keys.
     """
     statements = STATEMENTS[KEPT]
     if not conn.execute(statements["find_due_pairs"]).rowcount:
         return 0
-    changed = conn.execute(statements["weigh_due_pairs"]).all()
+    changed = conn.execute(statements["compare_due_pairs"]).all()
     conn.execute(statements["empty_due_pairs"])
     return touch(conn, {each for row in changed for each in row}) + mark_shared(conn, statements)
 
 
 def touch_changed_accords(conn: Connection) -> int:
-    """Touch the batch's listings whose market caps or supplies compare otherwise than before.
+    """Touch the batch's listings whose market caps or supplies compare differently than before.
 
-    To be called before the batch updates `listings`. Returns how many.
+    Must be called before the batch updates `listings`. Returns the number of keys.
     """
     return conn.execute(STATEMENTS[KEPT]["find_touched_accords"]).rowcount
 
@@ -144,18 +148,18 @@ def touch(conn: Connection, listing_ids: Collection[int]) -> int:
 
 
 def mark_shared(conn: Connection, statements: Mapping[str, TextClause]) -> int:
-    """Mark which contradictions most pairs of a source share, and touch those that changed."""
+    """Mark the contradictions that most pairs of a source share, and touch those that changed."""
     changed = conn.execute(statements["mark_shared"]).all()
     return touch(conn, {each for row in changed for each in row})
 
 
 def is_unfounded(conn: Connection) -> bool:
-    """Say whether matches are there and no pair is, as after a migration."""
+    """Return whether there are matches but no compared pairs, as after a migration."""
     return bool(conn.scalar(STATEMENTS[KEPT]["is_unfounded"]))
 
 
-def delete_every_pair(conn: Connection) -> None:
-    conn.execute(STATEMENTS[KEPT]["delete_every_pair"])
+def delete_all_pairs(conn: Connection) -> None:
+    conn.execute(STATEMENTS[KEPT]["delete_all_pairs"])
 
 
 def _standing(row: Row[tuple[object, ...]]) -> Standing:

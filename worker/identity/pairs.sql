@@ -1,39 +1,39 @@
--- What the prices of two listings said over time. `{pairs}` holds each pair of listings that identity
--- compared. Its row is a function of the observations of the two, whatever the order in which they
--- arrived, and is maintained by looking only at the hours that a batch touches.
+-- Prices of pairs of listings over time. `{pairs}` holds each pair that identity compared. A row depends
+-- only on the observations of the two listings, not on their order of arrival. A batch updates it from
+-- the hours of its own records.
 --
--- Prices are compared hour by hour. The cell of an hour holds the observations from its beginning to
--- half an hour after its end, so that two observations within half an hour always share a cell. A
--- cell in which both listings have a price agrees where any two prices of the two do; else it differs
--- where any two do; else it tells nothing. So one right price among wrong ones is enough, a wrong one
--- takes no evidence away, and a further record can only move a cell from the last to the first.
+-- Prices are compared hour by hour. The cell of an hour holds the observations from its start to half an
+-- hour after its end, so two observations within half an hour always share a cell. If both listings have
+-- a price in a cell, it agrees if any two of their prices agree. Otherwise it differs if any two differ,
+-- and otherwise it is inconclusive. So one right price among wrong ones is enough, wrong prices remove no
+-- evidence, and a further record can only move a cell from inconclusive to differing to agreeing.
 --
 -- compared_at    the newest cell in which both have a price
 -- agreed_at      the newest cell that agrees
--- differs_since  the first cell that differs after it
--- lasting_since  the cell with which that lasts: with the first one where both listings came with the
---                contradiction, else with enough of them over enough hours
--- verdict        `agree`, or `unknown` where nothing was told; `disputed` where the two differ and
---                that does not last yet; `broken` where it does, `differ` where it did from the first
--- is_shared      a `broken` pair whose contradiction most pairs of one of the sources share
+-- differs_since  the first cell after it that differs
+-- lasting_since  the cell from which the difference counts as lasting: the first one if both listings
+--                started with it, otherwise that with enough cells over enough hours
+-- verdict        `agree`; `unknown` without a conclusive cell; `disputed` while a difference has not
+--                lasted; `broken` once it has; `differ` if it existed from the start
+-- is_shared      a `broken` pair whose difference most pairs of one of the sources share
 
 -- name: create_due_pairs
--- Pairs to work out anew, and from which cell on.
+-- Pairs to compare again, and the first cell to read.
 CREATE TEMPORARY TABLE IF NOT EXISTS due_pairs (
   listing_id integer NOT NULL,
   other_listing_id integer NOT NULL,
   since timestamptz NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: create_pairs_anew
--- Where `verify` works out every pair from the beginning.
-CREATE TEMPORARY TABLE IF NOT EXISTS pairs_anew (LIKE compared_pairs INCLUDING ALL)
+-- name: create_recomputed_pairs
+-- For `verify`, which compares every pair from the start.
+CREATE TEMPORARY TABLE IF NOT EXISTS recomputed_pairs (LIKE compared_pairs INCLUDING ALL)
 ON COMMIT DELETE ROWS
 
 -- name: find_due_pairs
--- Those of the batch's listings of which an observation in `fresh` can change the row. None in a cell
--- up to the newest that agrees can; nor can one in a cell without an observation of the partner. What
--- lasts is proved by the cells up to `lasting_since`: after it, only a cell that agrees matters.
+-- Pairs of the batch's listings whose row an observation in `fresh` can change. Observations cannot if
+-- they are in cells up to the newest that agrees, or in cells without an observation of the partner. A
+-- lasting difference depends on the cells up to `lasting_since`; after it, only agreeing cells matter.
 INSERT INTO due_pairs
 SELECT p.listing_id, p.other_listing_id,
        greatest(p.agreed_at, CASE WHEN min(b.first_cell) > p.lasting_since THEN min(b.first_cell)
@@ -61,8 +61,8 @@ INSERT INTO due_pairs
 SELECT one, other, '-infinity'
 FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[])) AS pair (one, other)
 
--- name: weigh_due_pairs
--- Answers those of which another verdict holds now.
+-- name: compare_due_pairs
+-- Returns the pairs whose verdict changed.
 WITH placed AS (
   -- Of two prices, one of each listing, that are nearest to each other none lies between.
   SELECT d.listing_id, d.other_listing_id, c.cell, o.is_other, o.price_usd,
@@ -176,9 +176,9 @@ WHERE is_known
 DELETE FROM due_pairs
 
 -- name: mark_shared
--- A contradiction that most pairs of a source came to within the same hours is its own fault, and not
--- evidence on any one pair. Counted are pairs that had been without one, and were compared since.
--- Only `broken` pairs are marked: what their sources compared before the first of them counts for none.
+-- If most pairs of a source start to differ within the same hours, the source is wrong, and that is not
+-- evidence on a single pair. Pairs count if they did not differ before and were compared since. Only
+-- `broken` pairs are marked; comparisons before the first of them do not count.
 WITH concerned AS MATERIALIZED (
   SELECT l.source, min(p.differs_since) - interval '1 hour' AS since
   FROM {pairs} AS p
@@ -228,8 +228,8 @@ INSERT INTO touched_keys
 SELECT DISTINCT symbol_key, name_key FROM listings WHERE id = ANY(CAST(:ids AS integer[]))
 
 -- name: find_touched_accords
--- Market caps and supplies of a pair that come to agree, or do no more. `l` and `o` are the listings
--- as they were before the batch, `n` and `p` as they are after it.
+-- Pairs whose market caps or supplies start or cease to agree. `l` and `o` are the listings before the
+-- batch, `n` and `p` after it.
 INSERT INTO touched_keys
 SELECT DISTINCT n.symbol_key, n.name_key
 FROM newest AS n
@@ -241,20 +241,20 @@ CROSS JOIN LATERAL (
   OFFSET 0
 ) AS partner
 CROSS JOIN LATERAL (SELECT * FROM listings WHERE id = partner.id OFFSET 0) AS o
--- Of no other source than files is one in the batch too.
+-- The partner is in the batch too only if both are listings of files.
 LEFT JOIN newest AS m ON m.listing_id = o.id AND m.is_newer
 CROSS JOIN LATERAL (SELECT {o_or_m_compared}) AS p
 WHERE n.is_newer AND NOT n.is_new AND {accords_change}
 
 -- name: is_unfounded
--- Whether pairs were matched before this table was there, and are to be compared from the beginning.
+-- Whether there are matches but no pairs, so that all pairs must be compared from the start.
 SELECT EXISTS (SELECT FROM matches) AND NOT EXISTS (SELECT FROM {pairs})
 
 -- name: read_pairs
 SELECT p.* FROM block AS b
 CROSS JOIN LATERAL (SELECT * FROM {pairs} WHERE listing_id = b.listing_id OFFSET 0) AS p
 
--- name: delete_unasked_pairs
+-- name: delete_other_pairs
 DELETE FROM {pairs} AS p
 USING block AS b
 WHERE p.listing_id = b.listing_id
@@ -262,7 +262,7 @@ WHERE p.listing_id = b.listing_id
     SELECT one, other
     FROM unnest(CAST(:ones AS integer[]), CAST(:others AS integer[])) AS pair (one, other))
 
--- name: delete_every_pair
+-- name: delete_all_pairs
 DELETE FROM {pairs}
 
 -- name: pairs_follow_the_rule
@@ -274,7 +274,7 @@ SELECT format('prices of %s and %s', coalesce(l.source || ':' || l.external_id, 
                         coalesce(r.compared_at::text, 'no time'), p.verdict,
                         coalesce(p.compared_at::text, 'no time')) END AS why
 FROM compared_pairs AS p
-FULL JOIN pairs_anew AS r USING (listing_id, other_listing_id)
+FULL JOIN recomputed_pairs AS r USING (listing_id, other_listing_id)
 LEFT JOIN listings AS l ON l.id = listing_id
 LEFT JOIN listings AS o ON o.id = other_listing_id
 WHERE (p.compared_at, p.agreed_at, p.differs_since, p.lasting_since, p.verdict, p.is_shared)

@@ -1,4 +1,4 @@
-"""What listings were called before: noted in each batch, rebuilt from raw records."""
+"""Former names of listings: recorded in each batch, rebuilt from raw records."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,30 +11,30 @@ from worker.identity.former_names import FORMER_NAMES
 
 STATEMENTS = read_reusable(__file__, "renames.sql", former_names=FORMER_NAMES, **shared_parts())
 LOGGED = 10
-"""Of a batch that renames more, so many are named in the log; all are in `identity_events`."""
+"""Maximum number of renames of a batch in the log; all are in `identity_events`."""
 
 log = structlog.get_logger(__name__)
 
 
-def note_renames(conn: Connection, run_id: int | None, *, rebuild: bool) -> list[int]:
-    """Note how the listings in `newest` are called, and which were called otherwise before.
+def record_names(conn: Connection, run_id: int | None, *, rebuild: bool) -> list[int]:
+    """Record the names of the listings in `newest`, and which of them were renamed.
 
-    Returns the listings that have another name or symbol than they had, or another one further.
-    In a rebuild a name that is mended is no rename.
+    Returns the listings with a new present or former name, or one from an earlier time. In a
+    rebuild, a corrected name is not a rename.
     """
-    noted = set(conn.scalars(STATEMENTS["note_names"]))
+    recorded = set(conn.scalars(STATEMENTS["insert_names"]))
     if not rebuild:
         renamed = conn.execute(STATEMENTS["record_renames"], {"run_id": run_id}).all()
         for row in renamed[:LOGGED]:
-            log.warning("a listing was renamed", listing=row.external_id, was=row.was, now=row.now)
+            log.warning("listing renamed", listing=row.external_id, was=row.was, now=row.now)
         if len(renamed) > LOGGED:
-            log.warning("more listings were renamed", count=len(renamed) - LOGGED)
-        noted.update(row.listing_id for row in renamed)
-    return sorted(noted)
+            log.warning("more listings renamed", count=len(renamed) - LOGGED)
+        recorded.update(row.listing_id for row in renamed)
+    return sorted(recorded)
 
 
-def say_renamed(conn: Connection, run_id: int) -> str | None:
-    """Say how many listings a run renamed, with an example; None where it renamed none."""
+def describe_renames(conn: Connection, run_id: int) -> str | None:
+    """Return how many listings a run renamed, with an example, or None."""
     row = conn.execute(STATEMENTS["read_renamed"], {"run_id": run_id}).one_or_none()
     if row is None:
         return None
@@ -46,9 +46,9 @@ def say_renamed(conn: Connection, run_id: int) -> str | None:
 
 
 def touch_renamed(conn: Connection, listing_ids: Collection[int]) -> int:
-    """Put those that are evidence of another among the `touched_keys`; return how many.
+    """Touch those of the listings whose names or first observation are evidence on others.
 
-    By a name of theirs, or by when they were first observed.
+    Returns the number of keys.
     """
     if not listing_ids:
         return 0
@@ -58,19 +58,19 @@ def touch_renamed(conn: Connection, listing_ids: Collection[int]) -> int:
 
 
 def find_assets_of(conn: Connection, listing_ids: Collection[int]) -> list[int]:
-    """Find which assets the listings are now."""
+    """Return the present assets of the listings."""
     if not listing_ids:
         return []
     return list(conn.scalars(STATEMENTS["find_assets_of"], {"ids": list(listing_ids)}))
 
 
-def tell_former_names(conn: Connection, asset_ids: Collection[int]) -> int:
-    """Have the assets say what else they are or were called; return how many changed."""
-    return conn.execute(STATEMENTS["tell_former_names"], {"ids": list(asset_ids)}).rowcount
+def update_former_names(conn: Connection, asset_ids: Collection[int]) -> int:
+    """Update the former names of the assets; return how many changed."""
+    return conn.execute(STATEMENTS["update_former_names"], {"ids": list(asset_ids)}).rowcount
 
 
 class RawNames:
-    """All that a source's raw records call its listings, gathered from `fresh` by stretches."""
+    """All names in a source's raw records, collected from `fresh` in batches."""
 
     def __init__(self, conn: Connection, source: str) -> None:
         self.conn = conn
@@ -79,20 +79,22 @@ class RawNames:
         pruned = conn.scalars(STATEMENTS["find_pruned"], {"source": source})
         self.unreadable: set[str] = set(pruned)
 
-    def gather(self, rows: Sequence[Row[Any]], observed: Sequence[tuple[Row[Any], object]]) -> None:
-        """Take in what is in `fresh`: what was `observed` of the raw records in `rows`."""
-        self.conn.execute(STATEMENTS["gather_raw_names"])
+    def collect(
+        self, rows: Sequence[Row[Any]], observed: Sequence[tuple[Row[Any], object]]
+    ) -> None:
+        """Add the names in `fresh`: those of the `observed` among the raw records in `rows`."""
+        self.conn.execute(STATEMENTS["collect_raw_names"])
         if len(observed) < len(rows):
             readable = {id(row) for row, _ in observed}
             self.unreadable |= {row.external_id for row in rows if id(row) not in readable}
 
     def rebuild(self) -> None:
-        """Make `listing_names` say this of the source's listings, and nothing of any other."""
-        for statement in ("delete_unsaid_names", "rebuild_names"):
+        """Make `listing_names` equal to the collected names for the source's listings."""
+        for statement in ("delete_other_names", "rebuild_names"):
             self.conn.execute(STATEMENTS[statement], self._asked)
 
     def find_damage(self) -> Sequence[Row[Any]]:
-        """Find the listings of which `listing_names` says otherwise."""
+        """Find the listings whose `listing_names` differ."""
         return self.conn.execute(STATEMENTS["names_are_what_raw_says"], self._asked).all()
 
     @property

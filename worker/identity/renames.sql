@@ -1,25 +1,25 @@
--- What listings were ever called. `listing_names` depends on the raw records alone: each symbol and
--- name that a listing was told under, and the least time of it.
+-- Present and former names of listings. `listing_names` depends only on the raw records: each symbol and
+-- name of a listing, and its earliest time.
 
--- name: note_names
--- Of `fresh`, beside what the listings said before the batch: what is still called as it was, later
--- than it was, is known already. Answers the listings that have a further name, or one for longer.
-WITH told AS (
+-- name: insert_names
+-- From `fresh`, except for the present name at a later time, which is stored already. Returns the listings
+-- that have another name, or a name from an earlier time.
+WITH named AS (
   SELECT n.listing_id, f.symbol, f.name, f.symbol_key, min(f.observed_at) AS first_observed_at,
          bool_and(n.is_new AND (f.symbol, f.name) = (n.symbol, n.name)) AS is_only
   FROM fresh AS f JOIN newest AS n USING (external_id)
   WHERE n.is_new OR f.observed_at < n.old_observed_at
      OR (f.symbol, f.name) <> (n.old_symbol, n.old_name)
   GROUP BY n.listing_id, f.symbol, f.name, f.symbol_key
-), noted AS (
+), inserted AS (
   INSERT INTO listing_names AS k (listing_id, symbol, name, symbol_key, first_observed_at)
-  SELECT listing_id, symbol, name, symbol_key, first_observed_at FROM told
+  SELECT listing_id, symbol, name, symbol_key, first_observed_at FROM named
   ON CONFLICT (listing_id, symbol, name) DO UPDATE
   SET first_observed_at = excluded.first_observed_at
   WHERE excluded.first_observed_at < k.first_observed_at
   RETURNING listing_id, symbol, name
 )
-SELECT DISTINCT listing_id FROM noted JOIN told USING (listing_id, symbol, name) WHERE NOT is_only
+SELECT DISTINCT listing_id FROM inserted JOIN named USING (listing_id, symbol, name) WHERE NOT is_only
 
 -- name: record_renames
 WITH renamed AS (
@@ -37,7 +37,7 @@ SELECT listing_id, external_id, format('%s (%s)', old_name, old_symbol) AS was,
 FROM renamed ORDER BY external_id
 
 -- name: read_renamed
--- A listing that a run renamed, with what it was called before and after, and how many there are.
+-- An example of a listing that a run renamed, with both names, and the number of them.
 SELECT l.external_id, e.was, e.now, count(*) OVER () AS listings
 FROM (
   SELECT listing_id,
@@ -50,9 +50,8 @@ FROM (
 ORDER BY l.external_id LIMIT 1
 
 -- name: touch_renamed
--- Of these listings, those that share a symbol with one that is called otherwise now than it was:
--- who was called the same at one time is evidence.
--- Each symbol is looked at once, however many share it.
+-- Those of the listings that share a symbol with a renamed one, because a common name at one time is
+-- evidence. Each symbol is looked up once, however many listings have it.
 INSERT INTO touched_keys
 WITH own AS MATERIALIZED (
   SELECT l.id, k.symbol_key
@@ -67,8 +66,8 @@ SELECT DISTINCT l.symbol_key, l.name_key
 FROM renamed JOIN own USING (symbol_key) JOIN listings AS l USING (id)
 
 -- name: touch_beside_delisted
--- Of these listings, those that share a symbol, a name or a contract with a delisted one of their
--- source: when they were first observed says whether they came after it.
+-- Those of the listings that share a symbol, a name or a contract with a delisted one of their source:
+-- their first observation decides whether they came after it.
 INSERT INTO touched_keys
 WITH own AS MATERIALIZED (
   SELECT id, source, external_id, symbol_key, name_key FROM listings
@@ -94,7 +93,7 @@ SELECT DISTINCT own.symbol_key, own.name_key FROM own JOIN beside USING (id)
 -- name: find_assets_of
 SELECT DISTINCT asset_id FROM listings WHERE id = ANY(CAST(:ids AS integer[]))
 
--- name: tell_former_names
+-- name: update_former_names
 UPDATE assets AS a
 SET former_names = s.former_names,
     version = nextval('asset_version'), updated_at = clock_timestamp()
@@ -118,7 +117,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS raw_names (
 );
 TRUNCATE raw_names
 
--- name: gather_raw_names
+-- name: collect_raw_names
 INSERT INTO raw_names AS k
 SELECT external_id, symbol, name, symbol_key, min(observed_at)
 FROM fresh GROUP BY external_id, symbol, name, symbol_key
@@ -134,8 +133,8 @@ WHERE l.source = :source AND EXISTS (
                         AND o.ingested_at <= p.pruned_at
   WHERE p.source = l.source AND o.listing_id = l.id)
 
--- name: delete_unsaid_names
--- A listing of which a raw record is none by today's schema keeps the names that it had.
+-- name: delete_other_names
+-- A listing with a raw record that no longer matches the schema keeps its names.
 DELETE FROM listing_names AS k
 WHERE NOT EXISTS (SELECT FROM listings AS l WHERE l.id = k.listing_id)
    OR EXISTS (

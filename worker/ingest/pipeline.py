@@ -193,6 +193,6 @@ def _describe_changes(conn: Connection, state: RunState) -> list[str]:
     with conn.begin():
         changes = (
             describe_revisions(state.counts.revised, state.counts.revision),
-            renames.say_renamed(conn, state.run_id),
+            renames.describe_renames(conn, state.run_id),
         )
     return [change for change in changes if change]

@@ -96,7 +96,7 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
         for source in RAW:
             conn.execute(_statements(source)["lock_raw"])
         findings: list[Finding] = []
-        decide.decide_on_all(conn)
+        decide.decide_for_all(conn)
         for source in RAW:
             statements = _statements(source)
             for check in BY_SOURCE:
@@ -183,7 +183,7 @@ def _compare_observations(conn: Connection, source: Source) -> list[Finding]:
     while rows:
         observed = observe_raw(source, rows)
         copy.copy_fresh(conn, observed)
-        names.gather(rows, observed)
+        names.collect(rows, observed)
         for check in BY_STRETCH:
             for found in _find(conn, check, statements[check]):
                 counts[check] += found.count

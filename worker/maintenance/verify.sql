@@ -157,7 +157,7 @@ SELECT format('match of %s and %s', coalesce(l.source || ':' || l.external_id, '
             ELSE format('is %s by %s, expected %s by %s, or other evidence',
                         m.verdict, m.method, t.verdict, t.method) END AS why
 FROM matches AS m
-FULL JOIN thought AS t
+FULL JOIN new_matches AS t
        ON t.listing_id = m.listing_id AND t.other_listing_id = m.other_listing_id
 LEFT JOIN listings AS l ON l.id = coalesce(t.listing_id, m.listing_id)
 LEFT JOIN listings AS o ON o.id = coalesce(t.other_listing_id, m.other_listing_id)

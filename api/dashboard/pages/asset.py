@@ -23,10 +23,10 @@ from api.queries.assets.asset import find_asset
 from api.queries.assets.missing import asset_not_found
 from api.queries.history.candles import find_candles
 from api.queries.history.intervals import INTERVALS, WIDTHS, between, floor
-from api.queries.history.scope import Asked, Listings, find_listings
+from api.queries.history.scope import HistoryScope, Listings, find_listings
 from api.queries.history.trends import find_trends
 from api.request.problems import AssetNotFoundError
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 from shared.model.records import VALUES
 
 
@@ -51,10 +51,10 @@ SUPPLIES = frozenset({"circulating_supply", "total_supply", "max_supply"})
 @bp.get("/assets/<slug>")
 def asset(slug: str) -> Response:
     """Show an asset."""
-    return kept(lambda: show_asset(slug))
+    return cached_response(lambda: show_asset(slug))
 
 
-def show_asset(slug: str) -> Answer:
+def show_asset(slug: str) -> Representation:
     """Find all that is known of an asset, and make its page."""
     query = read_page_query(ASSET, request.query_string)
     with read() as conn:
@@ -129,7 +129,7 @@ def read_candles(
             CANDLE.decode(line)
             for line in find_candles(
                 conn,
-                Asked(of_source(listings, source), known_at, None, csv=False, strings=True),
+                HistoryScope(of_source(listings, source), known_at, None, csv=False, strings=True),
                 interval,
                 start,
                 candles,

@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from api.dashboard.blueprint import bp
 from api.dashboard.links import STATIC, digest
-from api.responses.compression import is_wanted
+from api.responses.compression import client_accepts_gzip
 
 KINDS = {
     "css": "text/css; charset=utf-8",
@@ -27,7 +27,7 @@ def file(name: str) -> Response:
     """Send a file. A URL with its digest is of this content for ever; others are checked."""
     if name not in NAMES:
         raise NotFound
-    zipped = is_wanted()
+    zipped = client_accepts_gzip()
     response = Response(read(name, zipped=zipped), content_type=KINDS[name.rpartition(".")[2]])
     if zipped:
         response.content_encoding = "gzip"

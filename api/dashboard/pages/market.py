@@ -21,9 +21,9 @@ from api.queries.assets import cursors
 from api.queries.assets.listing import AssetPage, find_assets
 from api.queries.assets.query import AssetQuery
 from api.queries.history.trends import find_trends
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 from api.responses.formats import LINE_BREAK
-from api.responses.past import place_for
+from api.responses.past import slot_for
 
 OLD = timedelta(hours=1)
 """How much older than the newest data a price must be to be marked."""
@@ -104,15 +104,15 @@ SORTED = {
 @bp.get("")
 def market() -> Response:
     """Show the page of assets that the query string asks for."""
-    return kept(show_market)
+    return cached_response(show_market)
 
 
-def show_market() -> Answer:
+def show_market() -> Representation:
     """Find the assets, and make the page."""
     query = read_page_query(MARKET, request.query_string)
-    wanted: AssetQuery = replace(query["wanted"], columns=COLUMNS, strings=True)
+    wanted: AssetQuery = replace(query["asset_query"], columns=COLUMNS, strings=True)
     totals = current_app.extensions["totals"]
-    with place_for(wanted.moment), read() as conn:
+    with slot_for(wanted.moment), read() as conn:
         found = find_assets(conn, wanted, query["page_size"], query["start"], totals)
         rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
         trends = find_trends(conn, [row.slug for row in rows], wanted.moment).assets if rows else ()
@@ -135,9 +135,9 @@ def show_market() -> Answer:
         sorts=sorts_of(str(query["sort"][0])),
         filters={name: query[name] for name in ("q", "divergent", "active")},
         source=",".join(query["source"]),
-        least_cap=least_cap(query["wanted"].filters.ranges),
+        least_cap=least_cap(query["asset_query"].filters.ranges),
         caps=CAPS,
-        is_filtered=query["wanted"].filters != AssetQuery().filters,
+        is_filtered=query["asset_query"].filters != AssetQuery().filters,
         pages=pages_of(query, found),
     )
 
@@ -160,7 +160,7 @@ def pages_of(query: Mapping[str, Any], found: AssetPage) -> Mapping[str, Any]:
     size, number = query["page_size"], None if query["cursor"] else query["page"] or 1
     following: Mapping[str, Any] | None = None
     if found.end is not None:
-        cursor = cursors.encode(found.end, found.walk, cursor_digest(query["wanted"]))
+        cursor = cursors.encode(found.end, found.walk, cursor_digest(query["asset_query"]))
         following = {"page": None, "cursor": cursor}
         if number is not None and number < LAST_PAGE:
             following = {"page": number + 1, "cursor": None}

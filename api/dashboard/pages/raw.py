@@ -14,7 +14,7 @@ from api.parameters.raw import RawParameters
 from api.queries.assets.missing import asset_not_found, require_listing
 from api.queries.history.raw import find_records
 from api.request.problems import RawNotFoundError
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 
 
 class RawPageParameters(RawParameters, MomentParameters):
@@ -34,10 +34,10 @@ RAW = RawPageParameters()
 @bp.get("/assets/<slug>/raw")
 def raw(slug: str) -> Response:
     """Show raw records."""
-    return kept(lambda: show_records(slug))
+    return cached_response(lambda: show_records(slug))
 
 
-def show_records(slug: str) -> Answer:
+def show_records(slug: str) -> Representation:
     """Find the records, and make the page."""
     query = read_page_query(RAW, request.query_string)
     of_a_listing = query["source"], query["external_id"]

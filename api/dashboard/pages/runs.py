@@ -18,7 +18,7 @@ from api.queries.loading.comparison import compare_observations
 from api.queries.loading.comparison_rules import compare_runs
 from api.queries.loading.runs import RunFilters, find_run, find_runs
 from api.request.problems import RunNotFoundError
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import LISTING_SOURCES, SOURCES
 from shared.model.runs import OUTCOMES, PHASES
 
@@ -47,10 +47,10 @@ class Measure(NamedTuple):
 @bp.get("/runs")
 def runs() -> Response:
     """Show the runs that the query string asks for."""
-    return kept(show_runs)
+    return cached_response(show_runs)
 
 
-def show_runs() -> Answer:
+def show_runs() -> Representation:
     """Find the runs, and make the page."""
     query = read_present_query(RUNS, request.query_string)
     filters = RunFilters(
@@ -82,10 +82,10 @@ def show_runs() -> Answer:
 @bp.get("/runs/<run_id>")
 def run(run_id: str) -> Response:
     """Show one run."""
-    return kept(lambda: show_run(run_id))
+    return cached_response(lambda: show_run(run_id))
 
 
-def show_run(run_id: str) -> Answer:
+def show_run(run_id: str) -> Representation:
     """Find all that is known of a run, and what it changed since the one before it."""
     read_present_query(RUN, request.query_string)
     with read() as conn:
@@ -116,10 +116,10 @@ def show_run(run_id: str) -> Answer:
 @bp.get("/runs/compare")
 def compare() -> Response:
     """Show two runs of a source side by side."""
-    return kept(show_comparison)
+    return cached_response(show_comparison)
 
 
-def show_comparison() -> Answer:
+def show_comparison() -> Representation:
     """Compare the runs, and make the page."""
     query = read_present_query(COMPARE, request.query_string)
     with read() as conn:

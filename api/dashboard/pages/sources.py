@@ -17,7 +17,7 @@ from api.queries.loading.freshness import assess
 from api.queries.loading.run_days import count_days
 from api.queries.loading.sources import read_loading
 from api.queries.loading.stats import read_stats
-from api.responses.cached import Answer, current
+from api.responses.cached import Representation, uncached_response
 from shared.model.catalogue import SOURCES
 from shared.settings import Settings
 
@@ -47,10 +47,10 @@ STATES: Mapping[str | None, str] = {
 @bp.get("/sources")
 def sources() -> Response:
     """Show how each source does. That changes by itself, as time goes on."""
-    return current(show_sources)
+    return uncached_response(show_sources)
 
 
-def show_sources() -> Answer:
+def show_sources() -> Representation:
     """Judge each source, count its days, and make the page."""
     query = read_present_query(PARAMETERS, request.query_string)
     settings: Settings = current_app.extensions["settings"]

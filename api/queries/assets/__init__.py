@@ -1,1 +1,1 @@
-"""Questions about assets."""
+"""Queries about assets."""

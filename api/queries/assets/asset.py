@@ -1,4 +1,4 @@
-"""The question what is known of one asset."""
+"""One asset with its listings and the origin of each value."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ LISTING_COLUMNS = (
 
 
 READ = (*ASSET_COLUMNS, *(f"{value}_listing_id" for value in VALUES))
-"""What is read of an asset, as it is or as it was."""
+"""The columns that are read of an asset, present or past."""
 
-# An observation says when its raw record came in; its listing does not. Each is looked up by its
-# key: of a join Postgres may think that reading all observations is cheaper.
+# Only the observation has the load time of the raw record. The lateral subquery looks up each
+# observation by its key; for a plain join, Postgres may choose to read all observations.
 LISTINGS_NOW = """
 listings_now AS MATERIALIZED (
   SELECT l.*, o.ingested_at
@@ -57,7 +57,7 @@ listings_now AS MATERIALIZED (
 )
 """
 
-# Under which symbols and names a listing was told of, the oldest first.
+# The symbols and names that a listing has had, oldest first.
 NAMES = """(
   SELECT json_agg(json_build_object('symbol', k.symbol, 'name', k.name,
                                     'first_observed_at', k.first_observed_at)
@@ -65,13 +65,13 @@ NAMES = """(
   FROM listing_names AS k WHERE k.listing_id = l.id {until}
 )"""
 
-# Contracts have no history: they are those that are known now.
+# Contracts have no history: these are the present ones.
 CONTRACTS = """(
   SELECT array_agg(c.chain || ':' || c.address ORDER BY c.chain, c.address)
   FROM contracts AS c WHERE c.source = l.source AND c.external_id = l.external_id
 )"""
 
-# An amount is text on its way through JSON.
+# Amounts pass through JSON as text, so that they keep every digit.
 SHOWN = """
 WITH {listings}, a AS ({assets})
 SELECT d.version AS version, e.id IS NOT NULL AS exists, {shown},
@@ -104,12 +104,12 @@ def _written(listings: str, among: str, assets: str, until: str = "") -> TextCla
     return text(stmt)
 
 
-# It takes Postgres longer to plan than to run.
+# Prepared, because planning takes longer than executing.
 ASSET_WITH_LISTINGS = Statement(
     _written(
         LISTINGS_NOW,
         "listings_now",
-        f"SELECT {', '.join(READ)} FROM assets WHERE slug = :slug",  # noqa: S608  nothing from outside
+        f"SELECT {', '.join(READ)} FROM assets WHERE slug = :slug",  # noqa: S608  no external input
     ),
     prepared=True,
 )
@@ -124,56 +124,53 @@ PAST_ASSET_WITH_LISTINGS = Statement(
         )
     )
 )
-"""The same of a time before; the versions of the data are the present ones."""
+"""The same as of a past time. The version of the data is still the present one."""
 
 
-class Voice(msgspec.Struct, frozen=True):
-    """What a fresh listing says of one value, and how it stands beside the others."""
+class Candidate(msgspec.Struct, frozen=True):
+    """The amount that a fresh listing reports for one value, and its comparison with the others."""
 
     value: str
     id: int
-    """The listing's."""
+    """The id of the listing."""
     amount: Decimal
     is_outlier: bool
     by_median: bool
-    """Whether the value is the median of its voices, and not the most trusted of them."""
+    """Whether the value is the median of its candidates; otherwise it is the most trusted one."""
     spread_percent: Decimal | None
     divergent: bool
 
 
 class Name(TypedDict):
-    """What a listing is or was called."""
+    """A present or former name of a listing."""
 
     symbol: str
     name: str
     first_observed_at: datetime
 
 
-VOICES = msgspec.json.Decoder(list[Voice])
+CANDIDATES = msgspec.json.Decoder(list[Candidate])
 LISTING_NAMES = msgspec.json.Decoder(list[Name])
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAsset:
-    """All that is known of an asset, None where there is none; and the version of the data."""
+    """An asset with all details, or None; and the version of the data."""
 
     asset: Mapping[str, Any] | None
     version: int
     exists: bool
-    """Whether there is one now, though there was none at the time that was asked for."""
+    """Whether the asset exists now, even if it did not exist at the requested time."""
 
 
 def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> FoundAsset:
-    """Find an asset with its listings, and for each value the listing that it comes from.
-
-    As they were at a moment, where there is one.
-    """
-    # Postgres does not take U+0000 in text, and no slug has a line break.
-    given: dict[str, Any] = {"slug": slug.replace("\x00", "\n")}
+    """Find an asset with its listings and the origin of each value, now or as of a moment."""
+    # Postgres refuses U+0000 in text. No slug has a line break, so nothing is found.
+    parameters: dict[str, Any] = {"slug": slug.replace("\x00", "\n")}
     stmt = ASSET_WITH_LISTINGS
     if moment is not None:
-        stmt, given = PAST_ASSET_WITH_LISTINGS, {**given, **moment.bind()}
-    rows = stmt.run(conn, given).mappings().all()
+        stmt, parameters = PAST_ASSET_WITH_LISTINGS, {**parameters, **moment.bind()}
+    rows = stmt.run(conn, parameters).mappings().all()
     first = rows[0]
     if first["asset_slug"] is None:
         return FoundAsset(None, first["version"], first["exists"])
@@ -188,14 +185,17 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
         if row["id"] is not None
     }
     newest_at = first["asset_observed_at"]
-    voices = VOICES.decode(first["voices"]) if first["voices"] is not None else []
+    candidates = CANDIDATES.decode(first["voices"]) if first["voices"] is not None else []
     origins = {value: by_id.get(first[f"{value}_listing_id"]) for value in VALUES}
     asset = {
         **{name: first[f"asset_{name}"] for name in ASSET_COLUMNS},
         "values": {
-            value: _with_distance(
-                _judge(
-                    first[f"asset_{value}"], origin, by_id, [v for v in voices if v.value == value]
+            value: _with_age(
+                _explain(
+                    first[f"asset_{value}"],
+                    origin,
+                    by_id,
+                    [each for each in candidates if each.value == value],
                 )
                 if origin
                 else _last_known(value, by_id.values()),
@@ -209,38 +209,38 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
     return FoundAsset(asset, first["version"], exists=True)
 
 
-def _judge(
+def _explain(
     amount: Decimal,
     origin: Mapping[str, Any],
     by_id: Mapping[int, Mapping[str, Any]],
-    voices: Sequence[Voice],
+    candidates: Sequence[Candidate],
 ) -> Mapping[str, Any]:
-    """Say of a value where it comes from, how many said something else, and why it is this one."""
-    by_trust = "most_trusted" if len(voices) > 1 else "only"
+    """Describe the origin of a current value, and why it was chosen of the candidates."""
+    by_trust = "most_trusted" if len(candidates) > 1 else "only"
     return {
         **origin,
         "value": amount,
         "current": True,
-        "chosen_as": "median" if any(voice.by_median for voice in voices) else by_trust,
-        "fresh_sources": len(voices),
-        "spread_percent": voices[0].spread_percent if voices else None,
-        "divergent": any(voice.divergent for voice in voices),
+        "chosen_as": "median" if any(each.by_median for each in candidates) else by_trust,
+        "fresh_sources": len(candidates),
+        "spread_percent": candidates[0].spread_percent if candidates else None,
+        "divergent": any(each.divergent for each in candidates),
         "outliers": [
-            {**by_id[voice.id], "value": voice.amount} for voice in voices if voice.is_outlier
+            {**by_id[each.id], "value": each.amount} for each in candidates if each.is_outlier
         ],
     }
 
 
 def _last_known(value: str, listings: Collection[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Give the newest that a listing says of a value of which nothing is current."""
-    knowing = [
+    """Describe the newest known value of the listings, if no value is current."""
+    reporting = [
         each
         for each in listings
         if each[value] is not None and (each[value] or value in ZERO_IS_KNOWN)
     ]
-    if not knowing:
+    if not reporting:
         return None
-    origin = max(knowing, key=lambda each: (each["observed_at"], -TRUST.index(each["source"])))
+    origin = max(reporting, key=lambda each: (each["observed_at"], -TRUST.index(each["source"])))
     return {
         **origin,
         "value": origin[value],
@@ -253,11 +253,11 @@ def _last_known(value: str, listings: Collection[Mapping[str, Any]]) -> Mapping[
     }
 
 
-def _with_distance(
-    said: Mapping[str, Any] | None, newest_at: datetime | None
+def _with_age(
+    value: Mapping[str, Any] | None, newest_at: datetime | None
 ) -> Mapping[str, Any] | None:
-    """Add how much older a value is than what was last observed of its asset."""
-    if said is None or newest_at is None:
-        return said
-    behind = max(newest_at - said["observed_at"], timedelta(0))
-    return {**said, "behind_seconds": Decimal(behind // timedelta(microseconds=1)) / 10**6}
+    """Add the age of a value relative to the asset's newest observation."""
+    if value is None or newest_at is None:
+        return value
+    behind = max(newest_at - value["observed_at"], timedelta(0))
+    return {**value, "behind_seconds": Decimal(behind // timedelta(microseconds=1)) / 10**6}

@@ -1,4 +1,4 @@
-"""The question what changed since a version of the data."""
+"""The changes since a version of the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,23 +27,23 @@ from shared.schema.market import assets, removed_assets
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """Changes as lines of JSON, in the order in which they were committed."""
+    """Changes as lines of JSON, in commit order."""
 
     lines: Sequence[str]
     until: int
-    """The version that the next page starts after: of the last change here, or what was asked."""
+    """The next page starts after this version: that of the last change, or the requested one."""
     more: bool
     version: int
-    """Of the data."""
+    """The version of the data."""
     changed_at: float | None
 
 
 def find_changes(conn: Connection, since: int, page_size: int, *, strings: bool) -> ChangePage:
-    """Return what changed after a version, the oldest change first.
+    """Return the changes after a version, oldest first.
 
-    An asset that changed several times is there once, as it is now; one that was removed is there
-    without its values. Versions rise in commit order, so that whoever goes on from `until` misses
-    nothing.
+    An asset that changed several times is listed once, as it is now. A removed asset is listed
+    without its values. Versions rise in commit order, so a client that continues from `until`
+    misses no change.
     """
     rows = _changes(strings).execute(conn, {"since": since, "first": page_size + 1})
     shown = [row for row in rows[:page_size] if row.line is not None]

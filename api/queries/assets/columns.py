@@ -1,7 +1,7 @@
-"""What the API shows of an asset, and how Postgres writes it: as JSON, or as a line of CSV.
+"""The columns of an asset, and SQL expressions that write a row as a line of JSON or CSV.
 
-The rows of a page go from the database to the client as text that Postgres made: no digit passes
-through Python, and it is faster than any encoder here.
+Postgres writes the rows of a page as text, which the API passes on. No digit passes through Python,
+and it is faster than any encoder in Python.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,27 +29,27 @@ ASSET_COLUMNS = (
     "created_at",
     "updated_at",
 )
-"""What the API shows of an asset, unless told otherwise."""
+"""The columns that the API shows by default."""
 
 VALUE_TIMES = tuple(map(value_time, VALUES))
-"""When each of an asset's values was observed."""
+"""The columns with the observation time of each value."""
 
 FIELDS = (*ASSET_COLUMNS, "sources", *VALUE_TIMES)
-"""What a request can choose to be shown."""
+"""The columns that the parameter `fields` can select."""
 
 KINDS: dict[str, type] = {name: assets.c[name].type.python_type for name in FIELDS}
 """The Python type of each column's values: str, Decimal, int, bool, datetime or list."""
 
 SORT_COLUMNS = tuple(name for name in ASSET_COLUMNS if KINDS[name] is not bool)
-"""What assets can be sorted by: of what is one of two there is a filter."""
+"""The columns that assets can be sorted by; for boolean columns use a filter."""
 
 NUMERIC_COLUMNS = tuple(name for name, kind in KINDS.items() if kind in {Decimal, int})
 
 NULLABLE_COLUMNS = tuple(name for name in ASSET_COLUMNS if assets.c[name].nullable)
-"""What may be unknown of an asset."""
+"""The columns that may be unknown."""
 
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection"), full-width
-# letters included; an apostrophe before it makes it text.
+# A spreadsheet runs a cell that begins with one of these characters as a formula (OWASP, "CSV
+# Injection"), full-width characters included. With an apostrophe before it, it is text.
 FORMULA = (
     "^[=+@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}"
     "\N{FULLWIDTH HYPHEN-MINUS}-]"
@@ -75,7 +75,7 @@ def json_line(
 ) -> ColumnElement[str]:
     """Write a row as a line of JSON; with `strings` its decimals are strings.
 
-    `row_to_json` takes half as long again: it looks up how to write each value's type row by row.
+    `row_to_json` takes 1.5 times as long, because it looks up the type of each value row by row.
     """
     parts: list[ColumnElement[Any]] = []
     for name in columns:
@@ -85,7 +85,7 @@ def json_line(
 
 
 def _json_text(column: ColumnElement[Any], kind: type, *, strings: bool) -> ColumnElement[str]:
-    """Write a value as JSON; null where it is null."""
+    """Write a value as JSON; the result is null if the value is null."""
     if kind is datetime:
         return literal('"') + instant_text(column) + literal('"')
     if kind is bytes:
@@ -100,7 +100,7 @@ def _json_text(column: ColumnElement[Any], kind: type, *, strings: bool) -> Colu
 def csv_line(
     row: FromClause, columns: Sequence[str], kinds: Mapping[str, type] = KINDS
 ) -> ColumnElement[str]:
-    """Write a row as a line of CSV (RFC 4180) without its end; what is unknown is empty."""
+    """Write a row as a line of CSV (RFC 4180) without its end. Unknown values are empty."""
     line: ColumnElement[str] | None = None
     for name in columns:
         cell = _csv_cell(row.c[name], kinds[name])

@@ -1,8 +1,8 @@
-"""Cursors: where a page ended, opaque to clients, bound to the query and the walk it came from.
+"""Cursors: the end of a page, opaque to clients, bound to its query and its walk.
 
-A cursor holds the version of its walk, and replaced rows are kept for an hour. Keyset paging over a
-table that changes would miss some assets and show others twice; a transaction that stays open
-between requests would hold a connection for each walk.
+A cursor holds the version of its walk, and the worker keeps replaced rows for an hour. The
+alternatives were refused: keyset paging over a changing table would miss assets or repeat them, and
+an open transaction would hold a connection for each walk.
 """
 
 import binascii
@@ -21,27 +21,27 @@ from api.queries.times import in_utc
 CHECK_SIZE = 6
 
 LOWEST_EXPONENT, HIGHEST_EXPONENT = -16_383, 131_071
-"""Between which powers of ten the digits of a number lie in Postgres."""
+"""The range of decimal exponents of Postgres's `numeric`."""
 
 
 class CursorError(ValueError):
-    """A cursor that is not one of ours, or not one of this query."""
+    """A cursor that is malformed, or that belongs to another query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A reading of all pages of a query, as its first page began it."""
+    """The state that all pages of a walk share."""
 
     version: int
-    """Of the data: what every page of the walk shows."""
+    """The version of the data that every page shows."""
     total: int
-    """How many assets it meets."""
+    """The number of assets on all pages."""
     seen: str | None = None
-    """Of the past: what there was to see when it began, as `queries.past` writes it in JSON."""
+    """For the past: the load times that were visible to the first page, as JSON (`past.SEEN`)."""
 
 
 def digest(query: Mapping[str, Any]) -> str:
-    """Return what binds a cursor to a query: filters and order, not the size of a page."""
+    """Return the digest that binds a cursor to a query. Pass filters and order, not page size."""
     text = json.dumps(query, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -53,13 +53,13 @@ def encode(position: Position, walk: Walk, query_digest: str) -> str:
 
 
 def decode(cursor: str, query_digest: str, kinds: Sequence[type]) -> tuple[Position, Walk]:
-    """Read a cursor back; `kinds` are the Python types of the columns that are sorted by.
+    """Decode a cursor; `kinds` are the Python types of the sort columns.
 
     Raises:
-        CursorError: it was cut, changed, or comes from a query with other filters or another order.
+        CursorError: it is malformed, or belongs to a query with other filters or another sort.
     """
-    made_for, *parts = unpack(cursor)
-    if made_for != query_digest:
+    cursor_digest, *parts = unpack(cursor)
+    if cursor_digest != query_digest:
         raise CursorError("belongs to a query with other filters or another sort")
     try:
         rank, texts, row_id, version, total, *seen = parts
@@ -71,16 +71,16 @@ def decode(cursor: str, query_digest: str, kinds: Sequence[type]) -> tuple[Posit
 
 
 def pack(parts: Sequence[Any]) -> str:
-    """Write JSON values as a cursor: what was cut or changed does not pass `unpack`."""
+    """Encode JSON values as a cursor with a checksum."""
     packed = json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode()
     return urlsafe_b64encode(_check(packed) + packed).decode().rstrip("=")
 
 
 def unpack(cursor: str) -> list[Any]:
-    """Read what `pack` wrote.
+    """Decode a cursor of `pack`.
 
     Raises:
-        CursorError: it was cut or changed.
+        CursorError: it was truncated or changed.
     """
     try:
         checked = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
@@ -94,15 +94,15 @@ def unpack(cursor: str) -> list[Any]:
 
 
 def dump_seen(seen: str | None) -> Any:
-    """Turn what there was to see into values for `pack`."""
+    """Convert `Walk.seen` to values for `pack`."""
     return None if seen is None else json.loads(seen)
 
 
 def read_seen(seen: Mapping[str, str] | None = None) -> str | None:
-    """Write as JSON again which time a cursor holds for each source.
+    """Convert the times of a cursor by source to `Walk.seen`.
 
     Raises:
-        ValueError, TypeError, AttributeError: it holds something else.
+        ValueError, TypeError, AttributeError: the values are not times by source.
     """
     if seen is None:
         return None
@@ -111,7 +111,7 @@ def read_seen(seen: Mapping[str, str] | None = None) -> str | None:
 
 
 def _check(packed: bytes) -> bytes:
-    """Guard against accidents, not against forgers: whoever forges one misleads only himself."""
+    """Compute a checksum. It detects accidents; a forged cursor affects only its own client."""
     return hashlib.blake2b(packed, digest_size=CHECK_SIZE).digest()
 
 
@@ -131,8 +131,8 @@ def read_text(text: str) -> str:
 def _read_decimal(text: str) -> Decimal:
     number = Decimal(text)
     lowest = number.as_tuple().exponent
-    if not isinstance(lowest, int):  # infinite, or no number
-        raise ValueError(text)  # noqa: TRY004  of what it says, not of its type
+    if not isinstance(lowest, int):  # infinite, or not a number
+        raise ValueError(text)  # noqa: TRY004  the value is wrong, not its type
     if lowest < LOWEST_EXPONENT or number.adjusted() > HIGHEST_EXPONENT:
         raise ValueError(text)
     return number
@@ -143,10 +143,10 @@ def _read_digits(text: str) -> int:
 
 
 def read_integer(value: Any, limit: int = 2**63) -> int:
-    """Check that a value is a whole number from 0 on and below the limit.
+    """Check that a value is a whole number, at least 0 and below the limit.
 
     Raises:
-        ValueError: it is another number, or none.
+        ValueError: it is not.
     """
     if type(value) is not int or not 0 <= value < limit:  # `True` is an `int` to `isinstance`
         raise ValueError(value)
@@ -158,7 +158,7 @@ def read_time(text: str) -> datetime:
 
 
 def _refuse(constant: str) -> None:
-    """Refuse `Infinity` and `NaN`, which Python reads and JSON has not."""
+    """Refuse `Infinity` and `NaN`, which Python accepts although JSON does not have them."""
     raise ValueError(constant)
 
 

@@ -1,4 +1,4 @@
-"""Which assets a request wants, and the conditions that say so."""
+"""The filters of a request for assets, and their SQL conditions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from sqlalchemy import (
 from shared.schema.market import asset_search, assets
 
 GRAM = 3
-"""How many characters there are in each entry of the index of labels."""
+"""Number of characters in each entry of the index of labels."""
 
 EXACT = Context(prec=MAX_PREC)
 """Python's own context rounds to 28 digits."""
@@ -35,19 +35,19 @@ EXACT = Context(prec=MAX_PREC)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which assets: all conditions must hold, each for any of its values."""
+    """The filters of a request. An asset must match all of them, each with any of its values."""
 
     symbols: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     q: str | None = None
     has: tuple[str, ...] = ()
     divergent: bool | None = None
-    """Only those whose sources disagree, or only those whose do not."""
+    """Only assets whose sources disagree, or only assets whose sources agree."""
     active: bool | None = None
-    """Only those that a source lists, or only those that none lists any more."""
+    """Only assets that a source lists, or only delisted assets."""
     updated_since: datetime | None = None
     ranges: tuple[tuple[str, Decimal], ...] = ()
-    """Bounds by name, `min_price_usd` or `max_price_usd`; what is equal to one is within."""
+    """Inclusive bounds by name, such as `min_price_usd`."""
 
     @property
     def shape(self) -> "Shape":
@@ -64,7 +64,7 @@ class Filters:
         )
 
     def bind(self) -> dict[str, Any]:
-        """Give the values that the shape's conditions leave open."""
+        """Return the values for the parameters of the shape's conditions."""
         return {
             "symbols": list(self.symbols),
             "sources": list(self.sources),
@@ -77,7 +77,7 @@ class Filters:
         }
 
     def dump(self) -> Mapping[str, Any]:
-        """Show them in JSON's terms, equal where they ask for the same."""
+        """Return the filters as JSON values; equivalent filters give equal values."""
         return {
             "symbols": sorted(each.upper() if each.isascii() else each for each in self.symbols),
             "sources": sorted(self.sources),
@@ -92,13 +92,13 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Which conditions there are, without their values."""
+    """The filters that a request uses, without their values."""
 
     symbols: bool
     sources: bool
     q: bool
     q_has_grams: bool
-    """Whether the search is long enough for the index of labels; shorter ones find too many."""
+    """Whether the search text is long enough for the index of labels."""
     divergent: bool
     active: bool
     updated_since: bool
@@ -107,13 +107,13 @@ class Shape:
 
     @property
     def is_selective(self) -> bool:
-        """Whether it hangs on the values how many rows pass, and so how they are best found."""
+        """Whether the number of matching rows, and so the best plan, depends on the values."""
         return bool(
             self.sources or self.divergent or self.active or self.updated_since or self.ranges
         )
 
     def search(self) -> CTE:
-        """Find the assets that pass the search, and whether a label of theirs begins with it."""
+        """Find the assets that match the search text, and whether a label begins with it."""
         labels = asset_search.c.labels
         grams = func.search_grams(func.lower(bindparam("q_plain", type_=Text)))
         begins = labels.like(_once(_a_line_begins()))
@@ -125,10 +125,10 @@ class Shape:
         return found.cte("found").prefix_with("MATERIALIZED")
 
     def conditions(self, rows: FromClause, *, searched: bool = False) -> list[ColumnElement[bool]]:
-        """Say which rows pass; of those that were `searched`, all that is asked but that."""
+        """Return the conditions for rows; without the search if they were `searched` already."""
         conditions: list[ColumnElement[bool]] = []
         if self.symbols:
-            # An asset's symbol is stored in capitals, as Postgres makes them.
+            # Symbols are stored in upper case, as Postgres's `upper` converts them.
             each = func.unnest(bindparam("symbols", type_=ARRAY(Text))).column_valued("each")
             capitals = func.array(select(func.upper(each)).scalar_subquery(), type_=ARRAY(Text))
             has_one = rows.c.symbol == any_(capitals)
@@ -137,8 +137,8 @@ class Shape:
             conditions.append(rows.c.sources.overlap(bindparam("sources", type_=ARRAY(Text))))
         if self.q and not searched:
             conditions += [rows.c.search_text.like(_once(_contains())), _is_one_line()]
-        for name, asked in (("divergent", self.divergent), ("active", self.active)):
-            if asked:
+        for name, is_used in (("divergent", self.divergent), ("active", self.active)):
+            if is_used:
                 conditions.append(rows.c[name] == bindparam(name, type_=Boolean))
         if self.updated_since:
             since = bindparam("updated_since", type_=DateTime(timezone=True))
@@ -151,7 +151,7 @@ class Shape:
         return conditions
 
     def rank(self, rows: FromClause) -> ColumnElement[int] | None:
-        """Put what begins with the search before what only contains it."""
+        """Rank rows that begin with the search text before rows that only contain it."""
         if not self.q:
             return None
         text = rows.c.search_text
@@ -160,9 +160,9 @@ class Shape:
 
 
 def _by_id(condition: ColumnElement[bool], rows: FromClause) -> ColumnElement[bool]:
-    """Have what passes found by itself, whatever else is asked, and in whichever order.
+    """Evaluate a condition separately, whatever the other conditions and the order are.
 
-    Postgres might else go through all rows in that order, until there are enough that pass.
+    Otherwise Postgres may scan all rows in the requested order until enough of them match.
     """
     ids = select(rows.c.id).where(condition).correlate(None).scalar_subquery()
     return rows.c.id == any_(func.array(ids, type_=ARRAY(Integer)))
@@ -177,12 +177,12 @@ def _a_line_begins() -> ColumnElement[str]:
 
 
 def _is_one_line() -> ColumnElement[bool]:
-    """A line break parts the labels, and is not looked for."""
+    """Refuse search text with a line break, which separates labels."""
     return func.strpos(bindparam("q", type_=Text), func.chr(10)) == 0
 
 
 def _once(value: ColumnElement[str]) -> ColumnElement[str]:
-    """Have a value worked out once for all rows."""
+    """Make Postgres compute a value once for all rows."""
     return select(value).scalar_subquery()
 
 
@@ -191,5 +191,5 @@ def _lowered() -> ColumnElement[str]:
 
 
 def _escape_like(q: str) -> str:
-    r"""Take `%`, `_` and `\` for what they are."""
+    r"""Escape `%`, `_` and `\`, so that they match literally."""
     return q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,7 +1,7 @@
 """The statements that find assets.
 
-They are made once for each form of a request (which filters, which order, which format); only their
-values differ from one request to the next.
+A statement is built once for each form of a request (its filters, order and format). Requests of
+one form differ only in their values.
 """
 
 from collections.abc import Sequence
@@ -41,12 +41,12 @@ from api.queries.statements import Statement
 from shared.schema.market import asset_history, assets, dataset
 
 READ = ("id", *FIELDS, "search_text")
-"""The columns that a statement reads from."""
+"""The columns that a statement reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What decides on a statement's text."""
+    """The part of a request that determines the text of its statement."""
 
     shape: Shape
     sort: Sort
@@ -54,23 +54,23 @@ class Form:
     csv: bool
     strings: bool
     after: tuple[bool, ...] | None = None
-    """For a page that starts after a position: which of its keys are null."""
+    """For a page that starts after a position: whether each of its keys is null."""
     past: bool = False
-    """Whether assets are shown as they were at a time, not as they are."""
+    """Whether it shows the assets as of a past time."""
     at_version: bool = False
-    """Whether they are shown as they were at a version of the last hour."""
+    """Whether it shows the assets as of a version of the last hour."""
     counts: bool = False
-    """Whether the assets on all pages are counted."""
+    """Whether it counts the assets on all pages."""
     most: int | None = None
-    """At most how many rows a page has, where the statement is planned once for all values."""
+    """Maximum number of rows on a page, if the statement is prepared."""
 
 
 @lru_cache(maxsize=256)
 def page_of(form: Form) -> Statement:
-    """Make the statement of a page: one row, since each row more costs the driver and us.
+    """Build the statement of a page. It returns one row, because each row costs time.
 
-    `lines` are those of the page, joined; `found` counts one more where there is a further page,
-    and then the other columns are where that starts. `state` is that of the data.
+    `lines` are the joined lines of the page. `found` counts one more if another page follows; then
+    the other columns are the position at which it starts. `state` describes the data.
     """
     rows = _rows_of(form)
     found = form.shape.search() if form.shape.q_has_grams and rows is assets else None
@@ -96,11 +96,11 @@ def _shown(form: Form, rows: FromClause, found: CTE | None) -> FromClause:
     enough = _enough(form, first)
     is_sorted = rows is assets and (form.shape.q or form.sort != BY_MARKET_CAP)
     parts = _parts(form, rows, ("id",) if is_sorted else READ, found)
-    # Each part is cut short by itself, so that each is read from its place in an index.
-    cut = [_ordered(part, form.sort).limit(enough) for part in parts]
-    page = cut[0] if len(cut) == 1 else _ordered(union_all(*cut), form.sort)
+    # Each part has its own limit, so that Postgres reads each from its position in an index.
+    limited = [_ordered(part, form.sort).limit(enough) for part in parts]
+    page = limited[0] if len(limited) == 1 else _ordered(union_all(*limited), form.sort)
     if form.most is not None:
-        # Inside what Postgres knows not to be many; it would take an open number for many.
+        # The parts have a constant limit: for a parameter Postgres would assume many rows.
         page = _ordered(page, form.sort).limit(first)
     else:
         page = page.limit(first).offset(bindparam("skipped", type_=Integer))
@@ -108,29 +108,29 @@ def _shown(form: Form, rows: FromClause, found: CTE | None) -> FromClause:
 
 
 def _with_columns(page: Select[Any]) -> FromClause:
-    """Look up the columns of the few rows that are shown: to sort by a key, the key is enough."""
+    """Add the columns of the few rows on the page; sorting needs only the keys."""
     ids = page.subquery("ids")
     columns = [assets.c[name] for name in READ if name != "id"]
-    # A limit that limits nothing keeps it a look-up by key, whatever Postgres thinks of the sizes.
+    # The limit has no effect on the result; it makes Postgres look up each row by its key.
     row = select(*columns).where(assets.c.id == ids.c.id).limit(literal_column("1")).lateral("row")
     return select(*ids.c, *row.c).select_from(ids.join(row, true())).subquery("page")
 
 
 def _enough(form: Form, first: ColumnElement[int]) -> ColumnElement[int]:
-    """Say how many rows of a part are enough."""
+    """Return how many rows of a part a page needs at most."""
     if form.most is not None:
         return literal(form.most)
     return first + bindparam("skipped", type_=Integer)
 
 
 def _state(form: Form, rows: FromClause, found: CTE | None) -> ColumnElement[str]:
-    """Write what is known of the data as a whole, once for all rows."""
+    """Write the state of the data as one text: version, change time, `known_from`, total, seen."""
     total: Any = 0
     if form.counts:
-        passes = form.shape.conditions(rows, searched=found is not None)
+        conditions = form.shape.conditions(rows, searched=found is not None)
         if found is not None:
-            passes.append(rows.c.id == any_(_ids(found)))
-        everything = select(func.count()).select_from(rows).where(*passes)
+            conditions.append(rows.c.id == any_(_ids(found)))
+        everything = select(func.count()).select_from(rows).where(*conditions)
         total = everything.scalar_subquery()
     changed_at = extract("epoch", dataset.c.changed_at)
     state = func.concat_ws(
@@ -168,10 +168,10 @@ def _all(form: Form) -> FromClause:
 def _parts(
     form: Form, rows: FromClause, names: Sequence[str] = READ, found: CTE | None = None
 ) -> list[Select[Any]]:
-    """Select the rows that pass, in parts that no two share.
+    """Select the matching rows in disjoint parts.
 
-    One, where no position is given and nothing was `found` by a search; of what was, that which
-    begins with it and the rest.
+    Without a position and a search it is one part. A search gives two: the rows that begin with the
+    text, and the others.
     """
     if found is None:
         return _stretches(form, rows, names, form.shape.rank(rows))
@@ -198,12 +198,12 @@ def _stretches(
     stretches: Sequence[ColumnElement[bool]] = [true()]
     if form.after is not None:
         stretches = stretches_after(form.sort, form.after, rows, rank)
-    passes = form.shape.conditions(rows, searched=searched)
-    return [select(*columns).where(*passes, each) for each in stretches]
+    conditions = form.shape.conditions(rows, searched=searched)
+    return [select(*columns).where(*conditions, each) for each in stretches]
 
 
 def _ids(found: CTE, begins: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
-    """List the assets that a search found, so that each is looked up by its key."""
+    """Return the ids that a search found as an array, so that each asset is looked up by key."""
     ids = select(found.c.asset_id)
     if begins is not None:
         ids = ids.where(found.c.begins == begins)
@@ -222,7 +222,7 @@ def _rows_of(form: Form) -> FromClause:
 
 
 def _at_version() -> FromClause:
-    """Select the assets as they were at a version of the last hour."""
+    """Select the assets as of a version of the last hour."""
     version = bindparam("version", type_=BigInteger)
     return union_all(
         select(*(assets.c[name] for name in READ)).where(assets.c.version <= version),

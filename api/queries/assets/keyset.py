@@ -1,4 +1,4 @@
-"""The order of assets, and what follows a position in it."""
+"""The order of assets, and the conditions for rows after a position (keyset paging)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from api.queries.assets.columns import KINDS, NULLABLE_COLUMNS
 from shared.schema.market import assets
 
 LONGEST_KEY = 200
-"""How many characters of a text decide its place: a cursor holds them, and a URL the cursor."""
+"""Characters of a text that are used for sorting, because a cursor in a URL holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +38,21 @@ class SortKey:
         return KINDS[self.column]
 
     def of(self, rows: FromClause) -> ColumnElement[Any]:
-        """Say what Postgres compares: text by code point, whatever the database's collation."""
+        """Return the sort expression; text is compared by code point."""
         if self.kind is str:
             return collate(func.left(rows.c[self.column], LONGEST_KEY), "C")
         return rows.c[self.column]
 
 
 Sort = tuple[SortKey, ...]
-"""What assets are ordered by, the first key first; nulls come last, and ties are broken by id."""
+"""The sort keys, the first key first. Nulls come last, and ties are ordered by id."""
 
 BY_MARKET_CAP: Sort = (SortKey("market_cap_usd", descending=True),)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A row's place: its sort keys, its id, and how well it matched a search (0 without one)."""
+    """The position of a row: its sort keys, its id, and its search rank (0 without a search)."""
 
     keys: tuple[Any, ...]
     id: int
@@ -60,17 +60,17 @@ class Position:
 
     @property
     def nulls(self) -> tuple[bool, ...]:
-        """Which keys are null: what follows is asked for in other words then."""
+        """Whether each key is null, which changes the conditions for the rows after it."""
         return tuple(key is None for key in self.keys)
 
     def bind(self) -> dict[str, Any]:
-        """Give the values of the parameters that `stretches_after` leaves open."""
+        """Return the values for the parameters of `stretches_after`."""
         keys = {f"after_{place}": key for place, key in enumerate(self.keys)}
         return {**keys, "after_id": self.id, "after_rank": self.rank}
 
 
 def order(sort: Sort, columns: Any) -> list[ColumnElement[Any]]:
-    """Order rows that have `id` and the columns `key_0`, `key_1` …, and `rank` with a search."""
+    """Return the ORDER BY of rows with `key_0`, `key_1` …, `id` and, with a search, `rank`."""
     ranks = [columns.rank] if "rank" in columns else []
     keys = [columns[f"key_{place}"] for place in range(len(sort))]
     directed = [
@@ -86,11 +86,11 @@ def stretches_after(
     rows: FromClause,
     rank: ColumnElement[int] | None = None,
 ) -> Sequence[ColumnElement[bool]]:
-    """Return conditions that no two rows share, and that together are all after a position.
+    """Return disjoint conditions that together match all rows after a position.
 
-    `nulls` says which of its keys are null; its values are left open (`Position.bind`). Without a
-    search, for one key each is one range of an index on (key, id), so that Postgres starts to read
-    at the position, however deep it is.
+    `nulls` says whether each of its keys is null. The values are parameters (`Position.bind`).
+    Without a search and with one key, each condition is one range of an index on (key, id). So
+    Postgres starts reading at the position, and deep pages are not slower.
     """
     stretches: list[ColumnElement[bool]] = []
     same: list[ColumnElement[bool]] = []
@@ -99,7 +99,7 @@ def stretches_after(
         key, last = each.of(rows), place == len(sort) - 1
         here = _bind(place, each)
         if null:
-            # nothing lies beyond a null: what follows has it too
+            # nulls are last: all rows that follow have a null here too
             same.append(key.is_(None))
             if last:
                 stretches.append(and_(*same, further_id))

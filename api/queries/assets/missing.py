@@ -1,10 +1,10 @@
-"""The questions what there is instead of an asset, or of a listing, that there is not."""
+"""Problems for missing assets and listings, which name alternatives."""
 
 from sqlalchemy import Connection, text
 
 from api.request.problems import AssetNotFoundError, ListingNotFoundError
 
-# Where the listings of an asset that is gone are now, however often they were moved since.
+# The assets that now have the listings of a removed asset, however often they were moved.
 SUCCESSORS = text("""
 SELECT DISTINCT a.slug
 FROM removed_assets AS r
@@ -22,35 +22,35 @@ ORDER BY l.source, l.external_id
 """)
 
 MOST_NAMED = 10
-"""How many listings a problem names; each namespace of CSV files may bring one."""
+"""Listings that a problem names at most; each namespace of CSV files can add one."""
 
 
 def asset_not_found(conn: Connection, slug: str) -> AssetNotFoundError:
-    """Make the problem for a slug that no asset has; it names what became of one that had it."""
+    """Make the problem for an unknown slug. For a removed asset it names the successors."""
     successors = conn.scalars(SUCCESSORS, {"slug": slug.replace("\x00", "\n")}).all()
     if successors:
         now = ", ".join(f"/data/{successor}" for successor in successors)
-        description = f"no asset {slug!r} any more: its listings are of {now} now"
+        description = f"asset {slug!r} was removed; its listings belong to {now} now"
         return AssetNotFoundError(description, successors)
-    return AssetNotFoundError(f"no asset {slug!r}; /data?q={{text}} searches for one")
+    return AssetNotFoundError(f"no asset has the slug {slug!r}; search with /data?q={{text}}")
 
 
 def require_listing(
     conn: Connection, slug: str, source: str | None, external_id: str | None
 ) -> None:
-    """Check that an asset has a listing of that source and id, where they are given.
+    """Check that an asset has a listing with the given source and id.
 
     Raises:
-        ListingNotFoundError: it has none such; the problem names those that it has.
+        ListingNotFoundError: it has none; the problem names the existing listings.
     """
-    asked = {"source": source, "external_id": external_id}
-    given = {name: value for name, value in asked.items() if value is not None}
+    parameters = {"source": source, "external_id": external_id}
+    filters = {name: value for name, value in parameters.items() if value is not None}
     rows = conn.execute(LISTINGS, {"slug": slug.replace("\x00", "\n")}).mappings().all()
-    if not given or any(given.items() <= dict(row).items() for row in rows):
+    if not filters or any(filters.items() <= dict(row).items() for row in rows):
         return
-    such = " and ".join(f"{name} {value!r}" for name, value in given.items())
-    there = [f"{row['source']} {row['external_id']!r}" for row in rows[:MOST_NAMED]]
+    missing = " and ".join(f"{name} {value!r}" for name, value in filters.items())
+    existing = [f"{row['source']} {row['external_id']!r}" for row in rows[:MOST_NAMED]]
     if len(rows) > MOST_NAMED:
-        there.append(f"and {len(rows) - MOST_NAMED} more")
-    has = ", ".join(there) or "none"
-    raise ListingNotFoundError(f"{slug!r} has no listing with {such}; it has {has}")
+        existing.append(f"and {len(rows) - MOST_NAMED} more")
+    names = ", ".join(existing) or "none"
+    raise ListingNotFoundError(f"{slug!r} has no listing with {missing}; it has {names}")

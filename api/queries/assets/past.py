@@ -1,10 +1,10 @@
-"""The assets as they were at a time, worked out from what was observed by then.
+"""The assets as of a past time, computed from the observations until then.
 
-Nothing is kept of them: for each listing its newest observation by then is looked up, and what was
-found is unified as the worker does it with the newest of all. So late data and moved listings are
-right at once, and the cost does not grow with the history: 20 000 listings took about 0.2 s with 4
-million observations. A table of daily states would store everything twice; reading the slice before
-a time would need an index by time.
+Nothing is stored for it. Each listing's newest observation until then is looked up, and the
+observations are unified by the worker's rule. So late data and moved listings are correct at once.
+The cost does not grow with the history: 20 000 listings took about 0.2 s with 4 million
+observations. Alternatives: a table of daily states would store everything twice; reading a slice
+of time would need an index by time.
 """
 
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ from shared.model.unified import unified_of
 from shared.schema.market import assets
 
 LATELY = timedelta(days=1)
-"""How far back is looked first: nearly every listing was observed, and few partitions are read."""
+"""The window that is searched first. It has nearly every listing, and covers few partitions."""
 
 EARLY = timedelta(days=1)
-"""How much earlier than observed, by the source's clock, a record may have come in: the worker
-refuses more. What was not known by a time is so not read through, however much it is."""
+"""How far a record's observation time may be after its load time; the worker refuses more. So
+observations more than this after `known_at` need not be read."""
 
 SEEN = "(SELECT jsonb_object_agg(source, updated_at) FROM checkpoints)"
-"""When each source's last batch came in. Its batches follow one another, so what came in by then is
-all that there was to see at that moment, and never gets more. By the time of the first page, a
-batch under way then would show up between two pages."""
+"""The load time of each source's last batch. Batches of a source are sequential, so the records
+loaded until then are complete and never increase. The time of the first page would not do: a batch
+in progress would appear between two pages."""
 
 OBSERVED = ("observed_at", "payload_hash", "run_id", "ingested_at", *VALUES)
 
@@ -44,23 +44,23 @@ KNOWN_UNTIL = """least(
   CASE WHEN CAST(:seen AS jsonb) IS NULL THEN 'infinity'
        ELSE coalesce((CAST(:seen AS jsonb) ->> source)::timestamptz, '-infinity') END
 )"""
-"""Until when what came in of a listing is to be seen: worked out once a listing, not a row."""
+"""The latest load time of visible observations of a listing, computed once per listing."""
 
 PREVAILS = """(
   o.ingested_at <= l.known_until
   AND (o.superseded_at IS NULL OR o.superseded_at > l.known_until)
   AND (o.superseded_before IS NULL OR NOT o.superseded_before @> l.known_until)
 )"""
-"""Whether an observation `o` of a listing `l` was the last received of its instant by then."""
+"""Whether observation `o` of listing `l` was the last one received for its instant by then."""
 
 _NEWEST = f"""
 SELECT {{observed}} FROM observations AS o
 WHERE o.listing_id = l.id AND {{window}} AND {PREVAILS}
 ORDER BY o.observed_at DESC, o.payload_hash DESC LIMIT 1
-"""  # noqa: S608  nothing in it is from outside
+"""  # noqa: S608  no external input
 
-# A listing is called what it was called last, by its source's clock; as it is now where what is
-# found is its present observation, or its names are not known that far back.
+# A listing has its last name until then, by its source's clock. It has its present name if the
+# observation is the present one, or if no name is known for that time.
 _LISTINGS_THEN = """
 lately AS MATERIALIZED (
   SELECT l.id, l.asset_id, l.source, l.external_id, l.symbol, l.name,
@@ -112,7 +112,7 @@ JOIN (
 ) AS came_in ON came_in.asset_id = a.id
 """
 
-# An asset is found under every name that it ever had, the present ones too.
+# An asset is found by every name that it ever had, including the present ones.
 _OF_THE_ASSET = {
     "id": "a.id",
     "slug": "a.slug",
@@ -129,15 +129,15 @@ OF_ONE_ASSET = "asset_id = (SELECT id FROM assets WHERE slug = :slug)"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time, and by when what was observed by then must have been known; None is by now."""
+    """A past time, and the latest load time of the observations; None for no limit."""
 
     as_of: datetime
     known_at: datetime | None = None
 
     def bind(self, seen: str | None = None) -> dict[str, Any]:
-        """Give the values of the parameters that the statements here leave open.
+        """Return the values for the parameters of this module's statements.
 
-        `seen` is what a walk's first page saw, as `SEEN` says it; its other pages see no more.
+        `seen` is the value of `SEEN` at a walk's first page, which limits its other pages.
         """
         as_of = self.as_of
         if self.known_at is not None:
@@ -150,7 +150,7 @@ class Moment:
         }
 
     def dump(self) -> Mapping[str, Any]:
-        """Show it in JSON's terms, equal where it is the same."""
+        """Return it as JSON values; equal moments give equal values."""
         return {
             "as_of": self.as_of.timestamp(),
             "known_at": self.known_at and self.known_at.timestamp(),
@@ -158,7 +158,7 @@ class Moment:
 
 
 def shifted(moment: datetime, by: timedelta) -> datetime:
-    """Add to a time, as far as the calendar goes."""
+    """Add to a time; return it unchanged if the result exceeds the calendar."""
     try:
         return moment + by
     except OverflowError:
@@ -166,7 +166,7 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
 
 
 def listings_then(which: str) -> str:
-    """Write CTEs of which the last, `listings_then`, has the chosen listings as they were."""
+    """Write CTEs; the last one, `listings_then`, has the selected listings as of the moment."""
     observed = ", ".join(f"o.{name}" for name in OBSERVED)
     lately = _NEWEST.format(
         observed=observed,
@@ -184,20 +184,20 @@ def listings_then(which: str) -> str:
 
 
 def assets_of_listings_then(read: tuple[str, ...]) -> str:
-    """Write the query for those columns of the assets whose listings `listings_then` has."""
+    """Write the query for these columns of the assets of `listings_then`."""
     columns = ", ".join(_OF_THE_ASSET.get(name, f"u.{name}") for name in read)
     return _ASSETS_THEN.format(unified=unified_of("listings_then AS l"), columns=columns)
 
 
 def assets_then(read: tuple[str, ...]) -> CTE:
-    """Select those columns of all assets as they were; its parameters `Moment.bind` gives."""
+    """Select these columns of all assets as of a moment; `Moment.bind` has its parameters."""
     stmt = text(f"WITH {listings_then(ALL)} {assets_of_listings_then(read)}")
     typed = [column(name, assets.c[name].type) for name in read]
     return with_moment(stmt).columns(*typed).cte("past")
 
 
 def with_moment(stmt: TextClause) -> TextClause:
-    """Declare the parameters that `Moment.bind` gives."""
+    """Declare the types of the parameters of `Moment.bind`."""
     names = ("as_of", "lately", "known_at")
     times = [bindparam(name, type_=DateTime(timezone=True)) for name in names]
     return stmt.bindparams(*times)

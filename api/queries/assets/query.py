@@ -1,4 +1,4 @@
-"""Which assets a request asks for, and the statement that reads them."""
+"""A request for assets, and the form of its statement."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +12,7 @@ from api.queries.assets.past import Moment
 
 @dataclass(frozen=True, slots=True)
 class AssetQuery:
-    """Which assets a request wants, in which order, which columns of them, written how."""
+    """The filters, order, columns and format of a request for assets."""
 
     filters: Filters = field(default_factory=Filters)
     sort: Sort = BY_MARKET_CAP
@@ -22,7 +22,7 @@ class AssetQuery:
     bom: bool = False
     """Whether CSV begins with a byte order mark."""
     moment: Moment | None = None
-    """As they were when; None for as they are."""
+    """A past time; None for the present."""
 
     @property
     def form(self) -> Form:
@@ -30,12 +30,12 @@ class AssetQuery:
         return Form(self.filters.shape, self.sort, self.columns, self.csv, self.strings, past=past)
 
     def form_of(self, page_size: int, *, skips: bool) -> Form:
-        """Give the form of a page, which is planned once where its values do not decide on how."""
+        """Return the form of a page. It is prepared if the best plan is the same for all values."""
         form = self.form
         if form.past or skips or form.shape.is_selective:
             return form
         return replace(form, most=1 << page_size.bit_length())
 
     def bind(self) -> dict[str, Any]:
-        """Give the values that the form's statements leave open."""
+        """Return the values for the parameters of the form's statements."""
         return {**self.filters.bind(), **(self.moment.bind() if self.moment else {})}

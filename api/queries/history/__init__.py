@@ -1,1 +1,1 @@
-"""Questions about the history of assets."""
+"""Queries about the history of assets."""

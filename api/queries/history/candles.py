@@ -1,7 +1,7 @@
-"""The question how an asset's price moved: candles, of what was observed of its listings.
+"""Candles of an asset's price, from the observations of its listings.
 
-Candles show what was observed and nothing else: every source counts, and an empty interval stays
-empty instead of repeating the last price. Charts expect one entry for each interval.
+Candles show observations only: every source counts, and an empty interval stays empty instead of
+repeating the last price. Charts expect one entry for each interval.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from api.queries.assets.columns import written
 from api.queries.assets.past import PREVAILS
 from api.queries.history.intervals import starts
-from api.queries.history.scope import CHOSEN, Asked, typed
+from api.queries.history.scope import CHOSEN, HistoryScope, typed
 from api.queries.statements import Statement
 from shared.model.unified import current_for
 
@@ -26,12 +26,12 @@ CANDLE: dict[str, type] = {
     "first_observed_at": datetime,
     "last_observed_at": datetime,
 }
-"""What is shown of a candle."""
+"""The columns of a candle, with their types."""
 
-# Every observation with a price counts, whichever listing it is of, but those that were superseded
-# by another of their instant; a price of 0 is unknown. Which is the first, the last, and the last
-# with a volume, is decided by time, then by listing; nothing is sorted for it: those are looked up.
-# A volume that is older beside the last price than a current value may be is not shown.
+# Every observation with a price counts, whatever its listing, unless another observation of its
+# instant superseded it. A price of 0 is unknown. The first, the last, and the last with a volume
+# are determined by time, then by listing. They are looked up, so nothing has to be sorted. A volume
+# that is too much older than the last price to be current is not shown.
 CANDLES = f"""
 WITH {CHOSEN},
 of_listings AS (
@@ -77,29 +77,29 @@ LEFT JOIN LATERAL (
     AND c.volume_at >= c.last_at - {current_for("l.source")}
   ORDER BY o.payload_hash DESC LIMIT 1
 ) AS volumes ON true
-"""  # noqa: S608  nothing in it is from outside
+"""  # noqa: S608  no external input
 
 
 def find_candles(
     conn: Connection,
-    asked: Asked,
+    scope: HistoryScope,
     interval: str,
     start: datetime,
     candles: int,
     until: datetime | None = None,
 ) -> list[str]:
-    """Return so many candles as lines, the first beginning at `start`; empty ones are there too.
+    """Return this number of candles as lines, from `start` on, including empty ones.
 
-    Of what was observed at `until` or later they show nothing.
+    Observations at `until` or later are ignored.
     """
-    begins = starts(interval, start, candles + 1)
-    given = {
-        **asked.bind(),
-        "starts": begins[:-1],
-        "first": begins[0],
-        "last": begins[-1] if until is None else min(begins[-1], until),
+    boundaries = starts(interval, start, candles + 1)
+    parameters = {
+        **scope.bind(),
+        "starts": boundaries[:-1],
+        "first": boundaries[0],
+        "last": boundaries[-1] if until is None else min(boundaries[-1], until),
     }
-    return [line for (line,) in _page(asked.csv, asked.strings).execute(conn, given)]
+    return [line for (line,) in _page(scope.csv, scope.strings).execute(conn, parameters)]
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""The intervals of candles: where each begins, in UTC."""
+"""The intervals of candles, and their starts in UTC."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,36 +14,36 @@ MONTH = "1mo"
 INTERVALS = (*WIDTHS, MONTH)
 
 A_MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
-"""What weeks are counted from; a midnight, as hours and days are too."""
+"""The origin from which weeks, days, hours and minutes are counted."""
 
 
 def floor(interval: str, at: datetime) -> datetime:
-    """Return the beginning of the candle that a time lies in."""
+    """Return the start of the candle that contains a time."""
     return _start(interval, _number(interval, at))
 
 
 def ceiling(interval: str, at: datetime) -> datetime:
-    """Return the first beginning of a candle that is no earlier than a time."""
+    """Return the first start of a candle at a time or later."""
     start = floor(interval, at)
     return start if start == at else shifted(interval, start, 1)
 
 
 def shifted(interval: str, start: datetime, candles: int) -> datetime:
-    """Return the beginning of the candle that is so many after the one that begins at `start`.
+    """Return the start of a candle, shifted by a number of candles.
 
     Raises:
-        OverflowError, ValueError: the calendar does not go so far.
+        OverflowError, ValueError: the result exceeds the calendar.
     """
     return _start(interval, _number(interval, start) + candles)
 
 
 def between(interval: str, start: datetime, end: datetime) -> int:
-    """Count the candles from one beginning to another."""
+    """Count the candles from one start to another."""
     return _number(interval, end) - _number(interval, start)
 
 
 def starts(interval: str, start: datetime, candles: int) -> list[datetime]:
-    """Return where so many candles begin, from the one that begins at `start`."""
+    """Return the starts of this number of candles, from `start` on."""
     first = _number(interval, start)
     return [_start(interval, number) for number in range(first, first + candles)]
 

@@ -1,4 +1,4 @@
-"""The question what was observed of an asset's listings over a window."""
+"""Observations of an asset's listings over a window."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from api.queries.assets.columns import written
-from api.queries.history.scope import CHOSEN, Asked, typed
+from api.queries.history.scope import CHOSEN, HistoryScope, typed
 from api.queries.statements import Statement
 from shared.model.records import VALUES
 
@@ -23,9 +23,9 @@ OBSERVATION: dict[str, type] = {
     "payload_hash": bytes,
     "run_id": int,
 }
-"""What is shown of an observation, and of which kind it is."""
+"""The columns of an observation, with their types."""
 
-# Each listing is read from its place in the key, and no further than the page may need.
+# Each listing is read from its position in the key, and only as far as the page may need.
 OBSERVATIONS = f"""
 WITH {CHOSEN}
 SELECT l.source, l.external_id, o.*
@@ -40,12 +40,12 @@ FROM chosen AS l CROSS JOIN LATERAL (
   ORDER BY o.observed_at, o.payload_hash LIMIT :most
 ) AS o
 ORDER BY o.observed_at, l.source, l.external_id, o.payload_hash LIMIT :most
-"""  # noqa: S608  nothing in it is from outside
+"""  # noqa: S608  no external input
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an observation stands among all: first by time, then by listing, then by its hash."""
+class ObservationPosition:
+    """The position of an observation in the order by time, listing and hash."""
 
     observed_at: datetime
     source: str
@@ -55,18 +55,18 @@ class Place:
 
 def find_observations(
     conn: Connection,
-    asked: Asked,
+    scope: HistoryScope,
     window: tuple[datetime, datetime],
-    after: Place | None,
+    after: ObservationPosition | None,
     page_size: int,
-) -> tuple[list[str], Place | None]:
-    """Return a page of a window's observations as lines, and its last place where more follow.
+) -> tuple[list[str], ObservationPosition | None]:
+    """Return a page of a window's observations as lines, and its last position if more follow.
 
-    The window is [start, end); the page starts after a place in it, or at its start.
+    The window is [start, end). The page starts after a position in it, or at its start.
     """
     start, end = window
-    given = {
-        **asked.bind(),
+    parameters = {
+        **scope.bind(),
         "first": after.observed_at if after else start,
         "last": end,
         "after_source": after and after.source,
@@ -74,16 +74,16 @@ def find_observations(
         "after_hash": after and after.payload_hash,
         "most": page_size + 1,
     }
-    rows = _page(asked.csv, asked.strings).execute(conn, given)
+    rows = _page(scope.csv, scope.strings).execute(conn, parameters)
     last = rows[page_size - 1] if len(rows) > page_size else None
-    place = Place(last[1], last[2], last[3], bytes(last[4])) if last else None
-    return [row[0] for row in rows[:page_size]], place
+    end_of_page = ObservationPosition(last[1], last[2], last[3], bytes(last[4])) if last else None
+    return [row[0] for row in rows[:page_size]], end_of_page
 
 
 @lru_cache(maxsize=4)
 def _page(csv: bool, strings: bool) -> Statement:
     page = typed(OBSERVATIONS, OBSERVATION).subquery("page")
     line = written(page, [*OBSERVATION], csv=csv, strings=strings, kinds=OBSERVATION)
-    place = (page.c.observed_at, page.c.source, page.c.external_id, page.c.payload_hash)
-    stmt: Select[Any] = select(line, *place)
-    return Statement(stmt.order_by(*place))
+    key = (page.c.observed_at, page.c.source, page.c.external_id, page.c.payload_hash)
+    stmt: Select[Any] = select(line, *key)
+    return Statement(stmt.order_by(*key))

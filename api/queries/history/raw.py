@@ -1,4 +1,4 @@
-"""The question which raw records stand behind an asset: as received, every digit of them."""
+"""The raw records behind an asset, as received."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from sqlalchemy import Connection, TextClause, text
 
 from shared.schema.raw import RAW
 
-# An observation has the key of its raw record, which is looked up in the table of its source.
+# An observation has the key of its raw record, which is looked up in its source's table.
 PAYLOADS = " UNION ALL ".join(
-    f"SELECT payload FROM {table.name} WHERE f.source = '{source}'"  # noqa: S608  no outsider's
+    f"SELECT payload FROM {table.name} WHERE f.source = '{source}'"  # noqa: S608  no external input
     " AND observed_at = f.observed_at AND external_id = f.external_id"
     " AND payload_hash = f.payload_hash"
     for source, table in RAW.items()
 )
 
-# What was pruned is in the first archive written after the record had come. An asset without such
-# records gives one row.
+# A pruned record is in the first archive that was written after it was loaded. An asset without
+# matching records gives one row.
 RECORDS = """
 WITH found AS MATERIALIZED (
   SELECT l.source, l.external_id, o.*
@@ -51,7 +51,7 @@ def _statement(which: str) -> TextClause:
 
 NEWEST_RECORDS = _statement("observed_at = l.observed_at AND payload_hash = l.payload_hash")
 
-# No index has the hash first: this walks each listing's history.
+# No index begins with the hash, so this scans each listing's history.
 RECORDS_OF_A_HASH = _statement("payload_hash = :hash")
 
 RECORDS_OF_AN_INSTANT = _statement(
@@ -61,13 +61,13 @@ RECORDS_OF_AN_INSTANT = _statement(
 
 @dataclass(frozen=True, slots=True)
 class FoundRecords:
-    """Raw records of an asset's listings; one that was pruned has no payload, but `pruned`."""
+    """Raw records of an asset's listings. A pruned record has `pruned` instead of a payload."""
 
     records: Sequence[Mapping[str, Any]]
     version: int
-    """Of the data."""
+    """The version of the data."""
     exists: bool
-    """Whether there is such an asset."""
+    """Whether the asset exists."""
 
 
 def find_records(
@@ -78,11 +78,11 @@ def find_records(
     payload_hash: bytes | None,
     observed_at: datetime | None,
 ) -> FoundRecords:
-    """Find the raw record of each listing's present values, or of an instant, or of a hash.
+    """Find for each listing the newest raw record, or the record of an instant or a hash.
 
-    Of several that are left of a listing it is the newest, of one instant that which prevails.
+    If several records of a listing match, it is the newest; of one instant, the one that counts.
     """
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "slug": slug.replace("\x00", "\n"),
         "source": source,
         "external_id": external_id,
@@ -90,10 +90,10 @@ def find_records(
     stmt = NEWEST_RECORDS
     if observed_at is not None:
         stmt = RECORDS_OF_AN_INSTANT
-        given |= {"hash": payload_hash, "observed_at": observed_at}
+        parameters |= {"hash": payload_hash, "observed_at": observed_at}
     elif payload_hash is not None:
-        stmt, given = RECORDS_OF_A_HASH, {**given, "hash": payload_hash}
-    rows = conn.execute(stmt, given).mappings().all()
+        stmt, parameters = RECORDS_OF_A_HASH, {**parameters, "hash": payload_hash}
+    rows = conn.execute(stmt, parameters).mappings().all()
     records = [
         {**row, "pruned": row if row["pruned_at"] else None}
         for row in rows

@@ -1,4 +1,4 @@
-"""What the questions after an asset's history share: whose it is, and how much of it is seen."""
+"""The scope of a query for an asset's history: its listings, and how much of it is visible."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ TYPES: Mapping[type, Any] = {
     list: ARRAY(Text),
 }
 
-# An asset without such listings gives one row.
+# An asset without matching listings gives one row.
 FIND_LISTINGS = text(f"""
 SELECT d.version, a.id AS asset_id, l.id, l.source, l.external_id, l.observed_at,
        {SEEN}::text AS seen
@@ -39,45 +39,45 @@ LEFT JOIN listings AS l ON l.asset_id = a.id
   AND (CAST(:source AS text) IS NULL OR l.source = :source)
   AND (CAST(:external_id AS text) IS NULL OR l.external_id = :external_id)
 ORDER BY l.source, l.external_id
-""")  # noqa: S608  nothing in it is from outside
+""")  # noqa: S608  no external input
 
 CHOSEN = f"""chosen AS MATERIALIZED (
   SELECT id, source COLLATE "C" AS source, external_id COLLATE "C" AS external_id, place,
          {KNOWN_UNTIL} AS known_until
   FROM unnest(CAST(:ids AS integer[]), CAST(:sources AS text[]), CAST(:external_ids AS text[]))
     WITH ORDINALITY AS given (id, source, external_id, place)
-)"""  # noqa: S608  as above
-"""The listings, until when each is known, and its `place` in the order of source and id."""
+)"""  # noqa: S608  no external input
+"""The listings, each with `known_until` and its `place` in the order of source and id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """The listings of an asset whose history is asked for, and what there is to see of them."""
+    """The selected listings of an asset."""
 
     ids: Sequence[int]
     sources: Sequence[str]
     external_ids: Sequence[str]
     newest: datetime | None
-    """When the newest of all was observed."""
+    """The time of the newest observation."""
     seen: str | None
-    """As `past.SEEN` says it."""
+    """The present value of `past.SEEN`."""
     version: int
-    """Of the data."""
+    """The version of the data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Whose history is asked for, by when it must have been known, and how lines are written."""
+class HistoryScope:
+    """The listings of a history, the latest load time of its records, and the format of lines."""
 
     listings: Listings
     known_at: datetime | None
     seen: str | None
-    """What a walk's first page saw, as `past.SEEN` says it."""
+    """The value of `past.SEEN` at a walk's first page."""
     csv: bool
     strings: bool
 
     def bind(self) -> dict[str, Any]:
-        """Give the values that `CHOSEN` leaves open."""
+        """Return the values for the parameters of `CHOSEN`."""
         return {
             "ids": list(self.listings.ids),
             "sources": list(self.listings.sources),
@@ -90,9 +90,10 @@ class Asked:
 def find_listings(
     conn: Connection, slug: str, source: str | None, external_id: str | None
 ) -> Listings | None:
-    """Find an asset's listings, or those of one source or id; None where there is no asset."""
-    given = {"slug": slug.replace("\x00", "\n"), "source": source, "external_id": external_id}
-    rows = conn.execute(FIND_LISTINGS, given).all()
+    """Find an asset's listings, optionally of one source or id; None if the asset is missing."""
+    slug = slug.replace("\x00", "\n")
+    parameters = {"slug": slug, "source": source, "external_id": external_id}
+    rows = conn.execute(FIND_LISTINGS, parameters).all()
     if rows[0].asset_id is None:
         return None
     found = [row for row in rows if row.id is not None]
@@ -107,5 +108,5 @@ def find_listings(
 
 
 def typed(sql: str, kinds: Mapping[str, type]) -> TextualSelect:
-    """Say of which kinds a statement's columns are."""
+    """Declare the types of a statement's columns."""
     return text(sql).columns(*(column(name, TYPES[kind]) for name, kind in kinds.items()))

@@ -1,9 +1,8 @@
-"""The question how the prices of some assets moved over the last seven days.
+"""Price trends of assets over the last seven days.
 
 An asset's price at an instant is the price that `/data` shows with `as_of` that instant: the same
-rule is applied to each listing's newest observation until then. Every listing is looked up once for
-each instant, so the cost does not depend on how often it was observed. No price is carried over a
-gap.
+rule is applied to each listing's newest observation until then. Every listing is looked up once per
+instant, so the cost does not depend on its number of observations. Prices are not repeated in gaps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,13 +25,13 @@ from shared.model.unified import CURRENT_FOR, unified_of
 
 STEP = timedelta(hours=4)
 POINTS = 42
-"""How many points a sparkline has, a step apart: seven days."""
+"""Number of points of a sparkline, one step apart: seven days."""
 
 A_DAY, A_WEEK = timedelta(days=1) // STEP, timedelta(days=7) // STEP
-"""How many steps before the newest observation the earlier prices of the changes are."""
+"""Steps from the newest observation back to the earlier prices of the changes."""
 
 TOLERANCE = timedelta(hours=1)
-"""How long before its instant the earlier price of a change may have been observed."""
+"""Maximum time between the observation of an earlier price and its instant."""
 
 SHOWN = ("id", "slug", "symbol", "name", "price_usd", "price_observed_at", "observed_at")
 
@@ -141,27 +140,27 @@ THEN = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """What was found of the wanted assets, in the order asked; and what was not."""
+    """The trends of the existing assets in the requested order, and the missing slugs."""
 
     assets: Sequence[Mapping[str, Any]]
     missing: Sequence[str]
-    """The slugs that no asset has, or of which nothing was observed by the moment."""
+    """Slugs that no asset has, or whose asset was not observed by the moment."""
     version: int
-    """Of the data."""
+    """The version of the data."""
 
 
 def find_trends(conn: Connection, slugs: Sequence[str], moment: Moment | None = None) -> Trends:
-    """Find the prices of some assets, their changes and their sparklines, now or at a moment.
+    """Return prices, changes and sparklines of assets, now or as of a moment.
 
     Slugs must be distinct. A change is in percent; it is null if no price was observed within
-    `TOLERANCE` before its instant, or if that price is 0. A point of a sparkline is null if nothing
-    was observed in its step. The last point is of the asset's newest observation.
+    `TOLERANCE` before its instant, or if that price is 0. A point of a sparkline is null if no
+    price was observed in its step. The last point belongs to the asset's newest observation.
     """
-    given: dict[str, Any] = {"slugs": [*slugs], "known_at": None}
+    parameters: dict[str, Any] = {"slugs": [*slugs], "known_at": None}
     stmt = NOW
     if moment is not None:
-        stmt, given = THEN, {**given, **moment.bind()}
-    rows = stmt.run(conn, given).mappings().all()
+        stmt, parameters = THEN, {**parameters, **moment.bind()}
+    rows = stmt.run(conn, parameters).mappings().all()
     return Trends(
         [{**row} for row in rows if row["slug"] is not None],
         [row["asked"] for row in rows if row["slug"] is None],

@@ -1,1 +1,1 @@
-"""Questions about sources, runs, rejects and drift."""
+"""Queries about sources, runs, rejects and drift."""

@@ -1,4 +1,4 @@
-"""The question what was measured of runs, and of each one's earlier runs."""
+"""Measurements of runs and of their earlier runs, for the anomaly rules."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ MEASURES = ("volume", "duration", "rejected_share", "new_share", "jumped_share",
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Which runs to examine: the newest `limit` of them."""
+    """The runs to examine: the newest `limit` that match."""
 
     sources: Sequence[str] = ()
     since: datetime | None = None
@@ -42,32 +42,32 @@ class Examined:
     limit: int = 1
 
 
-def measure_runs(conn: Connection, wanted: Examined) -> list[Measured]:
-    """Measure the newest runs that can be judged, and the good runs before each."""
-    own = [*is_judged()]
-    if wanted.since is not None:
-        own.append(runs.c.started_at >= wanted.since)
-    if wanted.before is not None:
-        own.append(runs.c.id < wanted.before)
-    stretches = [[runs.c.source == source, *own] for source in wanted.sources] or [own]
+def measure_runs(conn: Connection, examined: Examined) -> list[Measured]:
+    """Measure the newest complete runs, and the successful runs before each."""
+    conditions = [*is_complete()]
+    if examined.since is not None:
+        conditions.append(runs.c.started_at >= examined.since)
+    if examined.before is not None:
+        conditions.append(runs.c.id < examined.before)
+    by_source = [[runs.c.source == source, *conditions] for source in examined.sources]
     newest = [
         select(
-            select(runs).where(*stretch).order_by(runs.c.id.desc()).limit(wanted.limit).subquery()
+            select(runs).where(*each).order_by(runs.c.id.desc()).limit(examined.limit).subquery()
         )
-        for stretch in stretches
+        for each in by_source or [conditions]
     ]
     found = union_all(*newest).subquery()
-    return _measure(conn, select(found).order_by(found.c.id.desc()).limit(wanted.limit))
+    return _measure(conn, select(found).order_by(found.c.id.desc()).limit(examined.limit))
 
 
 def measure_run(conn: Connection, run_id: int) -> Measured | None:
-    """Measure one run; None where it is none that can be judged."""
-    measured = _measure(conn, select(runs).where(runs.c.id == run_id, *is_judged()))
+    """Measure one run; None if it is an import or did not complete."""
+    measured = _measure(conn, select(runs).where(runs.c.id == run_id, *is_complete()))
     return measured[0] if measured else None
 
 
-def is_judged() -> list[ColumnElement[bool]]:
-    """Whether a source's own run came to its end, and so can be compared with others."""
+def is_complete() -> list[ColumnElement[bool]]:
+    """Return the conditions for complete runs, without imports, which can be compared."""
     return [
         runs.c.command == "run",
         or_(runs.c.outcome == "succeeded", runs.c.reason.in_(JUDGED)),
@@ -75,7 +75,7 @@ def is_judged() -> list[ColumnElement[bool]]:
 
 
 def _measure(conn: Connection, chosen: Select[Any]) -> list[Measured]:
-    """Measure the chosen runs; each one's earlier runs are found through `ix_runs_succeeded`."""
+    """Measure the chosen runs. The index `ix_runs_succeeded` finds the earlier runs of each."""
     judged = chosen.subquery("judged")
     earlier = _earlier(judged)
     aggregated = (
@@ -99,9 +99,9 @@ def _measure(conn: Connection, chosen: Select[Any]) -> list[Measured]:
 
 
 def _earlier(judged: FromClause) -> FromClause:
-    """The good runs before a run: of those after its checkpoint was cleared, where it was.
+    """Select the successful runs before a run, since the checkpoint was last cleared.
 
-    What is accepted with `worker checkpoint clear` is what is usual from then on.
+    `worker checkpoint clear` accepts a change; from then on the new values are the usual ones.
     """
     before = runs.alias("before")
     cleared_at = (
@@ -131,10 +131,10 @@ def _earlier(judged: FromClause) -> FromClause:
 
 
 def _measures(table: FromClause) -> list[ColumnElement[Any]]:
-    """What is measured of a run; null where it says nothing.
+    """Return the measures of a run; null if a measure has no meaning for it.
 
-    Records of pages that had not changed count as seen. Whoever goes on where another run broke off
-    sees the rest only, and takes as long as that takes.
+    Records of unchanged pages count as seen. A run that continued another run's snapshot has no
+    volume and no duration.
     """
     seen = table.c.records_fetched + table.c.records_known
     is_whole = func.coalesce(cast(table.c.cursor_before, Text), "null") == "null"

@@ -1,13 +1,13 @@
-"""Runs that stand out against their source's own history, and the rules by which they do.
+"""The rules for anomalies: runs that deviate from the history of their source.
 
-A run is compared with the last runs of its source before it that succeeded. The rule is the
-modified z-score of Iglewicz and Hoaglin ("How to Detect and Handle Outliers", 1993): a value stands
-out that is further from the median than 3.5 times the median absolute deviation (MAD), divided by
-0.6745 so that it reads like a standard deviation. Median and MAD take no notice of a few outliers
-among the earlier runs, as mean and standard deviation would.
+A run is compared with the last successful runs of its source. The rule is the modified z-score of
+Iglewicz and Hoaglin ("How to Detect and Handle Outliers", 1993). A value is an anomaly if its
+distance from the median exceeds 3.5 times the median absolute deviation (MAD). The MAD is divided
+by 0.6745 to be comparable to a standard deviation. Unlike mean and standard deviation, median and
+MAD are not affected by a few outliers.
 
-So that a source that hardly varies may vary a little, each rule has a least distance from the
-median; and what is expected is never narrower than what all of the earlier runs but one had.
+A source with little variation may vary a little: each rule has a minimum distance from the median.
+The expected range also includes the values of all earlier runs except one on each side.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,35 +20,35 @@ from shared.model.catalogue import EXPECTATIONS
 from shared.model.expectations import Expectations
 
 HISTORY = 20
-"""How many of a source's last good runs say what is usual."""
+"""Number of successful earlier runs that a run is compared with."""
 
 LEAST_HISTORY = 5
-"""With fewer earlier runs there is nothing usual yet."""
+"""Minimum number of earlier runs for a comparison."""
 
 LEAST_COMPARED = 20
-"""With fewer prices compared, the share of those that jumped says nothing."""
+"""Minimum number of compared prices for a meaningful share of jumps."""
 
 LIMIT, TO_SIGMA = Decimal("3.5"), Decimal("0.6745")
 
 Distance = Callable[[Expectations, Decimal], Decimal | None]
-"""The least distance from a median that stands out; None where that side is not judged."""
+"""The minimum distance of an anomaly from the median; None if that side is not checked."""
 
 
-def not_judged(_expects: Expectations, _median: Decimal) -> None:
+def not_checked(_expects: Expectations, _median: Decimal) -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is compared, and the least distance below and above the median that stands out."""
+    """A measure, and the minimum distances of an anomaly below and above the median."""
 
     code: str
     measure: str
-    says: str
-    below: Distance = not_judged
-    above: Distance = not_judged
+    label: str
+    below: Distance = not_checked
+    above: Distance = not_checked
     least_history: int = LEAST_HISTORY
-    """How many earlier runs it takes to judge: one, where the least distance says enough."""
+    """Minimum number of earlier runs: one, if the minimum distance suffices."""
 
 
 def _fewer(expects: Expectations, usual: Decimal) -> Decimal | None:
@@ -70,37 +70,37 @@ def _staler(expects: Expectations, usual: Decimal) -> Decimal | None:
 
 RULES = (
     Rule(
-        code="volume", measure="volume", says="records", below=_fewer, above=_more, least_history=1
+        code="volume", measure="volume", label="records", below=_fewer, above=_more, least_history=1
     ),
-    Rule(code="duration", measure="duration", says="seconds", above=_slower),
+    Rule(code="duration", measure="duration", label="seconds", above=_slower),
     Rule(
         code="rejects",
         measure="rejected_share",
-        says="share of records rejected",
+        label="share of records rejected",
         above=lambda expects, _: expects.max_reject_rise,
     ),
-    Rule(code="frozen", measure="new_share", says="share of records new", below=_staler),
+    Rule(code="frozen", measure="new_share", label="share of records new", below=_staler),
     Rule(
         code="jumping",
         measure="jumped_share",
-        says="share of prices jumped",
+        label="share of prices jumped",
         above=lambda *_: Decimal("0.02"),
         least_history=1,
     ),
     Rule(
         code="vanished",
         measure="replaced_share",
-        says="share of ids that took the place of another",
+        label="share of ids that replaced another",
         above=lambda *_: Decimal("0.02"),
         least_history=1,
     ),
 )
-"""Of files no volume is usual, and no share of rejects or of new records: `expectations`."""
+"""Files have neither a usual volume nor usual shares of rejects or new records (`expectations`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A run, what was measured of it, and what was of the good runs before it."""
+    """A run, its measures, and the measures of the successful runs before it."""
 
     run: Mapping[str, Any]
     values: Mapping[str, Decimal | None]
@@ -108,7 +108,7 @@ class Measured:
 
 
 def summary_of(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Say what stands out in these runs, and how many of them could be judged."""
+    """Return the anomalies of these runs, and how many runs could be judged."""
     judged = [found for each in measured if (found := judge(each)) is not None]
     ids = [each.run["id"] for each in measured]
     return {
@@ -123,7 +123,7 @@ def summary_of(measured: Sequence[Measured]) -> dict[str, Any]:
 
 
 def judge(measured: Measured) -> list[dict[str, Any]] | None:
-    """Return what stands out in a run; None where there are too few earlier runs to say."""
+    """Return the anomalies of a run; None if it has too few earlier runs."""
     if all(len(measured.before[rule.measure]) < rule.least_history for rule in RULES):
         return None
     return list(_anomalies(measured))
@@ -157,7 +157,7 @@ def _anomalies(measured: Measured) -> Iterator[dict[str, Any]]:
 
 
 def centre_of(values: Sequence[Decimal]) -> tuple[Decimal, Decimal]:
-    """Return the median, and the median of the distances from it (MAD)."""
+    """Return the median and the median absolute deviation (MAD)."""
     middle = Decimal(median(values))
     return middle, Decimal(median(abs(each - middle) for each in values))
 
@@ -165,7 +165,7 @@ def centre_of(values: Sequence[Decimal]) -> tuple[Decimal, Decimal]:
 def expected_range(
     rule: Rule, expects: Expectations, before: Sequence[Decimal]
 ) -> tuple[Decimal | None, Decimal | None]:
-    """Return from where to where a value is expected; None on a side that is not judged."""
+    """Return the expected minimum and maximum; None for a side that is not checked."""
     usual, spread = centre_of(before)
     distance = LIMIT * spread / TO_SIGMA
     ordered = sorted(before)
@@ -179,7 +179,7 @@ def expected_range(
 
 
 def _rounded(number: Decimal) -> Decimal:
-    """Round to six decimals, and leave out the zeros behind."""
+    """Round to six decimals, without trailing zeros."""
     fixed = number.quantize(Decimal("0.000001"), ROUND_HALF_EVEN).normalize()
     return fixed or Decimal(0)
 
@@ -192,4 +192,4 @@ def _sentence(
         *([f"at most {high:f}"] if high is not None else []),
     ]
     expected = " and ".join(bounds)
-    return f"{rule.says}: {value:f}; {expected} expected by the {runs} good runs before it"
+    return f"{rule.label}: {value:f}; {expected} expected by the {runs} good runs before it"

@@ -1,4 +1,4 @@
-"""The question what two runs of a source observed differently."""
+"""The differences between the listings that two runs of a source observed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,17 +28,17 @@ APPEARED, NOT_ANEW, MOVED = "appeared", "not_observed_anew", "moved"
 
 @dataclass(slots=True)
 class Difference:
-    """The listings of one kind: how many there are, and the first of them."""
+    """The number of listings of one kind, and the first of them."""
 
     total: int = 0
     listings: list[dict[str, Any]] = field(default_factory=list)
 
 
 def compare_observations(conn: Connection, a: int, b: int, limit: int) -> dict[str, Difference]:
-    """Say which listings appeared with run b, did not come again since run a, and moved most.
+    """Find the listings that appeared in run b, that b did not observe again, and that moved most.
 
-    A run's observations are found through the index on their run. A listing appeared with b that
-    was made while b was at work, for no other run of the source can have been then.
+    An index on the run finds a run's observations. A listing appeared in b if it was created while
+    b was running, because no other run of the source can run then.
     """
     of_a, of_b = _last_observed(a, "of_a"), _last_observed(b, "of_b")
     was_made_by_b = listings.c.created_at.between(
@@ -62,7 +62,7 @@ def compare_observations(conn: Connection, a: int, b: int, limit: int) -> dict[s
 
 
 def _last_observed(run_id: int, name: str) -> CTE:
-    """What a run observed last of each listing."""
+    """Select a run's last observation of each listing."""
     return (
         select(observations.c.listing_id, observations.c.price_usd)
         .where(observations.c.run_id == run_id)
@@ -84,7 +84,7 @@ def _of_run(run_id: int, column: ColumnElement[Any]) -> Any:
 def _listed(
     observed: FromClause, run: CTE, kind: str, limit: int, **prices: ColumnElement[Any]
 ) -> Select[Any]:
-    """Count listings, and name the first of them: by their move where there is one, or their id."""
+    """Count listings and select the first of them, by their move if given, otherwise by id."""
     nothing = cast(null(), Numeric)
     percent = prices.get("percent", nothing)
     return (

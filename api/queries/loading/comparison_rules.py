@@ -1,4 +1,4 @@
-"""What one run has more than another."""
+"""The differences between the numbers of two runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,14 +25,14 @@ COMPARED = (
 
 
 def compare_runs(conn: Connection, a: int, b: int, limit: int) -> dict[str, Any]:
-    """Compare two runs of a source: counts, rates, times, and what they observed differently.
+    """Compare two runs of a source: counts, rates, times and observed listings.
 
     Raises:
         RunNotFoundError: one of them does not exist.
         ValidationError: they are of two sources.
     """
     found = find_two_runs(conn, a, b)
-    refuse_unlike(found, a, b)
+    require_same_source(found, a, b)
     differences = compare_observations(conn, a, b, limit)
     return {
         "a": found[a],
@@ -43,32 +43,32 @@ def compare_runs(conn: Connection, a: int, b: int, limit: int) -> dict[str, Any]
     }
 
 
-def refuse_unlike(found: Mapping[int, Mapping[str, Any]], a: int, b: int) -> None:
-    """Refuse to compare what is not there, or what is of two sources."""
+def require_same_source(found: Mapping[int, Mapping[str, Any]], a: int, b: int) -> None:
+    """Check that both runs exist and belong to the same source."""
     for run_id in (a, b):
         if run_id not in found:
-            raise RunNotFoundError(f"no run {run_id}; /runs lists them")
-    of_a, of_b = found[a]["source"], found[b]["source"]
-    if of_a != of_b:
-        said = f"is a run of {of_b!r}, and a is one of {of_a!r}; expected two of one source"
-        raise ValidationError({"b": [said]})
+            raise RunNotFoundError(f"no run has the id {run_id}; /runs lists all runs")
+    source_a, source_b = found[a]["source"], found[b]["source"]
+    if source_a != source_b:
+        reason = f"is a run of {source_b!r}, but a is a run of {source_a!r}"
+        raise ValidationError({"b": [f"{reason}; expected two runs of one source"]})
 
 
 def changes_between(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Subtract the numbers of run a from those of run b; None where one of them has none."""
-    return {name: _less(b[name], a[name]) for name in COMPARED}
+    """Subtract the numbers of run a from those of run b; None if one of them is missing."""
+    return {name: _difference(b[name], a[name]) for name in COMPARED}
 
 
 def find_vanished(records_of_b: Mapping[str, int], not_anew: Difference) -> Difference | None:
-    """Say which listings are gone in run b: those it did not observe anew, where it saw no others.
+    """Return the listings that are missing in run b; None if they cannot be determined.
 
-    A record that is unchanged, or in a page that is, leaves nothing that says of which listing it
-    is: where run b had any, it is not known which listings are gone.
+    Unchanged records and records of unchanged pages leave no observation. If run b had any, a
+    listing without a new observation is not necessarily missing.
     """
     return None if records_of_b["unchanged"] or records_of_b["known"] else not_anew
 
 
-def _less(of_b: Any, of_a: Any) -> Any:
+def _difference(of_b: Any, of_a: Any) -> Any:
     if isinstance(of_b, Mapping):
-        return {name: _less(of_b[name], of_a[name]) for name in of_b}
+        return {name: _difference(of_b[name], of_a[name]) for name in of_b}
     return None if of_a is None or of_b is None else of_b - of_a

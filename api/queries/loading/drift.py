@@ -1,4 +1,4 @@
-"""The question how the sources' shapes came to differ."""
+"""Drift: differences between the shapes of the sources and the known shapes."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection
 from api.queries.pages import Page, read_page
 from shared.schema.operations import drift
 
-OWN = (
+COLUMNS = (
     "id",
     "source",
     "kind",
@@ -27,12 +27,12 @@ OWN = (
 def find_drift(
     conn: Connection, sources: Sequence[str], state: str, page_size: int, before: int | None
 ) -> Page:
-    """Return a page of differences, `open`, `acknowledged` or `all`, the newest first."""
+    """Return a page of drift, `open`, `acknowledged` or `all`, newest first."""
     conditions: list[ColumnElement[bool]] = []
     if sources:
         conditions.append(drift.c.source.in_(sources))
     if state != "all":
         is_open = drift.c.acknowledged_at.is_(None)
         conditions.append(is_open if state == "open" else ~is_open)
-    columns = [drift.c[name] for name in OWN]
+    columns = [drift.c[name] for name in COLUMNS]
     return read_page(conn, drift, columns, [conditions], page_size, before)

@@ -1,4 +1,4 @@
-"""How a source's loading does: `pass`, `warn` or `fail`, why, and since when."""
+"""The health of the sources: `pass`, `warn` or `fail`, with reason and start time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ WORSE = ("pass", "warn", "fail")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that is wrong with a source. `reason` is a stable code."""
+    """One problem of a source. `reason` is a stable code."""
 
     status: str
     reason: str
@@ -22,9 +22,9 @@ class Trouble:
 
 
 def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[str, Any]:
-    """Judge each source, and the whole by the one that does worst.
+    """Assess each source; the overall status is the worst.
 
-    A source has its turn once in an interval and the time that all of them usually take.
+    A turn of the loop takes the interval plus the usual duration of all sources' runs.
     """
     turn = _turn(sources, interval)
     live = any(each["last_success_at"] for each in sources if each["source"] in LIVE_SOURCES)
@@ -44,20 +44,20 @@ def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[st
 
 
 def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Iterator[str]:
-    """Name the sources whose data is older than its target, or whose runs were never good.
+    """Return the sources whose data is older than the target, or that never had a successful run.
 
-    One that never ran is judged by its data alone, which imports have brought.
+    A source that never ran is judged by the data of imports.
     """
     turn = _turn(sources, interval)
     for source in sources:
         expects = EXPECTATIONS[source["source"]]
         target = expects.target(turn)
         has_run = source["last_run"] is not None
-        is_never_good = has_run and source["last_success_at"] is None
+        never_succeeded = has_run and source["last_success_at"] is None
         troubles = (
             _troubles(source, expects, target) if has_run else _outdated(source, expects, target)
         )
-        if is_never_good or {each.reason for each in troubles} & {"late", "outdated"}:
+        if never_succeeded or {each.reason for each in troubles} & {"late", "outdated"}:
             yield source["source"]
 
 
@@ -68,9 +68,9 @@ def _turn(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> timedelt
 def assess_source(
     source: Mapping[str, Any], expects: Expectations, turn: timedelta
 ) -> dict[str, Any]:
-    """Add to what is known of a source its status, why it is not `pass`, and since when.
+    """Add the status of a source, and its reason and start time if it is not `pass`.
 
-    The reason is the first trouble's: a source that is down has old data too.
+    The reason is that of the first trouble. For example, a source that is down also has old data.
     """
     target = expects.target(turn)
     troubles = list(_troubles(source, expects, target))
@@ -92,10 +92,10 @@ def _worst(statuses: Iterator[str]) -> str:
 def _troubles(
     source: Mapping[str, Any], expects: Expectations, target: timedelta
 ) -> Iterator[Trouble]:
-    """Find what is wrong: the last run, the age of the last good one, the age of the data."""
+    """Check the last run, the age of the last successful run, and the age of the data."""
     last, now = source["last_run"], source["now"]
     if last is None:
-        detail = "no run of its own has finished yet; an import is none"
+        detail = "no run has finished yet; imports do not count"
         yield Trouble("warn", "no_run", detail, None)
         return
     good_at, failing_since = source["last_success_at"], source["failing_since"]
@@ -106,11 +106,13 @@ def _troubles(
         detail = f"the last run {was}: {last['reason']}"
         yield Trouble(status, last["reason"], detail, failing_since)
     if source.get("shows_sample"):
-        detail = "its data is the project's sample, of 2021; no provider has been read yet"
+        detail = "the data is the project's sample of 2021; no provider has been read yet"
         yield Trouble("warn", "sample", detail, None)
     if now - (good_at or failing_since) > target:
-        said = f"no run has succeeded since {_time(good_at)}" if good_at else "no run has succeeded"
-        yield _overdue("late", said, now, good_at or failing_since, target)
+        event = (
+            f"no run has succeeded since {_time(good_at)}" if good_at else "no run has succeeded"
+        )
+        yield _overdue("late", event, now, good_at or failing_since, target)
     yield from _outdated(source, expects, target)
 
 
@@ -119,13 +121,13 @@ def _outdated(
 ) -> Iterator[Trouble]:
     observed_at, now = source["observed_at"], source["now"]
     if expects.fresh_for is not None and observed_at and now - observed_at > target:
-        said = f"the source's newest data is of {_time(observed_at)}"
-        yield _overdue("outdated", said, now, observed_at, target)
+        event = f"the source's newest data is of {_time(observed_at)}"
+        yield _overdue("outdated", event, now, observed_at, target)
 
 
-def _overdue(reason: str, said: str, now: datetime, since: datetime, target: timedelta) -> Trouble:
+def _overdue(reason: str, event: str, now: datetime, since: datetime, target: timedelta) -> Trouble:
     status = "fail" if now - since > LONG_OVERDUE * target else "warn"
-    detail = f"{said}, and {target.total_seconds() / 60:.0f} min old is the target"
+    detail = f"{event} (target: {target.total_seconds() / 60:.0f} min)"
     return Trouble(status, reason, detail, since + target)
 
 

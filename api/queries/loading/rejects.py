@@ -1,4 +1,4 @@
-"""Questions about refused records."""
+"""Refused records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from api.queries.pages import Page, read_page
 from shared.schema.operations import KIND_OF_REASON, has_reason, has_state, rejects
 
 PREVIEW_BYTES = 2000
-"""Enough for 500 characters, whatever they are."""
+"""Enough bytes for 500 characters of any kind."""
 
 LARGEST_PAYLOAD = 102_400
-"""Bytes of a payload that are shown; a larger one is given by `worker rejects show`."""
+"""Size limit in bytes of payloads that are shown; `worker rejects show` shows larger ones."""
 
-OWN = (
+COLUMNS = (
     "id",
     "source",
     "external_id",
@@ -45,7 +45,7 @@ OWN = (
 
 @dataclass(frozen=True, slots=True)
 class RejectFilters:
-    """Which rejects: all conditions must hold."""
+    """The filters of a request for rejects. A reject must match all of them."""
 
     sources: Sequence[str] = ()
     state: str = "open"
@@ -54,12 +54,12 @@ class RejectFilters:
 
 
 def find_rejects(
-    conn: Connection, wanted: RejectFilters, page_size: int, before: int | None
+    conn: Connection, filters: RejectFilters, page_size: int, before: int | None
 ) -> Page:
-    """Return a page of the rejects that pass the filters, the newest first."""
+    """Return a page of the rejects that match the filters, newest first."""
     beginning = func.substr(rejects.c.payload, 1, PREVIEW_BYTES).label("payload")
     return read_page(
-        conn, rejects, [*_columns(), beginning], [_conditions(wanted)], page_size, before
+        conn, rejects, [*_columns(), beginning], [_conditions(filters)], page_size, before
     )
 
 
@@ -90,7 +90,7 @@ def count_reasons(conn: Connection, wanted: RejectFilters, most: int) -> Sequenc
 
 
 def find_reject(conn: Connection, reject_id: int) -> RowMapping | None:
-    """Return one reject with its payload, unless that is larger than is shown."""
+    """Return one reject with its payload; null if the payload is too large."""
     size = func.octet_length(rejects.c.payload)
     payload = case((size <= LARGEST_PAYLOAD, rejects.c.payload)).label("payload")
     stmt = select(*_columns(), payload).where(rejects.c.id == reject_id)
@@ -99,18 +99,18 @@ def find_reject(conn: Connection, reject_id: int) -> RowMapping | None:
 
 def _columns() -> list[ColumnElement[Any]]:
     size = func.octet_length(rejects.c.payload).label("payload_bytes")
-    return [*(rejects.c[name] for name in OWN), size]
+    return [*(rejects.c[name] for name in COLUMNS), size]
 
 
-def _conditions(wanted: RejectFilters) -> list[ColumnElement[bool]]:
+def _conditions(filters: RejectFilters) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.sources:
-        conditions.append(rejects.c.source.in_(wanted.sources))
-    if wanted.state != "all":
-        conditions.append(has_state(wanted.state))
-    if wanted.reason is not None:
-        conditions.append(has_reason(wanted.reason))
-    if wanted.run_id is not None:
+    if filters.sources:
+        conditions.append(rejects.c.source.in_(filters.sources))
+    if filters.state != "all":
+        conditions.append(has_state(filters.state))
+    if filters.reason is not None:
+        conditions.append(has_reason(filters.reason))
+    if filters.run_id is not None:
         seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
-        conditions.append(literal(wanted.run_id).in_(seen_by))
+        conditions.append(literal(filters.run_id).in_(seen_by))
     return conditions

@@ -1,4 +1,4 @@
-"""The question how the runs of each day ended, and how old the last success became on it."""
+"""The runs of each day by outcome, and the maximum lag of each day."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,8 +11,8 @@ from shared.model.runs import OUTCOMES
 
 COUNTED = ("running", *OUTCOMES)
 
-# The time since the last success is greatest just before a success, and at the end of a day; the
-# present day ends now. Sources are told apart by their place: numbers are sorted faster.
+# The lag is greatest just before a success and at the end of a day; today ends now. Sources are
+# identified by their place, because numbers are sorted faster.
 DAYS = text(f"""
 WITH known AS MATERIALIZED (
   SELECT s.source, s.place, t.today - (:days - 1) AS first,
@@ -63,19 +63,19 @@ SELECT l.source, l.day AS date,
 FROM lagging AS l LEFT JOIN counted AS c USING (place, day)
 WHERE l.day >= l.first
 ORDER BY l.place, l.day
-""")  # noqa: S608  nothing in it is from outside
+""")  # noqa: S608  no external input
 
 
 def count_days(
     conn: Connection, sources: Sequence[str], days: int, command: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return for each source the last days in UTC, today included, the oldest first.
+    """Return the last days (UTC) of each source, including today, oldest first.
 
-    Each day has the number of runs that started on it, by outcome, and the greatest time since the
-    last success; None before the first one.
+    Each day has the number of runs that started on it, by outcome, and the maximum time since the
+    last success; None before the first success.
     """
-    given = {"sources": [*sources], "days": days, "command": command}
-    rows = conn.execute(DAYS, given).mappings()
+    parameters = {"sources": [*sources], "days": days, "command": command}
+    rows = conn.execute(DAYS, parameters).mappings()
     return [
         {
             "source": source,

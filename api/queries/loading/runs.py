@@ -1,4 +1,4 @@
-"""Questions about runs: which there were, and all that is known of one."""
+"""Lists of runs, and one run in detail."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.schema.operations import runs
 COUNTS = ("fetched", "new", "unchanged", "rejected", "known", "revised")
 RATES = ("records_per_second", "new_share", "rejected_share", "jumped_share")
 
-OWN = (
+COLUMNS = (
     "id",
     "source",
     "command",
@@ -28,9 +28,9 @@ OWN = (
     "pages_not_modified",
     "batches",
 )
-"""Columns that are shown as they are."""
+"""Columns that are shown unchanged."""
 
-ALONE = (
+DETAIL_COLUMNS = (
     "cursor_before",
     "cursor_after",
     "prices_compared",
@@ -38,12 +38,12 @@ ALONE = (
     "rejects_dropped",
     "rejects_dropped_reasons",
 )
-"""Columns that are shown of one run, and not in lists."""
+"""Columns of a single run that lists omit."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFilters:
-    """Which runs: all conditions must hold, each for any of its values."""
+    """The filters of a request for runs. A run must match all of them, each with any value."""
 
     sources: Sequence[str] = ()
     outcomes: Sequence[str] = ()
@@ -52,24 +52,24 @@ class RunFilters:
     started_before: datetime | None = None
 
 
-def find_runs(conn: Connection, wanted: RunFilters, page_size: int, before: int | None) -> Page:
-    """Return a page of the runs that pass the filters, the newest first."""
+def find_runs(conn: Connection, filters: RunFilters, page_size: int, before: int | None) -> Page:
+    """Return a page of the runs that match the filters, newest first."""
     conditions: list[ColumnElement[bool]] = []
-    if wanted.outcomes:
-        conditions.append(runs.c.outcome.in_(wanted.outcomes))
-    if wanted.command:
-        conditions.append(runs.c.command == wanted.command)
-    if wanted.started_since:
-        conditions.append(runs.c.started_at >= wanted.started_since)
-    if wanted.started_before:
-        conditions.append(runs.c.started_at < wanted.started_before)
-    stretches = [[runs.c.source == source, *conditions] for source in wanted.sources]
-    page = read_page(conn, runs, run_columns(runs), stretches or [conditions], page_size, before)
+    if filters.outcomes:
+        conditions.append(runs.c.outcome.in_(filters.outcomes))
+    if filters.command:
+        conditions.append(runs.c.command == filters.command)
+    if filters.started_since:
+        conditions.append(runs.c.started_at >= filters.started_since)
+    if filters.started_before:
+        conditions.append(runs.c.started_at < filters.started_before)
+    by_source = [[runs.c.source == source, *conditions] for source in filters.sources]
+    page = read_page(conn, runs, run_columns(runs), by_source or [conditions], page_size, before)
     return Page([nested(row) for row in page.rows], page.total, page.end)
 
 
 def find_run(conn: Connection, run_id: int) -> dict[str, Any] | None:
-    """Return one run with the ids of its source's runs before and after it."""
+    """Return one run with the ids of its source's previous and next run."""
     other = runs.alias("other")
     neighbours = (
         ("previous_run_id", func.max(other.c.id), other.c.id < runs.c.id),
@@ -77,7 +77,7 @@ def find_run(conn: Connection, run_id: int) -> dict[str, Any] | None:
     )
     stmt = select(
         *run_columns(runs),
-        *(runs.c[name] for name in ALONE),
+        *(runs.c[name] for name in DETAIL_COLUMNS),
         *(
             select(chosen)
             .where(other.c.source == runs.c.source, side)
@@ -92,27 +92,27 @@ def find_run(conn: Connection, run_id: int) -> dict[str, Any] | None:
 
 
 def find_two_runs(conn: Connection, a: int, b: int) -> dict[int, dict[str, Any]]:
-    """Return those of two runs that there are, by id."""
-    columns = [*run_columns(runs), *(runs.c[name] for name in ALONE)]
+    """Return the existing ones of two runs, by id."""
+    columns = [*run_columns(runs), *(runs.c[name] for name in DETAIL_COLUMNS)]
     rows = conn.execute(select(*columns).where(runs.c.id.in_([a, b]))).mappings()
     return {row["id"]: nested(row) for row in rows}
 
 
 def run_columns(table: FromClause) -> list[ColumnElement[Any]]:
-    """Make the columns that `nested` puts together."""
+    """Return the columns that `nested` groups."""
     columns = table.c
-    took = duration(table)
+    seconds = duration(table)
     seen = columns.records_fetched + columns.records_known
     compared = columns.prices_compared
     rates = {
-        "records_per_second": func.round(columns.records_fetched / func.nullif(took, 0), 3),
+        "records_per_second": func.round(columns.records_fetched / func.nullif(seconds, 0), 3),
         "new_share": share(columns.records_new, seen),
         "rejected_share": share(columns.records_rejected, seen),
         "jumped_share": share(columns.prices_jumped, compared),
     }
     return [
-        *(columns[name] for name in OWN),
-        took.label("duration_seconds"),
+        *(columns[name] for name in COLUMNS),
+        seconds.label("duration_seconds"),
         *(columns[f"records_{name}"] for name in COUNTS),
         *(rates[name].label(name) for name in RATES),
         *phase_columns(table),
@@ -120,7 +120,7 @@ def run_columns(table: FromClause) -> list[ColumnElement[Any]]:
 
 
 def nested(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Put a run's counts, rates and phases together."""
+    """Group a run's counts, rates and phases."""
     flat = dict(row)
     return {
         "records": {name: flat.pop(f"records_{name}") for name in COUNTS},
@@ -131,22 +131,22 @@ def nested(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def phase_columns(table: FromClause) -> list[ColumnElement[Any]]:
-    """Make a column of each phase's seconds; null where the run did not count them."""
+    """Return a column with the seconds of each phase; null if the run did not count them."""
     return [
         cast(table.c.phase_seconds[name].astext, Numeric).label(f"phase_{name}") for name in PHASES
     ]
 
 
 def take_phases(row: dict[str, Any]) -> dict[str, Any]:
-    """Take the columns of the phases out of a row."""
+    """Remove the columns of the phases from a row and return them."""
     return {name: row.pop(f"phase_{name}") for name in PHASES}
 
 
 def duration(table: FromClause) -> ColumnElement[Any]:
-    """Return how long a run took, in seconds, to the millisecond; null while it is at work."""
+    """Return the duration of a run in seconds, to the millisecond; null while it is running."""
     return func.round(extract("epoch", table.c.finished_at - table.c.started_at), 3)
 
 
 def share(part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return which share of the whole a part is; null where there is none."""
+    """Return the share of a part in the whole; null if the whole is 0."""
     return func.trim_scale(func.round(cast(part, Numeric) / func.nullif(whole, 0), 6))

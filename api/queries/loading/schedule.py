@@ -1,4 +1,4 @@
-"""When the worker's loop runs each source next, and how much of its provider's budget is used."""
+"""The estimated next run of each source, and the request budget of its provider."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,9 +12,9 @@ from shared.settings import Settings
 
 PROVIDERS = {entry.name: entry.provider.name for entry in CATALOGUE if entry.provider}
 
-# Everything is found through keys, whatever the number of runs. The worker says what a budget's row
-# means (`worker/fetch/budget.sql`): a month before the present one is over, and a pause that begins
-# more than a minute in the future is of a clock that was set back.
+# Keys are used, so the cost does not grow with the number of runs. A budget's row has the meaning
+# that `worker/fetch/budget.sql` defines: an earlier month is over, and a pause that starts more
+# than a minute in the future was written before the clock was set back.
 SCHEDULE = text("""
 SELECT s.source, now() AS now, last.started_at AS last_at, good.started_at AS good_at,
        coalesce(c.cleared_at > last.started_at, false) AS was_cleared,
@@ -60,10 +60,10 @@ BUDGET = ("requests_used", "renews_at", "next_request_at", "paused_until", "paus
 def read_schedule(
     conn: Connection, sources: Sequence[str], settings: Settings
 ) -> list[dict[str, Any]]:
-    """Return for each source `next_run_at`, and `budget` where its provider has one."""
+    """Return `next_run_at` and `budget` of each source; None if it has none."""
     providers = [PROVIDERS.get(source) for source in sources]
-    given = {"sources": [*sources], "providers": providers}
-    rows = [{**row} for row in conn.execute(SCHEDULE, given).mappings()]
+    parameters = {"sources": [*sources], "providers": providers}
+    rows = [{**row} for row in conn.execute(SCHEDULE, parameters).mappings()]
     looped = [row for row in rows if row["source"] in settings.sources]
     next_runs = find_next_runs(looped, timedelta(seconds=settings.run_interval_seconds))
     return [
@@ -76,12 +76,12 @@ def read_schedule(
 
 
 def find_next_runs(looped: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[str, datetime]:
-    """Estimate when the loop runs each of its sources next; empty where no loop runs.
+    """Estimate the next run of each source in the loop; empty if no loop is running.
 
-    The worker does not store its plan, so it follows from the runs: each source has a turn once in
-    an interval and the time that all of them usually take. A loop that started no run for
-    `MISSED_TURNS` turns does not run: a run of a worker that was killed stays `running`. A source
-    that is overdue is next at once.
+    The worker does not store its plan, so the estimate uses the runs. A turn takes the interval
+    plus the usual duration of all sources' runs. A loop without a new run for `MISSED_TURNS` turns
+    is not running, even if a run of a killed worker is still `running`. An overdue source runs at
+    once.
     """
     turn = interval + sum((row["usually_takes"] or timedelta(0) for row in looped), timedelta())
     starts = [row["last_at"] for row in looped if row["last_at"] is not None]
@@ -91,7 +91,7 @@ def find_next_runs(looped: Sequence[Mapping[str, Any]], interval: timedelta) -> 
 
 
 def _next_run(row: Mapping[str, Any], turn: timedelta) -> datetime:
-    """Say when a source is due by its last runs, as `journal.read_due` of the worker does."""
+    """Return when a source is due, by the same rule as `journal.read_due` of the worker."""
     last_at, good_at = row["last_at"], row["good_at"]
     every = EXPECTATIONS[row["source"]].read_every
     times: list[datetime] = [row["now"]]

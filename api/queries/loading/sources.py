@@ -1,4 +1,4 @@
-"""Questions about sources: what their loading has done, and how fresh it is."""
+"""The sources: their runs, checkpoints and the age of their data."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -28,21 +28,21 @@ from shared.schema.operations import checkpoints, runs
 from shared.schema.raw import EVERY_RAW
 
 COUNTS = ("fetched", "new", "unchanged", "rejected")
-"""What becomes of records; the columns of the tables are named `records_fetched` and so on."""
+"""Results of records. The columns of the tables are `records_fetched` and so on."""
 
 RECENT_RUNS = 100
-"""How many of a source's last runs its averages are made of."""
+"""Number of a source's last runs for averages."""
 
 USUAL_RUNS = 20
-"""How many of a source's last good runs say how long one takes."""
+"""Number of a source's last successful runs for the usual duration."""
 
 
 def read_sources(conn: Connection, sources: Sequence[str]) -> list[dict[str, Any]]:
-    """Return for each source its checkpoint, its run at work, its last run and its recent runs.
+    """Return the checkpoint, current run, last run and recent runs of each source.
 
-    Records, last success and last failure are the checkpoint's. What a source never had is None.
-    Everything is found through keys and the runs' index, whatever the length of the history: a run
-    at work is a source's newest, since there is one worker at a source.
+    Records, last success and last failure come from the checkpoint. Missing parts are None. The
+    cost does not grow with the history, because keys and the runs' index are used. The current run
+    is always a source's newest, because only one worker reads a source.
     """
     return [_source(row) for row in conn.execute(_sources(tuple(sources))).mappings()]
 
@@ -66,11 +66,11 @@ def _sources(sources: tuple[str, ...]) -> Select[Any]:
 
 
 def read_loading(conn: Connection, sources: Sequence[str]) -> list[dict[str, Any]]:
-    """Return for each source what its own runs, and the data, say of how fresh it is.
+    """Return the last runs and the newest observation of each source, for its health.
 
-    `is_sample` says that its last run read the project's sample because no file was chosen.
-    An import is somebody's hand, and says nothing of the source. A run that was told to stop is
-    neither good nor bad. Everything is found through keys, whatever the length of the history.
+    `is_sample`: the last run read the project's sample, because no file is configured. Imports are
+    manual; they do not affect health. Stopped runs are ignored too. The cost does not grow with the
+    history, because keys are used.
     """
     return [_loading(row) for row in conn.execute(_loadings(tuple(sources))).mappings()]
 
@@ -103,7 +103,7 @@ def _loadings(sources: tuple[str, ...]) -> Select[Any]:
         .correlate(known)
         .subquery("recent")
     )
-    # The median: a run that the machine slept through says nothing of the next.
+    # The median, because a suspended machine can make a single run very long.
     usual = select(func.percentile_cont(0.5).within_group(took.c.took).label("took")).lateral(
         "usual"
     )
@@ -143,14 +143,14 @@ def _loading(row: RowMapping) -> dict[str, Any]:
 
 
 def known_sources(sources: Sequence[str]) -> TableValuedAlias:
-    """Make a table of the sources and their places; VALUES would be compiled each time."""
+    """Make a table of the sources and their order. VALUES would be compiled for each call."""
     names = literal(list(sources), ARRAY(Text))
     known = func.unnest(names).table_valued(column("source", Text), with_ordinality="place")
     return known.render_derived(name="known")
 
 
 def newest_observations(sources: Sequence[str]) -> FromClause:
-    """Make a table of the sources and the time `at` which each was observed last, by its clock."""
+    """Make a table of the sources and the time `at` of their newest observation."""
     return union_all(
         *(
             select(
@@ -163,7 +163,7 @@ def newest_observations(sources: Sequence[str]) -> FromClause:
 
 
 def _source(row: RowMapping) -> dict[str, Any]:
-    """Nest the columns of a joined row by the part that they come from."""
+    """Group the columns of a joined row by the part that they come from."""
     parts: dict[str, Any] = {}
     for label, value in row.items():
         name, _, each = label.partition(".")
@@ -226,7 +226,7 @@ def _recent_runs(known: FromClause) -> FromClause:
 
 
 def read_totals(conn: Connection) -> dict[str, Any]:
-    """Return how many assets and listings there are, and how many records were processed."""
+    """Return the number of assets, of listings and of processed records."""
     sums = [
         select(func.coalesce(func.sum(checkpoints.c[f"records_{name}"]), 0))
         .scalar_subquery()

@@ -1,4 +1,4 @@
-"""The question what the loading has done: by source, and in total."""
+"""Statistics of the worker's runs, by source and in total."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -33,7 +33,7 @@ from shared.settings import Settings
 
 
 def read_stats(conn: Connection, names: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """Sum up the loading of these sources; which of them the loop runs, the settings say."""
+    """Return the statistics of these sources, and their totals."""
     parts = (
         read_sources(conn, names),
         _read_more(conn, names),
@@ -46,9 +46,9 @@ def read_stats(conn: Connection, names: Sequence[str], settings: Settings) -> di
 
 
 def _read_more(conn: Connection, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return for each source what `read_sources` leaves out.
+    """Return the statistics that `read_sources` does not have, for each source.
 
-    Its newest data and its runs are found through keys, whatever the length of the history.
+    The cost does not grow with the history, because keys are used.
     """
     known = known_sources(names)
     recent, last = _recent(known), _last_phases(known)
@@ -81,7 +81,7 @@ def _read_more(conn: Connection, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _recent(known: FromClause) -> FromClause:
-    """The last finished runs of a source: how long they took, and how much they fetched."""
+    """Sum up the durations and records of the last finished runs of a source."""
     finished = (
         select(duration(runs).label("took"), runs.c.records_fetched, runs.c.outcome, runs.c.reason)
         .where(runs.c.source == known.c.source, runs.c.outcome != "running")
@@ -91,12 +91,12 @@ def _recent(known: FromClause) -> FromClause:
         .subquery("finished")
     )
     median = func.percentile_cont(0.5).within_group(finished.c.took)
-    was_judged = finished.c.reason.is_distinct_from("stopped")
+    was_not_stopped = finished.c.reason.is_distinct_from("stopped")
     return select(
         func.round(cast(median, Numeric), 3).label("median_duration"),
         func.sum(finished.c.took).label("took"),
         func.sum(finished.c.records_fetched).label("fetched"),
-        func.count().filter(was_judged).label("judged"),
+        func.count().filter(was_not_stopped).label("judged"),
         func.count().filter(finished.c.outcome == "succeeded").label("succeeded"),
     ).lateral("recent")
 
@@ -112,7 +112,7 @@ def _last_phases(known: FromClause) -> FromClause:
 
 
 def count_open(table: Table, known: FromClause, closed_at: ColumnElement[Any]) -> Any:
-    """Count a source's rows that nobody has closed yet."""
+    """Count the open rows of a source."""
     return (
         select(func.count())
         .select_from(table)
@@ -140,7 +140,7 @@ def _more(row: RowMapping) -> dict[str, Any]:
 
 
 def _joined(known: Mapping[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Put the two answers on a source together."""
+    """Merge the results of both queries for a source."""
     median = more.pop("median_duration")
     return {
         **known,
@@ -151,7 +151,7 @@ def _joined(known: Mapping[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _total(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add the sources up; the lag of all is that of the source that lags least."""
+    """Sum up the sources; the total lag is the smallest lag of all sources."""
     added = ("open_rejects", "open_drift", "took", "fetched", "succeeded", "judged")
     sums = {name: sum(each[name] for each in sources) for name in added}
     lags = {
@@ -168,7 +168,7 @@ def _total(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _rates(sums: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recent runs fetched in a second, and which share of them succeeded."""
+    """Return the records per second and the success rate of the recent runs."""
     return {
         "records_per_second": _divided(sums["fetched"], sums["took"], Decimal("0.001")),
         "success_rate": _divided(sums["succeeded"], sums["judged"], Decimal("0.0001")),

@@ -81,7 +81,7 @@ def test_there_are_no_versions_of_the_past(client, name, value, moments):
     assert answer.status_code == 400
     [error] = answer.json["errors"]
     assert error["parameter"] == name
-    assert error["detail"].endswith(f"; ask without {' and '.join(moments)}")
+    assert error["detail"].endswith(f", or omit {' and '.join(moments)}")
 
 
 @MOMENTS
@@ -94,7 +94,7 @@ def test_an_asset_that_was_not_observed_by_then_is_not_found(engine, client, mom
 
     assert (not_yet.status_code, never.status_code) == (404, 404)
     assert not_yet.json["code"] == never.json["code"] == "asset_not_found"
-    assert f"by then; without {' and '.join(moments)} it is" in not_yet.json["detail"]
+    assert f"by then; it exists without {' and '.join(moments)}" in not_yet.json["detail"]
     assert "by then" not in never.json["detail"]
 
 

@@ -93,7 +93,7 @@ def test_a_wrong_key_is_refused(client, given):
     answer = sign_in(client, given)
 
     assert answer.status_code == 401
-    assert "Not accepted: this API key is unknown" in Page(answer.text).text
+    assert "Not accepted: this API key does not exist" in Page(answer.text).text
     assert "Set-Cookie" not in answer.headers
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from api.responses.cached import Answer
+from api.responses.cached import Representation
 from api.responses.staleness import Stale
 from shared.schema.market import listings
 from tests.fakes.api import NOON, add_observation, add_raw_record, add_run
@@ -87,8 +87,8 @@ def test_stale_sources_are_named(client, conn):
 
 def test_a_page_that_names_other_stale_sources_is_made_again():
     stale, fresh = Stale.of(["csv"]), Stale.of([])
-    page = Answer(b"", b"", rows=1, changed_at=None, stale_tag=fresh.tag)
-    document = Answer(json.dumps([]).encode(), b"", rows=1, changed_at=None)
+    page = Representation(b"", b"", rows=1, changed_at=None, stale_tag=fresh.tag)
+    document = Representation(json.dumps([]).encode(), b"", rows=1, changed_at=None)
 
     assert page.names(fresh)
     assert not page.names(stale)

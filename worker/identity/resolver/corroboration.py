@@ -1,4 +1,4 @@
-"""Whether the values of two listings agree: prices, market caps, supplies."""
+"""Comparison of prices, market caps and supplies of two listings."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,9 +10,9 @@ from worker.identity.resolver.evidence import Accord, Candidate
 
 
 class Standing(NamedTuple):
-    """What the prices of two listings say by all that was observed of them.
+    """The comparison of the prices of two listings over time.
 
-    Where they differ now and that does not last yet, the accord is what they said before.
+    While a difference has not lasted, the accord is that from before it.
     """
 
     accord: Accord
@@ -22,28 +22,28 @@ class Standing(NamedTuple):
 PriceComparison = Callable[[Candidate, Candidate], Standing]
 
 AGREE_WITHIN = Decimal("1.1")
-"""Sources may be a tenth apart on one coin."""
+"""Prices of one coin differ by up to a tenth between sources."""
 CAPS_DIFFER_BEYOND = 10
 SUPPLIES_AGREE_WITHIN = Decimal("1.005")
 SUPPLIES_DIFFER_BEYOND = 10
 
 LASTING = timedelta(hours=6)
 LASTING_CELLS = 5
-"""Prices that had not differed contradict a link after so long, and in so many cells, of nothing
-but differing. An instant is in two cells at most: so these are three instants at least."""
+"""Prices break a link after they have differed for this time, in this many hourly cells. An instant
+is in at most two cells, so these are at least three instants."""
 FEWEST_SHARED = 10
-"""A contradiction that most pairs of a source, and so many, came to at once is its own fault."""
+"""If most pairs of a source, and at least this many, differ at once, the source is wrong."""
 
-# Wide enough that no product of two stored numbers is rounded: the SQL twin does not round either.
+# Wide enough that no product of two stored numbers is rounded, as in the SQL version.
 _EXACT = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _ROUND = Context(prec=2, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def compare_newest_prices(one: Candidate, other: Candidate) -> Standing:
-    """Compare two listings of which nothing but their newest prices is known.
+    """Compare two listings only by their newest prices.
 
-    Unknown where one is missing or zero, where they were observed more than `NEAR` apart, and
-    between `AGREE_WITHIN` and `DIFFER_BEYOND`.
+    The result is unknown if a price is missing or zero, if they were observed more than `NEAR`
+    apart, and between `AGREE_WITHIN` and `DIFFER_BEYOND`.
     """
     if abs(one.observed_at - other.observed_at) > NEAR:
         return Standing("unknown")
@@ -57,10 +57,10 @@ def compare_market_caps(one: Candidate, other: Candidate) -> Accord:
 
 
 def compare_supplies(one: Candidate, other: Candidate) -> Accord:
-    """Say whether supplies agree: any telling one does. They differ where all are far apart.
+    """Compare supplies: they agree if a significant one does, and differ if all are far apart.
 
-    Thousands of tokens have a supply of 1 000 000 000 or a few less: two supplies tell something
-    where they are ten times closer to each other than to the next round number.
+    Thousands of tokens have a supply of 1 000 000 000 or a little less. So an agreement is only
+    significant if the two are ten times closer to each other than to the next round number.
     """
     pairs = (
         (one.circulating_supply, other.circulating_supply),
@@ -70,7 +70,12 @@ def compare_supplies(one: Candidate, other: Candidate) -> Accord:
     accords = []
     for mine, its in pairs:
         accord = _compare(mine, its, SUPPLIES_AGREE_WITHIN, SUPPLIES_DIFFER_BEYOND)
-        if accord == "agree" and mine is not None and its is not None and _is_telling(mine, its):
+        if (
+            accord == "agree"
+            and mine is not None
+            and its is not None
+            and _is_significant(mine, its)
+        ):
             return "agree"
         if mine and its:
             accords.append(accord)
@@ -88,7 +93,7 @@ def _compare(one: Decimal | None, other: Decimal | None, within: Decimal, beyond
     return "differ" if high > _EXACT.multiply(low, Decimal(beyond)) else "unknown"
 
 
-def _is_telling(one: Decimal, other: Decimal) -> bool:
+def _is_significant(one: Decimal, other: Decimal) -> bool:
     apart = abs(_EXACT.subtract(one, other))
     from_round = min(abs(_EXACT.subtract(supply, _ROUND.plus(supply))) for supply in (one, other))
     return _EXACT.multiply(apart, Decimal(10)) < from_round

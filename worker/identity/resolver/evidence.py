@@ -1,4 +1,4 @@
-"""What identity knows of listings, and what it makes of it."""
+"""The input and the output of the resolver."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any, Literal
 
 Ref = tuple[str, str]
-"""A listing as the world knows it: source and external id."""
+"""The source and the external id of a listing."""
 
 
 def side_of(ref: Ref) -> str:
-    """Say who names each of its assets once: the source, of CSV files each declared namespace."""
+    """Return the side of a listing, which has each asset once: its source, or its CSV namespace."""
     source, external_id = ref
     if source == "csv" and ":" in external_id:
         return f"csv:{external_id.partition(':')[0]}"
@@ -34,7 +34,7 @@ Prices = Literal[Accord, "disputed"]
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A symbol and name that a listing was told under, and since when by its source's clock."""
+    """A symbol and name of a listing, and since when by its source's clock."""
 
     symbol: str
     name: str
@@ -43,7 +43,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A listing as identity sees it: its newest names and values, and its contracts."""
+    """A listing with the evidence on it: labels, newest values and contracts."""
 
     listing_id: int
     source: str
@@ -59,12 +59,11 @@ class Candidate:
     contracts: frozenset[tuple[str, str]] = frozenset()
     """(chain, address), in the form in which they are compared."""
     names: frozenset[Name] = frozenset()
-    """All that it was ever called, what it is called now among them."""
+    """All present and former symbols and names."""
     is_pending: bool = False
-    """Its id came in place of another one with most ids of its source: only a ruling links it."""
-
+    """Its id replaced another one, like most ids of its source; only a ruling can link it."""
     is_delisted: bool = False
-    """Its source lists it no more: it is no namesake of those that are listed."""
+    """Its source does not list it any more; it is not a namesake of listed ones."""
 
     @property
     def ref(self) -> Ref:
@@ -77,7 +76,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a person, or a crosswalk file, says of two listings."""
+    """A decision on two listings, by a person or a crosswalk file."""
 
     one: Ref
     other: Ref
@@ -87,22 +86,22 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What is thought of two listings, the lesser `Ref` first; a row of `matches`."""
+    """The decision on two listings, the lesser `Ref` first; a row of `matches`."""
 
     listing_id: int
     other_listing_id: int
     method: Method
     score: Decimal
-    """How sure it is that they are one asset, from 0 to 1, three decimals."""
+    """The probability that they are one asset, from 0 to 1, three decimals."""
     verdict: Literal["linked", "review"]
     prices: Prices
     evidence: Mapping[str, Any]
-    """JSON: what agrees and what does not, and of a review `why` it is no link. No live values."""
+    """JSON: the result of each comparison, and `why` a review is not a link."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Which listings are one asset, and why; every listing lies in just one cluster."""
+    """The clusters of listings that are one asset, each listing in one of them, and the matches."""
 
     clusters: Sequence[frozenset[int]]
     matches: Sequence[Match]

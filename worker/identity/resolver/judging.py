@@ -1,16 +1,21 @@
-"""How sure two listings are one asset, by what is known of the two alone."""
+"""The probability that two listings are one asset, from the evidence on these two alone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from worker.identity.resolver.corroboration import Standing, compare_market_caps, compare_supplies
 from worker.identity.resolver.evidence import Match, Method
-from worker.identity.resolver.known import Known, contract_relation, name_relation, symbol_relation
-from worker.identity.resolver.names import comparable_name, slugify
+from worker.identity.resolver.labels.names import comparable_name, slugify
+from worker.identity.resolver.listing import (
+    Listing,
+    contract_relation,
+    name_relation,
+    symbol_relation,
+)
 
 FORMER_NAME = "same former name"
 
@@ -28,10 +33,10 @@ DOUBTS: Mapping[str, Decimal] = MappingProxyType(
         "same name and slug": Decimal("0.500"),
     }
 )
-"""How likely a link of this kind is wrong, before anything else is looked at; strongest first."""
+"""The probability that a link on this ground is wrong, before other evidence; strongest first."""
 RANKS = {kind: rank for rank, kind in enumerate(DOUBTS)}
 
-# What else agrees makes the doubt a fraction of itself, what contradicts a multiple.
+# Other evidence multiplies the doubt.
 _FACTORS: Mapping[tuple[str, str], Decimal] = MappingProxyType(
     {
         ("symbols", "same but for common words"): Decimal("0.5"),
@@ -63,54 +68,41 @@ _METHODS: Mapping[str, Method] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Pair:
-    """Two listings that may be one asset, the lesser `Ref` first, and on what ground."""
+    """Two listings that may be one asset, the lesser `Ref` first, and the ground."""
 
-    one: Known
-    other: Known
+    one: Listing
+    other: Listing
     ground: str
     """A key of `DOUBTS`."""
     why: str | None = None
-    """What keeps the ground from being enough; None where it links the two."""
+    """The reason for a review; None if the ground links the two."""
     namesakes: int = 0
-    """How many more listings of the two sides have the same ground, where not one alone has."""
+    """The number of other listings of the two sides with the same ground."""
     was: tuple[str, str] | None = None
-    """The symbol and name that both had, where they are no more the same."""
+    """The symbol and name that both had, for a former name."""
+    prices: Standing = field(init=False)
+    agreement: dict[str, str] = field(init=False)
+    """The result of each comparison. It contains no values, which change constantly."""
 
-    @cached_property
-    def agreement(self) -> dict[str, str]:
-        """What agrees between the two and what does not, in classes: no live values."""
-        one, other = self.one, self.other
-        mine, its = one.candidate, other.candidate
-        found: dict[str, str] = {
-            "symbols": symbol_relation(one, other),
-            "names": name_relation(one, other),
-            "contracts": contract_relation(mine.contracts, its.contracts),
-            "prices": self.prices.accord,
-            "market_caps": compare_market_caps(mine, its),
-            "supplies": compare_supplies(mine, its),
-        }
-        if one.slug and other.slug:
-            found["slugs"] = "same" if one.slug == other.slug else "different"
-        return found
-
-    @cached_property
-    def prices(self) -> Standing:
-        return self.one.compare_prices(self.other)
+    def __post_init__(self) -> None:
+        self.prices = self.one.compare_prices(self.other)
+        compared = compare_values(self.one, self.other)
+        self.agreement = {**compared, "prices": self.prices.accord}
 
     @property
-    def says_symbol_twice(self) -> bool:
-        """Whether what is the same in the names is only the symbol again: `EOS`, but `EOS Coin`."""
+    def repeats_symbol(self) -> bool:
+        """Whether the common part of the names only repeats the symbol, as in `EOS`."""
         if self.ground == "same name":
             return self.one.name_key == self.one.symbol_key
-        return self.ground == "same but for common words" and self.one.comparable == (
-            comparable_name(self.one.candidate.symbol, "")
+        return self.ground == "same but for common words" and (
+            self.one.comparable == comparable_name(self.one.candidate.symbol, "")
         )
 
     @property
-    def is_named_by_symbol(self) -> bool:
-        """Whether both sources know it by nothing but its symbol, by name and by id."""
+    def has_only_symbol(self) -> bool:
+        """Whether both sources use the symbol as the name and as the id."""
         return (
             self.ground == "same name"
             and self.one.id_is_symbol
@@ -120,29 +112,25 @@ class Pair:
 
     @property
     def id_is_made_of_name(self) -> bool:
-        """Whether both ids are made of the name that both have: `bitcoin`, but not `bitcoin-2`."""
-        made = slugify(self.one.candidate.name, "").replace("-", "")
-        return made == self.one.slug == self.other.slug and self.one.name_key == self.other.name_key
+        """Whether both ids are derived from the common name: `bitcoin`, but not `bitcoin-2`."""
+        if self.one.slug != self.other.slug or self.one.name_key != self.other.name_key:
+            return False
+        return slugify(self.one.candidate.name, "").replace("-", "") == self.one.slug
 
     @property
     def differs_in_symbol_and_value(self) -> bool:
-        """Whether not the symbols alone differ, but contracts or a value too."""
-        known = ("contracts", "prices", "market_caps", "supplies")
+        """Whether the symbols differ, and the contracts or a value too."""
+        aspects = ("contracts", "prices", "market_caps", "supplies")
         return self.agreement["symbols"] == "different" and not {"differ", "different"}.isdisjoint(
-            self.agreement[aspect] for aspect in known
+            self.agreement[aspect] for aspect in aspects
         )
 
-    @cached_property
+    @property
     def doubt(self) -> Decimal:
-        doubt = DOUBTS[self.ground] * (2 if self.says_symbol_twice else 1)
-        for aspect, accord in self.agreement.items():
-            if aspect == self.ground or (aspect, self.ground) == ("slugs", "same slug"):
-                continue
-            doubt *= _FACTORS.get((aspect, accord), Decimal(1))
-        return min(doubt, _MOST_DOUBT)
+        return _doubt(self.ground, self.repeats_symbol, tuple(self.agreement.items()))
 
     def to_match(self, why: str | None) -> Match:
-        """Make the row of `matches`: a review where there is a `why`, else a link."""
+        """Return the row of `matches`: a review if there is a reason `why`, otherwise a link."""
         evidence: dict[str, Any] = {"ground": self.ground, **self.agreement}
         if self.namesakes:
             evidence["namesakes"] = self.namesakes
@@ -163,30 +151,69 @@ class Pair:
         )
 
 
+@lru_cache(maxsize=10_000)
+def _doubt(ground: str, repeats_symbol: bool, agreement: tuple[tuple[str, str], ...]) -> Decimal:
+    doubt = DOUBTS[ground] * (2 if repeats_symbol else 1)
+    for aspect, accord in agreement:
+        if aspect == ground or (aspect, ground) == ("slugs", "same slug"):
+            continue
+        doubt *= _FACTORS.get((aspect, accord), Decimal(1))
+    return min(doubt, _MOST_DOUBT)
+
+
+def compare_values(one: Listing, other: Listing) -> Mapping[str, str]:
+    """Compare two listings, except for prices; computed once per pair, the lesser `Ref` first."""
+    found = one.compared.get(other)
+    if found is None:
+        found = one.compared[other] = _compare(one, other)
+    return found
+
+
+def _compare(one: Listing, other: Listing) -> Mapping[str, str]:
+    mine, its = one.candidate, other.candidate
+    found: dict[str, str] = {
+        "symbols": symbol_relation(one, other),
+        "names": name_relation(one, other),
+        "contracts": contract_relation(mine.contracts, its.contracts),
+        "market_caps": compare_market_caps(mine, its),
+        "supplies": compare_supplies(mine, its),
+    }
+    if one.slug and other.slug:
+        found["slugs"] = "same" if one.slug == other.slug else "different"
+    return found
+
+
 def find_objection(pair: Pair, *, symbol_is_shared: bool) -> str | None:
-    """Say what, of the two alone, keeps names from being enough; None where they are."""
+    """Return why names do not suffice to link the pair, or None if they do."""
+    return next(_objections(pair, symbol_is_shared=symbol_is_shared), None)
+
+
+def _objections(pair: Pair, *, symbol_is_shared: bool) -> Iterator[str]:
     found = pair.agreement
     supplies_agree = found["supplies"] == "agree"
-    objections = {
-        "versions_differ": pair.one.versions != pair.other.versions,
-        "supplies_differ": found["supplies"] == "differ" and found["prices"] != "agree",
-        "name_is_symbol": (
-            symbol_is_shared
-            and pair.says_symbol_twice
-            and not pair.is_named_by_symbol
-            and found.get("slugs") != "same"
-            and not supplies_agree
-        ),
-        "namesakes": (
-            pair.ground == "same slug"
-            and found["names"] in {"same name", "same but for common words"}
-            and not pair.id_is_made_of_name
-        ),
-        "weak_names": pair.ground == "words in common" and not supplies_agree,
-        "symbols_differ": (
-            pair.ground == "same name and slug"
-            and found["symbols"] == "different"
-            and not supplies_agree
-        ),
-    }
-    return next((why for why, holds in objections.items() if holds), None)
+    if pair.one.versions != pair.other.versions:
+        yield "versions_differ"
+    if found["supplies"] == "differ" and found["prices"] != "agree":
+        yield "supplies_differ"
+    if (
+        symbol_is_shared
+        and pair.repeats_symbol
+        and not pair.has_only_symbol
+        and found.get("slugs") != "same"
+        and not supplies_agree
+    ):
+        yield "name_is_symbol"
+    if (
+        pair.ground == "same slug"
+        and found["names"] in {"same name", "same but for common words"}
+        and not pair.id_is_made_of_name
+    ):
+        yield "namesakes"
+    if pair.ground == "words in common" and not supplies_agree:
+        yield "weak_names"
+    if (
+        pair.ground == "same name and slug"
+        and found["symbols"] == "different"
+        and not supplies_agree
+    ):
+        yield "symbols_differ"

@@ -1,8 +1,8 @@
-"""Which listings are one asset: from listings and what people ruled to clusters and matches.
+"""The resolver: from listings and rulings to clusters and matches.
 
-Pure: the same set of listings and rulings gives the same answer, in any order, at any time. It is
-asked about closed sets: with a listing come all that share its name, a symbol that it has or had,
-a contract or a ruling.
+It is pure: the same listings and rulings give the same result, in any order. It expects a closed
+set: with each listing, all that share its name, a present or former symbol, a contract or a ruling.
+Each part of the set is decided separately.
 """
 
 from collections import defaultdict
@@ -12,13 +12,21 @@ from dataclasses import replace
 from worker.identity.resolver.clusters import BY_IDENTIFIER, Clusters
 from worker.identity.resolver.corroboration import PriceComparison, compare_newest_prices
 from worker.identity.resolver.evidence import Candidate, Match, Ref, Resolution, Ruling
-from worker.identity.resolver.former import FormerPair, find_former_namesakes, find_former_pairs
+from worker.identity.resolver.former import (
+    FormerPair,
+    find_former_namesakes,
+    find_former_pairs,
+)
 from worker.identity.resolver.judging import FORMER_NAME, RANKS, Pair
-from worker.identity.resolver.known import Known
-from worker.identity.resolver.pairing import pair_across_symbols, pair_by_contract, pair_by_names
-from worker.identity.resolver.succession import find_surroundings, without_newcomers
-
-__all__ = ["resolve"]
+from worker.identity.resolver.listing import Listing
+from worker.identity.resolver.pairing import (
+    Scope,
+    pair_across_symbols,
+    pair_by_contract,
+    pair_by_names,
+)
+from worker.identity.resolver.parts.parts import Part, find_parts
+from worker.identity.resolver.succession import find_contemporaries, without_newcomers
 
 CONTESTED = "former_namesake"
 
@@ -28,83 +36,123 @@ def resolve(
     rulings: Sequence[Ruling],
     prices: PriceComparison = compare_newest_prices,
 ) -> Resolution:
-    """Join listings on evidence, the strongest first, and say of each pair why or why not.
+    """Join listings by evidence, the strongest first, and return a match for each relevant pair.
 
-    Each listing is in just one cluster. No cluster joins what a ruling keeps apart, unless a
-    correction overrules a crosswalk on that very pair. The answer depends on no price but by what
-    `prices` says of the pairs that it is asked about.
+    Each listing is in exactly one cluster. No cluster contains two listings that a ruling keeps
+    apart, unless a correction on the same pair overrules a crosswalk. Prices affect the result only
+    through `prices`.
 
-    Listings that are listed are judged among themselves first. Then each delisted one is judged
-    among those that were listed when it was: so it keeps its links, and is in the way of no other.
+    Listed listings are compared with each other first. Then each delisted one is compared with
+    those that were listed at its time. So it keeps its links and is not a namesake of others.
     """
-    listings = [Known(candidate, prices) for candidate in candidates]
-    listings.sort(key=lambda known: known.ref)
-    same, apart = _settle_rulings(rulings, {listing.ref: listing for listing in listings})
+    return combine(resolve_part(part) for part in divide(candidates, rulings, prices))
+
+
+def divide(
+    candidates: Iterable[Candidate],
+    rulings: Sequence[Ruling],
+    prices: PriceComparison,
+    witnesses: Iterable[Candidate] = (),
+) -> list[Part]:
+    """Divide a closed set of listings into parts that can be decided separately.
+
+    With `witnesses`, it may lack listings of crowds that do not affect the others.
+    """
+    listings = [Listing(candidate, prices) for candidate in candidates]
+    listings.sort(key=lambda listing: listing.ref)
+    return find_parts(listings, rulings, [Listing(each, prices) for each in witnesses])
+
+
+def combine(resolutions: Iterable[Resolution]) -> Resolution:
+    """Combine the resolutions of all parts."""
+    clusters: list[frozenset[int]] = []
+    matches: list[Match] = []
+    for resolution in resolutions:
+        clusters += resolution.clusters
+        matches += resolution.matches
+    return Resolution(clusters, matches)
+
+
+def resolve_part(part: Part) -> Resolution:
+    listings = part.listings
+    if len(listings) == 1:
+        return Resolution([frozenset({listings[0].candidate.listing_id})], [])
+    same, apart = _settle_rulings(part.rulings, {listing.ref: listing for listing in listings})
     clusters = Clusters(listings, apart)
     outcomes = _Outcomes(clusters)
     outcomes.take(same)
     compared = [listing for listing in listings if not listing.candidate.is_pending]
     listed = [listing for listing in compared if not listing.is_delisted]
-    _take_evidence(outcomes, clusters, listed, listed)
-    for delisted, others in find_surroundings(compared):
+    scope = Scope(clusters.number, part.ambiguous)
+    _take_evidence(outcomes, clusters, scope, listed, listed)
+    for delisted, others in find_contemporaries(compared):
         outcomes.start_round(delisted)
-        _take_evidence(outcomes, clusters, others, without_newcomers(delisted, others))
-    linked, doubted = [], []
+        namesakes = without_newcomers(delisted, others)
+        scope = Scope(clusters.number, part.ambiguous, delisted)
+        _take_evidence(outcomes, clusters, scope, others, namesakes)
+    linked, reviewed = [], []
     for pair, why in outcomes.of.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
             linked.append(pair.to_match(None))
-        elif why and why != "better_match" and not clusters.settled(pair):
-            doubted.append((pair, why))
+        elif why and why != "better_match" and not clusters.is_settled(pair):
+            reviewed.append((pair, why))
     return Resolution(
         clusters=[cluster.ids for cluster in clusters.all()],
-        matches=[*linked, *_one_for_two_clusters(doubted, clusters)],
+        matches=[*linked, *_one_for_two_clusters(reviewed, clusters)],
     )
 
 
 def _take_evidence(
     outcomes: "_Outcomes",
     clusters: Clusters,
-    listings: Sequence[Known],
-    namesakes: Sequence[Known],
+    scope: Scope,
+    listings: Sequence[Listing],
+    namesakes: Sequence[Listing],
 ) -> None:
-    """Join by contracts among the `listings`, and by names among those that may be `namesakes`."""
-    outcomes.take(pair_by_contract(listings, clusters.number))
-    formers = find_former_pairs(namesakes, clusters.number)
-    contested = _Contested(formers)
-    outcomes.take(contested.mark(pair_by_names(namesakes, clusters.number)))
-    outcomes.take(contested.mark(pair_across_symbols(namesakes, clusters.number)))
+    """Join `listings` by contracts, and those among them that are `namesakes` by names."""
+    outcomes.take(pair_by_contract(listings, scope))
+    formers = find_former_pairs(namesakes, scope.root)
+    contested = _ContestedPairs(formers)
+    outcomes.take(contested.mark(pair_by_names(namesakes, scope)))
+    outcomes.take(contested.mark(pair_across_symbols(namesakes, scope)))
     outcomes.take(former.pair for former in formers)
     outcomes.take(contested.settle(clusters))
 
 
 class _Outcomes:
-    """What came of each pair: by which ground it is linked, or the strongest that is in doubt."""
+    """The outcome of each pair: the ground of its link, or its strongest ground for a review."""
 
     def __init__(self, clusters: Clusters) -> None:
         self.of: dict[tuple[Ref, Ref], tuple[Pair, str | None]] = {}
         self._clusters = clusters
         self.start_round(None)
 
-    def start_round(self, judged: Known | None) -> None:
-        """From now on take only pairs of the one that is `judged`, if any."""
+    def start_round(self, judged: Listing | None) -> None:
+        """Take only pairs of the `judged` listing from now on, or all if it is None."""
         self._judged = judged
         self._partners: dict[tuple[Ref, str], tuple[int, set[Ref]]] = {}
         self._present: dict[tuple[Ref, str], set[Ref]] = defaultdict(set)
-        """With whom of a side a listing came up by what both are called now, and not weakly."""
+        """For a listing and a side, the listings it was paired with by present names, weak pairs
+        excepted."""
 
     def take(self, pairs: Iterable[Pair]) -> None:
-        taken = (pair for pair in pairs if self._judged in {None, pair.one, pair.other})
-        for pair in sorted(taken, key=_strength):
+        taken = list(pairs)
+        if self._judged:
+            taken = [pair for pair in taken if self._judged in {pair.one, pair.other}]
+        if len(taken) > 1:
+            taken.sort(key=_strength)
+        for pair in taken:
             is_rival = self._note_partners(pair)
             why = pair.why or ("better_match" if is_rival else self._clusters.join(pair))
-            known = self.of.get((pair.one.ref, pair.other.ref))
-            if known is None or (known[1] and not why):
+            outcome = self.of.get((pair.one.ref, pair.other.ref))
+            if outcome is None or (outcome[1] and not why):
                 self.of[pair.one.ref, pair.other.ref] = pair, why
 
     def _note_partners(self, pair: Pair) -> bool:
-        """Note on what ground two listings came up; say if a stronger one points elsewhere.
+        """Record the ground of a pair; return whether a stronger one pairs a listing elsewhere.
 
-        Even if that one is in doubt: a slug decides no more than between those of the same name.
+        A stronger ground counts even if it only raises a review: a slug only decides between
+        listings of the same name.
         """
         is_rival = False
         rank = RANKS[pair.ground]
@@ -123,28 +171,37 @@ class _Outcomes:
         return is_rival
 
     def _is_outweighed(self, pair: Pair) -> bool:
-        """Say if what one of the two is called now points elsewhere, be it in doubt."""
+        """Return whether the present name of a listing pairs it elsewhere, even as a review."""
         return any(
             self._present[one.ref, other.side] - {other.ref}
             for one, other in ((pair.one, pair.other), (pair.other, pair.one))
         )
 
 
-class _Contested:
-    """Pairs by names of which one listing came to a name that was another's: its coin's too?"""
+class _ContestedPairs:
+    """Pairs by a name that a listing took over from another listing of its side.
 
-    def __init__(self, formers: Sequence[FormerPair]) -> None:
-        self._formers: dict[tuple[str, str], list[FormerPair]] = defaultdict(list)
-        for former in formers:
-            for spell in (former.one, former.other):
-                self._formers[spell.called.symbol_key, spell.listing.side].append(former)
-        self._pairs: list[tuple[Pair, list[tuple[Known, Known]]]] = []
+    They are linked only if the listing that left the name is another coin than the one that still
+    has it at the other source.
+    """
+
+    def __init__(self, former_pairs: Sequence[FormerPair]) -> None:
+        self._formers: dict[tuple[str, str, str], list[FormerPair]] = defaultdict(list)
+        for former in former_pairs:
+            for period in (former.one, former.other):
+                named = period.named
+                key = named.symbol_key, named.comparable, period.listing.side
+                self._formers[key].append(former)
+        self._pairs: list[tuple[Pair, list[tuple[Listing, Listing]]]] = []
 
     def mark(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Put in doubt, for now, those that a former name contests.
+        """Return the pairs, with those as reviews that a former name contests.
 
-        Not where a price or a supply says that the two are right.
+        A pair is not contested if its prices or supplies agree.
         """
+        if not self._formers:
+            yield from pairs
+            return
         for pair in pairs:
             if namesakes := [] if pair.why else self._find_namesakes(pair):
                 self._pairs.append((pair, namesakes))
@@ -153,16 +210,16 @@ class _Contested:
                 yield pair
 
     def settle(self, clusters: Clusters) -> Iterator[Pair]:
-        """Yield those that nothing contests any more: who left the name is not who keeps to it."""
+        """Yield the pairs for which the listing that left the name is another coin."""
         for pair, namesakes in self._pairs:
             if all(clusters.of(left) is not clusters.of(kept) for left, kept in namesakes):
                 yield pair
 
-    def _find_namesakes(self, pair: Pair) -> list[tuple[Known, Known]]:
+    def _find_namesakes(self, pair: Pair) -> list[tuple[Listing, Listing]]:
         found = [
             namesakes
             for listing in (pair.one, pair.other)
-            if (formers := self._formers.get((listing.symbol_key, listing.side)))
+            if (formers := self._formers.get(_key(listing)))
             for namesakes in find_former_namesakes(listing, formers)
         ]
         if found and "agree" in {pair.agreement["prices"], pair.agreement["supplies"]}:
@@ -170,17 +227,24 @@ class _Contested:
         return found
 
 
+def _key(listing: Listing) -> tuple[str, str, str]:
+    return listing.symbol_key, listing.comparable, listing.side
+
+
 def _settle_rulings(
-    rulings: Sequence[Ruling], known: dict[Ref, Known]
+    rulings: Sequence[Ruling], listings: dict[Ref, Listing]
 ) -> tuple[list[Pair], set[tuple[Ref, Ref]]]:
-    """Of each pair of listings take what was ruled: corrections outrank crosswalks, apart same."""
+    """Return the pairs to link and those to keep apart.
+
+    Of several rulings on a pair, corrections outrank crosswalks, then "apart" outranks "same".
+    """
     settled: dict[tuple[Ref, Ref], Ruling] = {}
     for ruling in sorted(rulings, key=lambda ruling: (ruling.origin != "correction", ruling.same)):
         one, other = sorted((ruling.one, ruling.other))
-        if one != other and one in known and other in known:
+        if one != other and one in listings and other in listings:
             settled.setdefault((one, other), ruling)
     same = [
-        Pair(known[one], known[other], ruling.origin)
+        Pair(listings[one], listings[other], ruling.origin)
         for (one, other), ruling in settled.items()
         if ruling.same
     ]
@@ -191,10 +255,10 @@ def _strength(pair: Pair) -> tuple[object, ...]:
     return RANKS[pair.ground], pair.why is not None, pair.doubt, pair.one.ref, pair.other.ref
 
 
-def _one_for_two_clusters(doubted: Sequence[tuple[Pair, str]], clusters: Clusters) -> list[Match]:
-    """Ask about two clusters once, by their strongest pair."""
+def _one_for_two_clusters(reviewed: Sequence[tuple[Pair, str]], clusters: Clusters) -> list[Match]:
+    """Return one review for each two clusters, of their strongest pair."""
     strongest: dict[frozenset[int], Match] = {}
-    for pair, why in sorted(doubted, key=lambda entry: _strength(entry[0])):
+    for pair, why in sorted(reviewed, key=lambda entry: _strength(entry[0])):
         asked = frozenset((clusters.number(pair.one), clusters.number(pair.other)))
         strongest.setdefault(asked, pair.to_match(why))
     return list(strongest.values())

@@ -1,7 +1,7 @@
-"""Listings of one source that name an asset one after the other: a delisted one and its successor.
+"""Succession: a source delists an id and continues the coin under a new one.
 
-A source that replaces an id delists the old one. The new one takes the links of the old one, and
-both stay listings of one asset: the history of the old id is the asset's.
+The new listing takes over the links of the old one, and both stay listings of one asset. So the
+history of the old id remains part of the asset.
 """
 
 from collections import defaultdict
@@ -9,30 +9,30 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
 
-from worker.identity.resolver.known import Known
-from worker.identity.resolver.names import normalise
+from worker.identity.resolver.labels.names import normalise
+from worker.identity.resolver.listing import Listing
 
 SUCCEEDS_WITHIN = timedelta(days=1)
-"""A successor is first observed no later than this after the delisted listing was observed last."""
+"""Maximum time from the last observation of a listing to the first one of its successor."""
 
 
-def comes_after(later: Known, earlier: Known) -> bool:
-    """Say whether one was first observed when the other, which is delisted, was observed last."""
+def comes_after(later: Listing, earlier: Listing) -> bool:
+    """Return whether `later` was first observed when `earlier`, now delisted, was last observed."""
     return earlier.is_delisted and later.since >= earlier.candidate.observed_at
 
 
-def follow_each_other(one: Known, other: Known) -> bool:
-    """Say whether one of two listings of one side may have replaced the other."""
+def follow_each_other(one: Listing, other: Listing) -> bool:
+    """Return whether one of two listings of a side may have replaced the other."""
     return _succeeds(one, other) or _succeeds(other, one)
 
 
-def is_succession(of_side: Sequence[Known]) -> bool:
-    """Say whether each of a side's listings replaced the one before it."""
+def is_succession(of_side: Sequence[Listing]) -> bool:
+    """Return whether each of a side's listings may have replaced the one before it."""
     ordered = sorted(of_side, key=lambda each: (each.since, not each.is_delisted, *_last(each)))
     return all(_succeeds(later, earlier) for earlier, later in pairwise(ordered))
 
 
-def _succeeds(later: Known, earlier: Known) -> bool:
+def _succeeds(later: Listing, earlier: Listing) -> bool:
     if not comes_after(later, earlier):
         return False
     if later.since - earlier.candidate.observed_at > SUCCEEDS_WITHIN:
@@ -41,33 +41,33 @@ def _succeeds(later: Known, earlier: Known) -> bool:
     return is_named_alike or bool(later.candidate.contracts & earlier.candidate.contracts)
 
 
-def find_surroundings(listings: Sequence[Known]) -> Iterator[tuple[Known, list[Known]]]:
-    """Yield each delisted listing, the last observed first, and those that it is judged among.
+def find_contemporaries(listings: Sequence[Listing]) -> Iterator[tuple[Listing, list[Listing]]]:
+    """Yield each delisted listing, the last observed first, and the listings to compare it with.
 
-    Those share a symbol of any day, a name or a contract with it. What was delisted before it does
-    not count any more.
+    They share a present or former symbol, a name or a contract with it, and were not delisted
+    before it.
     """
-    gone = [listing for listing in listings if listing.is_delisted]
-    if not gone:
+    delisted = [listing for listing in listings if listing.is_delisted]
+    if not delisted:
         return
-    by_key: dict[Hashable, list[Known]] = defaultdict(list)
+    by_key: dict[Hashable, list[Listing]] = defaultdict(list)
     for listing in listings:
         for key in _keys(listing):
             by_key[key].append(listing)
-    for listing in sorted(gone, key=_last, reverse=True):
-        near = {other.ref: other for key in _keys(listing) for other in by_key[key]}
+    for listing in sorted(delisted, key=_last, reverse=True):
+        connected = {other.ref: other for key in _keys(listing) for other in by_key[key]}
         yield (
             listing,
             [
                 other
-                for _, other in sorted(near.items())
+                for _, other in sorted(connected.items())
                 if not other.is_delisted or _last(other) >= _last(listing)
             ],
         )
 
 
-def without_newcomers(listing: Known, others: Iterable[Known]) -> list[Known]:
-    """Leave out listings of a delisted one's own side that came after it."""
+def without_newcomers(listing: Listing, others: Iterable[Listing]) -> list[Listing]:
+    """Leave out the listings of the delisted one's side that came after it."""
     return [
         other
         for other in others
@@ -75,7 +75,7 @@ def without_newcomers(listing: Known, others: Iterable[Known]) -> list[Known]:
     ]
 
 
-def _keys(listing: Known) -> set[Hashable]:
+def _keys(listing: Listing) -> set[Hashable]:
     symbols = {listing.symbol_key, *(normalise(each.symbol) for each in listing.candidate.names)}
     return {
         *(("symbol", symbol) for symbol in symbols if symbol),
@@ -84,5 +84,5 @@ def _keys(listing: Known) -> set[Hashable]:
     }
 
 
-def _last(listing: Known) -> tuple[object, ...]:
+def _last(listing: Listing) -> tuple[object, ...]:
     return listing.candidate.observed_at, listing.ref

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from shared.model.records import VALUES, Claim, Observation, RawRecord, Reject
 from worker.database.copy import copy_rows, write_bytes, write_line
-from worker.identity.resolver.names import normalise
+from worker.identity.resolver.labels.names import normalise
 
 OBSERVED = ("symbol", "name", "symbol_key", "name_key", *VALUES)
 """The columns of an observation in the temporary tables."""

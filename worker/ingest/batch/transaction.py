@@ -30,7 +30,7 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
-    decide.create_touched_keys(conn)
+    decide.create_tables(conn)
     if source in RAW_LISTS:
         claims.create_staging(conn, source)
 
@@ -175,7 +175,7 @@ def update_listings(
         conn.execute(statements["insert_assets"])
         conn.execute(statements["insert_listings"], {"source": source})
     conn.execute(statements["update_listings"], {"rebuild": rebuild})
-    renamed = renames.note_renames(conn, run_id, rebuild=rebuild)
+    renamed = renames.record_names(conn, run_id, rebuild=rebuild)
     touched += renames.touch_renamed(conn, renamed)
     return Updated(touched, renamed)
 
@@ -199,7 +199,7 @@ def unify_assets(conn: Connection, source: str, moved: Sequence[int]) -> int:
     """
     changed = conn.execute(STATEMENTS[source]["unify_assets"], {"moved": list(moved)}).rowcount
     if moved:
-        renames.tell_former_names(conn, moved)
+        renames.update_former_names(conn, moved)
     return changed
 
 

@@ -18,9 +18,9 @@ from api.queries.assets.filters import Filters
 from api.queries.assets.keyset import SortKey
 from api.queries.assets.listing import find_assets
 from api.queries.assets.query import AssetQuery
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 from api.responses.formats import LINE_BREAK
-from api.responses.past import place_for
+from api.responses.past import slot_for
 
 
 class DivergentParameters(MomentParameters):
@@ -44,16 +44,16 @@ DIVERGENT = AssetQuery(
 @bp.get("/divergent")
 def divergent() -> Response:
     """Show the assets whose fresh sources disagree."""
-    return kept(show_divergent)
+    return cached_response(show_divergent)
 
 
-def show_divergent() -> Answer:
+def show_divergent() -> Representation:
     """Find the assets, and make the page."""
     query = read_page_query(PARAMETERS, request.query_string)
     wanted = replace(DIVERGENT, moment=query["moment"])
     size, number = query["page_size"], query["page"]
     totals = current_app.extensions["totals"]
-    with place_for(wanted.moment), read() as conn:
+    with slot_for(wanted.moment), read() as conn:
         found = find_assets(conn, wanted, size, (number - 1) * size, totals)
     rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
     return page(

@@ -8,7 +8,7 @@ from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters.loading import DriftParameters, write_place
 from api.queries.loading.drift import find_drift
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import SOURCES
 
 DRIFT = DriftParameters()
@@ -19,10 +19,10 @@ STATES = ("open", "acknowledged", "all")
 @bp.get("/drift")
 def drift() -> Response:
     """Show how the sources' shapes differ from what was known."""
-    return kept(show_drift)
+    return cached_response(show_drift)
 
 
-def show_drift() -> Answer:
+def show_drift() -> Representation:
     """Find the differences, and make the page."""
     query = read_present_query(DRIFT, request.query_string)
     with read() as conn:

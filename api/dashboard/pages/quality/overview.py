@@ -12,7 +12,7 @@ from api.queries.assets.listing import find_assets
 from api.queries.loading.drift import find_drift
 from api.queries.loading.rejects import RejectFilters, find_rejects
 from api.queries.reviews import ReviewFilters, find_reviews
-from api.responses.cached import Answer, current
+from api.responses.cached import Representation, uncached_response
 
 QUALITY = QueryString()
 
@@ -20,10 +20,10 @@ QUALITY = QueryString()
 @bp.get("/quality")
 def quality() -> Response:
     """Show how much waits for a decision."""
-    return current(show_quality)
+    return uncached_response(show_quality)
 
 
-def show_quality() -> Answer:
+def show_quality() -> Representation:
     """Count what is open of each kind, and make the page."""
     read_present_query(QUALITY, request.query_string)
     totals = current_app.extensions["totals"]

@@ -18,7 +18,7 @@ from api.queries.loading.rejects import (
     find_rejects,
 )
 from api.request.problems import RejectNotFoundError
-from api.responses.cached import Answer, kept
+from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import SOURCES
 from shared.model.runs import REJECT_STATES
 
@@ -42,10 +42,10 @@ REJECTS, REJECT = RejectsPageParameters(), QueryString()
 @bp.get("/rejects")
 def rejects() -> Response:
     """Show the refused records that the query string asks for."""
-    return kept(show_rejects)
+    return cached_response(show_rejects)
 
 
-def show_rejects() -> Answer:
+def show_rejects() -> Representation:
     """Count the records by reason, find a page of them, and make the page."""
     query = read_present_query(REJECTS, request.query_string)
     filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
@@ -80,10 +80,10 @@ def fragment_of(reason: str) -> str:
 @bp.get("/rejects/<reject_id>")
 def reject(reject_id: str) -> Response:
     """Show one refused record."""
-    return kept(lambda: show_reject(reject_id))
+    return cached_response(lambda: show_reject(reject_id))
 
 
-def show_reject(reject_id: str) -> Answer:
+def show_reject(reject_id: str) -> Representation:
     """Find the record, and make the page."""
     read_present_query(REJECT, request.query_string)
     with read() as conn:

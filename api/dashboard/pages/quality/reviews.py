@@ -10,7 +10,7 @@ from api.parameters import page_size
 from api.parameters.loading import write_place
 from api.parameters.reviews import ReviewsParameters
 from api.queries.reviews import ReviewFilters, find_reviews
-from api.responses.cached import Answer, current
+from api.responses.cached import Representation, uncached_response
 
 FILTERS = ("open", "source", "asset")
 
@@ -27,10 +27,10 @@ REVIEWS = ReviewsPageParameters()
 @bp.get("/reviews")
 def reviews() -> Response:
     """Show the reviews that the query string asks for."""
-    return current(show_reviews)
+    return uncached_response(show_reviews)
 
 
-def show_reviews() -> Answer:
+def show_reviews() -> Representation:
     """Find the reviews, and make the page. A decision on a pair need not change any asset."""
     query = read_present_query(REVIEWS, request.query_string)
     is_open = None if query["open"] is None else query["open"] == "true"

@@ -1,4 +1,4 @@
-"""A pool of threads in which clients take turns, and no client has all of the threads."""
+"""A thread pool that serves clients in turn, and limits the threads of each client."""
 
 import threading
 from collections import deque
@@ -6,39 +6,39 @@ from collections.abc import Callable
 
 Work = Callable[[], None]
 
-MOST_WAITING = 256
-"""How many requests of one client wait for a thread; a further one is refused."""
+MAX_WAITING = 256
+"""Waiting requests of one client. Further ones are refused."""
 
 
-class Turns:
-    """Runs work in a fixed number of threads, for one client after the other.
+class FairThreadPool:
+    """Runs work in a fixed number of threads, one client after the other.
 
-    At most `share` of the threads work for one client; its further work waits, and other clients'
-    work passes it. The work itself must not raise.
+    At most `client_threads` threads run the work of one client. Its other work waits, and the work
+    of other clients overtakes it. Work must not raise.
     """
 
-    def __init__(self, threads: int, share: int, name: str) -> None:
-        self._share = share
+    def __init__(self, threads: int, client_threads: int, name: str) -> None:
+        self._client_threads = client_threads
         self._changed = threading.Condition()
         self._waiting: dict[str, deque[Work]] = {}
         self._running: dict[str, int] = {}
         self._closed = False
-        # All at the start: a thread that cannot start later would be missing unnoticed.
+        # All threads start now: a later failure to start one would not be noticed.
         for number in range(threads):
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
 
     def submit(self, client: str, work: Work) -> bool:
-        """Have work done; return False where too much of this client's waits already."""
+        """Queue work; return False if too much work of this client is waiting."""
         with self._changed:
             waiting = self._waiting.setdefault(client, deque())
-            if len(waiting) >= MOST_WAITING:
+            if len(waiting) >= MAX_WAITING:
                 return False
             waiting.append(work)
             self._changed.notify()
         return True
 
     def shutdown(self, *, wait: bool = False) -> None:  # noqa: ARG002  as gunicorn calls it
-        """End the threads that have nothing to do, and the others after their work."""
+        """End idle threads now, and the others after all waiting work is done."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -48,19 +48,19 @@ class Turns:
         while True:
             with self._changed:
                 if client is not None:
-                    self._end(client)
-                while (taken := self._take()) is None:
+                    self._finish(client)
+                while (scheduled := self._next()) is None:
                     if self._closed:
                         return
                     self._changed.wait()
-            client, work = taken
+            client, work = scheduled
             work()
 
-    def _take(self) -> tuple[str, Work] | None:
-        """Take the work whose turn it is; its client goes to the end of the line."""
+    def _next(self) -> tuple[str, Work] | None:
+        """Remove and return the next work. Its client moves to the end of the queue."""
         for client, waiting in self._waiting.items():
             running = self._running.get(client, 0)
-            if running < self._share:
+            if running < self._client_threads:
                 work = waiting.popleft()
                 del self._waiting[client]
                 if waiting:
@@ -69,7 +69,7 @@ class Turns:
                 return client, work
         return None
 
-    def _end(self, client: str) -> None:
+    def _finish(self, client: str) -> None:
         self._running[client] -= 1
         if not self._running[client]:
             del self._running[client]

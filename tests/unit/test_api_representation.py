@@ -1,14 +1,14 @@
-"""What tells two answers apart in an `ETag`: each of its parts by itself."""
+"""The `ETag` of a representation depends on each of its parts."""
 
 import pytest
 
-from api.responses.cached import Answer
+from api.responses.cached import Representation
 
 PARTS = {"data": b"[]", "meta": b'"count":0', "media": "application/json"}
 
 
 def tag(**other):
-    return Answer(**{**PARTS, **other}, rows=0, changed_at=None).tag
+    return Representation(**{**PARTS, **other}, rows=0, changed_at=None).tag
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,13 @@ def tag(**other):
     [{"data": b"[1]"}, {"meta": b'"count":1'}, {"media": "text/csv; charset=utf-8"}],
     ids=lambda other: next(iter(other)),
 )
-def test_an_answer_has_another_tag_where_one_part_is_another(other):
+def test_the_tag_changes_with_each_part(other):
     assert tag(**other) != tag()
 
 
-def test_a_part_that_moves_into_its_neighbour_makes_another_tag():
+def test_bytes_that_move_from_one_part_to_the_next_change_the_tag():
     assert tag(data=b"[]1", meta=b"2") != tag(data=b"[]", meta=b"12")
 
 
-def test_what_tells_nobody_that_the_answer_is_another_is_not_in_the_tag():
+def test_members_that_vary_and_headers_do_not_change_the_tag():
     assert tag(varies=b'"version":2', headers=(("X-Data-Version", "2"),)) == tag()

@@ -1,10 +1,10 @@
-"""Turns: one client cannot have all of the threads, and every client has its turn."""
+"""The thread pool: one client cannot occupy all threads, and every client has its turn."""
 
 import threading
 
 import pytest
 
-from api.server.turns import MOST_WAITING, Turns
+from api.server.thread_pool import MAX_WAITING, FairThreadPool
 
 GIVE_UP = 60
 
@@ -32,77 +32,77 @@ def blocks():
 
 
 @pytest.fixture
-def turns():
-    turns = Turns(4, 3, "test")
-    yield turns
-    turns.shutdown()
+def pool():
+    pool = FairThreadPool(4, 3, "test")
+    yield pool
+    pool.shutdown()
 
 
-def test_one_client_alone_has_its_share_of_the_threads(turns, blocks):
+def test_one_client_alone_has_its_share_of_the_threads(pool, blocks):
     for _ in range(10):
-        assert turns.submit("a", blocks)
+        assert pool.submit("a", blocks)
 
     assert blocks.has_started(3)
     assert not blocks.started.acquire(timeout=0.05)
 
 
-def test_the_work_of_another_client_passes_what_waits(turns, blocks):
+def test_the_work_of_another_client_passes_what_waits(pool, blocks):
     for _ in range(100):
-        turns.submit("a", blocks)
+        pool.submit("a", blocks)
     done = threading.Event()
 
-    turns.submit("b", done.set)
+    pool.submit("b", done.set)
 
     assert done.wait(GIVE_UP)
 
 
 def test_clients_take_turns_in_the_order_in_which_they_came():
-    turns, blocks, order = Turns(1, 1, "test"), Blocks(), []
-    turns.submit("z", blocks)
+    pool, blocks, order = FairThreadPool(1, 1, "test"), Blocks(), []
+    pool.submit("z", blocks)
     assert blocks.has_started(1)
     finished = threading.Event()
     for client in "aaab":
-        turns.submit(client, lambda client=client: order.append(client))
-    turns.submit("c", lambda: order.append("c"))
-    turns.submit("z", finished.set)
+        pool.submit(client, lambda client=client: order.append(client))
+    pool.submit("c", lambda: order.append("c"))
+    pool.submit("z", finished.set)
 
     blocks.ends.set()
 
     assert finished.wait(GIVE_UP)
-    turns.shutdown()
+    pool.shutdown()
     assert order[:3] == ["a", "b", "c"]
 
 
-def test_all_that_waits_is_done_when_the_share_is_free_again(turns, blocks):
+def test_all_that_waits_is_done_when_the_share_is_free_again(pool, blocks):
     done = threading.Semaphore(0)
     for _ in range(3):
-        turns.submit("a", blocks)
+        pool.submit("a", blocks)
     assert blocks.has_started(3)
     for _ in range(50):
-        turns.submit("a", done.release)
+        pool.submit("a", done.release)
 
     blocks.ends.set()
 
     assert all(done.acquire(timeout=GIVE_UP) for _ in range(50))
 
 
-def test_a_client_with_too_much_waiting_is_refused_and_others_are_not(turns, blocks):
+def test_a_client_with_too_much_waiting_is_refused_and_others_are_not(pool, blocks):
     for _ in range(3):
-        turns.submit("a", blocks)
+        pool.submit("a", blocks)
     assert blocks.has_started(3)
 
-    taken = [turns.submit("a", blocks) for _ in range(MOST_WAITING + 1)]
+    taken = [pool.submit("a", blocks) for _ in range(MAX_WAITING + 1)]
 
-    assert taken == [True] * MOST_WAITING + [False]
-    assert turns.submit("b", lambda: None)
+    assert taken == [True] * MAX_WAITING + [False]
+    assert pool.submit("b", lambda: None)
 
 
 def test_what_was_submitted_before_the_end_is_still_done():
-    turns, blocks, done = Turns(1, 1, "test"), Blocks(), threading.Event()
-    turns.submit("a", blocks)
-    turns.submit("a", done.set)
+    pool, blocks, done = FairThreadPool(1, 1, "test"), Blocks(), threading.Event()
+    pool.submit("a", blocks)
+    pool.submit("a", done.set)
 
-    turns.shutdown()
+    pool.shutdown()
     blocks.ends.set()
 
     assert done.wait(GIVE_UP)

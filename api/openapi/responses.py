@@ -1,4 +1,4 @@
-"""What a route answers: its documents, its headers, and every problem there can be."""
+"""The responses of a route: its documents, its headers and its problems."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,8 +11,8 @@ from api.request.codes import CODES, codes_of
 from api.request.negotiation import JSON, PROBLEM_JSON
 from api.request.problems import problem_document
 
-OF_ANY_ROUTE = (400, 406, 414, 431, 500)
-"""Problems that every route can have; 405 is an answer to other methods than those described."""
+COMMON_PROBLEMS = (400, 406, 414, 431, 500)
+"""Problems of every route. 405 is omitted, because only `GET` is described."""
 
 NOT_MODIFIED = 304
 
@@ -25,22 +25,27 @@ def header(description: str, kind: str = "string", **more: Any) -> dict[str, Any
 
 HEADERS = {
     "X-Request-Id": header(
-        "Names this request in the log and in every problem", required=True, example=EXAMPLE_ID
+        "Identifies this request in the log and in problems", required=True, example=EXAMPLE_ID
     ),
-    "Cache-Control": header("How long the answer may be kept", required=True, example="no-store"),
+    "Cache-Control": header(
+        "How long clients may cache the response", required=True, example="no-store"
+    ),
     "Server-Timing": header(
-        "Where the time went, in milliseconds", example="db;dur=1.2, app;dur=0.8, total;dur=2.0"
+        "Time by part, in milliseconds", example="db;dur=1.2, app;dur=0.8, total;dur=2.0"
     ),
     "traceparent": header(
-        "The trace that this request belongs to (W3C Trace Context)",
+        "The trace and span of this request (W3C Trace Context)",
         example="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ),
-    "tracestate": header("As the caller sent it", example="vendor=value"),
+    "tracestate": header("The client's header, unchanged", example="vendor=value"),
 }
 LIMITS = {
-    "RateLimit-Policy": header("How many requests a client has", example='"default";q=300;w=60'),
+    "RateLimit-Policy": header(
+        "The requests (`q`) that a client may send per window of `w` seconds",
+        example='"default";q=300;w=60',
+    ),
     "RateLimit": header(
-        "How many are left, and in how many seconds there are all of them again",
+        "The remaining requests (`r`), and the seconds until the window ends (`t`)",
         example='"default";r=299;t=60',
     ),
 }
@@ -53,75 +58,73 @@ LINK = {
 }
 LINK_OF_ONE = {
     "Link": header(
-        "What lies before and after it, or what it was made of (RFC 8288)",
+        "Related resources, such as the next run or the raw records (RFC 8288)",
         example='</runs/2>; rel="next"',
     )
 }
 CONDITIONAL = {
-    "ETag": header("Names this state of the answer, for `If-None-Match`", example='W/"510-1c9f"'),
+    "ETag": header("Identifies this response, for `If-None-Match`", example='W/"510-1c9f"'),
     "Last-Modified": header(
-        "When what it shows last changed", example="Sat, 31 Jan 2026 12:00:00 GMT"
+        "Time of the last change of the data", example="Sat, 31 Jan 2026 12:00:00 GMT"
     ),
-    "X-Data-Version": header("The version of the data that is shown", "integer", example=510),
+    "X-Data-Version": header("The version of the data in this response", "integer", example=510),
     "X-Total-Count": header(
-        "How many entries there are on all pages, or in the whole file", "integer", example=129
+        "The number of entries on all pages, or in the complete file", "integer", example=129
     ),
-    "X-Until": header("The version that the next changes follow", "integer", example=510),
-    "X-More": header(
-        "Whether there are more changes at present: `true` or `false`", example="false"
-    ),
+    "X-Until": header("The parameter `since` of the next request", "integer", example=510),
+    "X-More": header("Whether more changes exist already: `true` or `false`", example="false"),
     "X-Stale-Sources": header(
-        "The sources whose newest data is older than it should be, in what is not JSON",
+        "The sources whose newest data is older than expected; in formats other than JSON",
         example="coingecko",
     ),
     "Content-Disposition": header(
-        "What to call a whole file", example='attachment; filename="assets.csv"'
+        "The name for the file", example='attachment; filename="assets.csv"'
     ),
     "Repr-Digest": header(
-        "The SHA-256 of a whole file (RFC 9530)",
+        "The SHA-256 of the complete file (RFC 9530)",
         example="sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:",
     ),
 }
 RETRY_AFTER = {
-    "Retry-After": header("Seconds until another try", "integer", required=True, example=1)
+    "Retry-After": header("Seconds to wait before a retry", "integer", required=True, example=1)
 }
 CHALLENGE = {
     "WWW-Authenticate": header(
-        "How to say who one is", required=True, example='Bearer realm="kasparro"'
+        "The authentication scheme, and the error", required=True, example='Bearer realm="kasparro"'
     )
 }
-ALLOW = {"Allow": header("What is allowed", required=True, example="GET, HEAD")}
-OF_A_STATUS = {401: CHALLENGE, 405: ALLOW, 429: RETRY_AFTER, 503: RETRY_AFTER}
+ALLOW = {"Allow": header("The allowed methods", required=True, example="GET, HEAD")}
+HEADERS_BY_STATUS = {401: CHALLENGE, 405: ALLOW, 429: RETRY_AFTER, 503: RETRY_AFTER}
 
 PROBLEM = {
     "type": "object",
-    "description": "What went wrong (RFC 9457)",
+    "description": "An error (RFC 9457)",
     "required": ["type", "title", "status", "detail", "code", "request_id"],
     "properties": {
         "type": {"type": "string", "format": "uri-reference", "const": "about:blank"},
         "title": {
             "type": "string",
-            "description": "The status in words",
+            "description": "The name of the status",
             "examples": ["Bad Request"],
         },
         "status": {"type": "integer", "minimum": 400, "maximum": 599, "examples": [400]},
         "detail": {
             "type": "string",
-            "description": "What happened, for a person",
-            "examples": ["cannot use 'symbl'; see errors"],
+            "description": "What happened, for people; the text may change",
+            "examples": ["invalid parameters: 'symbl'; see errors"],
         },
         "code": {
             "type": "string",
-            # no `enum`: clients made from it would refuse the codes of a later release
-            "description": "What happened, for a program. None of these is ever renamed, and a "
-            f"release may add some: {', '.join(f'`{name}`' for name in CODES)}",
+            # no `enum`: generated clients would refuse the codes of later releases
+            "description": "What happened, for programs. Codes are never renamed; releases may add "
+            f"new ones: {', '.join(f'`{name}`' for name in CODES)}",
             "pattern": "^[a-z0-9_]+$",
             "examples": ["invalid_parameter"],
         },
         "request_id": {"type": "string", "examples": [EXAMPLE_ID]},
         "errors": {
             "type": "array",
-            "description": "One entry for each bad parameter",
+            "description": "One entry for each invalid parameter",
             "items": {
                 "type": "object",
                 "required": ["parameter", "detail"],
@@ -136,12 +139,12 @@ ERRORS = [{"parameter": "symbl", "detail": "unknown parameter; did you mean 'sym
 
 
 def name_of(status: int) -> str:
-    """Return the name that a status' answer has among the components."""
+    """Return the name of a status's response component."""
     return HTTP_STATUS_CODES[status].title().replace(" ", "")
 
 
 def add_common_parts(spec: APISpec) -> None:
-    """Describe what the answers of all routes are made of."""
+    """Add the components that the responses of all routes share."""
     spec.components.schema("Problem", PROBLEM)
     for name, properties in METAS.items():
         spec.components.schema(name, {"type": "object", "properties": properties})
@@ -149,47 +152,50 @@ def add_common_parts(spec: APISpec) -> None:
         spec.components.response(name_of(status), _problem(status))
 
 
-def answers_of(noted: Documented, refusals: Iterable[int]) -> dict[str, Any]:
-    """Describe every answer of a route; `refusals` are those that come before it is called."""
+def responses_of(documentation: Documented, refusals: Iterable[int]) -> dict[str, Any]:
+    """Describe every response of a route. `refusals` are statuses that precede the view."""
     headers = {
         **HEADERS,
         **LIMITS,
-        **(LINK if noted.paged in {True, "window"} else LINK_OF_ONE),
-        **(CONDITIONAL if noted.conditional else {}),
+        **(LINK if documentation.paged in {True, "window"} else LINK_OF_ONE),
+        **(CONDITIONAL if documentation.conditional else {}),
     }
-    answers: dict[str, Any] = {
+    media = documentation.media.items()
+    responses: dict[str, Any] = {
         "200": {
             "description": HTTP_STATUS_CODES[200],
             "headers": headers,
-            "content": {name: _content(noted, name, text) for name, text in noted.media.items()},
+            "content": {name: _content(documentation, name, text) for name, text in media},
         }
     }
-    if noted.conditional:
-        answers[str(NOT_MODIFIED)] = {"description": "Not modified", "headers": headers}
-    for status in sorted({*OF_ANY_ROUTE, *refusals, *noted.problems}):
-        answers[str(status)] = name_of(status)
-    return answers
+    if documentation.conditional:
+        responses[str(NOT_MODIFIED)] = {"description": "Not modified", "headers": headers}
+    for status in sorted({*COMMON_PROBLEMS, *refusals, *documentation.problems}):
+        responses[str(status)] = name_of(status)
+    return responses
 
 
-def _content(noted: Documented, media: str, text: str | None) -> dict[str, Any]:
+def _content(documentation: Documented, media: str, text: str | None) -> dict[str, Any]:
     if media != JSON:
         return {"schema": {"type": "string"}, "example": text} if text else {"schema": {}}
-    if noted.answer is None:
+    schema, paged = documentation.schema, documentation.paged
+    if schema is None:
         return {"schema": {"type": "object", "examples": [A_DOCUMENT]}}
-    item: Any = type(noted.answer)
-    if noted.or_else is not None:
-        item = {"anyOf": [item, type(noted.or_else)]}
-    data = {"type": "array", "items": item} if noted.answer.many else item
-    kind = "List" if noted.answer.many else ""
-    if noted.paged:
-        kind = "Page" if noted.paged is True else noted.paged.title()
-    properties = {"data": data, "meta": f"{'Data' if noted.conditional else ''}{kind}Meta"}
+    item: Any = type(schema)
+    if documentation.alternative is not None:
+        item = {"anyOf": [item, type(documentation.alternative)]}
+    data = {"type": "array", "items": item} if schema.many else item
+    kind = "List" if schema.many else ""
+    if paged:
+        kind = "Page" if paged is True else paged.title()
+    prefix = "Data" if documentation.conditional else ""
+    properties = {"data": data, "meta": f"{prefix}{kind}Meta"}
     return {"schema": {"type": "object", "required": ["data", "meta"], "properties": properties}}
 
 
 def _problem(status: int) -> dict[str, Any]:
-    """Describe the problems that come with one status, with an example of each."""
-    headers = {**HEADERS, **LIMITS, **OF_A_STATUS.get(status, {})}
+    """Describe the problems with one status, with an example of each."""
+    headers = {**HEADERS, **LIMITS, **HEADERS_BY_STATUS.get(status, {})}
     return {
         "description": "; ".join(f"`{name}`: {CODES[name].meaning}" for name in codes_of(status)),
         "headers": headers,

@@ -1,4 +1,4 @@
-"""What follows a coin without being it: wrapped, bridged, pegged, staked; and its versions."""
+"""Derivatives of a coin (wrapped, bridged, pegged, staked), and versions of it."""
 
 import re
 
@@ -15,7 +15,7 @@ _KINDS = {
     "peg": "pegged",
     "staked": "staked",
 }
-# Bridges' names are coins' names too (Wormhole, Multichain, Portal): they count in brackets only.
+# Names of bridges are also names of coins (Wormhole, Multichain), so they count only in brackets.
 _BRIDGES = frozenset(
     {"wormhole", "multichain", "anyswap", "portal", "allbridge", "axelar", "celer", "synapse"}
     | {"sollet", "chainport", "layerzero", "pos", "bridge", "bridged"}
@@ -27,22 +27,20 @@ _VERSION = re.compile(r"v?[0-9]{1,2}|old|new|legacy|classic|ii|iii")
 
 
 def find_kinds(symbol_key: str, name_key: str, slug: str) -> frozenset[str]:
-    """Find in what ways a listing only follows a coin; empty for the coin itself.
+    """Find the kinds of derivative that a listing is; empty for the coin itself.
 
-    Keys are normalised, `slug` is the name's part of the external id. A name that has no word
-    besides (`Multichain`, `Wormhole`) is a coin of that name.
+    Keys are normalised; `slug` is the name in the external id. A name without another word
+    (`Multichain`, `Wormhole`) is a coin of that name.
     """
     kinds: set[str] = set()
     for words in (_WORD.findall(name_key), slug.split("-")):
         if len(words) > 1:
             kinds.update(_KINDS[word] for word in words if word in _KINDS)
     asides = _ASIDES.findall(name_key)
-    outside = _WORD.findall(_ASIDES.sub(" ", name_key))
-    if outside and any(_BRIDGES.intersection(_WORD.findall(aside)) for aside in asides):
+    is_bridge = any(_BRIDGES.intersection(_WORD.findall(aside)) for aside in asides)
+    if is_bridge and _WORD.search(_ASIDES.sub(" ", name_key)):
         kinds.add("bridged")
-    if slug.endswith("-wormhole") or any(aside.endswith(".e") for aside in asides):
-        kinds.add("bridged")
-    if symbol_key.endswith(".e"):
+    if any(label.endswith(".e") for label in (symbol_key, *asides)) or slug.endswith("-wormhole"):
         kinds.add("bridged")
     if follows := _SYMBOL.fullmatch(symbol_key):
         kinds.add(_WRAPPED_SYMBOLS[follows[1]])
@@ -50,9 +48,9 @@ def find_kinds(symbol_key: str, name_key: str, slug: str) -> frozenset[str]:
 
 
 def find_versions(name_key: str, slug: str) -> frozenset[str]:
-    """Find what names say of a coin's version, as `old`, `v2`: coins that differ so are two.
+    """Find the version words of a name and slug, such as `old` and `v2`.
 
-    A bare number in an id is no version: CoinGecko counts namesakes so, as in `avalanche-2`.
+    A bare number in an id is not a version: CoinGecko numbers namesakes, as in `avalanche-2`.
     """
     of_name = (word for word in _WORD.findall(name_key)[1:] if _VERSION.fullmatch(word))
     of_slug = (word for word in slug.split("-")[1:] if _SLUG_VERSION.fullmatch(word))

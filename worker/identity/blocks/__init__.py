@@ -1,0 +1,1 @@
+"""Which listings a batch decides on together."""

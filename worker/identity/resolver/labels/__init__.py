@@ -1,0 +1,1 @@
+"""Symbols and names: the forms in which they are compared."""

@@ -1,0 +1,1 @@
+"""Subsets of listings that are decided separately."""
