@@ -125,7 +125,7 @@ def test_two_runs_are_compared(client):
 
 @pytest.mark.usefixtures("two_runs")
 def test_runs_that_cannot_be_compared_are_refused(client):
-    assert "expected two of one source" in shown(client, "/runs/compare?a=1&b=2", 400)
+    assert "expected two runs of one source" in shown(client, "/runs/compare?a=1&b=2", 400)
     assert "no run has the id 9" in shown(client, "/runs/compare?a=1&b=9", 404)
 
 
