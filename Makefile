@@ -1,6 +1,6 @@
 # Needs make, and Python 3.11 or newer with its venv module. Everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run install up down logs test test-slow bench check lint types imports fmt clean
+.PHONY: help run install up down logs test test-slow bench screenshots check lint types imports fmt clean
 
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PARALLEL := --numprocesses=4 --dist=worksteal
@@ -8,7 +8,7 @@ PINS := pyproject.toml constraints.txt
 BENCHES := identity ingest api history glitches
 
 help: ## Show this help (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runs ## Start the database, the worker and the API here; Ctrl-C stops them (API_PORT=8001 for another port)
 	@exec .venv/bin/python -m worker local
@@ -38,6 +38,9 @@ test-slow: .venv/.tests ## Run the tests that prove by volume: random kills, a s
 
 bench: .venv/.tests .local/bench-venv/.runs ## Run the benchmarks: identity, loading, the API, the past, wrong passes; B= selects (B=ingest)
 	@set -e; for bench in $(or $(B),$(BENCHES)); do .venv/bin/python -m tests.bench.$$bench; done
+
+screenshots: .venv/.tests ## Take the screenshots of the README again (needs chromium and chromium-driver)
+	@.venv/bin/python -m tests.browser.screenshots
 
 check: lint types imports test test-slow ## Run what CI runs, except the containers
 

@@ -14,7 +14,7 @@ from shared.embedded.server import READER
 from shared.schema.market import assets
 from tests.fakes.api import NOON, add_listing, add_observation
 from tests.fakes.cases import sparse
-from tests.fakes.chromium import asked, click, complaints, find
+from tests.fakes.chromium import asked, click, complaints, find, show
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import GIVE_UP, serving
 from tests.fakes.pages import add_open_work, add_traced_asset
@@ -89,15 +89,6 @@ def gunicorn(engine, reader_url, tmp_path):
         load(conn)
     with serving(reader_url, tmp_path) as gunicorn:
         yield gunicorn
-
-
-def show(browser, width, height, theme):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-    )
-    feature = {"name": "prefers-color-scheme", "value": theme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def axe() -> str:
