@@ -22,22 +22,8 @@ from api.responses.export import Exports
 from api.responses.hits import serve_cache_hits
 from api.responses.past import make_slots
 from api.responses.staleness import Staleness
-from api.routes import (
-    changes,
-    data,
-    docs,
-    drift,
-    health,
-    history,
-    index,
-    metrics,
-    raw,
-    rejects,
-    reviews,
-    runs,
-    stats,
-    trends,
-)
+from api.routes import changes, data, docs, health, history, index, metrics, raw, trends
+from api.routes.loading import drift, rejects, reviews, runs, stats
 from shared.settings import Settings
 
 TOTALS = 1000

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import instant, share
-from api.schemas.runs import RunningSchema, RunSchema
+from api.schemas.loading.runs import RunningSchema, RunSchema
 from shared.model.catalogue import SOURCES
 
 

@@ -21,7 +21,7 @@ from tests.fakes.gunicorn import serving
 from worker.maintenance.migrate import upgrade
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-FOLDER = PROJECT / "api" / "dashboard" / "screenshots"
+FOLDER = PROJECT / "data" / "screenshots"
 PAGES = {"market": "/dashboard", "asset": "/dashboard/assets/bitcoin?interval=4h"}
 WIDTH, HEIGHT = 1100, 620
 MOST_BYTES = 150_000

@@ -12,7 +12,7 @@ from tests.fakes.batches import COINGECKO, EARLIER, LATER, NOON, batch, load, ma
 from tests.fakes.runner import Runner
 from tests.fakes.upstream import Upstream
 from worker.ingest.batch import transaction
-from worker.ingest.batch.phases import Phases
+from worker.ingest.runs.phases import Phases
 
 
 def prices(engine: Engine) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from tests.fakes.answers import Answer
 from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
-from worker.ingest.batch.phases import Phases
+from worker.ingest.runs.phases import Phases
 from worker.sources.base import Request
 
 

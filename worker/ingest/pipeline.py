@@ -16,13 +16,13 @@ from worker.database.locks import locked
 from worker.identity import renames
 from worker.ingest.batch import transaction
 from worker.ingest.batch.contents import Batch, Counts
-from worker.ingest.batch.phases import Phases
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import describe_revisions
 from worker.ingest.loader import Loader
 from worker.ingest.runs.closing import close_run
 from worker.ingest.runs.opening import open_run
 from worker.ingest.runs.options import CountingFetch, Options, Result
+from worker.ingest.runs.phases import Phases
 from worker.ingest.runs.state import RunState
 from worker.ingest.runs.verdict import judge_run
 from worker.sources.base import Request, Response, Source

@@ -15,11 +15,11 @@ from worker.drift import ledger
 from worker.identity import decide, pairs, renames
 from worker.ingest.batch import claims, copy
 from worker.ingest.batch.contents import Batch, Counts
-from worker.ingest.batch.phases import Phases
 from worker.ingest.batch.receiving import Received, describe_revision, receive
 from worker.ingest.faults import At, no_fault
 from worker.ingest.judging.outcome import FEWEST_COMPARED
 from worker.ingest.pages.recognition import update_digests
+from worker.ingest.runs.phases import Phases
 from worker.ingest.snapshots.snapshot_pages import begin_snapshot, note_part
 
 STATEMENTS: dict[str, dict[str, TextClause]] = {

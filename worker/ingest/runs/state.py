@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.ingest.batch.contents import Counts
-from worker.ingest.batch.phases import Phases
 from worker.ingest.pages.page_cutter import PageCutter
 from worker.ingest.runs.journal import Checkpoint
 from worker.ingest.runs.options import Options
+from worker.ingest.runs.phases import Phases
 from worker.ingest.snapshots import delisting
 from worker.sources.base import Source
 

@@ -7,7 +7,7 @@ from api.openapi.contract import documented
 from api.parameters.reviews import ReviewsParameters
 from api.queries.reviews import ReviewFilters, find_reviews
 from api.responses.paging import paged
-from api.schemas.reviews import ReviewSchema
+from api.schemas.loading.reviews import ReviewSchema
 
 bp = Blueprint("reviews", __name__)
 

@@ -2,8 +2,8 @@
 
 from marshmallow import Schema, fields
 
-from api.schemas.anomalies import AnomalySchema
 from api.schemas.fields import Json, instant, seconds, share
+from api.schemas.loading.anomalies import AnomalySchema
 from shared.model.catalogue import SOURCES
 from shared.model.runs import OUTCOMES, PHASES
 

@@ -20,9 +20,9 @@ from api.queries.loading.runs import RunFilters, find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.answers import document, link
 from api.responses.paging import paged
-from api.schemas.anomalies import AnomaliesSchema
-from api.schemas.comparison import ComparisonSchema
-from api.schemas.runs import ListedRunSchema, RunDaysSchema, RunDetailSchema
+from api.schemas.loading.anomalies import AnomaliesSchema
+from api.schemas.loading.comparison import ComparisonSchema
+from api.schemas.loading.runs import ListedRunSchema, RunDaysSchema, RunDetailSchema
 from shared.model.catalogue import SOURCES
 
 bp = Blueprint("runs", __name__)

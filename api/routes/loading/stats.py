@@ -7,7 +7,7 @@ from api.openapi.contract import documented
 from api.parameters import QueryString
 from api.queries.loading.stats import read_stats
 from api.responses.answers import document
-from api.schemas.stats import StatsSchema
+from api.schemas.loading.stats import StatsSchema
 from shared.model.catalogue import SOURCES
 
 bp = Blueprint("stats", __name__)

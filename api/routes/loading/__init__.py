@@ -1,0 +1,1 @@
+"""Routes for runs and what they counted, refused and found."""

@@ -1,0 +1,1 @@
+"""The schemas of runs and of what they counted, refused and found."""
