@@ -10,7 +10,7 @@ from tests.unit.test_identity_properties import clusters, matches, worlds
 from worker.identity.resolver.corroboration import compare_newest_prices
 from worker.identity.resolver.listing import Listing
 from worker.identity.resolver.parts.parts import Part
-from worker.identity.resolver.resolver import resolve, resolve_part
+from worker.identity.resolver.resolver import divide, resolve, resolve_part
 
 
 class Asked:
@@ -37,6 +37,12 @@ def test_parts_come_out_as_all_at_once(world):
 
     parted = resolve(listings, rulings, asked)
 
+    certain = {
+        frozenset(pair)
+        for part in divide(listings, rulings, compare_newest_prices)
+        for pair in part.certain_pairs()
+    }
+    assert certain <= asked.pairs
     whole = resolve_at_once(listings, rulings, asked_at_once)
     assert asked.pairs == asked_at_once.pairs
     assert clusters(parted) == clusters(whole)

@@ -22,6 +22,9 @@ from worker.identity.resolver.parts.keys import (
     find_connecting_symbols,
 )
 
+MOST_CERTAIN_SIDES = 5
+"""With more sides (namespaces of files), not every pair is compared."""
+
 AmbiguousSides = Mapping[CountedKey, AbstractSet[str]]
 """The sides that have several listings with a key, whatever is decided."""
 
@@ -36,11 +39,22 @@ class Part:
     rulings: list[Ruling] = field(default_factory=list)
 
     def certain_pairs(self) -> Iterator[tuple[int, int]]:
-        """Yield pairs of ids that are compared in any case: if each side has one listing, all."""
-        compared = [listing for listing in self.listings if not listing.candidate.is_pending]
-        if len(compared) > 1 and len({listing.side for listing in compared}) == len(compared):
-            ids = sorted(listing.candidate.listing_id for listing in compared)
+        """Yield pairs of ids that are compared in any case, so that they need no second round.
+
+        They are those of a few sides that have one listing each, all with the same symbol and name.
+        """
+        labels = {(each.symbol_key, each.name_key, each.kinds) for each in self.listings}
+        sides = {each.side for each in self.listings}
+        is_plain = len(labels) == 1 and len(sides) == len(self.listings) <= MOST_CERTAIN_SIDES
+        if is_plain and not self.rulings and all(map(_is_named, self.listings)):
+            ids = sorted(each.candidate.listing_id for each in self.listings)
             yield from combinations(ids, 2)
+
+
+def _is_named(listing: Listing) -> bool:
+    """Whether a listing is present and has both labels, so that it is compared by them."""
+    is_present = not (listing.candidate.is_pending or listing.is_delisted)
+    return is_present and bool(listing.symbol_key and listing.name_key)
 
 
 def find_parts(
