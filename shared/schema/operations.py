@@ -65,6 +65,13 @@ runs = Table(
         "outcome IN ('running', 'succeeded', 'partial', 'failed')", name="outcome_is_known"
     ),
     Index(None, "source", "id"),
+    Index(None, "source", "started_at"),
+    Index(
+        "ix_runs_succeeded_started_at",
+        "source",
+        "started_at",
+        postgresql_where=text("outcome = 'succeeded'"),
+    ),
     Index(
         "ix_runs_succeeded",
         "source",

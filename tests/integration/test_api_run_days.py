@@ -85,6 +85,16 @@ def test_a_success_before_the_first_day_counts_for_the_lag(client, conn, midnigh
     assert today["max_lag_seconds"] >= 10 * DAY
 
 
+def test_the_gap_before_a_run_across_the_first_midnight_counts(client, conn, midnight):
+    first, minute = midnight - timedelta(days=1), timedelta(minutes=1)
+    run(conn, first - timedelta(days=3), takes=timedelta(0))
+    run(conn, first - minute, takes=2 * minute)
+
+    [yesterday, _] = days_of(client, days=2)
+
+    assert yesterday["max_lag_seconds"] == 3 * DAY + 60
+
+
 def test_runs_of_one_command_are_counted_alone(client, conn, midnight):
     run(conn, midnight - timedelta(days=1), command="import")
     run(conn, midnight)

@@ -3,12 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from shared.model.catalogue import SOURCES
 from shared.schema.operations import request_budgets
 from tests.fakes.api import add_checkpoint, add_run, api_on
 from tests.fakes.document import check_answer
+from tests.fakes.plans import read_by_statement
 from worker.ingest.runs.journal import read_due
 
 API_SETTINGS = {"RUN_INTERVAL_SECONDS": "600", "COINGECKO_REQUESTS_PER_MONTH": "777"}
@@ -41,6 +42,32 @@ def add_budget(conn, source="coingecko", **columns):
     month = func.date_trunc("month", func.timezone("UTC", func.now()))
     row = {"source": source, "month": month, "next_request_at": func.now(), **columns}
     conn.execute(insert(request_budgets).values(row))
+
+
+MANY_RUNS = text("""
+INSERT INTO runs (source, command, outcome, host, pid, started_at, finished_at)
+SELECT CASE WHEN n < 5000 THEN 'csv' ELSE 'coinpaprika' END, 'run',
+       CASE WHEN n < 5000 THEN 'failed' ELSE 'succeeded' END, 'h', 1, at, at
+FROM generate_series(1, 40000) AS n
+CROSS JOIN LATERAL (SELECT now() - n * interval '5 minutes' AS at) AS t
+""")
+
+
+@pytest.mark.parametrize("path", ["/stats", "/runs/days?days=1"])
+def test_what_is_read_does_not_grow_with_the_number_of_runs(client, conn, engine, path):
+    """A source that never ran and one that never succeeded are looked up too."""
+    conn.execute(MANY_RUNS)
+    conn.execute(text("ANALYZE runs"))
+
+    read = read_by_statement(engine, client, path, {}, ["runs"])
+
+    schedule, days = (
+        {sql: count for sql, count in read.items() if word in sql}
+        for word in ("usually_takes", "greatest_lag")
+    )
+    [(rows, pages)] = (schedule or days).values()
+    assert 0 < rows < 1000, rows
+    assert pages < 500, pages
 
 
 def test_a_source_runs_next_a_turn_after_its_last_run(client, conn, now):

@@ -11,18 +11,20 @@ from shared.model.runs import OUTCOMES
 
 COUNTED = ("running", *OUTCOMES)
 
+FIRST = "(CAST(now() AT TIME ZONE 'UTC' AS date) - (:days - 1))"
+SINCE = f"(CAST({FIRST} AS timestamp) AT TIME ZONE 'UTC')"
+"""Written out where runs are selected, so that Postgres can estimate how many they are."""
+
 # The lag is greatest just before a success and at the end of a day; today ends now. Sources are
 # identified by their place, because numbers are sorted faster.
 DAYS = text(f"""
 WITH known AS MATERIALIZED (
-  SELECT s.source, s.place, t.today - (:days - 1) AS first,
-         CAST(t.today - (:days - 1) AS timestamp) AT TIME ZONE 'UTC' AS since
+  SELECT source, place, {FIRST} AS first
   FROM unnest(CAST(:sources AS text[])) WITH ORDINALITY AS s (source, place)
-  CROSS JOIN (SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS today) AS t
 ),
 recent AS MATERIALIZED (
   SELECT k.place, k.first, r.outcome, r.started_at, r.finished_at
-  FROM known AS k JOIN runs AS r ON r.source = k.source AND r.started_at >= k.since
+  FROM known AS k JOIN runs AS r ON r.source = k.source AND r.started_at >= {SINCE}
   WHERE CAST(:command AS text) IS NULL OR r.command = :command
 ),
 counted AS (
@@ -33,10 +35,14 @@ counted AS (
 successes AS (
   SELECT place, first, finished_at FROM recent WHERE outcome = 'succeeded'
   UNION ALL
-  SELECT k.place, k.first, max(r.finished_at)
-  FROM known AS k JOIN runs AS r ON r.source = k.source AND r.started_at < k.since
-  WHERE r.outcome = 'succeeded' AND (CAST(:command AS text) IS NULL OR r.command = :command)
-  GROUP BY 1, 2
+  SELECT k.place, k.first, r.finished_at
+  FROM known AS k
+  CROSS JOIN LATERAL (
+    SELECT finished_at FROM runs
+    WHERE source = k.source AND started_at < {SINCE} AND outcome = 'succeeded'
+      AND (CAST(:command AS text) IS NULL OR command = :command)
+    ORDER BY started_at DESC LIMIT 2
+  ) AS r
 ),
 succeeded_on AS (
   SELECT place, greatest(CAST(finished_at AT TIME ZONE 'UTC' AS date), first - 1) AS day,

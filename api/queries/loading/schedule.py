@@ -32,18 +32,19 @@ CROSS JOIN (
 ) AS this
 LEFT JOIN LATERAL (
   SELECT started_at FROM runs
-  WHERE source = s.source AND command = 'run' ORDER BY id DESC LIMIT 1
+  WHERE source = s.source AND command = 'run' ORDER BY started_at DESC LIMIT 1
 ) AS last ON true
 LEFT JOIN LATERAL (
   SELECT started_at FROM runs
-  WHERE source = s.source AND command = 'run' AND outcome = 'succeeded' ORDER BY id DESC LIMIT 1
+  WHERE source = s.source AND command = 'run' AND outcome = 'succeeded'
+  ORDER BY started_at DESC LIMIT 1
 ) AS good ON true
 CROSS JOIN LATERAL (
   SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY recent.took) AS took
   FROM (
     SELECT finished_at - started_at AS took FROM runs
     WHERE source = s.source AND command = 'run' AND outcome = 'succeeded'
-    ORDER BY id DESC LIMIT 20
+    ORDER BY started_at DESC LIMIT 20
   ) AS recent
 ) AS usual
 LEFT JOIN checkpoints AS c ON c.source = s.source
