@@ -1,8 +1,9 @@
 """An index of the listings of symbols that very many listings share.
 
-It is empty at first; the first batch that touches such a symbol fills it. Identity compares fewer
-pairs from this revision on, so `compared_pairs` is emptied in both directions: `worker migrate`,
-or the first batch of the previous release, compares all pairs again from the observations.
+The first batch that touches such a symbol fills it. Identity compares fewer pairs from this
+revision on, so `compared_pairs` is emptied in both directions: `worker migrate`, or the first batch
+of the previous release, compares all pairs again from the observations. Until then the row with an
+empty symbol says that this is due.
 """
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ def upgrade() -> None:
         sa.Column("listing_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("key", "listing_id", name="pk_crowd_keys"),
     )
+    op.execute("INSERT INTO crowds (symbol_key, side) SELECT '', '' FROM listings LIMIT 1")
 
 
 def downgrade() -> None:

@@ -1,7 +1,7 @@
 """Reviews: pairs of listings that a person should decide, and the commands that decide them."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +19,21 @@ def commands_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, s
 
     They say that both are one coin, or two. `…` stands for the reason.
     """
-    mine, its = (shlex.join([each["source"], each["external_id"]]) for each in (one, other))
+    mine, its = (
+        [shlex.quote(each["source"]), shlex.quote(each["external_id"])] for each in (one, other)
+    )
     return {
-        "one_coin": f"worker identity link {mine} {other['asset']} {WITH_REASON}",
-        "two_coins": f"worker identity split {mine} --from {its} {WITH_REASON}",
+        "one_coin": _command("link", [*mine, other["asset"]], WITH_REASON),
+        "two_coins": _command("split", mine, f"--from {' '.join(its)} {WITH_REASON}"),
     }
+
+
+def _command(name: str, arguments: Sequence[str], options: str) -> str:
+    """Write a command with quoted arguments; one that begins with a hyphen must follow `--`."""
+    written = " ".join(arguments)
+    if any(argument.startswith("-") for argument in arguments):
+        return f"worker identity {name} {options} -- {written}"
+    return f"worker identity {name} {written} {options}"
 
 
 def undo_command(correction_id: int) -> str:

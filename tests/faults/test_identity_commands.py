@@ -12,7 +12,7 @@ from shared.schema.identity import corrections, crosswalk
 from shared.schema.market import listings
 from shared.schema.operations import runs
 from tests.fakes.api import api_on
-from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
+from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
@@ -156,6 +156,24 @@ def test_an_asset_without_matching_listings_is_not_an_error(env: dict[str, str],
     said = run_worker("identity list --asset crystal --source csv", env, tmp_path)
 
     assert (said.returncode, said.stdout) == (0, "no listings\n"), said.stderr
+
+
+def test_a_command_names_an_id_that_looks_like_an_option(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    load(engine, CSV, row("-5", "meta", "Meta"), row("-6", "meta", "Meta"))
+    load(engine, COINPAPRIKA, ticker("meta-meta", "META", "Meta"))
+
+    for name in ("two_coins", "undo", "one_coin"):
+        with api_on(engine.url) as client:
+            found = client.get("/reviews?source=csv").json["data"]
+        [command] = [
+            each["commands"][name]
+            for each in found
+            if each["one"]["external_id"] == "-5" or each["other"]["external_id"] == "-5"
+        ]
+        typed = run_worker(command.removeprefix("worker ").replace("…", "asked"), env, tmp_path)
+        assert typed.returncode == 0, (command, typed.stderr)
 
 
 def test_a_review_shows_what_to_type_and_is_gone_once_typed(

@@ -4,9 +4,11 @@ from sqlalchemy import create_engine, func, insert, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from shared.schema.identity import compared_pairs, matches
+from shared.schema.identity import compared_pairs, crowds, matches
 from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, CSV, load, market, row
+from worker.curation.corrections import split
+from worker.curation.recording import Attribution
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.verify import verify
 
@@ -26,6 +28,27 @@ def test_every_pair_is_compared_by_the_migration(empty_database_url: URL):
     with engine.connect() as conn:
         assert conn.scalar(select(func.count()).select_from(matches)) == len(COINS)
         assert conn.scalar(select(func.count()).select_from(compared_pairs)) == len(COINS)
+    assert verify(engine) == before
+    engine.dispose()
+
+
+def test_pairs_without_a_match_are_compared_again(empty_database_url: URL):
+    upgrade(empty_database_url)
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    load(engine, COINGECKO, market("btc", "btc", "Bitcoin"))
+    load(engine, CSV, row("btc", "btc", "Bitcoin"))
+    with engine.connect() as conn, conn.begin():
+        split(conn, ("csv", "btc"), ("coingecko", "btc"), Attribution("ann", "asked"))
+    before = verify(engine)
+    assert before.findings == ()
+    downgrade(empty_database_url, "0012")
+
+    upgrade(empty_database_url)
+
+    with engine.connect() as conn:
+        assert conn.scalar(select(func.count()).select_from(matches)) == 0
+        assert conn.scalar(select(func.count()).select_from(compared_pairs)) == 1
+        assert conn.scalar(select(func.count()).select_from(crowds)) == 0
     assert verify(engine) == before
     engine.dispose()
 

@@ -154,7 +154,7 @@ def mark_shared(conn: Connection, statements: Mapping[str, TextClause]) -> int:
 
 
 def is_unfounded(conn: Connection) -> bool:
-    """Return whether there are matches but no compared pairs, as after a migration."""
+    """Return whether all pairs must be compared from the start, as after a migration."""
     return bool(conn.scalar(STATEMENTS[KEPT]["is_unfounded"]))
 
 

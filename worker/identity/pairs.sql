@@ -247,8 +247,10 @@ CROSS JOIN LATERAL (SELECT {o_or_m_compared}) AS p
 WHERE n.is_newer AND NOT n.is_new AND {accords_change}
 
 -- name: is_unfounded
--- Whether there are matches but no pairs, so that all pairs must be compared from the start.
-SELECT EXISTS (SELECT FROM matches) AND NOT EXISTS (SELECT FROM {pairs})
+-- Whether all pairs must be compared from the start: migration 0013 says so, or there are matches
+-- but no pairs.
+SELECT EXISTS (SELECT FROM crowds WHERE symbol_key = '')
+  OR EXISTS (SELECT FROM matches) AND NOT EXISTS (SELECT FROM {pairs})
 
 -- name: read_pairs
 SELECT p.* FROM block AS b
