@@ -221,12 +221,12 @@ WITH gone AS MATERIALIZED (
   FROM gone AS g
   JOIN identity_events AS e
     ON e.from_asset_id = g.asset_id AND e.to_asset_id <> e.from_asset_id
-  -- not what only passed through
+  -- except listings that were moved on in the same transaction
   WHERE NOT EXISTS (SELECT FROM identity_events AS b
                     WHERE b.listing_id = e.listing_id AND b.at = e.at AND b.id < e.id
                       AND b.from_asset_id <> b.to_asset_id)
   UNION ALL
-  -- what no event tells, as of damage that was mended: it was there, and next it left another one
+  -- a departure without an event, as after a repair: the listing's next event is at another asset
   SELECT g.asset_id, g.slug, e.listing_id, n.id, n.at
   FROM gone AS g
   JOIN identity_events AS e ON e.to_asset_id = g.asset_id
@@ -239,7 +239,7 @@ WITH gone AS MATERIALIZED (
   SELECT *, first_value(at) OVER (PARTITION BY asset_id ORDER BY id DESC) AS last_at
   FROM departures
 ), stays AS (
-  -- of those listings in the asset that is gone, and of all that they are one with in that of now
+  -- the stays of those listings in the removed asset, and of all listings of their present assets
   SELECT asset_id, slug, listing_id, id AS event_id, at FROM went WHERE at = last_at
   UNION ALL
   SELECT asset_id, NULL, id, NULL, NULL FROM listings WHERE asset_id = ANY(CAST(:ids AS integer[]))

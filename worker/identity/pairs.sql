@@ -90,7 +90,7 @@ WITH placed AS (
          max(price_usd) FILTER (WHERE is_other) AS other_high,
          bool_or(is_other <> below_is_other AND price_usd <= below * {agree_within}) AS agrees
   FROM placed GROUP BY listing_id, other_listing_id, cell
-), told AS (
+), compared AS (
   SELECT listing_id, other_listing_id, cell,
          CASE WHEN agrees THEN 'agree'
               WHEN high > other_low * {differ_beyond} OR other_high > low * {differ_beyond}
@@ -99,7 +99,7 @@ WITH placed AS (
 ), dated AS (
   SELECT t.*, greatest(p.agreed_at, max(t.cell) FILTER (WHERE t.accord = 'agree') OVER (
            PARTITION BY t.listing_id, t.other_listing_id)) AS agreed_at
-  FROM told AS t LEFT JOIN {pairs} AS p USING (listing_id, other_listing_id)
+  FROM compared AS t LEFT JOIN {pairs} AS p USING (listing_id, other_listing_id)
 ), contradiction AS (
   SELECT listing_id, other_listing_id, cell, row_number() OVER of_pair AS place,
          first_value(cell) OVER of_pair AS began
@@ -272,7 +272,7 @@ SELECT format('prices of %s and %s', coalesce(l.source || ':' || l.external_id, 
               coalesce(o.source || ':' || o.external_id, 'no listing')) AS what,
        CASE WHEN p.listing_id IS NULL THEN 'are not compared, though identity needs them'
             WHEN r.listing_id IS NULL THEN 'are compared, though identity does not need them'
-            ELSE format('%s, compared at %s, are kept as %s of %s', r.verdict,
+            ELSE format('%s, compared at %s, but stored as %s of %s', r.verdict,
                         coalesce(r.compared_at::text, 'no time'), p.verdict,
                         coalesce(p.compared_at::text, 'no time')) END AS why
 FROM compared_pairs AS p

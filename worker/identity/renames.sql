@@ -104,8 +104,8 @@ FROM (
 WHERE a.id = s.id AND a.former_names <> s.former_names
 
 -- name: create_raw_names
--- What all raw records of a source say, gathered stretch by stretch. An id, a symbol and a name of
--- the greatest length have no room in one entry of an index: `label` stands for the latter two.
+-- The names in all raw records of a source, collected part by part. The longest id, symbol and name
+-- together are too long for an index entry, so `label` is a digest of the latter two.
 CREATE TEMPORARY TABLE IF NOT EXISTS raw_names (
   external_id text COLLATE "C" NOT NULL,
   symbol text NOT NULL,
@@ -125,7 +125,7 @@ ON CONFLICT (external_id, label) DO UPDATE
 SET first_observed_at = least(k.first_observed_at, excluded.first_observed_at)
 
 -- name: find_pruned
--- Listings of which raw records were pruned: what those called them is not to be read any more.
+-- Listings with pruned raw records: the names in those cannot be read any more.
 SELECT l.external_id FROM listings AS l
 WHERE l.source = :source AND EXISTS (
   SELECT FROM pruned_partitions AS p
@@ -162,9 +162,9 @@ WHERE (k.symbol_key, k.first_observed_at)
 -- name: names_are_what_raw_says
 SELECT 'listing ' || l.source || ':' || l.external_id AS what,
        CASE WHEN k.listing_id IS NULL
-            THEN format('was called %s (%s), and that is not kept', r.name, r.symbol)
+            THEN format('was called %s (%s), which is not stored', r.name, r.symbol)
             WHEN r.external_id IS NULL
-            THEN format('is said to have been called %s (%s), which no raw record says',
+            THEN format('is stored as called %s (%s), which is in no raw record',
                         k.name, k.symbol)
             ELSE format('was called %s (%s) first at %s, not at %s', r.name, r.symbol,
                         r.first_observed_at, k.first_observed_at) END AS why

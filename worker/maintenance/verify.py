@@ -32,8 +32,8 @@ BY_LIST = (
     "contracts_say_what_was_claimed",
 )
 BY_RAW_LIST = ("claims_say_what_raw_says",)
-BY_STRETCH = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
-BY_RAW = (*BY_STRETCH, "names_are_what_raw_says")
+BY_PART = ("observations_say_what_raw_says", "listings_are_called_what_raw_says")
+BY_RAW = (*BY_PART, "names_are_what_raw_says")
 OVERALL = (
     "checkpoints_add_up",
     "checkpoints_have_their_run",
@@ -41,7 +41,7 @@ OVERALL = (
     "rejects_are_sound",
     "runs_are_closed",
     "versions_were_drawn",
-    "changes_are_told",
+    "changes_are_recorded",
     "history_is_unbroken",
     "observations_have_listings",
     "one_record_of_an_instant_prevails",
@@ -184,7 +184,7 @@ def _compare_observations(conn: Connection, source: Source) -> list[Finding]:
         observed = observe_raw(source, rows)
         copy.copy_fresh(conn, observed)
         names.collect(rows, observed)
-        for check in BY_STRETCH:
+        for check in BY_PART:
             for found in _find(conn, check, statements[check]):
                 counts[check] += found.count
                 shown[check] += found.rows

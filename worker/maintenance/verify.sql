@@ -64,7 +64,7 @@ SELECT 'asset ' || slug AS what,
        format('has version %s, but the last assigned version is %s', version, last_value) AS why
 FROM assets, asset_version WHERE version > last_value
 
--- name: changes_are_told
+-- name: changes_are_recorded
 -- Mirrors rely on the newest version and on the removed assets. The newest version may belong to an
 -- asset that was removed in the same transaction.
 SELECT 'the dataset' AS what,
