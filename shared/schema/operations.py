@@ -73,6 +73,12 @@ runs = Table(
         postgresql_where=text("outcome = 'succeeded'"),
     ),
     Index(
+        "ix_runs_unsuccessful",
+        "source",
+        "id",
+        postgresql_where=text("command = 'run' AND outcome IN ('partial', 'failed')"),
+    ),
+    Index(
         "ix_runs_succeeded",
         "source",
         "id",

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     TableValuedAlias,
     Text,
+    and_,
     column,
     func,
     literal,
@@ -87,18 +88,18 @@ def _loadings(sources: tuple[str, ...]) -> Select[Any]:
     first_bad = (
         select(runs.c.started_at)
         .where(
-            runs.c.source == known.c.source,
+            runs_of(known),
             runs.c.id > func.coalesce(last_good.c.id, 0),
             own & judged & runs.c.outcome.in_(["partial", "failed"]),
         )
-        .order_by(runs.c.id)
+        .order_by(runs.c.source, runs.c.id)
         .limit(1)
         .lateral("first_bad")
     )
     took = (
         select((runs.c.finished_at - runs.c.started_at).label("took"))
-        .where(runs.c.source == known.c.source, own & (runs.c.outcome == "succeeded"))
-        .order_by(runs.c.id.desc())
+        .where(runs_of(known), own & (runs.c.outcome == "succeeded"))
+        .order_by(*NEWEST_FIRST)
         .limit(USUAL_RUNS)
         .correlate(known)
         .subquery("recent")
@@ -194,6 +195,18 @@ def _records(row: Any) -> dict[str, int]:
     return {name: row[f"records_{name}"] or 0 for name in COUNTS}
 
 
+NEWEST_FIRST = (runs.c.source.desc(), runs.c.id.desc())
+
+
+def runs_of(known: FromClause) -> ColumnElement[bool]:
+    """Select the runs of a source as a range, to be ordered by source and id.
+
+    Then only an index that begins with the source fits. With `=`, Postgres may look for the newest
+    run in the order of the ids: for a source that never ran, it reads all runs of all sources.
+    """
+    return and_(runs.c.source >= known.c.source, runs.c.source <= known.c.source)
+
+
 def _newest_run(known: FromClause, condition: ColumnElement[bool], name: str) -> FromClause:
     columns = ("id", "command", "outcome", "reason", "started_at", "finished_at")
     return (
@@ -202,8 +215,8 @@ def _newest_run(known: FromClause, condition: ColumnElement[bool], name: str) ->
             *(runs.c[f"records_{each}"] for each in COUNTS),
             duration(runs).label("duration_seconds"),
         )
-        .where(runs.c.source == known.c.source, condition)
-        .order_by(runs.c.id.desc())
+        .where(runs_of(known), condition)
+        .order_by(*NEWEST_FIRST)
         .limit(1)
         .lateral(name)
     )
@@ -212,8 +225,8 @@ def _newest_run(known: FromClause, condition: ColumnElement[bool], name: str) ->
 def _recent_runs(known: FromClause) -> FromClause:
     newest = (
         select(runs.c.outcome, duration(runs).label("duration_seconds"))
-        .where(runs.c.source == known.c.source, runs.c.outcome != "running")
-        .order_by(runs.c.id.desc())
+        .where(runs_of(known), runs.c.outcome != "running")
+        .order_by(*NEWEST_FIRST)
         .limit(RECENT_RUNS)
         .correlate(known)
         .subquery("newest")

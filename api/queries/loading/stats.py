@@ -21,11 +21,13 @@ from sqlalchemy import (
 from api.queries.loading.runs import duration, phase_columns, take_phases
 from api.queries.loading.schedule import read_schedule
 from api.queries.loading.sources import (
+    NEWEST_FIRST,
     RECENT_RUNS,
     known_sources,
     newest_observations,
     read_sources,
     read_totals,
+    runs_of,
 )
 from shared.model.runs import OUTCOMES
 from shared.schema.operations import checkpoints, drift, rejects, request_budgets, runs
@@ -84,8 +86,8 @@ def _recent(known: FromClause) -> FromClause:
     """Sum up the durations and records of the last finished runs of a source."""
     finished = (
         select(duration(runs).label("took"), runs.c.records_fetched, runs.c.outcome, runs.c.reason)
-        .where(runs.c.source == known.c.source, runs.c.outcome != "running")
-        .order_by(runs.c.id.desc())
+        .where(runs_of(known), runs.c.outcome != "running")
+        .order_by(*NEWEST_FIRST)
         .limit(RECENT_RUNS)
         .correlate(known)
         .subquery("finished")
@@ -104,8 +106,8 @@ def _recent(known: FromClause) -> FromClause:
 def _last_phases(known: FromClause) -> FromClause:
     return (
         select(runs.c.id.label("last_run_id"), *phase_columns(runs))
-        .where(runs.c.source == known.c.source, runs.c.outcome != "running")
-        .order_by(runs.c.id.desc())
+        .where(runs_of(known), runs.c.outcome != "running")
+        .order_by(*NEWEST_FIRST)
         .limit(1)
         .lateral("last")
     )

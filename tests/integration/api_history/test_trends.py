@@ -202,7 +202,7 @@ def test_a_hundred_assets_are_the_most(client):
     refused = client.get(f"/trends?assets={','.join(slugs)}")
     assert refused.status_code == 400
     assert refused.json["errors"] == [
-        {"parameter": "assets", "detail": "101 values; at most 100 fit in one request"}
+        {"parameter": "assets", "detail": "101 values; at most 100 are allowed"}
     ]
     assert client.get("/trends").json["errors"][0]["parameter"] == "assets"
     assert len(ask(client, "/trends", assets=",".join(slugs[1:]))["meta"]["missing"]) == 100
