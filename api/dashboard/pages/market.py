@@ -117,6 +117,9 @@ def show_market() -> Representation:
         rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
         trends = find_trends(conn, [row.slug for row in rows], wanted.moment).assets if rows else ()
     changed_at = None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC)
+    # The best matches of a search come first; the order decides between equal ones.
+    is_ranked = query["q"] and "sort" not in request.args
+    sort = "" if is_ranked else str(query["sort"][0])
     newest_at = wanted.moment.as_of if wanted.moment else changed_at
     return page(
         "market",
@@ -131,8 +134,8 @@ def show_market() -> Representation:
         total=found.walk.total,
         is_old=lambda at: at is not None and newest_at is not None and newest_at - at > OLD,
         columns=SORTED,
-        sort=str(query["sort"][0]),
-        sorts=sorts_of(str(query["sort"][0])),
+        sort=sort,
+        sorts=sorts_of(sort),
         filters={name: query[name] for name in ("q", "divergent", "active")},
         source=",".join(query["source"]),
         least_cap=least_cap(query["asset_query"].filters.ranges),
