@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from werkzeug.exceptions import ServiceUnavailable
 
 from api.database.pool import read
-from api.queries.assets.listing import read_version
+from api.queries.assets.find import read_version
 from api.queries.loading.freshness import WORSE, assess
 from api.queries.loading.sources import read_loading, read_sources, read_totals
 from api.queries.loading.stats import read_open

@@ -24,7 +24,7 @@ from werkzeug.http import http_date
 from api.database.cache import RecentValues
 from api.database.pool import snapshot
 from api.middleware.limits import client
-from api.queries.assets.listing import read_version, stream_assets, stream_rows
+from api.queries.assets.find import read_version, stream_assets, stream_rows
 from api.queries.assets.query import AssetQuery
 from api.request.client_socket import ClientSocket, Pace
 from api.request.instruments import Instruments

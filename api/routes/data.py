@@ -18,7 +18,7 @@ from api.parameters.assets import (
 )
 from api.queries.assets import cursors
 from api.queries.assets.asset import find_asset
-from api.queries.assets.listing import AssetPage, find_assets
+from api.queries.assets.find import AssetPage, find_assets
 from api.queries.assets.missing import asset_not_found
 from api.queries.assets.query import AssetQuery
 from api.request.negotiation import JSON

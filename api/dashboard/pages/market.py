@@ -18,7 +18,7 @@ from api.database.pool import read
 from api.parameters import page_size
 from api.parameters.assets import LAST_PAGE, AssetsParameters, cursor_digest
 from api.queries.assets import cursors
-from api.queries.assets.listing import AssetPage, find_assets
+from api.queries.assets.find import AssetPage, find_assets
 from api.queries.assets.query import AssetQuery
 from api.queries.history.trends import find_trends
 from api.responses.cached import Representation, cached_response

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON
 
 from api.queries.assets.columns import ASSET_COLUMNS, json_line
-from api.queries.assets.listing import NEWEST
+from api.queries.assets.find import NEWEST
 from api.queries.statements import Statement
 from shared.schema.market import assets, removed_assets
 

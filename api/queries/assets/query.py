@@ -5,9 +5,9 @@ from typing import Any
 
 from api.queries.assets.columns import ASSET_COLUMNS
 from api.queries.assets.filters import Filters
-from api.queries.assets.forms import Form
 from api.queries.assets.keyset import BY_MARKET_CAP, Sort
 from api.queries.assets.past import Moment
+from api.queries.assets.statements import Form
 
 
 @dataclass(frozen=True, slots=True)

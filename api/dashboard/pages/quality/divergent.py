@@ -15,8 +15,8 @@ from api.parameters import Count, page_size
 from api.parameters.assets import LAST_PAGE
 from api.parameters.moment import MomentParameters
 from api.queries.assets.filters import Filters
+from api.queries.assets.find import find_assets
 from api.queries.assets.keyset import SortKey
-from api.queries.assets.listing import find_assets
 from api.queries.assets.query import AssetQuery
 from api.responses.cached import Representation, cached_response
 from api.responses.formats import LINE_BREAK

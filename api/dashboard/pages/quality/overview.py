@@ -8,7 +8,7 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString
-from api.queries.assets.listing import find_assets
+from api.queries.assets.find import find_assets
 from api.queries.loading.drift import find_drift
 from api.queries.loading.rejects import RejectFilters, find_rejects
 from api.queries.reviews import ReviewFilters, find_reviews

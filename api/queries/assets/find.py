@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Row, extract, select
 
 from api.database.cache import RecentValues
 from api.queries.assets.cursors import Walk
-from api.queries.assets.forms import Form, page_of, rows_of, whole_of
 from api.queries.assets.keyset import Position
 from api.queries.assets.past import Moment
 from api.queries.assets.query import AssetQuery
+from api.queries.assets.statements import Form, page_of, rows_of, whole_of
 from api.request.problems import CursorExpiredError, DataBehindError
 from shared.schema.market import dataset
 
