@@ -11,7 +11,7 @@ from shared.model.records import Reject
 from shared.settings import Settings
 from tests.bench.clock import Clock
 from tests.bench.plans import NEW
-from worker.ingest.pages.check import check
+from worker.ingest.checking.check import check
 from worker.sources import REGISTRY
 
 

@@ -11,7 +11,7 @@ from shared.model.records import Observation, RawRecord, Reject
 from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.contents import Batch, Counts
-from worker.ingest.pages.check import check
+from worker.ingest.checking.check import check
 from worker.ingest.runs import journal
 from worker.sources.base import Source
 from worker.sources.coingecko import Coingecko

@@ -16,7 +16,7 @@ from worker.curation.crosswalk import apply_crosswalk
 from worker.curation.recording import Attribution, CorrectionError
 from worker.curation.retirements import retire
 from worker.database.locks import lock_identity
-from worker.identity import decide
+from worker.identity import store
 from worker.identity.blocks.crowds import index_crowds
 from worker.identity.resolver.evidence import Ref
 from worker.ingest.batch.apply import decide_listings
@@ -43,7 +43,7 @@ def begin(engine: Engine) -> None:
 def index(engine: Engine) -> None:
     """Index the symbol as a crowd, however few listings have it."""
     with engine.connect() as conn, conn.begin():
-        decide.create_tables(conn)
+        store.create_tables(conn)
         conn.execute(TOUCH, {"symbol_key": "pepe", "name_key": "pepe"})
         index_crowds(conn, most=1)
 

@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import SourceError
 from shared.model.records import FileReading, Observation, RawRecord
-from worker.ingest.pages.check import check
+from worker.ingest.checking.check import check
 from worker.sources.csv import CsvFiles
 
 

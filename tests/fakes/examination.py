@@ -9,7 +9,7 @@ from typing import Any
 from shared.errors import SourceError
 from shared.model.records import VALUES, Observation, RawRecord, Reject
 from tests.fakes.batches import COINGECKO, COINPAPRIKA
-from worker.ingest.pages.check import check
+from worker.ingest.checking.check import check
 from worker.sources.base import Source
 
 NOW = datetime(2026, 1, 2, 12, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from tests.fakes.cases import sparse
 from tests.fakes.crowd import ANN, TOUCH, Crowd, at, begin, index
 from worker.curation.crosswalk import apply_crosswalk
 from worker.curation.retirements import retire
-from worker.identity import decide
+from worker.identity import store
 from worker.identity.blocks.blocks import read_block
 from worker.identity.blocks.crowds import MOST_READ, MOST_WITNESSES
 from worker.identity.resolver.evidence import Ref
@@ -33,7 +33,7 @@ def gecko(number: int, name: str, hours: int = 0) -> bytes:
 def read_for(engine: Engine, symbol_key: str, name_key: str) -> tuple[set[str], int]:
     """Say what is decided on if a name is touched, and how many others of the crowd are read."""
     with engine.connect() as conn, conn.begin():
-        decide.create_tables(conn)
+        store.create_tables(conn)
         conn.execute(TOUCH, {"symbol_key": symbol_key, "name_key": name_key})
         block = read_block(conn, every=False)
         return {each.external_id for each in block.candidates}, len(block.witnesses)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from shared.schema.identity import compared_pairs
-from worker.identity import decide, pairs
+from worker.identity import pairs, store
 from worker.identity.resolver.corroboration import FEWEST_SHARED
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -59,7 +59,7 @@ def _hour(number: int | None) -> datetime | None:
 def desk(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as conn:
         conn.execute(CREATE_LISTINGS)
-        decide.create_tables(conn)
+        store.create_tables(conn)
         yield conn
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.model.records import Observation, Reject
 from tests.fakes.batches import COINGECKO, market
-from worker.ingest.pages.check import MAX_PAYLOAD_BYTES, check
+from worker.ingest.checking.check import MAX_PAYLOAD_BYTES, check
 from worker.sources.fields import flatten
 from worker.sources.json.records import split_records
 

@@ -3,7 +3,7 @@
 import inspect
 from pathlib import Path
 
-from worker.ingest.pages.recognition import RECOGNISED, readers
+from worker.ingest.checking.recognition import RECOGNISED, readers
 from worker.sources import REGISTRY
 
 

@@ -12,7 +12,7 @@ from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, market
 from worker.drift.differences import Difference, Expected, expected_paths
 from worker.drift.renamed import find_renamed
 from worker.drift.shapes import LONGEST_PATH, MOST_NAMES, MOST_PATHS, ShapeCounter
-from worker.ingest.pages.check import check
+from worker.ingest.checking.check import check
 from worker.sources.base import Policy
 from worker.sources.json.records import split_records
 

@@ -21,7 +21,7 @@ from shared.model.catalogue import EXPECTATIONS, LISTING_SOURCES, SOURCES
 from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.schema.raw import EVERY_RAW, RAW, RAW_LISTS
 from shared.settings import Settings
-from worker.ingest.pages.check import check
+from worker.ingest.checking.check import check
 from worker.sources import REGISTRY
 from worker.sources.base import Policy, Request, Response, Source
 

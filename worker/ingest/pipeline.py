@@ -18,13 +18,13 @@ from worker.ingest.batch import transaction
 from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import describe_revisions
+from worker.ingest.judging.verdict import judge_run
 from worker.ingest.loader import Loader
 from worker.ingest.runs.closing import close_run
 from worker.ingest.runs.opening import open_run
 from worker.ingest.runs.options import CountingFetch, Options, Result
 from worker.ingest.runs.phases import Phases
 from worker.ingest.runs.state import RunState
-from worker.ingest.runs.verdict import judge_run
 from worker.sources.base import Request, Response, Source
 
 log = structlog.get_logger(__name__)

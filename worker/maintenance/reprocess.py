@@ -17,7 +17,7 @@ from worker.database.engine import reachable
 from worker.database.locks import lock_identity, locked
 from worker.database.periods import periods_of
 from worker.database.statements import read_statements, source_parts
-from worker.identity import decide, pairs, renames
+from worker.identity import pairs, renames, store
 from worker.ingest.batch import claims, copy, transaction
 from worker.ingest.batch.raw import FIRST_KEY, ROWS_AT_ONCE, RawKey, observe_raw, read_raw
 from worker.ingest.snapshots import delisting
@@ -134,7 +134,7 @@ class _Reprocess:
             self.names.rebuild()
             delisting.mark_listings(self.conn, self.source.name)
             pairs.delete_all_pairs(self.conn)
-            decide.resolve(self.conn, None, every=True)
+            store.resolve(self.conn, None, every=True)
             self.conn.execute(self.statements["delete_empty_assets"])
             every = self.conn.scalars(self.statements["find_all_assets"]).all()
             transaction.unify_assets(self.conn, self.source.name, every)

@@ -23,9 +23,9 @@ from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction
 from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.rejects import OpenRejects
+from worker.ingest.checking.check import check
 from worker.ingest.judging.ending import Ending
 from worker.ingest.judging.readings import Readings
-from worker.ingest.pages.check import check
 from worker.ingest.runs import journal
 from worker.ingest.runs.options import Options, Result
 from worker.ingest.runs.phases import Phases

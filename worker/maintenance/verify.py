@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, TextClause
 from shared.schema.raw import RAW, RAW_LISTS
 from worker.database.engine import reachable
 from worker.database.statements import read_statements, source_parts
-from worker.identity import decide, pairs, renames
+from worker.identity import pairs, renames, store
 from worker.identity.former_names import FORMER_NAMES
 from worker.ingest.batch import claims, copy, transaction
 from worker.ingest.batch.raw import FIRST_KEY, observe_raw, read_raw
@@ -96,7 +96,7 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
         for source in RAW:
             conn.execute(_statements(source)["lock_raw"])
         findings: list[Finding] = []
-        decide.decide_for_all(conn)
+        store.decide_for_all(conn)
         for source in RAW:
             statements = _statements(source)
             for check in BY_SOURCE:

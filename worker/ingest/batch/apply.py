@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, text
 
-from worker.identity import decide
+from worker.identity import store
 from worker.identity.resolver.evidence import Ref
 from worker.ingest.batch import transaction
 
@@ -36,6 +36,6 @@ def decide_listings(conn: Connection, refs: Collection[Ref], moved: Iterable[int
     sources, external_ids = zip(*sorted(refs), strict=True) if refs else ((), ())
     keys = {"sources": list(sources), "external_ids": list(external_ids)}
     conn.execute(TOUCH_LISTINGS, keys)
-    assets = sorted({*moved, *decide.resolve(conn, None)})
+    assets = sorted({*moved, *store.resolve(conn, None)})
     conn.execute(DELETE_EMPTY_ASSETS, {"ids": assets})
     transaction.unify_assets(conn, ANY_SOURCE, assets)

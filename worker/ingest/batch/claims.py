@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, TextClause
 from shared.schema.raw import RAW_LISTS
 from worker.database.locks import lock_identity
 from worker.database.statements import read_statements
-from worker.identity import decide
+from worker.identity import store
 from worker.ingest.batch import copy
 from worker.ingest.batch.raw import claim_raw
 from worker.ingest.faults import At, no_fault
@@ -55,7 +55,7 @@ def update_contracts(conn: Connection, source: str, run_id: int | None) -> list[
     conn.execute(statements["apply_changed_contracts"], parameters)
     if not conn.execute(statements["touch_keys"], parameters).rowcount:
         return []
-    return decide.resolve(conn, run_id)
+    return store.resolve(conn, run_id)
 
 
 def copy_reread(conn: Connection, source: Source, rows: Sequence[Row[Any]]) -> int:

@@ -12,13 +12,13 @@ from worker.database import partitions
 from worker.database.locks import lock_identity
 from worker.database.statements import read_reusable, source_parts
 from worker.drift import ledger
-from worker.identity import decide, pairs, renames
+from worker.identity import pairs, renames, store
 from worker.ingest.batch import claims, copy
 from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.receiving import Received, describe_revision, receive
+from worker.ingest.checking.recognition import update_digests
 from worker.ingest.faults import At, no_fault
 from worker.ingest.judging.outcome import FEWEST_COMPARED
-from worker.ingest.pages.recognition import update_digests
 from worker.ingest.runs.phases import Phases
 from worker.ingest.snapshots.snapshot_pages import begin_snapshot, note_part
 
@@ -30,7 +30,7 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 def create_staging(conn: Connection, source: str) -> None:
     """Create this session's temporary tables; a second call changes nothing."""
     conn.execute(STATEMENTS[source]["create_staging"])
-    decide.create_tables(conn)
+    store.create_tables(conn)
     if source in RAW_LISTS:
         claims.create_staging(conn, source)
 
@@ -188,7 +188,7 @@ def resolve_assets(conn: Connection, run_id: int | None, updated: Updated) -> li
     """
     touched = updated.touched + pairs.touch_changed_prices(conn)
     is_due = touched > 0 or pairs.is_unfounded(conn)
-    moved = decide.resolve(conn, run_id) if is_due else []
+    moved = store.resolve(conn, run_id) if is_due else []
     return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
 
 

@@ -9,10 +9,10 @@ from worker.database import partitions
 from worker.database.periods import periods_ahead
 from worker.drift import ledger
 from worker.ingest.batch import transaction
+from worker.ingest.checking.batch_checker import BatchChecker
+from worker.ingest.checking.page_cutter import PageCutter
+from worker.ingest.checking.recognition import RECOGNISED, read_recognition
 from worker.ingest.judging import baseline
-from worker.ingest.pages.batch_checker import BatchChecker
-from worker.ingest.pages.page_cutter import PageCutter
-from worker.ingest.pages.recognition import RECOGNISED, read_recognition
 from worker.ingest.runs import journal
 from worker.ingest.runs.closing import limit_rejects
 from worker.ingest.runs.journal import Checkpoint

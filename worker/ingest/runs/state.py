@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.ingest.batch.contents import Counts
-from worker.ingest.pages.page_cutter import PageCutter
+from worker.ingest.checking.page_cutter import PageCutter
 from worker.ingest.runs.journal import Checkpoint
 from worker.ingest.runs.options import Options
 from worker.ingest.runs.phases import Phases

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from shared.model.records import Claim, FileReading, Observation, RawRecord, Reject
 from worker.drift.shapes import Checked, ShapeCounter
+from worker.ingest.checking.check import check
+from worker.ingest.checking.recognition import Recognition
 from worker.ingest.judging.readings import Readings
-from worker.ingest.pages.check import check
-from worker.ingest.pages.recognition import Recognition
 from worker.sources.base import Source
 from worker.sources.json.records import read_record
 

@@ -19,7 +19,7 @@ from shared.schema.raw import RAW
 from worker import sources
 from worker.database.statements import read_reusable
 from worker.drift import shapes
-from worker.ingest.pages import check
+from worker.ingest.checking import check
 
 RECOGNISED = frozenset(name for name in RAW if EXPECTATIONS[name].min_snapshot_share is not None)
 """The sources whose snapshots repeat unchanged records."""

@@ -17,7 +17,7 @@ from worker.database.periods import Period, periods_of
 from worker.drift.shapes import ShapeCounter
 from worker.ingest.batch import copy
 from worker.ingest.batch.contents import Batch
-from worker.ingest.pages.batch_checker import BatchChecker, CheckedRecords
+from worker.ingest.checking.batch_checker import BatchChecker, CheckedRecords
 from worker.ingest.snapshots.snapshot_pages import PagePart
 
 log = structlog.get_logger(__name__)
