@@ -1,4 +1,4 @@
-"""What a declaration must answer about a CSV file."""
+"""Files that are refused as `undeclared`, and the declaration that answers them."""
 
 import tomllib
 from decimal import Decimal
