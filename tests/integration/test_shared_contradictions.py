@@ -122,20 +122,20 @@ MOST = FEWEST_SHARED
 def test_a_lasting_contradiction_is_shared(desk: Connection, groups: list[Alike], shared: int):
     put(desk, groups)
 
-    touched = pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT])
+    touched = pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT_TABLE])
 
     assert count_shared(desk) == shared
     assert (touched > 0) == (shared > 0)
-    assert pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT]) == 0
+    assert pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT_TABLE]) == 0
 
 
 def test_what_is_shared_no_more_counts_against_the_pair(desk: Connection):
     put(desk, [broken(MOST)])
-    pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT])
+    pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT_TABLE])
     assert count_shared(desk) == MOST
 
     right = compared_pairs.c.listing_id > MOST // 2
     desk.execute(update(compared_pairs).where(right).values(AGREE_AGAIN))
 
-    assert pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT]) > 0
+    assert pairs.mark_shared(desk, pairs.STATEMENTS[pairs.KEPT_TABLE]) > 0
     assert count_shared(desk) == 0

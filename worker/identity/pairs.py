@@ -1,7 +1,8 @@
 """The pairs of listings that identity compared, and the comparison of their prices over time.
 
-Prices affect a resolution only through the verdicts of the pairs that it asked for. While those do
-not change, neither does the resolution, so a batch only checks them.
+Prices affect a resolution only through the verdicts of the pairs that it asked for. So a batch
+updates the verdicts of stored pairs, and new prices cause a decision only where a verdict changed.
+`corroboration.py` defines the words for results.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,18 +22,23 @@ from worker.identity.resolver.corroboration import (
 )
 from worker.identity.resolver.evidence import Candidate
 
-KEPT, RECOMPUTED = "compared_pairs", "recomputed_pairs"
+KEPT_TABLE, RECOMPUTED_TABLE = "compared_pairs", "recomputed_pairs"
+"""The stored pairs; the pairs that `verify` compares again from the observations."""
 
 IdPair = tuple[int, int]
 _UNKNOWN = Standing("unknown")
 
 
 def _cell(time: str) -> str:
+    """Return SQL for the cell of a time's own hour; `time` is SQL, too."""
     return f"date_bin(interval '1 hour', {time}, timestamptz '0001-01-01 00:00:00+00')"
 
 
 def _first_cell(time: str) -> str:
-    """The earlier of the two cells that an observation of the first half of an hour is in."""
+    """Return SQL for the first cell of an observation.
+
+    In the first half of an hour it is in two cells (this hour's and the one before), later in one.
+    """
     return _cell(f"{time} - interval '30 minutes'")
 
 
@@ -56,21 +62,21 @@ def _read(table: str) -> Mapping[str, TextClause]:
     )
 
 
-STATEMENTS = {table: _read(table) for table in (KEPT, RECOMPUTED)}
+STATEMENTS = {table: _read(table) for table in (KEPT_TABLE, RECOMPUTED_TABLE)}
 
 
 class Comparisons:
     """The price comparisons of pairs in the block, for the resolver.
 
-    A pair that was not compared yet is `unknown` until it is added.
+    Calling it for a pair returns `unknown` until `add` has compared the pair.
     """
 
-    def __init__(self, conn: Connection, table: str = KEPT) -> None:
+    def __init__(self, conn: Connection, table: str = KEPT_TABLE) -> None:
         self._conn = conn
         self._statements = STATEMENTS[table]
         self._standings: dict[IdPair, Standing] = {}
         self._asked: set[IdPair] = set()
-        if table == RECOMPUTED:
+        if table == RECOMPUTED_TABLE:
             conn.execute(self._statements["create_recomputed_pairs"])
         self._read()
 
@@ -92,7 +98,7 @@ class Comparisons:
         missing = pairs - self._standings.keys()
         if not missing:
             return
-        self._conn.execute(self._statements["add_due_pairs"], _columns(missing))
+        self._conn.execute(self._statements["add_due_pairs"], _as_parameters(missing))
         self._conn.execute(self._statements["compare_due_pairs"])
         self._conn.execute(self._statements["empty_due_pairs"])
         self._read()
@@ -100,10 +106,10 @@ class Comparisons:
     def keep_only(self, asked: AbstractSet[IdPair]) -> None:
         """Delete the other pairs in the block."""
         if self._standings.keys() - asked:
-            self._conn.execute(self._statements["delete_other_pairs"], _columns(asked))
+            self._conn.execute(self._statements["delete_other_pairs"], _as_parameters(asked))
 
     def mark_shared(self) -> bool:
-        """Mark the contradictions that most pairs share; return whether any changed."""
+        """Mark the differences that the function `mark_shared` marks; return if any changed."""
         return mark_shared(self._conn, self._statements) > 0
 
     def _read(self) -> None:
@@ -115,16 +121,16 @@ class Comparisons:
 
 def create_due_pairs(conn: Connection) -> None:
     """Create the temporary table of pairs to compare again, unless the session has it."""
-    conn.execute(STATEMENTS[KEPT]["create_due_pairs"])
+    conn.execute(STATEMENTS[KEPT_TABLE]["create_due_pairs"])
 
 
 def touch_changed_prices(conn: Connection) -> int:
     """Update the pairs of the batch's listings with its observations, which are already stored.
 
-    Pairs whose verdict changes are decided again: their keys are added to `touched_keys`.
+    If a verdict changes, the keys of both listings go to `touched_keys`, so they are decided again.
     Returns the number of keys.
     """
-    statements = STATEMENTS[KEPT]
+    statements = STATEMENTS[KEPT_TABLE]
     if not conn.execute(statements["find_due_pairs"]).rowcount:
         return 0
     changed = conn.execute(statements["compare_due_pairs"]).all()
@@ -137,29 +143,32 @@ def touch_changed_accords(conn: Connection) -> int:
 
     Must be called before the batch updates `listings`. Returns the number of keys.
     """
-    return conn.execute(STATEMENTS[KEPT]["find_touched_accords"]).rowcount
+    return conn.execute(STATEMENTS[KEPT_TABLE]["find_touched_accords"]).rowcount
 
 
 def touch(conn: Connection, listing_ids: Collection[int]) -> int:
     if not listing_ids:
         return 0
     asked = {"ids": sorted(listing_ids)}
-    return conn.execute(STATEMENTS[KEPT]["touch_listings"], asked).rowcount
+    return conn.execute(STATEMENTS[KEPT_TABLE]["touch_listings"], asked).rowcount
 
 
 def mark_shared(conn: Connection, statements: Mapping[str, TextClause]) -> int:
-    """Mark the contradictions that most pairs of a source share, and touch those that changed."""
+    """Mark the price differences for which a source is wrong, and touch the pairs that changed.
+
+    It is wrong if they began at the same time in most of its pairs. Returns the number of keys.
+    """
     changed = conn.execute(statements["mark_shared"]).all()
     return touch(conn, {each for row in changed for each in row})
 
 
-def is_unfounded(conn: Connection) -> bool:
+def must_compare_all_pairs(conn: Connection) -> bool:
     """Return whether all pairs must be compared from the start, as after a migration."""
-    return bool(conn.scalar(STATEMENTS[KEPT]["is_unfounded"]))
+    return bool(conn.scalar(STATEMENTS[KEPT_TABLE]["must_compare_all_pairs"]))
 
 
 def delete_all_pairs(conn: Connection) -> None:
-    conn.execute(STATEMENTS[KEPT]["delete_all_pairs"])
+    conn.execute(STATEMENTS[KEPT_TABLE]["delete_all_pairs"])
 
 
 def _standing(row: Row[tuple[object, ...]]) -> Standing:
@@ -168,6 +177,6 @@ def _standing(row: Row[tuple[object, ...]]) -> Standing:
     return Standing("differ" if row.verdict == "broken" else row.verdict)
 
 
-def _columns(pairs: Collection[IdPair]) -> dict[str, list[int]]:
+def _as_parameters(pairs: Collection[IdPair]) -> dict[str, list[int]]:
     ordered = sorted(pairs)
     return {"ones": [one for one, _ in ordered], "others": [other for _, other in ordered]}

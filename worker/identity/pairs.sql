@@ -246,7 +246,7 @@ LEFT JOIN newest AS m ON m.listing_id = o.id AND m.is_newer
 CROSS JOIN LATERAL (SELECT {o_or_m_compared}) AS p
 WHERE n.is_newer AND NOT n.is_new AND {accords_change}
 
--- name: is_unfounded
+-- name: must_compare_all_pairs
 -- Whether all pairs must be compared from the start: migration 0013 says so, or there are matches
 -- but no pairs.
 SELECT EXISTS (SELECT FROM crowds WHERE symbol_key = '')

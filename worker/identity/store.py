@@ -12,12 +12,12 @@ from worker.database.statements import read_reusable, shared_parts
 from worker.identity.blocks.blocks import read_block
 from worker.identity.blocks.crowds import delete_index
 from worker.identity.pairs import (
-    KEPT,
-    RECOMPUTED,
+    KEPT_TABLE,
+    RECOMPUTED_TABLE,
     Comparisons,
     IdPair,
     create_due_pairs,
-    is_unfounded,
+    must_compare_all_pairs,
 )
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
@@ -40,7 +40,7 @@ def resolve(conn: Connection, run_id: int | None, *, every: bool = False) -> lis
     If no pair was compared yet, as after a migration, it decides for all listings. Otherwise the
     first pairs to be stored would hide that the others are missing.
     """
-    every = every or is_unfounded(conn)
+    every = every or must_compare_all_pairs(conn)
     if every:
         delete_index(conn)  # it is only updated for blocks of touched listings
     _decide(conn, every=every)
@@ -69,7 +69,7 @@ def decide_for_all(conn: Connection) -> None:
     All pairs are compared again from the observations, in `recomputed_pairs`.
     """
     create_tables(conn)
-    _decide(conn, RECOMPUTED, every=True)
+    _decide(conn, RECOMPUTED_TABLE, every=True)
 
 
 def _resolve_block(
@@ -118,7 +118,7 @@ def _resolve_parts(parts: Sequence[Part], comparisons: Comparisons) -> Resolutio
     return resolver.combine(resolutions[number] for number in range(len(parts)))
 
 
-def _decide(conn: Connection, table: str = KEPT, *, every: bool) -> None:
+def _decide(conn: Connection, table: str = KEPT_TABLE, *, every: bool) -> None:
     """Fill `decisions` and `new_matches` for the block."""
     candidates, resolution = _resolve_block(conn, table, every=every)
     strongest: dict[int, Match] = {}

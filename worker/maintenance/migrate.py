@@ -16,7 +16,7 @@ from shared.schema.base import READER_ROLE, SCHEMA_REVISION
 from shared.schema.raw import EVERY_RAW
 from worker.database.engine import reachable, writer_engine
 from worker.database.locks import lock_identity, lock_source
-from worker.identity.pairs import is_unfounded
+from worker.identity.pairs import must_compare_all_pairs
 from worker.ingest.batch.apply import decide_listings
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -57,7 +57,7 @@ def upgrade(url: URL, revision: str = "head") -> None:
 def _upgrade(config: Config, revision: str) -> None:
     command.upgrade(config, revision)
     conn: Connection = config.attributes["connection"]
-    if revision == "head" and is_unfounded(conn):
+    if revision == "head" and must_compare_all_pairs(conn):
         conn.execute(SET_WAIT)  # a batch may hold the identity lock until it commits
         lock_identity(conn)
         decide_listings(conn, [])

@@ -105,7 +105,7 @@ def verify(engine: Engine, sources: Sequence[Source] = ()) -> Report:
             findings += _find_in_list(conn, source)
         for check in OVERALL:
             findings += _find(conn, check, statements[check])
-        compared = pairs.STATEMENTS[pairs.KEPT]
+        compared = pairs.STATEMENTS[pairs.KEPT_TABLE]
         findings += _find(conn, BY_PAIRS, compared[BY_PAIRS])
         for reader in sources:
             if reader.name in RAW_LISTS:
@@ -214,7 +214,7 @@ def _fingerprint(conn: Connection) -> tuple[dict[str, int], str]:
     counted["contracts"] = _digest(conn, of_list["fingerprint_contracts"], digest)
     for table in ("matches", "names"):
         _digest(conn, statements[f"fingerprint_{table}"], digest)
-    _digest(conn, pairs.STATEMENTS[pairs.KEPT]["fingerprint_pairs"], digest)
+    _digest(conn, pairs.STATEMENTS[pairs.KEPT_TABLE]["fingerprint_pairs"], digest)
     for table in ("observations", "listings", "assets", "rejects"):
         counted[table] = _digest(conn, statements[f"fingerprint_{table}"], digest)
     return counted, digest.hexdigest()[:32]

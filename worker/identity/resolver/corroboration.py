@@ -1,4 +1,13 @@
-"""Comparison of prices, market caps and supplies of two listings."""
+"""Comparison of prices, market caps and supplies of two listings.
+
+Identity has these words for results:
+
+- accord: the result of one comparison of two numbers: `agree`, `differ` or `unknown`
+- verdict of a compared pair: the result of comparing its prices hour by hour (`pairs.sql`)
+- standing: what the resolver uses of that verdict, an accord and whether it is disputed
+- agreement of a pair: all its accords, and the relations of its symbols, names, ids and contracts
+- verdict of a match: `linked` or `review`
+"""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,8 +1,10 @@
-"""The resolver: from listings and rulings to clusters and matches.
+"""Decides which listings are one asset.
 
-It is pure: the same listings and rulings give the same result, in any order. It expects a closed
-set: with each listing, all that share its name, a present or former symbol, a contract or a ruling.
-Each part of the set is decided separately.
+In: listings and rulings. Out: clusters (one per asset) and matches (links and reviews); see
+`evidence.py`. It is pure: the same input gives the same result, in any order.
+
+The input must be closed: if it has a listing, it has every listing that shares a name, a present or
+former symbol, a contract or a ruling with it. Each part of the input is decided separately.
 """
 
 from collections import defaultdict
@@ -28,7 +30,8 @@ from worker.identity.resolver.pairing import (
 from worker.identity.resolver.parts.parts import Part, find_parts
 from worker.identity.resolver.succession import find_contemporaries, without_newcomers
 
-CONTESTED = "former_namesake"
+FORMER_NAMESAKE = "former_namesake"
+"""The reason for a review of a contested pair."""
 
 
 def resolve(
@@ -36,14 +39,16 @@ def resolve(
     rulings: Sequence[Ruling],
     prices: PriceComparison = compare_newest_prices,
 ) -> Resolution:
-    """Join listings by evidence, the strongest first, and return a match for each relevant pair.
+    """Join listings by evidence, the strongest first.
 
-    Each listing is in exactly one cluster. No cluster contains two listings that a ruling keeps
-    apart, unless a correction on the same pair overrules a crosswalk. Prices affect the result only
-    through `prices`.
+    Each listing is in exactly one cluster. The matches are one for each linked pair, and one review
+    for each two clusters that need one. No cluster contains two listings that a ruling keeps apart.
+    If a correction and a crosswalk disagree on a pair, the correction counts. `prices` is the only
+    comparison of prices.
 
-    Listed listings are compared with each other first. Then each delisted one is compared with
-    those that were listed at its time. So it keeps its links and is not a namesake of others.
+    Listings that are still at their source are compared first. A delisted one is then compared with
+    all that were not delisted before it. So it keeps its links, and does not make present names
+    ambiguous.
     """
     return combine(resolve_part(part) for part in divide(candidates, rulings, prices))
 
@@ -56,7 +61,7 @@ def divide(
 ) -> list[Part]:
     """Divide a closed set of listings into parts that can be decided separately.
 
-    With `witnesses`, it may lack listings of crowds that do not affect the others.
+    `candidates` may leave out listings of a crowd; `witnesses` then show which sides are ambiguous.
     """
     listings = [Listing(candidate, prices) for candidate in candidates]
     listings.sort(key=lambda listing: listing.ref)
@@ -77,28 +82,29 @@ def resolve_part(part: Part) -> Resolution:
     listings = part.listings
     if len(listings) == 1:
         return Resolution([frozenset({listings[0].candidate.listing_id})], [])
-    same, apart = _settle_rulings(part.rulings, {listing.ref: listing for listing in listings})
-    clusters = Clusters(listings, apart)
+    by_ref = {listing.ref: listing for listing in listings}
+    must_link, must_not_link = _settle_rulings(part.rulings, by_ref)
+    clusters = Clusters(listings, must_not_link)
     outcomes = _Outcomes(clusters)
-    outcomes.take(same)
-    compared = [listing for listing in listings if not listing.candidate.is_pending]
-    listed = [listing for listing in compared if not listing.is_delisted]
+    outcomes.take(must_link)
+    not_pending = [listing for listing in listings if not listing.candidate.is_pending]
+    listed = [listing for listing in not_pending if not listing.is_delisted]
     scope = Scope(clusters.number, part.ambiguous)
     _take_evidence(outcomes, clusters, scope, listed, listed)
-    for delisted, others in find_contemporaries(compared):
+    for delisted, others in find_contemporaries(not_pending):
         outcomes.start_round(delisted)
         namesakes = without_newcomers(delisted, others)
         scope = Scope(clusters.number, part.ambiguous, delisted)
         _take_evidence(outcomes, clusters, scope, others, namesakes)
     linked, reviewed = [], []
-    for pair, why in outcomes.of.values():
+    for pair, why in outcomes.by_refs.values():
         if clusters.of(pair.one) is clusters.of(pair.other):
             linked.append(pair.to_match(None))
         elif why and why != "better_match" and not clusters.is_settled(pair):
             reviewed.append((pair, why))
     return Resolution(
         clusters=[cluster.ids for cluster in clusters.all()],
-        matches=[*linked, *_one_for_two_clusters(reviewed, clusters)],
+        matches=[*linked, *_one_review_per_cluster_pair(reviewed, clusters)],
     )
 
 
@@ -109,7 +115,7 @@ def _take_evidence(
     listings: Sequence[Listing],
     namesakes: Sequence[Listing],
 ) -> None:
-    """Join `listings` by contracts, and those among them that are `namesakes` by names."""
+    """Join `listings` by contract, and `namesakes` (a subset) by name."""
     outcomes.take(pair_by_contract(listings, scope))
     formers = find_former_pairs(namesakes, scope.root)
     contested = _ContestedPairs(formers)
@@ -120,10 +126,12 @@ def _take_evidence(
 
 
 class _Outcomes:
-    """The outcome of each pair: the ground of its link, or its strongest ground for a review."""
+    """Joins clusters by pairs, and records the outcome for each two listings."""
 
     def __init__(self, clusters: Clusters) -> None:
-        self.of: dict[tuple[Ref, Ref], tuple[Pair, str | None]] = {}
+        self.by_refs: dict[tuple[Ref, Ref], tuple[Pair, str | None]] = {}
+        """For each two listings: the pair that counts, and the reason against linking it (None:
+        linked). The first pair that links them counts; without one, the first pair."""
         self._clusters = clusters
         self.start_round(None)
 
@@ -131,9 +139,11 @@ class _Outcomes:
         """Take only pairs of the `judged` listing from now on, or all if it is None."""
         self._judged = judged
         self._partners: dict[tuple[Ref, str], tuple[int, set[Ref]]] = {}
+        """(listing, side) -> the rank of the strongest ground by present names or ids, and the
+        listing's partners of that side by that ground."""
         self._present: dict[tuple[Ref, str], set[Ref]] = defaultdict(set)
-        """For a listing and a side, the listings it was paired with by present names, weak pairs
-        excepted."""
+        """(listing, side) -> partners by a ground stronger than `FORMER_NAME`, contested pairs
+        excluded."""
 
     def take(self, pairs: Iterable[Pair]) -> None:
         taken = list(pairs)
@@ -144,15 +154,17 @@ class _Outcomes:
         for pair in taken:
             is_rival = self._note_partners(pair)
             why = pair.why or ("better_match" if is_rival else self._clusters.join(pair))
-            outcome = self.of.get((pair.one.ref, pair.other.ref))
+            refs = pair.one.ref, pair.other.ref
+            outcome = self.by_refs.get(refs)
             if outcome is None or (outcome[1] and not why):
-                self.of[pair.one.ref, pair.other.ref] = pair, why
+                self.by_refs[refs] = pair, why
 
     def _note_partners(self, pair: Pair) -> bool:
-        """Record the ground of a pair; return whether a stronger one pairs a listing elsewhere.
+        """Record the ground of a pair; return whether it has a rival.
 
-        A stronger ground counts even if it only raises a review: a slug only decides between
-        listings of the same name.
+        It has one if a stronger ground already pairs one of the two with another listing of that
+        side, even if only as a review. Example: if a listing has two namesakes at the other source,
+        its name raises two reviews. Its slug may decide between the two, but not for a third.
         """
         is_rival = False
         rank = RANKS[pair.ground]
@@ -166,12 +178,12 @@ class _Outcomes:
                 partners.add(other.ref)
             elif other.ref not in partners:
                 is_rival = True
-            if rank < RANKS[FORMER_NAME] and pair.why != CONTESTED:
+            if rank < RANKS[FORMER_NAME] and pair.why != FORMER_NAMESAKE:
                 self._present[one.ref, other.side].add(other.ref)
         return is_rival
 
     def _is_outweighed(self, pair: Pair) -> bool:
-        """Return whether the present name of a listing pairs it elsewhere, even as a review."""
+        """Return whether a present name pairs one of the two with another listing of that side."""
         return any(
             self._present[one.ref, other.side] - {other.ref}
             for one, other in ((pair.one, pair.other), (pair.other, pair.one))
@@ -181,8 +193,8 @@ class _Outcomes:
 class _ContestedPairs:
     """Pairs by a name that a listing took over from another listing of its side.
 
-    They are linked only if the listing that left the name is another coin than the one that still
-    has it at the other source.
+    Such a pair is linked only if the listing that gave up the name is in another cluster than the
+    listing that uses it at the other source. `find_former_namesakes` has an example.
     """
 
     def __init__(self, former_pairs: Sequence[FormerPair]) -> None:
@@ -195,7 +207,7 @@ class _ContestedPairs:
         self._pairs: list[tuple[Pair, list[tuple[Listing, Listing]]]] = []
 
     def mark(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Return the pairs, with those as reviews that a former name contests.
+        """Yield all pairs; those that a former name contests become reviews.
 
         A pair is not contested if its prices or supplies agree.
         """
@@ -205,12 +217,12 @@ class _ContestedPairs:
         for pair in pairs:
             if namesakes := [] if pair.why else self._find_namesakes(pair):
                 self._pairs.append((pair, namesakes))
-                yield replace(pair, why=CONTESTED)
+                yield replace(pair, why=FORMER_NAMESAKE)
             else:
                 yield pair
 
     def settle(self, clusters: Clusters) -> Iterator[Pair]:
-        """Yield the pairs for which the listing that left the name is another coin."""
+        """Yield the contested pairs that can be linked."""
         for pair, namesakes in self._pairs:
             if all(clusters.of(left) is not clusters.of(kept) for left, kept in namesakes):
                 yield pair
@@ -234,7 +246,7 @@ def _key(listing: Listing) -> tuple[str, str, str]:
 def _settle_rulings(
     rulings: Sequence[Ruling], listings: dict[Ref, Listing]
 ) -> tuple[list[Pair], set[tuple[Ref, Ref]]]:
-    """Return the pairs to link and those to keep apart.
+    """Return the pairs that rulings link, and the refs of those that they keep apart.
 
     Of several rulings on a pair, corrections outrank crosswalks, then "apart" outranks "same".
     """
@@ -243,20 +255,22 @@ def _settle_rulings(
         one, other = sorted((ruling.one, ruling.other))
         if one != other and one in listings and other in listings:
             settled.setdefault((one, other), ruling)
-    same = [
+    must_link = [
         Pair(listings[one], listings[other], ruling.origin)
         for (one, other), ruling in settled.items()
         if ruling.same
     ]
-    return same, {pair for pair, ruling in settled.items() if not ruling.same}
+    return must_link, {pair for pair, ruling in settled.items() if not ruling.same}
 
 
 def _strength(pair: Pair) -> tuple[object, ...]:
     return RANKS[pair.ground], pair.why is not None, pair.doubt, pair.one.ref, pair.other.ref
 
 
-def _one_for_two_clusters(reviewed: Sequence[tuple[Pair, str]], clusters: Clusters) -> list[Match]:
-    """Return one review for each two clusters, of their strongest pair."""
+def _one_review_per_cluster_pair(
+    reviewed: Sequence[tuple[Pair, str]], clusters: Clusters
+) -> list[Match]:
+    """Return the review of the strongest pair of each two clusters."""
     strongest: dict[frozenset[int], Match] = {}
     for pair, why in sorted(reviewed, key=lambda entry: _strength(entry[0])):
         asked = frozenset((clusters.number(pair.one), clusters.number(pair.other)))

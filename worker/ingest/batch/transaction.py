@@ -187,7 +187,7 @@ def resolve_assets(conn: Connection, run_id: int | None, updated: Updated) -> li
     afterwards, with the assets of the listings in the batch.
     """
     touched = updated.touched + pairs.touch_changed_prices(conn)
-    is_due = touched > 0 or pairs.is_unfounded(conn)
+    is_due = touched > 0 or pairs.must_compare_all_pairs(conn)
     moved = store.resolve(conn, run_id) if is_due else []
     return sorted({*moved, *renames.find_assets_of(conn, updated.renamed)})
 
