@@ -65,8 +65,8 @@ def test_a_resumed_run_is_judged_with_the_runs_that_it_continues():
 
     # 250 of the whole snapshot were answered 304 before.
     assert found == RunFacts(1000, 0, 50, 1000, revised=600, unreadable=100)
-    mistaken = replace(NORMAL, mistake="prices_shifted")
-    assert judge("feed", EXPECTS, rest.after(replace(before, rejected=0)), mistaken).reason is None
+    suspected = replace(NORMAL, suspicion="prices_shifted")
+    assert judge("feed", EXPECTS, rest.after(replace(before, rejected=0)), suspected).reason is None
 
 
 @pytest.mark.parametrize(

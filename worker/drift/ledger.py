@@ -97,7 +97,7 @@ class OpenDrift:
 
 
 def compare_run(
-    conn: Connection, source: Source, run_id: int, *, is_import: bool, saw_most: bool
+    conn: Connection, source: Source, run_id: int, *, is_import: bool, saw_half: bool
 ) -> OpenDrift:
     """Compare a completed run, and update the ledger.
 
@@ -117,7 +117,7 @@ def compare_run(
             for row in rows
             if row.path.startswith(prefix)
         }
-        run = _read_run(conn, source, run_id, family, is_import=is_import, saw_most=saw_most)
+        run = _read_run(conn, source, run_id, family, is_import=is_import, saw_half=saw_half)
         compared = _compare(conn, source, run, family, ledger)
         differences += [
             replace(difference, path=f"{prefix}{difference.path}") for difference in compared
@@ -157,7 +157,7 @@ def _path_prefix(family: str) -> str:
 
 
 def _read_run(
-    conn: Connection, source: Source, run_id: int, family: str, *, is_import: bool, saw_most: bool
+    conn: Connection, source: Source, run_id: int, family: str, *, is_import: bool, saw_half: bool
 ) -> ComparedRun:
     parameters = {
         "source": source.name,
@@ -170,7 +170,7 @@ def _read_run(
     return ComparedRun(
         run_id,
         baseline=row.baseline or run_id,
-        judges_absence=saw_most and not (is_import and row.has_runs),
+        judges_absence=saw_half and not (is_import and row.has_runs),
     )
 
 

@@ -27,8 +27,8 @@ from worker.ingest.judging.outcome import RECENT_RUNS
 from worker.ingest.runs.journal import Checkpoint, was_judged
 
 
-def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:
-    """Count the records of interrupted runs, never judged, that this run continues."""
+def read_unjudged(conn: Connection, source: str, run_id: int) -> RunFacts:
+    """Sum the unjudged runs that this run continues."""
     own_runs = (runs.c.source == source, runs.c.command == "run")
     names = ("fetched", "new", "rejected", "revised", "unreadable")
     sums = (func.coalesce(func.sum(runs.c[f"records_{name}"]), 0) for name in names)
@@ -42,7 +42,7 @@ def read_interrupted(conn: Connection, source: str, run_id: int) -> RunFacts:
 def read_cut_off_runs(
     conn: Connection, source: str, command: str, run_id: int
 ) -> Mapping[int, int]:
-    """Map the runs directly before this one that were cut off to their numbers of new records."""
+    """Return {run id: new records} of the `CUT_OFF` runs directly before this one."""
     same_runs = (runs.c.source == source, runs.c.command == command)
     has_ended = func.coalesce(runs.c.reason, "").not_in(CUT_OFF)
     is_continued = _is_continued_by(same_runs, has_ended, run_id)
@@ -55,8 +55,8 @@ def _is_continued_by(
 ) -> ColumnElement[bool]:
     """Whether a run is one of those that run `run_id` continues.
 
-    They follow the last run that `has_ended`. Runs before one that read files from their start are
-    excluded. `same_runs` are the conditions for runs of the same source and command.
+    These are the runs after the last one that `has_ended`, but none before the last that read its
+    files from the start. `same_runs` are the conditions for runs of the same source and command.
     """
     earlier = (*same_runs, runs.c.id < run_id)
     last = select(func.coalesce(func.max(runs.c.id), 0)).where(*earlier, has_ended)
@@ -118,8 +118,8 @@ def read_baseline(
     """Read what the source's runs brought since its checkpoint was last cleared.
 
     Runs that were not successful, or that read only the rest of a snapshot, do not count for the
-    share of rejects. Every finished run counts for the time of the last new records; a source that
-    never brought any counts from its first run.
+    share of rejects. `unchanged_for` counts from the last finished run, of any outcome, with a
+    normal share of new records; without one, from the first run.
     """
     seen = runs.c.records_fetched + runs.c.records_known
     own_runs = (runs.c.source == source, runs.c.command == "run")
@@ -157,7 +157,7 @@ def read_baseline(
         [Decimal(share) for share in conn.scalars(shares)],
         conn.scalar(select(func.now() - since)),
         None if is_of_rejects and not has_rejects else checkpoint.last_reason,
-        _read_mistake(conn, source),
+        _read_suspicion(conn, source),
         _read_listed(conn, EXPECTATIONS[source].listed_by),
     )
 
@@ -184,8 +184,8 @@ def _has_open_rejects(conn: Connection, source: str) -> bool:
     return conn.scalar(stmt.limit(1)) is not None
 
 
-def _read_mistake(conn: Connection, source: str) -> str | None:
-    """Return the reason of the last judged run if most of its ids or prices were wrong."""
+def _read_suspicion(conn: Connection, source: str) -> str | None:
+    """Return the reason of the last judged run if it is `ids_changed` or `prices_shifted`."""
     last = (
         select(runs.c.reason)
         .where(runs.c.source == source, runs.c.command == "run", was_judged())

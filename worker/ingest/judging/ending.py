@@ -74,6 +74,7 @@ class Baseline:
     reject_shares: Sequence[Decimal] = ()
     unchanged_for: timedelta | None = None
     last_reason: str | None = None
-    mistake: str | None = None
-    """The reason code of its last run, if most ids or prices were wrong."""
+    suspicion: str | None = None
+    """The reason of its last judged run if it is `ids_changed` or `prices_shifted`: most ids or
+    prices may be wrong."""
     listed: int | None = None

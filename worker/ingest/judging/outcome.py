@@ -44,7 +44,7 @@ def judge(source: str, expects: Expectations, facts: RunFacts, baseline: Baselin
         or _fewer_records(source, expects, facts, baseline)
         or _ids_changed(source, facts)
         or _prices_shifted(source, expects, facts)
-        or _still_mistaken(source, facts, baseline)
+        or _still_suspected(source, facts, baseline)
         or _fewer_than_listed(source, expects, facts, baseline)
         or _more_rejects(source, expects, facts, baseline)
         or _frozen(source, expects, facts, baseline)
@@ -171,15 +171,15 @@ def _prices_shifted(source: str, expects: Expectations, facts: RunFacts) -> Endi
     )
 
 
-def _still_mistaken(source: str, facts: RunFacts, baseline: Baseline) -> Ending | None:
-    """Repeat the mistake of the last run if most records have not changed since."""
+def _still_suspected(source: str, facts: RunFacts, baseline: Baseline) -> Ending | None:
+    """Repeat the suspicion of the last run if most records have not changed since."""
     unchanged = facts.seen - facts.new - facts.revised
-    if baseline.mistake is None or 2 * unchanged <= facts.seen:
+    if baseline.suspicion is None or 2 * unchanged <= facts.seen:
         return None
     return _ending(
-        baseline.mistake,
+        baseline.suspicion,
         f"{source}: {unchanged} of {facts.seen} records have not changed since the previous run "
-        f"ended with {baseline.mistake}; if they are right, accept them with `worker checkpoint "
+        f"ended with {baseline.suspicion}; if they are right, accept them with `worker checkpoint "
         f"clear {source}`",
     )
 

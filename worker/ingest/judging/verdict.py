@@ -21,7 +21,7 @@ def judge_run(conn: Connection, run: RunState) -> Ending:
             return judge_import(source.name, source.expects, facts)
         resumed = run.checkpoint.cursor is not None
         if resumed:
-            facts = facts.after(baseline.read_interrupted(conn, source.name, run.run_id))
+            facts = facts.after(baseline.read_unjudged(conn, source.name, run.run_id))
         changes = baseline.read_changes(conn, source.name, run.run_id, resumed=resumed)
         facts = replace(
             facts,

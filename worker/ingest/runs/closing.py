@@ -25,8 +25,9 @@ log = structlog.get_logger(__name__)
 def close_run(
     conn: Connection, run: RunState, ending: Ending, numbers: Mapping[str, Any]
 ) -> Ending:
-    """Store how the run ended, and return the ending, which drift or dropped rejects may change.
+    """Store how the run ended, and return the ending.
 
+    Drift can make the given ending `failed`; dropped rejects only extend its message.
     `numbers` are the requests and retries of the run.
     """
     cutter, name = run.cutter, run.source.name
@@ -39,7 +40,7 @@ def close_run(
     with conn.begin():
         if run.is_read:
             ending = judge_drift(name, _compare_shapes(conn, run), ending)
-        ending = _drop_excess_rejects(conn, run, ending)
+        ending = _drop_excess_of(conn, run, ending)
         journal.finish_run(conn, name, run.run_id, ending, numbers, snapshot_ends=run.is_whole)
         delisted = Delisted()
         if run.shows_listed and run.is_whole:
@@ -53,25 +54,28 @@ def close_run(
 
 
 def _compare_shapes(conn: Connection, run: RunState) -> ledger.OpenDrift:
-    saw_most = not run.is_whole or 2 * run.counts.fetched >= run.cutter.snapshot_progress
+    saw_half = not run.is_whole or 2 * run.counts.fetched >= run.cutter.snapshot_progress
     return ledger.compare_run(
-        conn, run.source, run.run_id, is_import=run.is_import, saw_most=saw_most
+        conn, run.source, run.run_id, is_import=run.is_import, saw_half=saw_half
     )
 
 
 def _settle_pending_ids(conn: Connection, run: RunState, ending: Ending) -> None:
-    """Hold or release pending ids by the whole snapshot, however it was cut into batches."""
+    """Once per whole snapshot: hold pending ids if most ids changed, otherwise release them.
+
+    They are not released if the run repeats an earlier `ids_changed`.
+    """
     if run.changed_ids_since is not None:
         pending.hold(conn, run.source.name, run.changed_ids_since)
     elif ending.reason != IDS_CHANGED:
         pending.release(conn, run.source.name, run.cutter.snapshot_progress)
 
 
-def _drop_excess_rejects(conn: Connection, run: RunState, ending: Ending) -> Ending:
+def _drop_excess_of(conn: Connection, run: RunState, ending: Ending) -> Ending:
     if run.is_import:
         return ending
     seen = run.counts.fetched + run.cutter.records_known
-    dropped = limit_rejects(
+    dropped = drop_excess_rejects(
         conn,
         run.source,
         run.run_id,
@@ -81,15 +85,14 @@ def _drop_excess_rejects(conn: Connection, run: RunState, ending: Ending) -> End
     )
     if not dropped:
         return ending
-    error = f"{ending.error or 'too many records were rejected'}. The payloads of {dropped} of"
-    return replace(
-        ending,
-        error=f"{error} them are not stored, only counted by reason; the next run reads the source"
-        " again",
+    error = (
+        f"{ending.error or 'too many records were rejected'}. The payloads of {dropped} of them "
+        "are not stored, only counted by reason; the next run reads the source again"
     )
+    return replace(ending, error=error)
 
 
-def limit_rejects(
+def drop_excess_rejects(
     conn: Connection,
     source: Source,
     run_id: int,

@@ -14,7 +14,7 @@ from worker.ingest.checking.page_cutter import PageCutter
 from worker.ingest.checking.recognition import RECOGNISED, read_recognition
 from worker.ingest.judging import baseline
 from worker.ingest.runs import journal
-from worker.ingest.runs.closing import limit_rejects
+from worker.ingest.runs.closing import drop_excess_rejects
 from worker.ingest.runs.journal import Checkpoint
 from worker.ingest.runs.options import Options
 from worker.ingest.runs.state import RunState, is_import, shows_listed
@@ -32,7 +32,7 @@ def open_run(conn: Connection, source: Source, options: Options, command: str) -
     with conn.begin():
         interrupted = journal.close_interrupted_runs(conn, name)
         checkpoint = _read_checkpoint(conn, source, command)
-        _limit_rejects_of(conn, source, command, interrupted, checkpoint)
+        _drop_excess_of(conn, source, command, interrupted, checkpoint)
         run_id = journal.start_run(conn, name, command, checkpoint.cursor)
         transaction.create_staging(conn, name)
         recognition = read_recognition(conn, name, options.clock())
@@ -62,7 +62,7 @@ def _read_checkpoint(conn: Connection, source: Source, command: str) -> Checkpoi
     return replace(checkpoint, validators=validators)
 
 
-def _limit_rejects_of(
+def _drop_excess_of(
     conn: Connection,
     source: Source,
     command: str,
@@ -79,4 +79,4 @@ def _limit_rejects_of(
         )
         if not is_import(command):
             seen = max(run.records, checkpoint.snapshot_records or 0)
-            limit_rejects(conn, source, run.run_id, seen=seen, rejected=run.rejected)
+            drop_excess_rejects(conn, source, run.run_id, seen=seen, rejected=run.rejected)
