@@ -39,7 +39,7 @@ VARY = "Accept, Accept-Encoding"
 Key = tuple[str | None, ...]
 Headers = Sequence[tuple[str, str]]
 
-MAX_AGE_FRACTION = 20
+MAX_AGE_DIVISOR = 20
 """Clients may cache a response for the worker's interval divided by this number."""
 
 
@@ -56,10 +56,11 @@ class Representation:
     """Unix time of the last change of the data; None if it is unknown."""
     media: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
-    varies: bytes = b""
+    meta_outside_etag: bytes = b""
     """Members of `meta` that do not affect the `ETag`."""
     stale_tag: str | None = None
-    """The `Stale.tag` of the stale sources that `data` names; None if it names none."""
+    """The `Stale.tag` of the stale sources that are written into `data`; None if `data` never
+    contains them (JSON has them in `meta`, which is written for each request)."""
     route: str = ""
     path: str = ""
     """Route and path of the request that it was made for. Set only when it is cached."""
@@ -70,8 +71,8 @@ class Representation:
         content = b"\0".join([self.media.encode(), self.data, self.meta])
         self.tag = blake2b(content, digest_size=10).hexdigest()
 
-    def names(self, stale: Stale) -> bool:
-        """Whether the data names these stale sources, or none."""
+    def is_valid_for(self, stale: Stale) -> bool:
+        """Whether it can be sent while exactly these sources are stale."""
         return self.stale_tag is None or self.stale_tag == stale.tag
 
     @property
@@ -94,7 +95,9 @@ class Representation:
         return b',"meta":{"request_id":"%b","api_latency_ms":%b,%b}}' % (
             arrival.request_id.encode(),
             str(arrival.latency_ms()).encode(),
-            b",".join(filter(None, [self.meta, self.varies, b'"stale_sources":' + stale.json])),
+            b",".join(
+                filter(None, [self.meta, self.meta_outside_etag, b'"stale_sources":' + stale.json])
+            ),
         )
 
     def _compress(self) -> CompressedPrefix:
@@ -119,15 +122,15 @@ def cached_response(make: Callable[[], Representation]) -> Response:
 
 
 def uncached_response(make: Callable[[], Representation]) -> Response:
-    """Respond with what `make` returns, without the cache: it changes without a commit."""
+    """Respond with what `make` returns. For content that changes without a commit; not cached."""
     note_cache(hit=False)
     return _response(make())
 
 
 def _response(representation: Representation) -> Response:
-    fixed = _fixed_headers(representation.media)
+    cache_headers = _cache_headers(representation.media)
     status, headers, body, g.rows = respond(
-        representation, stale_sources(), arrival(), request.environ, fixed
+        representation, stale_sources(), arrival(), request.environ, cache_headers
     )
     return Response(body, status, headers, content_type=representation.media)
 
@@ -137,13 +140,13 @@ def respond(
     stale: Stale,
     arrival: Arrival,
     environ: Mapping[str, Any],
-    fixed: Headers,
+    cache_headers: Headers,
 ) -> tuple[int, list[tuple[str, str]], bytes, int]:
     """Return the status, headers, body and row count of the response to one request.
 
-    `fixed` are the headers that are the same for every representation.
+    `cache_headers` are `Cache-Control` and `Vary`.
     """
-    headers = _headers(representation, stale, fixed)
+    headers = _headers(representation, stale, cache_headers)
     if _client_has_current(representation, headers[0][1], environ):
         return 304, headers, b"", 0
     gzip = accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING"))
@@ -174,7 +177,7 @@ def _find_or_make(make: Callable[[], Representation]) -> Representation:
         return make()
     key = cache_key(request.environ)
     found: Representation | None = cache.get(key, mark)
-    if found is not None and not found.names(stale_sources()):
+    if found is not None and not found.is_valid_for(stale_sources()):
         found = None
     note_cache(hit=found is not None)
     if found is None:
@@ -185,13 +188,15 @@ def _find_or_make(make: Callable[[], Representation]) -> Representation:
     return found
 
 
-def _headers(representation: Representation, stale: Stale, fixed: Headers) -> list[tuple[str, str]]:
+def _headers(
+    representation: Representation, stale: Stale, cache_headers: Headers
+) -> list[tuple[str, str]]:
     etag = f'W/"{representation.tag}{stale.tag}"'
-    headers = [("ETag", etag), *fixed, *representation.headers]
+    headers = [("ETag", etag), *cache_headers, *representation.headers]
     changed_at = representation.changed_at
     if changed_at is not None:
-        # Another commit may follow within the same second. Until that is impossible, the header
-        # is one second early, so that a cached older response is not taken for the current one.
+        # For the first `SETTLED_SECONDS` send one second less, so that a client's older copy does
+        # not count as current: another commit may follow within the same second.
         early = 0 if _is_settled(changed_at) else 1
         headers.append(("Last-Modified", _http_date(int(changed_at) - early)))
     if stale.names and representation.media not in {JSON, PAGE}:
@@ -204,7 +209,7 @@ def _http_date(seconds: int) -> str:
     return http_date(seconds)
 
 
-def _fixed_headers(media: str) -> Headers:
+def _cache_headers(media: str) -> Headers:
     settings = current_app.extensions["settings"]
     return [("Cache-Control", cache_control(settings, media)), ("Vary", VARY)]
 
@@ -214,7 +219,7 @@ def cache_control(settings: Settings, media: str = JSON) -> str:
 
     Browsers revalidate pages each time, so that a revoked key has an effect at once.
     """
-    seconds = min(settings.run_interval_seconds // MAX_AGE_FRACTION, MAX_AGE_LIMIT_SECONDS)
+    seconds = min(settings.run_interval_seconds // MAX_AGE_DIVISOR, MAX_AGE_LIMIT_SECONDS)
     visibility = "private" if settings.api_keys_required else "public"
     if media == PAGE:
         return f"{visibility}, no-cache"

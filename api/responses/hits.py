@@ -1,8 +1,14 @@
-"""Responses from the cache without Flask, whose request objects cost more than such a response.
+"""Answers cached requests before Flask: its request objects would cost more than the response.
 
 The conditions, status, headers, body, metrics and log line are the same as with Flask. Flask
-handles every other request: without a cached response, or over the rate limit. It also handles
-requests whose key has to be looked up or refused, or while no recent result of staleness exists.
+handles a request if one of these is true:
+
+- its method is neither GET nor HEAD
+- no response is cached for it, or the cached one shows other stale sources
+- which sources are stale was not checked recently
+- it has an `Origin` header, and origins are configured for CORS
+- its key was not looked up recently, is expired or lacks the scope; or a required key is missing
+- its client is over the rate limit
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -34,13 +40,14 @@ SECURE_SCHEMES = frozenset({"https", "wss"})
 
 STATUS = {code: f"{code} {HTTP_STATUS_CODES[code].upper()}" for code in (200, 304)}
 
-OWN_HEADERS = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
-"""The common headers that a representation sets itself."""
+REPLACED_HEADERS = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
+"""Names of the common headers that a representation has with values of its own."""
 
-CONSTANT_HEADERS = {
-    media: [each for each in HEADERS.items() if each[0] not in own]
-    for media, own in OWN_HEADERS.items()
+COMMON_HEADERS = {
+    media: [each for each in HEADERS.items() if each[0] not in replaced]
+    for media, replaced in REPLACED_HEADERS.items()
 }
+"""The other common headers. Every media type except that of pages has those of JSON."""
 
 
 def serve_cache_hits(app: Flask, settings: Settings) -> None:
@@ -63,7 +70,7 @@ class CacheHits:
         self._keys_required = settings.api_keys_required
         self._has_origins = bool(settings.api_cors_origins)
         by_origin = ["Origin"] if self._has_origins and "*" not in settings.api_cors_origins else []
-        self._fixed = {
+        self._cache_headers = {
             media: [
                 ("Cache-Control", cache_control(settings, media)),
                 ("Vary", ", ".join([VARY, *by_key, *by_origin])),
@@ -86,11 +93,14 @@ class CacheHits:
     def _find(
         self, key: Any, environ: dict[str, Any]
     ) -> tuple[Representation, Stale, Quota | None] | None:
-        """Return what the response consists of; None if Flask has to handle the request."""
+        """Return the cached representation, the stale sources and the quota.
+
+        None if Flask has to handle the request.
+        """
         mark = self._changes.mark()
         cached: Representation | None = self._cache.get(key, mark) if mark is not None else None
         stale = self._staleness.current()
-        if cached is None or stale is None or not cached.names(stale):
+        if cached is None or stale is None or not cached.is_valid_for(stale):
             return None
         if self._has_origins and "HTTP_ORIGIN" in environ:
             return None
@@ -108,7 +118,10 @@ class CacheHits:
     def _identify(
         self, environ: Mapping[str, Any], cached: Representation
     ) -> tuple[bool, int | None]:
-        """Return whether the request is allowed without a look-up of its key, and the key's id."""
+        """Return (is_allowed, key id).
+
+        False: the key is missing, unknown here, expired or without the scope; Flask answers.
+        """
         sent = sent_key(environ, cached.route)
         if sent is None:
             return not self._keys_required, None
@@ -129,8 +142,10 @@ class CacheHits:
         instruments, method = self._instruments, environ["REQUEST_METHOD"]
         instruments.request_started()
         arrival.bind()
-        kind = PAGE if cached.media == PAGE else JSON
-        status, headers, body, rows = respond(cached, stale, arrival, environ, self._fixed[kind])
+        media = PAGE if cached.media == PAGE else JSON
+        status, headers, body, rows = respond(
+            cached, stale, arrival, environ, self._cache_headers[media]
+        )
         if status == HTTPStatus.OK:
             headers += [("Content-Type", cached.media), ("Content-Length", str(len(body)))]
         else:
@@ -140,7 +155,7 @@ class CacheHits:
         if environ["wsgi.url_scheme"] in SECURE_SCHEMES:
             headers.append(("Strict-Transport-Security", HSTS))
         headers += arrival.headers({}, "hit")
-        headers += CONSTANT_HEADERS[kind]
+        headers += COMMON_HEADERS[media]
         sent = body if method == "GET" else b""
         outcome = Outcome(method, cached.route, cached.path, status, len(sent), rows, 0.0, "hit")
         record(instruments, arrival, environ, outcome)

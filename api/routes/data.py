@@ -85,7 +85,7 @@ def list_assets() -> Representation:
             page_size=query["page_size"],
             **({} if asset_query.moment else {"next_cursor": next_cursor}),
         ),
-        varies=_varies(asset_query, page, next_cursor),
+        meta_outside_etag=_meta_outside_etag(asset_query, page, next_cursor),
         rows=page.count,
         changed_at=page.changed_at,
         media=content_type(media),
@@ -96,7 +96,7 @@ def list_assets() -> Representation:
     )
 
 
-def _varies(query: AssetQuery, page: AssetPage, next_cursor: str | None) -> bytes:
+def _meta_outside_etag(query: AssetQuery, page: AssetPage, next_cursor: str | None) -> bytes:
     """Return the members that do not affect the `ETag`. An old cursor into the past stays valid."""
     past = {"next_cursor": next_cursor} if query.moment else {}
     return json_members(**past, version=page.version)
@@ -168,7 +168,7 @@ def show_asset(slug: str) -> Representation:
         rows=1,
         changed_at=None,  # its listings can change without a change of an asset
         headers=tuple(("Link", value) for value in _asset_links(found.asset["slug"])),
-        varies=json_members(version=found.version),
+        meta_outside_etag=json_members(version=found.version),
     )
 
 

@@ -91,7 +91,7 @@ def list_history(slug: str) -> Representation:
             end=walk and utc(walk.end),
         ),
         # An older cursor into the history stays valid, so it does not affect the `ETag`.
-        varies=json_members(next_cursor=next_cursor, version=listings.version),
+        meta_outside_etag=json_members(next_cursor=next_cursor, version=listings.version),
         rows=len(lines),
         changed_at=None,  # late records can change the history without a change of an asset
         media=content_type(media),

@@ -50,7 +50,7 @@ def list_records(slug: str) -> Representation:
     return Representation(
         data=msgspec.json.encode(RECORDS.dump(found.records)),
         meta=json_members(count=len(found.records)),
-        varies=json_members(version=found.version),
+        meta_outside_etag=json_members(version=found.version),
         rows=len(found.records),
         changed_at=None,  # pruning changes no asset
     )

@@ -45,5 +45,5 @@ def list_trends() -> Representation:
         meta=json_members(count=len(found.assets), missing=found.missing),
         rows=len(found.assets),
         changed_at=None,  # late records can change the past without a change of an asset
-        varies=json_members(version=found.version),
+        meta_outside_etag=json_members(version=found.version),
     )

@@ -25,4 +25,4 @@ def test_bytes_that_move_from_one_part_to_the_next_change_the_tag():
 
 
 def test_members_that_vary_and_headers_do_not_change_the_tag():
-    assert tag(varies=b'"version":2', headers=(("X-Data-Version", "2"),)) == tag()
+    assert tag(meta_outside_etag=b'"version":2', headers=(("X-Data-Version", "2"),)) == tag()

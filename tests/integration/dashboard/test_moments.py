@@ -90,6 +90,6 @@ def test_a_page_that_names_other_stale_sources_is_made_again():
     page = Representation(b"", b"", rows=1, changed_at=None, stale_tag=fresh.tag)
     document = Representation(json.dumps([]).encode(), b"", rows=1, changed_at=None)
 
-    assert page.names(fresh)
-    assert not page.names(stale)
-    assert document.names(stale)
+    assert page.is_valid_for(fresh)
+    assert not page.is_valid_for(stale)
+    assert document.is_valid_for(stale)
