@@ -33,6 +33,8 @@ GUIDES = [
         *(path for folder in PROGRAM for path in sorted((PROJECT / folder).rglob("*.md"))),
     ]
 ]
+NAMED = re.compile(r"\b[a-z]+_[a-z_]+\b|\b[a-z]+(?=\(\))|\b(?:[A-Z][a-z]+){2,}\b")
+"""Names of functions, statements and classes in a map of steps."""
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -286,13 +288,18 @@ def test_every_key_of_a_declaration_is_in_the_guide():
     assert DeclarationSchema().validate(shown) == {}
 
 
-def test_the_steps_from_a_page_to_an_asset_are_in_the_files_that_are_named():
+@pytest.mark.parametrize(
+    ("side", "first"), [("worker", "cli/run.py"), ("api", "server/connections.py")]
+)
+def test_the_steps_of_a_run_and_of_a_request_are_in_the_files_that_are_named(side, first):
     (steps,) = re.findall(
-        r"^```text\n(cli/run\.py.*?)^```", read("worker/README.md"), re.MULTILINE | re.DOTALL
+        rf"^```text\n({re.escape(first)}.*?)^```",
+        read(f"{side}/README.md"),
+        re.MULTILINE | re.DOTALL,
     )
     for file, doing in re.findall(r"^ *(\S+\.(?:py|sql)) +(.*)$", steps, re.MULTILINE):
-        text = (PROJECT / "worker" / file).read_text(encoding="utf-8")
-        for name in re.findall(r"\b[a-z]+_[a-z_]+\b|\b[a-z]+(?=\(\))", doing):
+        text = (PROJECT / side / file).read_text(encoding="utf-8")
+        for name in re.findall(NAMED, doing):
             assert re.search(rf"\b{name}\b", text), (file, name)
     for file in re.findall(r"shared/\S+\.sql", steps):
         assert (PROJECT / file).is_file()
