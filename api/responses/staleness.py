@@ -1,4 +1,7 @@
-"""The stale sources, which every response with data reports."""
+"""The stale sources, which every response with data reports.
+
+`find_stale` in `api/queries/loading/freshness.py` has the criterion.
+"""
 
 import time
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""Limits of time and size for requests, and the interface of the rate limiter."""
+"""Limits of time and size for requests, and the interface of the rate limiter.
+
+`client.py` applies them; `failures.py` tells the operator how they apply to a pause.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,4 +1,7 @@
-"""Decides which asset each listing is: runs the resolver and stores its result."""
+"""Runs the resolver, and stores what it decides: assets, their listings and slugs, matches.
+
+`resolver/resolver.py` decides; `identity.sql` has the statements.
+"""
 
 from collections.abc import Sequence
 from operator import attrgetter

@@ -1,4 +1,4 @@
-"""Lists of assets: a page of them, or all, as lines that Postgres wrote."""
+"""Find assets: a page of them, or all, as lines that Postgres wrote."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,8 @@
-"""Check whether a raw record can be stored, and read its observation or claim."""
+"""Check whether a raw record can be stored, and read its observation or claim.
+
+Most reasons of rejects come from the fields of the sources' schemas, in `sources/fields.py` and
+`sources/csv/`. This module adds those that apply to every source.
+"""
 
 import json
 import re

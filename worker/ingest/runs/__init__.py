@@ -1,1 +1,1 @@
-"""One run: its options, its row, its state, how it opens, how it is judged and closed."""
+"""One run: its options, its row, its state, how it opens and is closed."""
