@@ -109,7 +109,7 @@ class Comparisons:
             self._conn.execute(self._statements["delete_other_pairs"], _as_parameters(asked))
 
     def mark_shared(self) -> bool:
-        """Mark the differences that the function `mark_shared` marks; return if any changed."""
+        """Do what the function `mark_shared` does; return whether any pair changed."""
         return mark_shared(self._conn, self._statements) > 0
 
     def _read(self) -> None:

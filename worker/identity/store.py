@@ -40,8 +40,8 @@ def resolve(conn: Connection, run_id: int | None, *, every: bool = False) -> lis
     Returns the assets between which listings moved. Requires the identity lock. Assets without
     listings are deleted, and assets without a slug get one. A second call changes nothing.
 
-    If no pair was compared yet, as after a migration, it decides for all listings. Otherwise the
-    first pairs to be stored would hide that the others are missing.
+    If all pairs must be compared from the start, as after a migration, it decides for all listings.
+    Otherwise the first pairs to be stored would hide that the others are missing.
     """
     every = every or must_compare_all_pairs(conn)
     if every:
