@@ -2,6 +2,8 @@
 
 import functools
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +12,9 @@ from urllib.parse import quote, urlencode
 
 from flask import request, url_for
 
-from api.dashboard.parameters import MOMENT, complete
+from api.dashboard.parameters import MOMENT, TIMES, complete
+from api.parameters.fields import parse_time
+from api.queries.times import in_utc
 
 NAVIGATION = (
     ("market", "Market"),
@@ -29,6 +33,16 @@ STATIC = Path(str(files("api"))) / "dashboard" / "static"
 def given() -> Mapping[str, str]:
     """Return the parameters of this request, complete and without the empty ones."""
     return dict(complete(request.query_string))
+
+
+def times() -> Mapping[str, datetime]:
+    """Return the times among the parameters of this request, in UTC; without malformed ones."""
+    found = {}
+    for name, value in given().items():
+        if name in TIMES:
+            with suppress(ValueError):
+                found[name] = in_utc(parse_time(value))
+    return found
 
 
 def moment() -> Mapping[str, str]:

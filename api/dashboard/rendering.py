@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.dashboard import links
 from api.dashboard.formats import documents, numbers
-from api.queries.times import in_utc
 from api.request.negotiation import PAGE
 from api.responses.cached import Representation
 from api.responses.staleness import stale_sources
@@ -98,6 +97,7 @@ def render(template: str, **values: Any) -> str:
         "data_at": None,
         "moment": links.moment(),
         "given": links.given(),
+        "times": links.times(),
         "part_of": None,
         "page": (request.endpoint or "").removeprefix("dashboard."),
         "keys_required": current_app.extensions["settings"].api_keys_required,
@@ -132,9 +132,9 @@ def path_of(url: str) -> str:
     return url.partition("?")[0]
 
 
-def local_input(given: str) -> str:
-    """Write a time of the query string as `<input type="datetime-local">` has it, in UTC."""
-    return f"{in_utc(datetime.fromisoformat(given)):%Y-%m-%dT%H:%M:%S}" if given else ""
+def local_input(at: datetime | None) -> str:
+    """Write a time as `<input type="datetime-local">` has it, in UTC."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") if at else ""
 
 
 def iso(at: datetime) -> str:

@@ -72,11 +72,19 @@ class Since(fields.Field[datetime]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:  # noqa: ARG002
         expected = "expected a time such as 2026-01-31T12:00:00Z"
         try:
-            # a plus sign that is not encoded as %2B arrives as a space
-            moment = datetime.fromisoformat(re.sub(r" (?=\d\d:\d\d$)", "+", value))
+            moment = parse_time(value)
         except ValueError as exc:
             raise ValidationError(f"not a time: {value[:80]!r}; {expected}") from exc
         try:
             return in_utc(moment)
         except ValueError as exc:
             raise ValidationError(f"{value[:80]!r} {exc}; {expected}") from exc
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time of a query string. A plus sign that is not encoded as %2B arrives as a space.
+
+    Raises:
+        ValueError: it is not a time.
+    """
+    return datetime.fromisoformat(re.sub(r" (?=\d\d:\d\d$)", "+", text))

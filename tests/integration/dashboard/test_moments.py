@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from api.responses.cached import Representation
@@ -93,3 +94,38 @@ def test_a_page_that_names_other_stale_sources_is_made_again():
     assert page.is_valid_for(fresh)
     assert not page.is_valid_for(stale)
     assert document.is_valid_for(stale)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("", "as_of"),
+        ("", "known_at"),
+        ("/divergent", "as_of"),
+        ("/runs", "started_since"),
+        ("/runs", "started_before"),
+    ],
+)
+def test_an_offset_with_an_unencoded_plus_is_read_as_by_the_api(client, conn, path, name):
+    add_traced_asset(conn)
+
+    page = Page(client.get(f"/dashboard{path}?{name}=2026-01-31T14:10:00+02:00").text)
+
+    values = [attrs.get("value") for tag, attrs in page.tags if tag == "input"]
+    assert "2026-01-31T12:10:00" in values
+
+
+def test_the_banner_of_the_past_gives_the_time_in_utc(client, conn):
+    add_traced_asset(conn)
+
+    text = client.get("/dashboard?as_of=2026-01-31T14:10:00%2B02:00").text
+
+    assert f'<time datetime="{THEN}" data-form="time">2026-01-31 12:10 UTC</time>' in text
+
+
+def test_a_malformed_time_is_an_error_page_without_a_banner(client):
+    answer = client.get("/dashboard?as_of=yesterday")
+
+    assert answer.status_code == 400
+    assert "not a time" in answer.text
+    assert "The past." not in answer.text
