@@ -194,3 +194,34 @@ def test_a_pause_is_shown_while_it_lasts(client, conn, now, began, ends, is_paus
 
     assert told["pause_reason"] == ("rate_limited" if is_paused else None)
     assert (told["paused_until"] is not None) is is_paused
+
+
+def test_a_source_runs_next_when_the_pause_of_its_provider_ends(client, conn, now):
+    run(conn, now - timedelta(minutes=4))
+    until = now + timedelta(days=20)
+    add_budget(conn, paused_at=now, paused_until=until, next_request_at=until)
+
+    assert next_run(client) == until
+    assert next_run(client, "csv") < now + TURN
+
+
+@pytest.mark.parametrize(
+    ("ahead", "pause", "is_shown"),
+    [
+        (timedelta(seconds=55), None, True),
+        (timedelta(seconds=90), None, False),
+        (timedelta(hours=1), timedelta(0), True),
+        (timedelta(hours=1), timedelta(minutes=10), False),
+    ],
+)
+def test_a_next_request_that_the_worker_ignores_is_not_shown(
+    client, conn, now, ahead, pause, is_shown
+):
+    """A pause that begins in the future was stored before the clock was set back."""
+    at = now + ahead
+    paused = {} if pause is None else {"paused_at": now + pause, "paused_until": at}
+    add_budget(conn, next_request_at=at, **paused)
+
+    shown = stats(client, "coingecko")["budget"]["next_request_at"]
+
+    assert (shown and datetime.fromisoformat(shown)) == (at if is_shown else None)

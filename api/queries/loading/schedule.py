@@ -13,8 +13,9 @@ from shared.settings import Settings
 PROVIDERS = {entry.name: entry.provider.name for entry in CATALOGUE if entry.provider}
 
 # Keys are used, so the cost does not grow with the number of runs. A budget's row has the meaning
-# that `worker/fetch/budget.sql` defines: an earlier month is over, and a pause that starts more
-# than a minute in the future was written before the clock was set back.
+# that `worker/fetch/budget.sql` defines: an earlier month is over. A pause that starts more than a
+# minute in the future was written before the clock was set back, and so was a next request more
+# than 61 seconds ahead without a pause. The worker ignores both.
 SCHEDULE = text("""
 SELECT s.source, now() AS now, last.started_at AS last_at, good.started_at AS good_at,
        coalesce(c.cleared_at > last.started_at, false) AS was_cleared,
@@ -22,7 +23,8 @@ SELECT s.source, now() AS now, last.started_at AS last_at, good.started_at AS go
        CASE WHEN b.month >= this.month THEN b.requests ELSE 0 END AS requests_used,
        CAST(greatest(b.month, this.month) + interval '1 month' AS timestamp) AT TIME ZONE 'UTC'
          AS renews_at,
-       b.next_request_at,
+       CASE WHEN p.is_paused OR b.next_request_at <= now() + interval '61 seconds'
+            THEN b.next_request_at END AS next_request_at,
        CASE WHEN p.is_paused THEN b.paused_until END AS paused_until,
        CASE WHEN p.is_paused THEN b.pause_reason END AS pause_reason
 FROM unnest(CAST(:sources AS text[]), CAST(:providers AS text[])) WITH ORDINALITY
@@ -92,10 +94,12 @@ def find_next_runs(looped: Sequence[Mapping[str, Any]], interval: timedelta) -> 
 
 
 def _next_run(row: Mapping[str, Any], turn: timedelta) -> datetime:
-    """Return when a source is due, by the same rule as `journal.read_due` of the worker."""
+    """Return when a source is due, as `journal.read_due` decides, but not before a pause ends."""
     last_at, good_at = row["last_at"], row["good_at"]
     every = EXPECTATIONS[row["source"]].read_every
     times: list[datetime] = [row["now"]]
+    if row["paused_until"] is not None:
+        times.append(row["paused_until"])
     if last_at is not None:
         times.append(last_at + turn)
         if every is not None and not row["was_cleared"]:

@@ -68,7 +68,8 @@ class BudgetSchema(Schema):
     )
     renews_at = instant("Start of the next month")
     next_request_at = instant(
-        "Earliest time of the next request, by the rate or a pause; null before the first request",
+        "Earliest time of the next request, by the rate or a pause; null before the first request, "
+        "and if the clock was set back so that the worker ignores the stored time",
         nullable=True,
     )
     paused_until = instant("End of the pause that the provider requested", nullable=True)
@@ -95,7 +96,8 @@ class SourceStatsSchema(RecentRatesSchema):
     running = fields.Nested(RunningSchema, allow_none=True)
     checkpoint = fields.Nested(CheckpointSchema, allow_none=True)
     next_run_at = instant(
-        "Estimated time of the next run in the worker's loop; null if no loop is running",
+        "Estimated time of the next run in the worker's loop, not before the end of a pause; "
+        "null if no loop is running",
         nullable=True,
     )
     budget = fields.Nested(
