@@ -39,7 +39,7 @@ def rejects() -> Response:
 def reasons() -> Response:
     """Count refused records by source and kind of reason, those with the most records first.
 
-    Counted are records that are still refused, unless asked otherwise.
+    Counted are the newest 10 000 records that match the filters. The default is open rejects.
     """
     query = RejectReasonsParameters().load(request.args)
     filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])

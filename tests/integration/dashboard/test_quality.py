@@ -3,11 +3,20 @@
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text as sql
 
 from shared.schema.market import assets
 from tests.fakes.api import NOON, add_asset, add_drift, add_reject, add_run
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load, market, ticker
 from tests.fakes.pages import HOSTILE, shown
+
+MANY_REJECTS = sql("""
+INSERT INTO rejects (source, position, reasons, payload, payload_hash, first_run_id, last_run_id,
+                     first_seen_at, last_seen_at)
+SELECT 'csv', 'row ' || n, '["id: missing"]', '', decode(md5(CAST(n AS text)), 'hex'), 1, 1,
+       now(), now()
+FROM generate_series(1, 10000) AS n
+""")
 
 
 def test_without_data_the_pages_say_that_nothing_is_open(client):
@@ -65,7 +74,22 @@ def test_rejects_are_paged(client, engine):
     following = first.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
 
     assert "Reject 1<" not in first
-    assert "Reject 1<" in client.get(following).text
+    assert "By reason" in first
+    second = client.get(following).text
+    assert "Reject 1<" in second
+    assert "By reason" not in second
+
+
+def test_the_newest_rejects_are_counted_by_reason(client, engine):
+    with engine.begin() as conn:
+        add_reject(conn, b"old", reasons=["id: not text: 7"])
+        conn.execute(MANY_REJECTS)
+
+    text = shown(client, "/rejects")
+    reasons = client.get("/rejects/reasons").json["data"]
+
+    assert "Only the newest 10,000 records are counted." in text
+    assert [(each["reason"], each["rejects"]) for each in reasons] == [("id: missing", 10_000)]
 
 
 def test_a_reject_is_shown_as_it_was_received(client, engine):

@@ -11,6 +11,7 @@ from api.database.pool import read
 from api.parameters import QueryString, page_size
 from api.parameters.loading import RejectsParameters, read_id, write_place
 from api.queries.loading.rejects import (
+    MOST_COUNTED,
     PREVIEW_BYTES,
     RejectFilters,
     count_reasons,
@@ -46,12 +47,13 @@ def rejects() -> Response:
 
 
 def show_rejects() -> Representation:
-    """Count the records by reason, find a page of them, and make the page."""
+    """Find a page of the records, count them by reason on the first page, and make the page."""
     query = read_present_query(REJECTS, request.query_string)
     filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
     with read() as conn:
         found = find_rejects(conn, filters, query["page_size"], query["before"])
-        reasons = count_reasons(conn, filters, REASONS_SHOWN + 1)
+        is_first = query["before"] is None
+        reasons = count_reasons(conn, filters, REASONS_SHOWN + 1) if is_first else ()
     return page(
         "quality/rejects",
         part_of="quality",
@@ -60,6 +62,7 @@ def show_rejects() -> Representation:
         rejects=found.rows,
         total=found.total,
         reasons=reasons[:REASONS_SHOWN],
+        most_counted=MOST_COUNTED,
         has_more_reasons=len(reasons) > REASONS_SHOWN,
         fragment_of=fragment_of,
         next_cursor=write_place(found.end, query["digest"]),
