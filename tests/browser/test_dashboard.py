@@ -1,18 +1,24 @@
 """The dashboard as a person uses it: in Chromium, on the real server."""
 
+import os
+import signal
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from shared.embedded.server import READER
+from shared.model.keys import hash_key, make_key
 from shared.schema.market import assets
-from tests.fakes.api import NOON, add_listing, add_observation
+from shared.schema.operations import api_keys
+from tests.fakes.api import NOON, add_asset, add_listing, add_observation
 from tests.fakes.cases import sparse
 from tests.fakes.chromium import asked, click, complaints, find, show
 from tests.fakes.databases import engine_on
@@ -153,6 +159,58 @@ def test_a_commit_shows_without_a_reload_and_a_lost_connection_is_said(gunicorn,
     WebDriverWait(browser, GIVE_UP).until(lambda _: shows("connection", "Connection lost"))
 
 
+def test_checks_do_not_overlap(gunicorn, browser):
+    browser.get(f"{gunicorn.url}/dashboard/runs")
+    find(browser, "#rows")
+    asked(browser)
+    workers = gunicorn.workers
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            browser.execute_script("dispatchEvent(new Event('online'))")
+        requests = asked(browser)
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+    assert requests == [f"{gunicorn.url}/dashboard/runs"]
+
+
+def test_a_page_that_is_gone_is_loaded_again_as_its_error(gunicorn, browser, engine):
+    def shows_the_error(_):
+        browser.execute_script("dispatchEvent(new Event('online'))")
+        return find(browser, "h1").text == "Not found"
+
+    browser.get(f"{gunicorn.url}/dashboard/assets/long")
+    assert find(browser, "h1").text != "Not found"
+    with engine.begin() as conn:
+        renamed = update(assets).where(assets.c.slug == "long")
+        conn.execute(renamed.values(slug="longer", version=assets.c.version + 100))
+
+    WebDriverWait(browser, GIVE_UP, ignored_exceptions=[WebDriverException]).until(shows_the_error)
+
+
+def test_a_link_from_another_site_opens_the_page_with_the_cookie(
+    engine, reader_url, tmp_path, browser
+):
+    key = make_key()
+    with engine.begin() as conn:
+        load(conn)
+        row = {"name": "browser", "key_hash": hash_key(key), "scopes": ["data"]}
+        conn.execute(insert(api_keys).values(row))
+    with serving(reader_url, tmp_path, API_KEYS_REQUIRED="true") as gunicorn:
+        page = f"{gunicorn.url}/dashboard/assets/bitcoin"
+        browser.get(page)
+        find(browser, "#key").send_keys(key, Keys.ENTER)
+        find(browser, "#price_usd")
+        for link in (page, f"{page}#price_usd"):
+            browser.get(f"data:text/html,<a href='{quote(link)}'>link</a>")
+            find(browser, "a").click()
+            find(browser, "#price_usd")
+            assert browser.current_url == link
+
+
 def test_three_clicks_lead_from_the_market_to_why_a_source_failed(dashboard, browser):
     browser.get(f"{dashboard}/dashboard")
     click(browser, "nav a[href$='/sources']")
@@ -184,6 +242,31 @@ def test_the_keyboard_is_enough(dashboard, browser):
 
     assert star.get_attribute("aria-pressed") == "true"
     assert find(browser, "#watchlist a").get_attribute("href").endswith("/dashboard/assets/long")
+
+
+@pytest.mark.parametrize("stored", ["7", "[]", "null", '"text"', "not JSON"])
+def test_a_watch_list_starts_anew_if_it_cannot_be_read(dashboard, browser, stored):
+    browser.get(f"{dashboard}/dashboard")
+    browser.execute_script("localStorage.setItem('watchlist', arguments[0])", stored)
+    browser.get(f"{dashboard}/dashboard?q=long")
+    click(browser, "button.star")
+
+    assert find(browser, "#watchlist a").text == LONG
+
+
+def test_the_watch_list_keeps_the_time_and_knows_its_own_entries(gunicorn, browser, engine):
+    with engine.begin() as conn:
+        add_asset(conn, "constructor", name="Constructor")
+    show(browser, 320, 640, "light")
+    browser.get(f"{gunicorn.url}/dashboard?q=constructor")
+    star = find(browser, "button.star")
+    assert star.is_displayed()
+    assert star.get_attribute("aria-pressed") == "false"
+    star.click()
+    browser.get(f"{gunicorn.url}/dashboard?as_of=2026-01-31T12:00:00+00:00&known_at=&q=a")
+    link = find(browser, "#watchlist a").get_attribute("href")
+
+    assert link.endswith("/assets/constructor?as_of=2026-01-31T12%3A00%3A00+00%3A00")
 
 
 def test_the_theme_stays_as_chosen(dashboard, browser):

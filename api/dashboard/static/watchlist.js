@@ -3,12 +3,15 @@ const KEY = "watchlist";
 const section = document.getElementById("watchlist");
 
 function read() {
-  try { return JSON.parse(localStorage.getItem(KEY)) ?? {}; } catch { return {}; }
+  try {
+    const list = JSON.parse(localStorage.getItem(KEY));
+    return list && typeof list === "object" && !Array.isArray(list) ? list : {};
+  } catch { return {}; }
 }
 
 function toggle(slug, name) {
   const list = read();
-  if (slug in list) delete list[slug]; else list[slug] = name;
+  if (Object.hasOwn(list, slug)) delete list[slug]; else list[slug] = name;
   try { localStorage.setItem(KEY, JSON.stringify(list)); } catch { return; }
   show();
 }
@@ -23,9 +26,16 @@ function star(cell, list) {
     button.addEventListener("click", () => toggle(cell.dataset.slug, cell.dataset.name));
     cell.append(button);
   }
-  const watched = cell.dataset.slug in list;
+  const watched = Object.hasOwn(list, cell.dataset.slug);
   button.setAttribute("aria-pressed", String(watched));
   button.textContent = watched ? "★" : "☆";
+}
+
+// The time that the page shows, as every link of the page keeps it.
+function moment() {
+  const given = [...new URLSearchParams(location.search)];
+  const kept = given.filter(([name, value]) => value && (name === "as_of" || name === "known_at"));
+  return kept.length ? `?${new URLSearchParams(kept)}` : "";
 }
 
 function show() {
@@ -36,7 +46,7 @@ function show() {
   section.querySelector("ul").replaceChildren(...Object.entries(list).map(([slug, name]) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
-    link.href = `${location.pathname}/assets/${encodeURIComponent(slug)}`;
+    link.href = `${location.pathname}/assets/${encodeURIComponent(slug)}${moment()}`;
     link.textContent = name;
     item.append(link);
     return item;
