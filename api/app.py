@@ -18,6 +18,7 @@ from api.request.access import observe_requests
 from api.request.instruments import Instruments
 from api.request.negotiation import require_acceptable_format
 from api.request.problems import answer_errors_as_problems
+from api.responses.cached import SHARED_SECONDS
 from api.responses.export import Exports
 from api.responses.hits import serve_cache_hits
 from api.responses.past import make_slots
@@ -25,6 +26,9 @@ from api.responses.staleness import Staleness
 from api.routes import changes, data, docs, health, history, index, metrics, raw, trends
 from api.routes.loading import drift, rejects, reviews, runs, stats
 from shared.settings import Settings
+
+SHARED_PAGES = 32
+"""Number of pages that change without a commit and that each process shares among its clients."""
 
 TOTALS = 1000
 """Number of filters whose count of matching assets each process caches."""
@@ -49,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["database"] = Database(find_url(settings))
     app.extensions["staleness"] = Staleness(settings)
     app.extensions["cache"] = make_cache(settings)
+    app.extensions["shared_pages"] = RecentValues(SHARED_PAGES, SHARED_SECONDS)
     app.extensions["totals"] = RecentValues(TOTALS)
     app.extensions["exports"] = Exports(
         settings.api_export_seconds, settings.api_export_min_kib_per_second * 1024

@@ -1,10 +1,11 @@
 """Bounded in-memory caches of one process."""
 
+import math
 import threading
 from collections.abc import Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 Value = TypeVar("Value")
 
@@ -44,10 +45,13 @@ class Cache:
 
 
 class RecentValues(Generic[Value]):
-    """The values of the most recently used keys. The caller checks whether they are still valid."""
+    """The values of the most recently used keys; with `seconds`, only those put that recently.
 
-    def __init__(self, size: int) -> None:
-        self._values: LRUCache[Hashable, Value] = LRUCache(size)
+    The caller checks whether they are still valid.
+    """
+
+    def __init__(self, size: int, seconds: float = math.inf) -> None:
+        self._values: TTLCache[Hashable, Value] = TTLCache(size, seconds)
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Value | None:

@@ -11,7 +11,7 @@ import msgspec
 from flask import Response, current_app, g, request
 from werkzeug.http import http_date, parse_date, parse_etags
 
-from api.database.cache import Cache
+from api.database.cache import Cache, RecentValues
 from api.database.change_listener import ChangeListener
 from api.middleware.paths import request_target
 from api.request.access import Arrival, arrival, note_cache
@@ -25,6 +25,9 @@ SETTLED_SECONDS = 60
 recent commits can have the same time (RFC 9110, 8.8.2.2)."""
 
 MAX_AGE_LIMIT_SECONDS = 60
+
+SHARED_SECONDS = 5
+"""How long pages that change without a commit are shared. Open pages check less often."""
 
 MAX_KEY_LENGTH = 4000
 """Requests with a longer cache key are not cached. `Representation.size` assumes this length."""
@@ -121,10 +124,24 @@ def cached_response(make: Callable[[], Representation]) -> Response:
     return _response(_find_or_make(make))
 
 
-def uncached_response(make: Callable[[], Representation]) -> Response:
-    """Respond with what `make` returns. For content that changes without a commit; not cached."""
-    note_cache(hit=False)
-    return _response(make())
+def shared_response(make: Callable[[], Representation]) -> Response:
+    """Respond with what `make` returns, shared for `SHARED_SECONDS`: it changes without a commit.
+
+    A commit ends the sharing too.
+    """
+    extensions = current_app.extensions
+    shared: RecentValues[Representation] = extensions["shared_pages"]
+    key = (extensions["database"].changes.mark(), *cache_key(request.environ))
+    is_enabled = extensions["settings"].api_cache_mb > 0 and _fits(key[1:])
+    found = shared.get(key) if is_enabled else None
+    if found is not None and not found.is_valid_for(stale_sources()):
+        found = None
+    note_cache(hit=found is not None)
+    if found is None:
+        found = make()
+        if is_enabled:
+            shared.put(key, found)
+    return _response(found)
 
 
 def _response(representation: Representation) -> Response:
@@ -183,9 +200,13 @@ def _find_or_make(make: Callable[[], Representation]) -> Representation:
     if found is None:
         found = make()
         found.route, found.path = request.url_rule.rule if request.url_rule else "", request.path
-        if sum(len(part or "") for part in key) <= MAX_KEY_LENGTH:
+        if _fits(key):
             cache.put(key, mark, found)
     return found
+
+
+def _fits(key: Key) -> bool:
+    return sum(len(part or "") for part in key) <= MAX_KEY_LENGTH
 
 
 def _headers(

@@ -17,7 +17,7 @@ from api.queries.loading.freshness import assess
 from api.queries.loading.run_days import count_days
 from api.queries.loading.sources import read_loading
 from api.queries.loading.stats import read_stats
-from api.responses.cached import Representation, uncached_response
+from api.responses.cached import Representation, shared_response
 from shared.model.catalogue import SOURCES
 from shared.settings import Settings
 
@@ -47,7 +47,7 @@ STATES: Mapping[str | None, str] = {
 @bp.get("/sources")
 def sources() -> Response:
     """Show how each source does. That changes by itself, as time goes on."""
-    return uncached_response(show_sources)
+    return shared_response(show_sources)
 
 
 def show_sources() -> Representation:

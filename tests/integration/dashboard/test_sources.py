@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert
 
+from api.database.cache import RecentValues
 from shared.schema.operations import request_budgets
 from tests.fakes.api import add_run
+from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, shown
 
 NOW = datetime.now(UTC)
@@ -110,7 +112,36 @@ def test_the_last_days_are_drawn_with_a_summary_and_a_table(client, engine):
     assert "days" in shown(client, "/sources?days=3", 400)
 
 
-def test_the_page_is_made_anew_since_time_alone_changes_it(client, engine):
+PATHS = ("/dashboard/sources", "/dashboard/quality", "/dashboard/reviews")
+HTML = {"Accept": "text/html"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pages_that_change_without_a_commit_are_shared_for_some_seconds(client, caplog, path):
+    caplog.set_level("INFO", logger="api.request.access")
+    kept_from_now_on(client)
+    first = client.get(path, headers=HTML)
+
+    client.get(path, headers=HTML | {"If-None-Match": first.headers["ETag"]})
+    other = client.get(f"{path}?as_of=2026-01-31T12:00:00Z", headers=HTML)
+
+    lines = [record for record in caplog.records if record.getMessage() == "request"]
+    assert [line.status for line in lines] == [200, 304, 200]
+    assert [line.cache for line in lines] == ["miss", "hit", "miss"]
+    assert "Not the past" in other.text
+
+
+def test_a_shared_page_is_made_anew_after_that(client, engine):
+    client.application.extensions["shared_pages"] = RecentValues(9, seconds=0)
+    before = shown(client, "/sources")
+    with engine.begin() as conn:
+        add_run(conn, outcome="running")
+
+    assert "at work" not in before
+    assert "at work" in shown(client, "/sources")
+
+
+def test_the_page_is_answered_with_304(client, engine):
     with engine.begin() as conn:
         add_run(conn, outcome="running")
     first = client.get("/dashboard/sources", headers={"Accept": "text/html"})

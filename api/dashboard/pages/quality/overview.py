@@ -12,7 +12,7 @@ from api.queries.assets.find import find_assets
 from api.queries.loading.drift import find_drift
 from api.queries.loading.rejects import RejectFilters, find_rejects
 from api.queries.reviews import ReviewFilters, find_reviews
-from api.responses.cached import Representation, uncached_response
+from api.responses.cached import Representation, shared_response
 
 QUALITY = QueryString()
 
@@ -20,7 +20,7 @@ QUALITY = QueryString()
 @bp.get("/quality")
 def quality() -> Response:
     """Show how much waits for a decision."""
-    return uncached_response(show_quality)
+    return shared_response(show_quality)
 
 
 def show_quality() -> Representation:

@@ -10,7 +10,7 @@ from api.parameters import page_size
 from api.parameters.loading import write_place
 from api.parameters.reviews import ReviewsParameters
 from api.queries.reviews import ReviewFilters, find_reviews
-from api.responses.cached import Representation, uncached_response
+from api.responses.cached import Representation, shared_response
 
 FILTERS = ("open", "source", "asset")
 
@@ -27,7 +27,7 @@ REVIEWS = ReviewsPageParameters()
 @bp.get("/reviews")
 def reviews() -> Response:
     """Show the reviews that the query string asks for."""
-    return uncached_response(show_reviews)
+    return shared_response(show_reviews)
 
 
 def show_reviews() -> Representation:
