@@ -3,7 +3,7 @@
 gunicorn 27 assigns a thread to each connection when it is accepted. A client that sends nothing
 occupies it for five seconds, and one that sends single bytes without limit. Its event loop also
 waits two seconds for a client to close its side. A few such clients block all others. Here the
-event loop collects the heads of requests, sends to slow readers and closes connections, and it
+event loop collects requests, sends to slow readers and closes connections, and it
 never waits for a client. TLS would need a handshake as well; use a proxy for it. The alternatives
 were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be mandatory.
 
@@ -178,7 +178,7 @@ class NonBlockingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no 
             conn.timeout = min(conn.timeout, deadline)
 
     def _await_request(self, conn: Connection) -> None:
-        """Handle a request as soon as its head has arrived, possibly at once."""
+        """Handle a request as soon as it has arrived, possibly at once."""
         verdict = judge(conn.received) if conn.received else MORE
         if verdict == MORE:
             verdict = receive(conn)

@@ -1,16 +1,20 @@
-"""Checks the head of a request while it arrives: complete, incomplete or too large."""
+"""Checks a request while it arrives: complete, incomplete or too large."""
 
 import re
 from typing import Any
 
 HEAD_BYTES = 1 << 15
 BODY_BYTES = 4096
-"""Limits for the head and the body of a request. The body is ignored."""
+"""Limits for the head and the body of a request. Only the sign-in of the dashboard reads a body."""
 
 MORE, WHOLE, GONE = 100, 200, 499
 """Verdicts on a request, in addition to the statuses that refuse it."""
 
 END = b"\r\n\r\n"
+
+CONTENT_LENGTH = re.compile(
+    rb"^content-length:[ \t]*0*(\d{1,4})[ \t]*\r\n", re.IGNORECASE | re.MULTILINE
+)
 
 PROBES = tuple(
     f"{method} /health/{name}{end}".encode()
@@ -24,10 +28,16 @@ FORWARDED_FOR = re.compile(rb"^x-forwarded-for:[ \t]*([^\r\n]*)", re.IGNORECASE 
 
 
 def judge(received: bytearray) -> int:
-    """Return whether the head is complete, can still become complete, or has to be refused."""
+    """Return whether the request is complete, can still become complete, or has to be refused.
+
+    A body that is too long is not waited for: `body_length` refuses it.
+    """
     end = received.find(END)
     if 0 <= end <= HEAD_BYTES:
-        return WHOLE
+        declared = CONTENT_LENGTH.search(received, 0, end + 2)
+        length = int(declared[1]) if declared else 0
+        arrived = len(received) - end - len(END)
+        return MORE if arrived < length <= BODY_BYTES else WHOLE
     if len(received) > HEAD_BYTES:
         return 431 if b"\r\n" in received[:HEAD_BYTES] else 414
     return 400 if received.count(b"\n") != received.count(b"\r\n") else MORE

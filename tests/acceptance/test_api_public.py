@@ -1,5 +1,8 @@
 """The API where anybody may come: keys that are made, used and revoked while it runs."""
 
+import socket
+from urllib.parse import urlencode
+
 import pytest
 
 from shared.model.keys import KEY
@@ -39,6 +42,33 @@ def test_a_key_works_in_every_process_from_its_making_to_its_end(
         )
 
     assert key not in gunicorn.log.read_text() + made.stderr
+
+
+def test_a_browser_signs_in_however_its_form_arrives(reader_url, tmp_path, worker):
+    with serving(reader_url, tmp_path, API_KEYS_REQUIRED="true") as gunicorn:
+        key = worker("api-keys create browser").stdout.strip()
+        form = urlencode({"key": key, "next": "/dashboard/divergent"}).encode()
+        head = (
+            "POST /dashboard/sign-in HTTP/1.1\r\nHost: x\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(form)}\r\n\r\n"
+        ).encode()
+
+        for segments in ([head + form], [head, form], [head + form[:9], form[9:]]):
+            answer = send_in_segments(gunicorn, segments)
+            assert answer.startswith(b"HTTP/1.1 303 "), segments
+            assert b"\r\nLocation: /dashboard/divergent\r\n" in answer
+
+
+def send_in_segments(gunicorn, segments):
+    """Send a request; the server has read each segment before the next is sent."""
+    with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=GIVE_UP) as client:
+        for segment in segments:
+            client.sendall(segment)
+            for _ in range(10):  # the event loops of both processes have certainly turned
+                gunicorn.get("/health/live")
+        with client.makefile("rb") as file:
+            return file.read()
 
 
 def test_a_storage_that_cannot_be_used_ends_it_with_a_sentence(reader_url, tmp_path):

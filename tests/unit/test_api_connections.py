@@ -24,15 +24,23 @@ LINE = b"GET / HTTP/1.1\r\n"
         (LINE + b"\r\n" + LINE + b"\r\n", WHOLE),
         (LINE + b"\r\n" + b"a" * HEAD_BYTES * 2, WHOLE),
         (b"\r\n\r\n", WHOLE),
+        (LINE + b"Content-Length: 3\r\n\r\n", MORE),
+        (LINE + b"content-length:3 \r\nA: b\r\n\r\nab", MORE),
+        (LINE + b"Content-Length: 3\r\n\r\nabc", WHOLE),
+        (LINE + b"Content-Length: 4096\r\n\r\n", MORE),
+        (LINE + b"Content-Length: 4097\r\n\r\n", WHOLE),
+        (LINE + b"Content-Length: 99999\r\n\r\n", WHOLE),
+        (LINE + b"Content-Length: x\r\n\r\n", WHOLE),
+        (LINE + b"\r\nContent-Length: 3\r\n", WHOLE),
         (b"GET / HTTP/1.1\n\n", 400),
         (LINE + b"a: b\n\r\n", 400),
         (b"GET /" + b"a" * HEAD_BYTES, 414),
         (LINE + b"a: " + b"a" * HEAD_BYTES, 431),
         (LINE + b"a: " + b"a" * HEAD_BYTES + b"\r\n\r\n", 431),
     ],
-    ids=range(15),
+    ids=range(23),
 )
-def test_a_request_is_whole_with_its_head_and_refused_when_it_cannot_become_one(received, verdict):
+def test_a_request_is_whole_with_its_body_and_refused_when_it_cannot_become_one(received, verdict):
     assert judge(bytearray(received)) == verdict
 
 
