@@ -9,7 +9,14 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from api.dashboard.blueprint import bp
 from api.dashboard.rendering import HEADERS, render
-from api.middleware.keys import COOKIE, PAGES, ApiKeyError, ApiKeyMissingError, is_page
+from api.middleware.keys import (
+    COOKIE,
+    PAGES,
+    ApiKeyError,
+    ApiKeyMissingError,
+    is_page,
+    key_in_cookie,
+)
 from api.request.access import request_id
 from api.request.negotiation import PAGE
 from api.request.problems import problem
@@ -66,7 +73,7 @@ def ask_for_key(exc: ApiKeyError | None) -> Response:
         reason=exc.description if exc is not None and wrong else None,
         next=request.full_path.rstrip("?") if request.method == "GET" and exc else PAGES,
     )
-    if COOKIE in request.cookies and wrong:
+    if wrong and key_in_cookie(request.headers.get("Cookie", "")):
         response.delete_cookie(COOKIE, path=cookie_path())
     return response
 

@@ -1,6 +1,7 @@
 """API keys: authentication of requests and the scope that each route requires."""
 
 import functools
+import re
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +11,6 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
-from werkzeug.http import parse_cookie
 
 from api.database.pool import read
 from api.middleware import limits
@@ -42,6 +42,9 @@ PAGES = "/dashboard"
 
 COOKIE = "kasparro_key"
 """The cookie with a browser's key. Its path is `PAGES`, so other routes never receive it."""
+
+IN_COOKIES = re.compile(rf"(?:^|;[ \t]*){COOKIE}=(kasparro_[\w-]{{43}})[ \t]*(?:;|\Z)", re.ASCII)
+"""Finds the key in the header `Cookie`. Other cookies of the host may contain any bytes."""
 
 OPEN_BEGINNINGS = ("/docs/", f"{PAGES}/static/", f"{PAGES}/sign-")
 """The beginnings of further routes that need no key."""
@@ -236,9 +239,15 @@ def sent_key(environ: Mapping[str, Any], rule: str) -> str | None:
     if scheme.lower() == "bearer":
         return str(credentials.strip())
     given: str | None = environ.get("HTTP_X_API_KEY")
-    if given is None and "HTTP_COOKIE" in environ and is_page(rule):
-        return parse_cookie(environ["HTTP_COOKIE"]).get(COOKIE)
-    return given
+    return (
+        key_in_cookie(environ.get("HTTP_COOKIE", "")) if given is None and is_page(rule) else given
+    )
+
+
+def key_in_cookie(header: str) -> str | None:
+    """Return the key in a header `Cookie`; None without our cookie, or if it contains no key."""
+    found = IN_COOKIES.search(header)
+    return found[1] if found else None
 
 
 def senders_of(rule: str) -> Sequence[str]:

@@ -80,6 +80,23 @@ def test_a_cached_page_is_not_shown_without_a_key(client, add_key):
     assert client.application.test_client().get("/dashboard").status_code == 401
 
 
+@pytest.mark.parametrize("other", ["a=\xff", "a=\xff; b", "notkasparro_key=x", ""])
+def test_other_cookies_of_the_host_are_ignored_whatever_they_contain(client, add_key, other):
+    kept_from_now_on(client)
+    browser = client.application.test_client(use_cookies=False)
+    ours = f"{COOKIE}={add_key('data')}"
+
+    def get(cookies):
+        return browser.get("/dashboard", environ_base={"HTTP_COOKIE": cookies})
+
+    assert get(other).status_code == 401
+    for both in (f"{other}; {ours}", f"{ours}; {other}", f"{other};{ours}") * 2:  # then cached
+        assert get(both).status_code == 200
+    refused = get(f"{other}; {COOKIE}={make_key()}")
+    assert refused.status_code == 401
+    assert refused.headers["Set-Cookie"].startswith(f"{COOKIE}=;")
+
+
 def test_signing_out_forgets_the_key(client, add_key):
     sign_in(client, add_key("data"))
     assert client.get("/dashboard").status_code == 200
