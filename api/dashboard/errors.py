@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from flask import Response, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from api.dashboard.blueprint import bp
+from api.dashboard.links import SAFE
 from api.dashboard.rendering import HEADERS, render
 from api.middleware.keys import (
     COOKIE,
@@ -20,6 +22,9 @@ from api.middleware.keys import (
 from api.request.access import request_id
 from api.request.negotiation import PAGE
 from api.request.problems import problem
+
+LONGEST_NEXT = 3500
+"""Length of the form's field `next`, encoded. The server accepts bodies of 4096 bytes."""
 
 TITLES: Mapping[int, str] = {
     400: "This address cannot be shown",
@@ -46,7 +51,7 @@ ADVICE: Mapping[int, str] = {
 def answer_http_exception(exc: HTTPException) -> Response:
     """Show what went wrong; without a usable key, ask for one."""
     if isinstance(exc, ApiKeyError) and exc.code == 401:  # noqa: PLR2004
-        return ask_for_key(exc)
+        return ask_for_key(exc, _requested_page())
     return _error(exc)
 
 
@@ -64,18 +69,27 @@ def answer_not_found(exc: NotFound) -> Response:
     return _error(exc) if is_page(request.path.rstrip("/")) else problem(exc)
 
 
-def ask_for_key(exc: ApiKeyError | None) -> Response:
-    """Ask for a key, and forget the one that was refused."""
+def ask_for_key(exc: ApiKeyError | None, next_page: str = PAGES) -> Response:
+    """Ask for a key, and forget the one that was refused.
+
+    `next_page` is opened after the sign-in. It is omitted if the form would become too long.
+    """
     wrong = exc is not None and not isinstance(exc, ApiKeyMissingError)
     response = _page(
         200 if exc is None else 401,
         "sign_in",
         reason=exc.description if exc is not None and wrong else None,
-        next=request.full_path.rstrip("?") if request.method == "GET" and exc else PAGES,
+        next=next_page if len(quote_plus(next_page)) <= LONGEST_NEXT else PAGES,
     )
     if wrong and key_in_cookie(request.headers.get("Cookie", "")):
         response.delete_cookie(COOKIE, path=cookie_path())
     return response
+
+
+def _requested_page() -> str:
+    """Return the path and the query of this request, as a browser writes them."""
+    query = request.query_string.decode(errors="replace")
+    return quote(request.path, safe=SAFE) + (f"?{query}" if query else "")
 
 
 def cookie_path() -> str:

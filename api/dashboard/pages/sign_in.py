@@ -5,7 +5,6 @@ cannot read it, and no other site's page or form makes a browser send it.
 """
 
 from typing import cast
-from urllib.parse import urlsplit
 
 from flask import Response, redirect, request
 from werkzeug.exceptions import Forbidden
@@ -20,11 +19,9 @@ from api.middleware.keys import (
     find,
     is_page,
 )
+from api.middleware.paths import is_canonical
 
 THIRTY_DAYS = 30 * 86_400
-
-LONGEST_FORM = 10_000
-"""Of how many bytes a form may be that signs in."""
 
 
 @bp.get("/sign-in")
@@ -37,14 +34,14 @@ def sign_in() -> Response:
 def keep_key() -> Response:
     """Check a key as the API does, and keep it in the browser."""
     _refuse_other_sites()
-    request.max_content_length = LONGEST_FORM
     given = request.form.get("key", "").strip()
     key = find(given)
     if key is None:
-        return ask_for_key(ApiKeyUnknownError())
+        return ask_for_key(ApiKeyUnknownError(), _next_page())
     if key.has_expired():
-        return ask_for_key(ApiKeyExpiredError(f"this API key expired at {key.expires_at:%FT%TZ}"))
-    response = cast("Response", redirect(_next(), 303))
+        expired = ApiKeyExpiredError(f"this API key expired at {key.expires_at:%FT%TZ}")
+        return ask_for_key(expired, _next_page())
+    response = cast("Response", redirect(f"{request.script_root}{_next_page()}", 303))
     response.set_cookie(
         COOKIE,
         given,
@@ -66,12 +63,11 @@ def sign_out() -> Response:
     return response
 
 
-def _next() -> str:
-    """Return the page to go on to: one of the dashboard's, whatever the form says."""
-    asked = urlsplit(request.form.get("next", ""))
-    inside = not asked.scheme and not asked.netloc and is_page(asked.path)
-    path, query = (asked.path, asked.query) if inside else (PAGES, "")
-    return f"{request.script_root}{path}" + (f"?{query}" if query else "")
+def _next_page() -> str:
+    """Return the page that the form names, if the dashboard can have it; else its first page."""
+    given = str(request.form.get("next", ""))
+    path = given.partition("?")[0]
+    return given if is_page(path) and is_canonical(path) else PAGES
 
 
 def _refuse_other_sites() -> None:

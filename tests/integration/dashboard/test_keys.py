@@ -1,11 +1,14 @@
 """Signing in with a key: what the cookie opens, and what it never does."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import insert
 
+from api.dashboard.errors import LONGEST_NEXT
 from api.middleware.keys import COOKIE
+from api.server.heads import BODY_BYTES
 from shared.model.keys import hash_key, make_key
 from shared.schema.operations import api_keys
 from tests.fakes.api_cache import kept_from_now_on
@@ -154,13 +157,52 @@ def test_other_sites_cannot_send_the_forms(client, add_key):
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["https://evil.test/dashboard", "//evil.test/dashboard", "/data", "\\\\evil.test"]
+    "elsewhere",
+    [
+        "https://evil.test/dashboard",
+        "//evil.test/dashboard",
+        "//[",
+        "/data",
+        "\\\\evil.test",
+        "/dashboard/../docs",
+        "/dashboard/..//evil.test",
+        "/dashboard/%2e%2e/docs",
+        "/dashboard\r\nSet-Cookie: a=b",
+    ],
 )
 def test_signing_in_leads_to_pages_of_the_dashboard_alone(client, add_key, elsewhere):
     form = {"key": add_key("data"), "next": elsewhere}
 
     answer = client.post("/dashboard/sign-in", data=form)
     assert answer.headers["Location"] == "/dashboard"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [f"{ASSET}?chart=candles", "/dashboard/assets/%C3%A9?q=a%26b%5B", "/dashboard?a=%0D%0Ab"],
+)
+def test_the_page_is_not_lost_when_the_first_key_is_wrong(client, add_key, page):
+    given = next_of(client.get(page))
+
+    given = next_of(client.post("/dashboard/sign-in", data={"key": "wrong", "next": given}))
+    expired = add_key("data", expires_at=datetime.now(UTC) - timedelta(days=1))
+    given = next_of(client.post("/dashboard/sign-in", data={"key": expired, "next": given}))
+    form = {"key": add_key("data"), "next": given}
+    assert client.post("/dashboard/sign-in", data=form).headers["Location"] == page
+
+
+def test_a_page_whose_address_is_too_long_for_the_form_is_omitted(client):
+    long, too_long = (f"{ASSET}?q={count * '%C3%A9'}" for count in (340, 350))
+
+    assert next_of(client.get(long)) == long
+    assert next_of(client.get(too_long)) == "/dashboard"
+    assert len(urlencode({"key": make_key(), "next": ""})) < BODY_BYTES - LONGEST_NEXT
+
+
+def next_of(answer):
+    assert answer.status_code == 401
+    inputs = [attributes for tag, attributes in Page(answer.text).tags if tag == "input"]
+    return next(each["value"] for each in inputs if each["name"] == "next")
 
 
 def test_static_files_and_the_form_need_no_key(client):
