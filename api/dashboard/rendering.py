@@ -25,7 +25,8 @@ POLICY = "; ".join(
 )
 """What a page may load: files of this server, and nothing that is written into the page."""
 
-HEADERS = {"Content-Security-Policy": POLICY}
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+"""Headers of pages. Without referrers, browsers would send the forms with `Origin: null`."""
 
 REFRESH_SECONDS = 10
 """How often an open page asks whether it is still the newest; a 304 from memory, mostly."""

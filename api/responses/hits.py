@@ -40,7 +40,10 @@ SECURE_SCHEMES = frozenset({"https", "wss"})
 
 STATUS = {code: f"{code} {HTTP_STATUS_CODES[code].upper()}" for code in (200, 304)}
 
-REPLACED_HEADERS = {JSON: {"Cache-Control"}, PAGE: {"Cache-Control", "Content-Security-Policy"}}
+REPLACED_HEADERS = {
+    JSON: {"Cache-Control"},
+    PAGE: {"Cache-Control", "Content-Security-Policy", "Referrer-Policy"},
+}
 """Names of the common headers that a representation has with values of its own."""
 
 COMMON_HEADERS = {

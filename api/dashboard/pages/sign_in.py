@@ -4,6 +4,7 @@ The key is kept in a cookie that only the dashboard receives and only its pages 
 cannot read it, and no other site's page or form makes a browser send it.
 """
 
+import re
 from typing import cast
 
 from flask import Response, redirect, request
@@ -22,6 +23,8 @@ from api.middleware.keys import (
 from api.middleware.paths import is_canonical
 
 THIRTY_DAYS = 30 * 86_400
+
+PORT = re.compile(r":\d*\Z")
 
 
 @bp.get("/sign-in")
@@ -71,6 +74,20 @@ def _next_page() -> str:
 
 
 def _refuse_other_sites() -> None:
-    """Refuse a form that another site's page has sent."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+    """Refuse a form that another site's page has sent.
+
+    Browsers send `Sec-Fetch-Site` over HTTPS and to this machine, and `Origin` always. Other
+    clients send neither. Ports are not compared, because cookies do not distinguish them either.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        is_own = site in {"same-origin", "none"}
+    else:
+        is_own = origin is None or _host(origin.partition("://")[2]) == _host(request.host)
+    if not is_own:
         raise Forbidden("this form was sent by another site's page; open the dashboard itself")
+
+
+def _host(authority: str) -> str:
+    return PORT.sub("", authority).lower()

@@ -148,12 +148,35 @@ def test_a_key_opens_the_pages_of_its_scopes_alone(client, add_key, scope):
             assert status == (200 if needed == scope else 403), path
 
 
-def test_other_sites_cannot_send_the_forms(client, add_key):
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://evil.test"}, 403),
+        ({"Origin": "http://localhost.evil.test:80"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://LOCALHOST:8000"}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://a-proxy-changed-the-host.test"}, 303),
+        ({}, 303),
+    ],
+)
+def test_other_sites_cannot_send_the_forms(client, add_key, headers, status):
     for path in ("/dashboard/sign-in", "/dashboard/sign-out"):
-        form = {"key": add_key("data")}
-        answer = client.post(path, data=form, headers={"Sec-Fetch-Site": "cross-site"})
-        assert answer.status_code == 403
-        assert "Set-Cookie" not in answer.headers
+        answer = client.post(path, data={"key": add_key("data")}, headers=headers)
+        assert answer.status_code == status
+        assert ("Set-Cookie" in answer.headers) == (status == 303)
+
+
+def test_a_page_lets_the_browser_name_its_origin_in_a_form(client, add_key):
+    kept_from_now_on(client)
+    asked = client.get("/dashboard")
+    sign_in(client, add_key("data"))
+
+    for answer in (asked, client.get("/dashboard"), client.get("/dashboard")):
+        assert answer.headers.getlist("Referrer-Policy") == ["same-origin"]
+    assert client.get("/data").headers["Referrer-Policy"] == "no-referrer"
 
 
 @pytest.mark.parametrize(
