@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> Flask:
     require_canonical_paths(app)
     apply_proxy_headers(app)
     allow_origins(app, settings.api_cors_origins)
-    identify_clients(app)
+    identify_clients(app, settings)
     limit_requests(app, settings)
     require_keys(app, settings)
     require_acceptable_format(app)

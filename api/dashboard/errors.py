@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from flask import Response, request
+from flask import Response, current_app, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -70,7 +70,7 @@ def answer_not_found(exc: NotFound) -> Response:
 
 
 def ask_for_key(exc: ApiKeyError | None, next_page: str = PAGES) -> Response:
-    """Ask for a key, and forget the one that was refused.
+    """Ask for a key, and delete the cookie of a key that was refused or is not needed.
 
     `next_page` is opened after the sign-in. It is omitted if the form would become too long.
     """
@@ -81,7 +81,8 @@ def ask_for_key(exc: ApiKeyError | None, next_page: str = PAGES) -> Response:
         reason=exc.description if exc is not None and wrong else None,
         next=next_page if len(quote_plus(next_page)) <= LONGEST_NEXT else PAGES,
     )
-    if wrong and key_in_cookie(request.headers.get("Cookie", "")):
+    required = current_app.extensions["settings"].api_keys_required
+    if (wrong or not required) and key_in_cookie(request.headers.get("Cookie", "")):
         response.delete_cookie(COOKIE, path=cookie_path())
     return response
 

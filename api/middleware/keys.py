@@ -183,17 +183,18 @@ def scope_of_request() -> str | None:
     return scope_of(request.url_rule.rule) if request.url_rule is not None else None
 
 
-def identify_clients(app: Flask) -> None:
+def identify_clients(app: Flask, settings: Settings) -> None:
     """Identify the client of a request by its key, so that the rate limit counts it per key.
 
     `require_keys` refuses invalid keys later, because refused requests count too.
     """
     app.extensions["keys"] = Keys()
+    required = settings.api_keys_required
 
     def identify() -> None:
         if request.url_rule is None or scope_of_request() is None:
             return
-        sent = sent_key(request.environ, request.url_rule.rule)
+        sent = sent_key(request.environ, request.url_rule.rule, required=required)
         if sent is None:
             return
         key = find(sent)
@@ -233,15 +234,19 @@ def find(sent: str) -> Key | None:
     return key
 
 
-def sent_key(environ: Mapping[str, Any], rule: str) -> str | None:
-    """Return the key as the client sent it to a route, valid or not."""
+def sent_key(environ: Mapping[str, Any], rule: str, *, required: bool) -> str | None:
+    """Return the key as the client sent it to a route, valid or not.
+
+    Cookies are ignored where keys are not required: browsers also send the cookie of a key that
+    was revoked since.
+    """
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         return str(credentials.strip())
     given: str | None = environ.get("HTTP_X_API_KEY")
-    return (
-        key_in_cookie(environ.get("HTTP_COOKIE", "")) if given is None and is_page(rule) else given
-    )
+    if given is None and required and is_page(rule):
+        return key_in_cookie(environ.get("HTTP_COOKIE", ""))
+    return given
 
 
 def key_in_cookie(header: str) -> str | None:

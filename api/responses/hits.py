@@ -125,7 +125,7 @@ class CacheHits:
 
         False: the key is missing, unknown here, expired or without the scope; Flask answers.
         """
-        sent = sent_key(environ, cached.route)
+        sent = sent_key(environ, cached.route, required=self._keys_required)
         if sent is None:
             return not self._keys_required, None
         key = self._keys.recently_found(sent)

@@ -7,7 +7,7 @@ cannot read it, and no other site's page or form makes a browser send it.
 import re
 from typing import cast
 
-from flask import Response, redirect, request
+from flask import Response, current_app, redirect, request
 from werkzeug.exceptions import Forbidden
 
 from api.dashboard.blueprint import bp
@@ -35,8 +35,10 @@ def sign_in() -> Response:
 
 @bp.post("/sign-in")
 def keep_key() -> Response:
-    """Check a key as the API does, and keep it in the browser."""
+    """Check a key as the API does, and keep it in the browser, if this server requires keys."""
     _refuse_other_sites()
+    if not current_app.extensions["settings"].api_keys_required:
+        return ask_for_key(None)
     given = request.form.get("key", "").strip()
     key = find(given)
     if key is None:
