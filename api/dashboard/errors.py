@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 
 from flask import Response, current_app, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from api.dashboard.blueprint import bp
 from api.dashboard.links import SAFE
@@ -30,6 +30,7 @@ TITLES: Mapping[int, str] = {
     400: "This address cannot be shown",
     403: "Not allowed",
     404: "Not found",
+    405: "Method not allowed",
     410: "No longer there",
     429: "Too many requests",
     500: "An error of this server",
@@ -39,6 +40,7 @@ TITLES: Mapping[int, str] = {
 ADVICE: Mapping[int, str] = {
     400: "Correct the parameters in the address, or open the page without them.",
     403: "Where the key lacks a scope, sign out, and sign in with another key.",
+    405: "This address cannot be opened like this. Continue from the market.",
     410: "Start again at the first page.",
     429: "Wait, then reload the page.",
     500: "Try again. The server's log has the error under the id of the request.",
@@ -64,7 +66,8 @@ def answer_validation_error(exc: ValidationError) -> Response:
 
 
 @bp.app_errorhandler(NotFound)
-def answer_not_found(exc: NotFound) -> Response:
+@bp.app_errorhandler(MethodNotAllowed)
+def answer_without_route(exc: HTTPException) -> Response:
     """Answer with a page where the path is one of the dashboard's, else as the API does."""
     return _error(exc) if is_page(request.path.rstrip("/")) else problem(exc)
 

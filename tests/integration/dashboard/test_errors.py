@@ -75,6 +75,16 @@ def test_unknown_pages_are_pages_and_other_paths_stay_problems(client):
         assert client.get(path).content_type == "application/problem+json"
 
 
+def test_a_page_answers_another_method_as_a_page_and_other_paths_do_not(client):
+    page = error(client, "/dashboard/sign-out", 405)  # reloaded after signing out
+    posted = client.post("/dashboard")
+
+    assert "/dashboard" in page.links
+    assert client.get("/dashboard/sign-out").headers["Allow"] == "POST"
+    assert (posted.status_code, posted.content_type) == (405, "text/html; charset=utf-8")
+    assert client.post("/data").json["code"] == "method_not_allowed"
+
+
 def test_without_a_database_the_page_says_so_and_tries_again():
     with api_on(NOWHERE) as client:
         page = error(client, "/dashboard", 503)
