@@ -41,6 +41,7 @@ def test_a_key_takes_its_own_turns_from_its_second_request_on(client, keys, key)
         asked,
         head("Accept: */*", f"authorization:bearer   {key}  ", "X-Forwarded-For: 203.0.113.1"),
         head(f"X-API-Key: {key}"),
+        head(f"cookie: a=\xff; kasparro_key={key}"),
     ):
         assert client_of(again, NAT, 1, keys).startswith("key/")
 
@@ -57,6 +58,8 @@ def test_a_key_that_is_none_takes_the_turns_of_its_address(client, keys, key, en
         head(f"X-API-Key: {wrong}"),
         head(f"X-Api-Keys: {key}"),
         head(f"Cookie: {key}"),
+        head(f"Cookie: kasparro_key={wrong}"),
+        head(body=f"Cookie: kasparro_key={key}\r\n"),
         head(body=f"X-API-Key: {key}\r\n"),
     ):
         assert client_of(elsewhere, NAT, 0, keys) == f"address/{NAT}"
