@@ -3,9 +3,9 @@
 gunicorn 27 assigns a thread to each connection when it is accepted. A client that sends nothing
 occupies it for five seconds, and one that sends single bytes without limit. Its event loop also
 waits two seconds for a client to close its side. A few such clients block all others. Here the
-event loop collects requests, sends to slow readers and closes connections, and it
-never waits for a client. TLS would need a handshake as well; use a proxy for it. The alternatives
-were refused: psycopg2 blocks an asynchronous worker, and a proxy must not be mandatory.
+event loop collects requests, sends to slow readers and closes connections, and it never waits for a
+client. TLS would need a handshake as well; use a proxy for it. The alternatives were refused:
+psycopg2 blocks an asynchronous worker, and a proxy must not be mandatory.
 
 Clients share the threads (`api.server.thread_pool`). One more thread is reserved for
 `/health/live` and `/health/ready`.
