@@ -41,6 +41,7 @@ def read_by_statement(
     event.remove(own, "before_cursor_execute", note)
     read: Counter[tuple[str, str]] = Counter()
     with engine.connect() as conn:
+        conn.detach()  # `explain` drops what the session has prepared
         for statement, parameters, prepared in ran:
             if not any(word in statement for word in of):
                 continue

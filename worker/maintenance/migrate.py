@@ -24,6 +24,8 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # A lock of the session, not of the transaction: a migration may commit in between.
 LOCK_MIGRATIONS = text("SELECT pg_advisory_lock(hashtext('kasparro migrations'))")
 
+UNLOCK = text("SELECT pg_advisory_unlock_all()")
+
 # A statement that waits for a reader gives up, because new readers would queue behind it.
 SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")
 SET_WAIT = text("SET lock_timeout = '5min'")
@@ -98,6 +100,7 @@ def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
             _lock_sources(conn)
         step(config, revision)
         conn.commit()
+        conn.execute(UNLOCK)  # the server notices the end of a session only moments later
     engine.dispose()
 
 
