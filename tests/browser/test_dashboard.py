@@ -105,7 +105,7 @@ def axe() -> str:
     return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("width", "height", "theme"), sparse(SHOWN, every=2))
+@pytest.mark.parametrize(("width", "height", "theme"), sparse(SHOWN, every=4))
 def test_pages_are_accessible_and_fit(dashboard, browser, width, height, theme):
     script = axe()
     show(browser, width, height, theme)
@@ -159,6 +159,7 @@ def test_a_commit_shows_without_a_reload_and_a_lost_connection_is_said(gunicorn,
     WebDriverWait(browser, GIVE_UP).until(lambda _: shows("connection", "Connection lost"))
 
 
+@pytest.mark.slow
 def test_checks_do_not_overlap(gunicorn, browser):
     browser.get(f"{gunicorn.url}/dashboard/runs")
     find(browser, "#rows")
@@ -177,6 +178,7 @@ def test_checks_do_not_overlap(gunicorn, browser):
     assert requests == [f"{gunicorn.url}/dashboard/runs"]
 
 
+@pytest.mark.slow
 def test_a_page_that_is_gone_is_loaded_again_as_its_error(gunicorn, browser, engine):
     def shows_the_error(_):
         browser.execute_script("dispatchEvent(new Event('online'))")
@@ -191,6 +193,7 @@ def test_a_page_that_is_gone_is_loaded_again_as_its_error(gunicorn, browser, eng
     WebDriverWait(browser, GIVE_UP, ignored_exceptions=[WebDriverException]).until(shows_the_error)
 
 
+@pytest.mark.slow
 def test_a_link_from_another_site_opens_the_page_with_the_cookie(
     engine, reader_url, tmp_path, browser
 ):
@@ -244,7 +247,7 @@ def test_the_keyboard_is_enough(dashboard, browser):
     assert find(browser, "#watchlist a").get_attribute("href").endswith("/dashboard/assets/long")
 
 
-@pytest.mark.parametrize("stored", ["7", "[]", "null", '"text"', "not JSON"])
+@pytest.mark.parametrize("stored", sparse(["7", "[]", "null", '"text"', "not JSON"], every=5))
 def test_a_watch_list_starts_anew_if_it_cannot_be_read(dashboard, browser, stored):
     browser.get(f"{dashboard}/dashboard")
     browser.execute_script("localStorage.setItem('watchlist', arguments[0])", stored)
@@ -269,6 +272,7 @@ def test_the_watch_list_keeps_the_time_and_knows_its_own_entries(gunicorn, brows
     assert link.endswith("/assets/constructor?as_of=2026-01-31T12%3A00%3A00+00%3A00")
 
 
+@pytest.mark.slow
 def test_the_theme_stays_as_chosen(dashboard, browser):
     show(browser, 1280, 900, "light")
     browser.get(f"{dashboard}/dashboard")

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, delete, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from shared.schema.operations import runs
 from tests.fakes.answers import held
 from tests.fakes.database_faults import (
     BATCH_SIZE,
@@ -28,6 +29,12 @@ from tests.fakes.database_faults import (
 from tests.fakes.upstream import Upstream
 from tests.fakes.worker_loop import Loop
 from worker.maintenance.verify import Report
+
+FILL_RUNS = text("""
+INSERT INTO runs (source, command, outcome, host, pid, finished_at)
+VALUES ('csv', 'run', 'succeeded', 'host', 1, now()), ('csv', 'run', 'failed', 'host', 1, now())
+""")
+"""The first row of a kind needs a new page in its index, for which a full disk has no room."""
 
 
 @pytest.fixture
@@ -63,7 +70,11 @@ def database_on_the_small_disk(
     with maintenance_engine.connect() as conn:
         conn.execute(text("CREATE TABLESPACE small LOCATION :disk"), {"disk": str(small_disk)})
         conn.execute(text(f"CREATE DATABASE small TEMPLATE {template_database} TABLESPACE small"))
-    yield server.url.set(database="small")
+    url = server.url.set(database="small")
+    with create_engine(url, poolclass=NullPool).begin() as conn:
+        conn.execute(FILL_RUNS)
+        conn.execute(delete(runs))
+    yield url
     with maintenance_engine.connect() as conn:
         conn.execute(text("DROP DATABASE small WITH (FORCE)"))
         conn.execute(text("DROP TABLESPACE small"))
