@@ -48,7 +48,8 @@ def values_of_a_field(  # noqa: PLR0911  one return per kind of field
     """Describe the values of this project's fields."""
     if isinstance(field, SortField):
         default = [str(key) for key in field.load_default]
-        return {**_several(SORT_KEYS), "maxItems": MOST_SORT_KEYS, "default": default}
+        distinct = {"maxItems": MOST_SORT_KEYS, "uniqueItems": True}
+        return {**_several(SORT_KEYS), **distinct, "default": default}
     if isinstance(field, SourceList):
         return _several(SOURCES)
     if isinstance(field, NameList):
@@ -74,7 +75,7 @@ def values_of_a_field(  # noqa: PLR0911  one return per kind of field
 
 def _several(names: Iterable[str]) -> dict[str, Any]:
     items = {"type": "string", "enum": list(names)}
-    return {"items": items, "minItems": 1, "maxItems": MOST_VALUES, "uniqueItems": True}
+    return {"items": items, "minItems": 1, "maxItems": MOST_VALUES}
 
 
 def examples_of_a_field(

@@ -62,19 +62,19 @@ def page_size(default: int, most: int, entries: str) -> Count:
 
 
 class CommaList(fields.Field[list[str]]):
-    """One or more values, separated by commas."""
+    """At most so many values, separated by commas. Repeated ones are dropped."""
 
     def __init__(self, most: int = MOST_VALUES, **kwargs: Any) -> None:
         self.most = most
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:  # noqa: ARG002
-        names = list(dict.fromkeys(filter(None, (part.strip() for part in value.split(",")))))
+        names = list(filter(None, (part.strip() for part in value.split(","))))
         if not names:
             raise ValidationError("no value; expected one, or several separated by commas")
         if len(names) > self.most:
             raise ValidationError(f"{len(names)} values; at most {self.most} are allowed")
-        return names
+        return list(dict.fromkeys(names))
 
 
 class NameList(CommaList):
