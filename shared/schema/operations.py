@@ -1,5 +1,7 @@
 """Runs, checkpoints, rejects, drift, budgets and API keys."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -8,18 +10,22 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     ForeignKey,
+    FromClause,
     Identity,
     Index,
     Integer,
     LargeBinary,
     Numeric,
+    Select,
     Table,
     Text,
     UniqueConstraint,
     and_,
     func,
+    literal_column,
     select,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -156,6 +162,31 @@ KIND_OF_REASON = r"""left(regexp_replace(regexp_replace(regexp_replace(
 
 Values are quoted text, whole numbers, and the text from the second colon on.
 """
+
+
+def reasons_by_kind(of: FromClause, counted_as: str) -> Select[Any]:
+    """Count rejects by source and kind of reason, those with the most rejects first.
+
+    `of` is the table of rejects, or some of its rows. A reject with reasons of two kinds counts in
+    both. Columns: `source`, `reason` (the kind), the number under the name `counted_as`, and an
+    `example` of a reason.
+    """
+    each = func.jsonb_array_elements_text(of.c.reasons).table_valued("reason")
+    each = each.render_derived(name="each_reason")
+    kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
+    number = func.count(of.c.id.distinct())
+    return (
+        select(
+            of.c.source,
+            kind.label("reason"),
+            number.label(counted_as),
+            func.min(each.c.reason).label("example"),
+        )
+        .select_from(of.join(each, onclause=true()))
+        .group_by(of.c.source, kind)
+        .order_by(number.desc(), of.c.source, kind)
+    )
+
 
 pruned_rejects = Table(
     "pruned_rejects",

@@ -7,25 +7,22 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
     Connection,
     Select,
     Text,
     column,
     func,
     literal,
-    literal_column,
     select,
-    true,
 )
 
 from shared.model.catalogue import EXPECTATIONS, SOURCES
 from shared.schema.market import assets, listings
 from shared.schema.operations import (
-    KIND_OF_REASON,
     checkpoints,
     has_reason,
     has_state,
+    reasons_by_kind,
     rejects,
     runs,
 )
@@ -190,26 +187,8 @@ def find_missing_rejects(conn: Connection, ids: Sequence[int]) -> list[int]:
 
 
 def count_rejects(conn: Connection, query: RejectFilter) -> Rows:
-    """Count rejects by source and kind of reason, with an example reason of each kind.
-
-    A reject with reasons of two kinds counts in both.
-    """
-    each = func.jsonb_array_elements_text(rejects.c.reasons).table_valued("reason")
-    each = each.render_derived(name="each_reason")
-    kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
-    records = func.count(rejects.c.id.distinct())
-    stmt = (
-        select(
-            rejects.c.source,
-            kind.label("reason"),
-            records.label("records"),
-            func.min(each.c.reason).label("example"),
-        )
-        .select_from(rejects.join(each, onclause=true()))
-        .group_by(rejects.c.source, kind)
-        .order_by(records.desc(), rejects.c.source, kind)
-    )
-    return conn.execute(query.apply(stmt)).all()
+    """Count rejects by source and kind of reason, with an example reason of each kind."""
+    return conn.execute(query.apply(reasons_by_kind(rejects, "records"))).all()
 
 
 def _of_source(stmt: Select[Any], column: Any, source: str | None) -> Select[Any]:

@@ -11,13 +11,11 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    literal_column,
     select,
-    true,
 )
 
 from api.queries.pages import Page, read_page
-from shared.schema.operations import KIND_OF_REASON, has_reason, has_state, rejects
+from shared.schema.operations import has_reason, has_state, reasons_by_kind, rejects
 
 PREVIEW_BYTES = 2000
 """Enough bytes for 500 characters of any kind."""
@@ -69,28 +67,13 @@ def find_rejects(
 def count_reasons(conn: Connection, wanted: RejectFilters, most: int) -> Sequence[RowMapping]:
     """Count the rejects that pass the filters by source and kind of reason, most rejects first.
 
-    A kind is a reason without the values in it. A reject with reasons of two kinds counts in both.
-    Only the newest `MOST_COUNTED` rejects are counted, because finding the kinds is slow.
+    A kind is a reason without the values in it. Only the newest `MOST_COUNTED` rejects are counted,
+    because finding the kinds is slow.
     """
     newest = select(rejects).where(*_conditions(wanted)).order_by(rejects.c.id.desc())
     counted = newest.limit(MOST_COUNTED).subquery("counted")
-    each = func.jsonb_array_elements_text(counted.c.reasons).table_valued("reason")
-    each = each.render_derived(name="each_reason")
-    kind: ColumnElement[str] = literal_column(KIND_OF_REASON)
-    records = func.count(counted.c.id.distinct())
-    stmt = (
-        select(
-            counted.c.source,
-            kind.label("reason"),
-            records.label("rejects"),
-            func.min(each.c.reason).label("example"),
-            func.max(counted.c.last_seen_at).label("last_seen_at"),
-        )
-        .select_from(counted.join(each, onclause=true()))
-        .group_by(counted.c.source, kind)
-        .order_by(records.desc(), counted.c.source, kind)
-        .limit(most)
-    )
+    last_seen = func.max(counted.c.last_seen_at).label("last_seen_at")
+    stmt = reasons_by_kind(counted, "rejects").add_columns(last_seen).limit(most)
     return conn.execute(stmt).mappings().all()
 
 
