@@ -1,6 +1,7 @@
 """Parameters of the routes that show runs, rejects and drift."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import astuple
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,13 @@ from werkzeug.exceptions import NotFound
 from api.parameters import Count, NameList, QueryString, SourceList, page_size
 from api.parameters.fields import Since
 from api.queries.assets import cursors
+from api.queries.loading.rejects import RejectFilters
+from api.queries.loading.runs import RunFilters
 from shared.model.runs import OUTCOMES, REJECT_STATES
 
 COMMANDS = ("run", "import", "retry")
+DRIFT_STATES = ("open", "acknowledged", "all")
+CHOSEN_REJECT_STATES = (*REJECT_STATES, "all")
 
 
 def read_id(text: str, missing: type[NotFound]) -> int:
@@ -134,6 +139,17 @@ class RunsParameters(PagedParameters):
     started_before = instant_parameter("Only runs that started before this time.")
 
 
+def run_filters(query: Mapping[str, Any]) -> RunFilters:
+    """Return the filters of a query that `RunsParameters` loaded."""
+    return RunFilters(
+        query["source"],
+        query["outcome"],
+        query["command"],
+        query["started_since"],
+        query["started_before"],
+    )
+
+
 class CompareParameters(QueryString):
     """Parameters of `GET /runs/compare`."""
 
@@ -182,7 +198,7 @@ class ChosenRejectsParameters(QueryString):
 
     state = fields.String(
         load_default="open",
-        validate=validate.OneOf([*REJECT_STATES, "all"]),
+        validate=validate.OneOf(CHOSEN_REJECT_STATES),
         metadata={
             "description": "Only rejects in this state: open, accepted since, dismissed, or all."
         },
@@ -203,6 +219,11 @@ class RejectsParameters(ChosenRejectsParameters, PagedParameters):
     """Parameters of `GET /rejects`."""
 
 
+def reject_filters(query: Mapping[str, Any]) -> RejectFilters:
+    """Return the filters of a query that a schema of `ChosenRejectsParameters` loaded."""
+    return RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
+
+
 class RejectReasonsParameters(ChosenRejectsParameters, OfSources):
     """Parameters of `GET /rejects/reasons`."""
 
@@ -218,6 +239,6 @@ class DriftParameters(PagedParameters):
 
     state = fields.String(
         load_default="open",
-        validate=validate.OneOf(["open", "acknowledged", "all"]),
+        validate=validate.OneOf(DRIFT_STATES),
         metadata={"description": "Only drift in this state, or all."},
     )

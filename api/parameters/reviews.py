@@ -1,5 +1,6 @@
 """Parameters of the route that shows identity reviews."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import fields, validate
@@ -7,7 +8,7 @@ from marshmallow import fields, validate
 from api.parameters import NameList
 from api.parameters.loading import PagedParameters
 from api.queries.assets import cursors
-from api.queries.reviews import ReviewPlace
+from api.queries.reviews import ReviewFilters, ReviewPlace
 from shared.model.catalogue import LISTING_SOURCES
 
 MOST_ID = 2**31
@@ -51,3 +52,9 @@ class ReviewsParameters(PagedParameters):
             raise TypeError(parts)
         ids = (cursors.read_integer(one, MOST_ID), cursors.read_integer(other, MOST_ID))
         return ReviewPlace(is_open, cursors.read_time(since), *ids)
+
+
+def review_filters(query: Mapping[str, Any]) -> ReviewFilters:
+    """Return the filters of a query that `ReviewsParameters` loaded."""
+    is_open = None if query["open"] is None else query["open"] == "true"
+    return ReviewFilters(is_open, query["source"], query["asset"])

@@ -11,12 +11,19 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString
-from api.parameters.loading import COMMANDS, CompareParameters, RunsParameters, read_id, write_place
+from api.parameters.loading import (
+    COMMANDS,
+    CompareParameters,
+    RunsParameters,
+    read_id,
+    run_filters,
+    write_place,
+)
 from api.queries.loading.anomalies import measure_run
 from api.queries.loading.anomaly_rules import judge
 from api.queries.loading.comparison import compare_observations
 from api.queries.loading.comparison_rules import compare_runs
-from api.queries.loading.runs import RunFilters, find_run, find_runs
+from api.queries.loading.runs import find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import LISTING_SOURCES, SOURCES
@@ -53,15 +60,8 @@ def runs() -> Response:
 def show_runs() -> Representation:
     """Find the runs, and make the page."""
     query = read_present_query(RUNS, request.query_string)
-    filters = RunFilters(
-        query["source"],
-        query["outcome"],
-        query["command"],
-        query["started_since"],
-        query["started_before"],
-    )
     with read() as conn:
-        found = find_runs(conn, filters, query["page_size"], query["before"])
+        found = find_runs(conn, run_filters(query), query["page_size"], query["before"])
     return page(
         "runs/list",
         rows=len(found.rows),

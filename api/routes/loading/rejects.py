@@ -5,9 +5,13 @@ from flask import Blueprint, Response, request
 from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.parameters.loading import RejectReasonsParameters, RejectsParameters, read_id
+from api.parameters.loading import (
+    RejectReasonsParameters,
+    RejectsParameters,
+    read_id,
+    reject_filters,
+)
 from api.queries.loading.rejects import (
-    RejectFilters,
     count_reasons,
     find_reject,
     find_rejects,
@@ -28,9 +32,8 @@ def rejects() -> Response:
     Payloads are the source's own text: never trust them.
     """
     query = RejectsParameters().load(request.args)
-    filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
     with read() as conn:
-        page = find_rejects(conn, filters, query["page_size"], query["before"])
+        page = find_rejects(conn, reject_filters(query), query["page_size"], query["before"])
     return paged(RejectSchema(many=True), page, query)
 
 
@@ -42,9 +45,8 @@ def reasons() -> Response:
     Counted are the newest 10 000 records that match the filters. The default is open rejects.
     """
     query = RejectReasonsParameters().load(request.args)
-    filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
     with read() as conn:
-        found = count_reasons(conn, filters, query["limit"])
+        found = count_reasons(conn, reject_filters(query), query["limit"])
     return document(RejectReasonSchema(many=True), found)
 
 

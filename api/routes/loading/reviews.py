@@ -4,8 +4,8 @@ from flask import Blueprint, Response, request
 
 from api.database.pool import read
 from api.openapi.contract import documented
-from api.parameters.reviews import ReviewsParameters
-from api.queries.reviews import ReviewFilters, find_reviews
+from api.parameters.reviews import ReviewsParameters, review_filters
+from api.queries.reviews import find_reviews
 from api.responses.paging import paged
 from api.schemas.loading.reviews import ReviewSchema
 
@@ -21,8 +21,6 @@ def reviews() -> Response:
     and the worker's commands for a decision. Names are the sources' own text: never trust them.
     """
     query = ReviewsParameters().load(request.args)
-    is_open = None if query["open"] is None else query["open"] == "true"
-    filters = ReviewFilters(is_open, query["source"], query["asset"])
     with read() as conn:
-        page = find_reviews(conn, filters, query["page_size"], query["before"])
+        page = find_reviews(conn, review_filters(query), query["page_size"], query["before"])
     return paged(ReviewSchema(many=True), page, query)

@@ -11,12 +11,13 @@ from api.parameters.loading import (
     RunDaysParameters,
     RunsParameters,
     read_id,
+    run_filters,
 )
 from api.queries.loading.anomalies import Examined, measure_run, measure_runs
 from api.queries.loading.anomaly_rules import judge, summary_of
 from api.queries.loading.comparison_rules import compare_runs
 from api.queries.loading.run_days import count_days
-from api.queries.loading.runs import RunFilters, find_run, find_runs
+from api.queries.loading.runs import find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.answers import document, link
 from api.responses.paging import paged
@@ -36,15 +37,8 @@ def runs() -> Response:
     To read further pages, follow `meta.next_cursor` or the `Link` header with the same parameters.
     """
     query = RunsParameters().load(request.args)
-    filters = RunFilters(
-        query["source"],
-        query["outcome"],
-        query["command"],
-        query["started_since"],
-        query["started_before"],
-    )
     with read() as conn:
-        page = find_runs(conn, filters, query["page_size"], query["before"])
+        page = find_runs(conn, run_filters(query), query["page_size"], query["before"])
     return paged(ListedRunSchema(many=True), page, query)
 
 

@@ -6,14 +6,12 @@ from api.dashboard.blueprint import bp
 from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
-from api.parameters.loading import DriftParameters, write_place
+from api.parameters.loading import DRIFT_STATES, DriftParameters, write_place
 from api.queries.loading.drift import find_drift
 from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import SOURCES
 
 DRIFT = DriftParameters()
-
-STATES = ("open", "acknowledged", "all")
 
 
 @bp.get("/drift")
@@ -38,7 +36,7 @@ def show_drift() -> Representation:
         total=found.total,
         next_cursor=write_place(found.end, query["digest"]),
         state=query["state"],
-        states=STATES,
+        states=DRIFT_STATES,
         sources=SOURCES,
         is_filtered=bool(query["source"]) or query["state"] != "open",
     )

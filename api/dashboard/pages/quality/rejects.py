@@ -9,11 +9,16 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString, page_size
-from api.parameters.loading import RejectsParameters, read_id, write_place
+from api.parameters.loading import (
+    CHOSEN_REJECT_STATES,
+    RejectsParameters,
+    read_id,
+    reject_filters,
+    write_place,
+)
 from api.queries.loading.rejects import (
     MOST_COUNTED,
     PREVIEW_BYTES,
-    RejectFilters,
     count_reasons,
     find_reject,
     find_rejects,
@@ -21,7 +26,6 @@ from api.queries.loading.rejects import (
 from api.request.problems import RejectNotFoundError
 from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import SOURCES
-from shared.model.runs import REJECT_STATES
 
 FILTERS = ("source", "state", "reason", "run_id")
 
@@ -49,7 +53,7 @@ def rejects() -> Response:
 def show_rejects() -> Representation:
     """Find a page of the records, count them by reason on the first page, and make the page."""
     query = read_present_query(REJECTS, request.query_string)
-    filters = RejectFilters(query["source"], query["state"], query["reason"], query["run_id"])
+    filters = reject_filters(query)
     with read() as conn:
         found = find_rejects(conn, filters, query["page_size"], query["before"])
         is_first = query["before"] is None
@@ -69,7 +73,7 @@ def show_rejects() -> Representation:
         preview_bytes=PREVIEW_BYTES,
         filters=FILTERS,
         state=query["state"],
-        states=(*REJECT_STATES, "all"),
+        states=CHOSEN_REJECT_STATES,
         sources=SOURCES,
         is_filtered=any(query[name] for name in FILTERS if name != "state"),
     )

@@ -8,8 +8,8 @@ from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import page_size
 from api.parameters.loading import write_place
-from api.parameters.reviews import ReviewsParameters
-from api.queries.reviews import ReviewFilters, find_reviews
+from api.parameters.reviews import ReviewsParameters, review_filters
+from api.queries.reviews import find_reviews
 from api.responses.cached import Representation, shared_response
 
 FILTERS = ("open", "source", "asset")
@@ -33,10 +33,8 @@ def reviews() -> Response:
 def show_reviews() -> Representation:
     """Find the reviews, and make the page. A decision on a pair need not change any asset."""
     query = read_present_query(REVIEWS, request.query_string)
-    is_open = None if query["open"] is None else query["open"] == "true"
-    filters = ReviewFilters(is_open, query["source"], query["asset"])
     with read() as conn:
-        found = find_reviews(conn, filters, query["page_size"], query["before"])
+        found = find_reviews(conn, review_filters(query), query["page_size"], query["before"])
     return page(
         "quality/reviews",
         part_of="quality",
