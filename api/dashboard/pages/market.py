@@ -114,9 +114,9 @@ def show_market() -> Representation:
     totals = current_app.extensions["totals"]
     with slot_for(wanted.moment), read() as conn:
         found = find_assets(conn, wanted, query["page_size"], query["start"], totals)
-        rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
+        rows = rows_of(found)
         trends = find_trends(conn, [row.slug for row in rows], wanted.moment).assets if rows else ()
-    changed_at = None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC)
+    changed_at = changed_at_of(found)
     # The best matches of a search come first; the order decides between equal ones.
     is_ranked = query["q"] and "sort" not in request.args
     sort = "" if is_ranked else str(query["sort"][0])
@@ -143,6 +143,16 @@ def show_market() -> Representation:
         is_filtered=query["asset_query"].filters != AssetQuery().filters,
         pages=pages_of(query, found),
     )
+
+
+def rows_of(found: AssetPage) -> list[Row]:
+    """Decode the assets of a list with `COLUMNS` and `strings`."""
+    return ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
+
+
+def changed_at_of(found: AssetPage) -> datetime | None:
+    """Return the time of the last change of a list's data."""
+    return None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC)
 
 
 def sorts_of(current: str) -> Mapping[str, str]:

@@ -1,13 +1,12 @@
 """The assets whose fresh sources disagree on a value."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from flask import Response, current_app, request
 from marshmallow import validate
 
 from api.dashboard.blueprint import bp
-from api.dashboard.pages.market import COLUMNS, ROWS
+from api.dashboard.pages.market import COLUMNS, changed_at_of, rows_of
 from api.dashboard.parameters import read_page_query
 from api.dashboard.rendering import page
 from api.database.pool import read
@@ -19,7 +18,6 @@ from api.queries.assets.find import find_assets
 from api.queries.assets.keyset import SortKey
 from api.queries.assets.query import AssetQuery
 from api.responses.cached import Representation, cached_response
-from api.responses.formats import LINE_BREAK
 from api.responses.past import slot_for
 
 
@@ -55,12 +53,12 @@ def show_divergent() -> Representation:
     totals = current_app.extensions["totals"]
     with slot_for(wanted.moment), read() as conn:
         found = find_assets(conn, wanted, size, (number - 1) * size, totals)
-    rows = ROWS.decode(f"[{found.lines.replace(LINE_BREAK, ',')}]")
+    rows = rows_of(found)
     return page(
         "quality/divergent",
         part_of="quality",
         rows=len(rows),
-        data_at=None if found.changed_at is None else datetime.fromtimestamp(found.changed_at, UTC),
+        data_at=changed_at_of(found),
         assets=rows,
         total=found.walk.total,
         number=number,
