@@ -1,9 +1,9 @@
 """Cached responses and conditional requests (`ETag`, `Last-Modified`)."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -12,7 +12,6 @@ from flask import Response, current_app, g, request
 from werkzeug.http import http_date, parse_date, parse_etags
 
 from api.database.cache import Cache, RecentValues
-from api.database.change_listener import ChangeListener
 from api.middleware.paths import request_target
 from api.request.access import Arrival, arrival, note_cache
 from api.request.negotiation import JSON, PAGE
@@ -121,7 +120,18 @@ def cached_response(make: Callable[[], Representation]) -> Response:
     A commit invalidates the cache within moments. A response is at most that much out of date.
     `api.responses.hits` answers most cached requests before they reach this function.
     """
-    return _response(_find_or_make(make))
+    extensions = current_app.extensions
+    cache: Cache | None = extensions["cache"]
+    mark = extensions["database"].changes.mark() if cache is not None else None
+    key = cache_key(request.environ)
+    if cache is None or mark is None or not _fits(key):
+        return _uncached(make)
+
+    def keep(made: Representation) -> None:
+        made.route, made.path = request.url_rule.rule if request.url_rule else "", request.path
+        cache.put(key, mark, made)
+
+    return _response(_use_or_make(cache.get(key, mark), make, keep))
 
 
 def shared_response(make: Callable[[], Representation]) -> Response:
@@ -130,18 +140,34 @@ def shared_response(make: Callable[[], Representation]) -> Response:
     A commit ends the sharing too.
     """
     extensions = current_app.extensions
+    key = cache_key(request.environ)
+    if not extensions["settings"].api_cache_mb or not _fits(key):
+        return _uncached(make)
     shared: RecentValues[Representation] = extensions["shared_pages"]
-    key = (extensions["database"].changes.mark(), *cache_key(request.environ))
-    is_enabled = extensions["settings"].api_cache_mb > 0 and _fits(key[1:])
-    found = shared.get(key) if is_enabled else None
+    shared_key = (extensions["database"].changes.mark(), *key)
+    return _response(
+        _use_or_make(shared.get(shared_key), make, functools.partial(shared.put, shared_key))
+    )
+
+
+def _uncached(make: Callable[[], Representation]) -> Response:
+    note_cache(hit=False)
+    return _response(make())
+
+
+def _use_or_make(
+    found: Representation | None,
+    make: Callable[[], Representation],
+    keep: Callable[[Representation], None],
+) -> Representation:
+    """Return what was found if it is valid; otherwise make a representation and keep it."""
     if found is not None and not found.is_valid_for(stale_sources()):
         found = None
     note_cache(hit=found is not None)
     if found is None:
         found = make()
-        if is_enabled:
-            shared.put(key, found)
-    return _response(found)
+        keep(found)
+    return found
 
 
 def _response(representation: Representation) -> Response:
@@ -184,27 +210,6 @@ def cache_key(environ: Mapping[str, Any]) -> Key:
     )
 
 
-def _find_or_make(make: Callable[[], Representation]) -> Representation:
-    extensions = current_app.extensions
-    cache: Cache | None = extensions["cache"]
-    changes: ChangeListener = extensions["database"].changes
-    mark = changes.mark() if cache is not None else None
-    if cache is None or mark is None:
-        note_cache(hit=False)
-        return make()
-    key = cache_key(request.environ)
-    found: Representation | None = cache.get(key, mark)
-    if found is not None and not found.is_valid_for(stale_sources()):
-        found = None
-    note_cache(hit=found is not None)
-    if found is None:
-        found = make()
-        found.route, found.path = request.url_rule.rule if request.url_rule else "", request.path
-        if _fits(key):
-            cache.put(key, mark, found)
-    return found
-
-
 def _fits(key: Key) -> bool:
     return sum(len(part or "") for part in key) <= MAX_KEY_LENGTH
 
@@ -225,7 +230,7 @@ def _headers(
     return headers
 
 
-@lru_cache(10)
+@functools.lru_cache(10)
 def _http_date(seconds: int) -> str:
     return http_date(seconds)
 
