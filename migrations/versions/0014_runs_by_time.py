@@ -1,7 +1,7 @@
 """Indexes of runs by the time at which they started, and of those that did not succeed.
 
-A query for a source's newest run, in the order of their ids, may be planned as a walk through all
-runs of all sources. In the order of their times it has no other way than these indexes.
+`/runs/days` reads the runs of some days and the last success before them; the health of a source
+needs its last run that did not succeed. Neither may read all runs there ever were.
 """
 
 import sqlalchemy as sa

@@ -28,7 +28,7 @@ MOST_BYTES = 150_000
 
 STEP, STEPS = timedelta(hours=4), 43
 DIVERGENT = "Dogecoin"
-"""A coin of which CoinGecko says a price that is a tenth higher than CoinPaprika's."""
+"""A coin whose price at CoinGecko is a tenth higher than at CoinPaprika."""
 
 
 def main() -> None:

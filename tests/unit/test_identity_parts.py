@@ -55,7 +55,7 @@ SIDES = ("gecko", "paprika", "csv:a")
 
 @st.composite
 def crowds(draw):
-    """Draw listings of which most share a symbol, and many a word of their names."""
+    """Draw listings. Most share a symbol, and many share a word of their names."""
     label = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
     symbol = st.sampled_from(("ABC", "ABC", "ABC", "Red", "XYZ"))
     day = st.integers(0, 6)

@@ -12,10 +12,10 @@ from shared.settings import Settings
 
 PROVIDERS = {entry.name: entry.provider.name for entry in CATALOGUE if entry.provider}
 
-# Keys are used, so the cost does not grow with the number of runs. A budget's row has the meaning
-# that `worker/fetch/budget.sql` defines: an earlier month is over. A pause that starts more than a
-# minute in the future was written before the clock was set back, and so was a next request more
-# than 61 seconds ahead without a pause. The worker ignores both.
+# Runs are looked up by an index that begins with the source, as `sources.runs_of` explains. A
+# budget's row has the meaning that `worker/fetch/budget.sql` defines: an earlier month is over. A
+# pause that starts more than a minute in the future was written before the clock was set back, and
+# so was a next request more than 61 seconds ahead without a pause. The worker ignores both.
 SCHEDULE = text("""
 SELECT s.source, now() AS now, last.started_at AS last_at, good.started_at AS good_at,
        coalesce(c.cleared_at > last.started_at, false) AS was_cleared,
@@ -34,19 +34,20 @@ CROSS JOIN (
 ) AS this
 LEFT JOIN LATERAL (
   SELECT started_at FROM runs
-  WHERE source = s.source AND command = 'run' ORDER BY started_at DESC LIMIT 1
+  WHERE source >= s.source AND source <= s.source AND command = 'run'
+  ORDER BY source DESC, id DESC LIMIT 1
 ) AS last ON true
 LEFT JOIN LATERAL (
   SELECT started_at FROM runs
-  WHERE source = s.source AND command = 'run' AND outcome = 'succeeded'
-  ORDER BY started_at DESC LIMIT 1
+  WHERE source >= s.source AND source <= s.source AND command = 'run' AND outcome = 'succeeded'
+  ORDER BY source DESC, id DESC LIMIT 1
 ) AS good ON true
 CROSS JOIN LATERAL (
   SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY recent.took) AS took
   FROM (
     SELECT finished_at - started_at AS took FROM runs
-    WHERE source = s.source AND command = 'run' AND outcome = 'succeeded'
-    ORDER BY started_at DESC LIMIT 20
+    WHERE source >= s.source AND source <= s.source AND command = 'run' AND outcome = 'succeeded'
+    ORDER BY source DESC, id DESC LIMIT 20
   ) AS recent
 ) AS usual
 LEFT JOIN checkpoints AS c ON c.source = s.source

@@ -108,7 +108,7 @@ def pair_by_names(listings: Iterable[Listing], scope: Scope) -> Iterator[Pair]:
 def pair_across_symbols(listings: Iterable[Listing], scope: Scope) -> Iterator[Pair]:
     """Pair listings with the same name and slug and different symbols, if each side has one.
 
-    Derivatives are left out, and so are pairs of which another value differs too.
+    Derivatives are left out, and so are pairs that also differ in another value.
     """
     blocks: dict[str, list[Listing]] = defaultdict(list)
     for listing in listings:

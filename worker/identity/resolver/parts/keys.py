@@ -47,7 +47,7 @@ def repeats_symbol(labels: Labels) -> bool:
 
 
 def find_ambiguous_sides(holders: Sequence[Listing], ruled: Collection[Ref]) -> set[str]:
-    """Find the sides of which several holders of a key remain different assets in any case.
+    """Find the sides that have several holders of a key which remain different assets.
 
     Two listed ones without a ruling are never one asset. A delisted listing is compared only with
     listings of its side that were observed before it was last observed. So two of those are needed
