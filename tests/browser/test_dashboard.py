@@ -24,6 +24,7 @@ from tests.fakes.chromium import asked, click, complaints, find, show
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import GIVE_UP, serving
 from tests.fakes.pages import add_open_work, add_traced_asset
+from tests.fakes.prefix import under_a_prefix
 
 PAGES = (
     "/dashboard",
@@ -84,7 +85,8 @@ def dashboard(module_database_url, tmp_path_factory):
     with engine_on(module_database_url) as engine, engine.begin() as conn:
         load(conn)
     reader_url = module_database_url.set(username=READER)
-    with serving(reader_url, tmp_path_factory.mktemp("api")) as gunicorn:
+    trusted = {"API_TRUSTED_PROXIES": "1", "API_TRUSTED_PREFIX": "true"}
+    with serving(reader_url, tmp_path_factory.mktemp("api"), **trusted) as gunicorn:
         yield gunicorn.url
 
 
@@ -118,17 +120,18 @@ def test_pages_are_accessible_and_fit(dashboard, browser, width, height, theme):
     assert [line for line in complaints(browser) if "status of 40" not in line["message"]] == []
 
 
-def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser):
-    url = dashboard
-    browser.get(f"{url}/")
-    click(browser, "a.plain[href*='bitcoin']")
-    find(browser, "#price_usd")
-    click(browser, "#price_usd a")
-    record = find(browser, "pre").text
-    requests = asked(browser)
-    browser.back()
-    browser.back()
-    title = find(browser, "h1").text
+@pytest.mark.parametrize("prefix", ["", pytest.param("/market", marks=pytest.mark.slow)])
+def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser, prefix):
+    with under_a_prefix(dashboard, prefix) as url:
+        browser.get(f"{url}/")
+        click(browser, "a.plain[href*='bitcoin']")
+        find(browser, "#price_usd")
+        click(browser, "#price_usd a")
+        record = find(browser, "pre").text
+        requests = asked(browser)
+        browser.back()
+        browser.back()
+        title = find(browser, "h1").text
 
     assert "64321.09120000000000000001" in record
     assert title == "Market"

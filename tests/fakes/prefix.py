@@ -1,4 +1,4 @@
-"""A proxy that shows a server under a path of its own, and takes that path off."""
+"""A proxy that shows a server under a path of its own, takes that path off, and names it."""
 
 import contextlib
 import threading
@@ -25,7 +25,10 @@ def under_a_prefix(server: str, prefix: str) -> Iterator[str]:
                 return
             headers = {name: value for name, value in self.headers.items() if name != "Connection"}
             answer = requests.get(
-                server + self.path.removeprefix(prefix), headers=headers, timeout=GIVE_UP
+                server + self.path.removeprefix(prefix),
+                headers={**headers, "X-Forwarded-Prefix": prefix},
+                timeout=GIVE_UP,
+                allow_redirects=False,
             )
             self.send_response(answer.status_code)
             for name, value in answer.headers.items():
