@@ -1,7 +1,6 @@
 """One asset: its values and why each is this one, its price over time, and its sources."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +18,11 @@ from api.database.pool import read
 from api.parameters import page_size
 from api.parameters.history import AN_INSTANT, begin
 from api.parameters.moment import MomentParameters, time
-from api.queries.assets.asset import find_asset
+from api.queries.assets.asset import FoundAsset, find_asset
 from api.queries.assets.missing import asset_not_found
-from api.queries.history.candles import find_candles
+from api.queries.history.candles import find_candles_by_source
 from api.queries.history.intervals import INTERVALS, WIDTHS, between, floor
-from api.queries.history.scope import HistoryScope, Listings, find_listings
+from api.queries.history.scope import Listings
 from api.queries.history.trends import find_trends
 from api.request.problems import AssetNotFoundError
 from api.responses.cached import Representation, cached_response
@@ -42,7 +41,7 @@ class AssetPageParameters(MomentParameters):
 
 
 ASSET = AssetPageParameters()
-CANDLE = msgspec.json.Decoder(Candle)
+CANDLES = msgspec.json.Decoder(list[Candle])
 
 PRICES = frozenset({"price_usd"})
 SUPPLIES = frozenset({"circulating_supply", "total_supply", "max_supply"})
@@ -63,13 +62,10 @@ def show_asset(slug: str) -> Representation:
             raise asset_not_found(conn, slug)
         if found.asset is None:
             raise AssetNotFoundError(f"of {slug!r} nothing was observed by then")
-        listings = find_listings(conn, slug, None, None)
-        if listings is None:
-            raise asset_not_found(conn, slug)
         trends = find_trends(conn, [slug], query["moment"]).assets
         interval = query["interval"] or usual_interval(found.asset)
         first = first_known(found.asset)
-        by_source = read_candles(conn, listings, {**query, "interval": interval}, first)
+        by_source = read_candles(conn, found, {**query, "interval": interval}, first)
     trend = trends[0] if trends else None
     begins = next((candles[0].start for candles in by_source.values()), None)
     return page(
@@ -105,12 +101,13 @@ def first_known(asset: Mapping[str, Any]) -> datetime | None:
 
 
 def read_candles(
-    conn: Connection, listings: Listings, query: Mapping[str, Any], first: datetime | None
+    conn: Connection, found: FoundAsset, query: Mapping[str, Any], first: datetime | None
 ) -> Mapping[str, Candles]:
     """Read the candles of each source in the same window.
 
     It ends at the moment that is looked at, and does not begin before the first observation.
     """
+    listings = listings_of(found)
     moment = query["moment"]
     until: datetime | None = moment.as_of + AN_INSTANT if moment else None
     end = query["end"] or until
@@ -124,30 +121,20 @@ def read_candles(
     if candles < 1:
         return {}
     known_at = moment.known_at if moment else None
-    return {
-        source: [
-            CANDLE.decode(line)
-            for line in find_candles(
-                conn,
-                HistoryScope(of_source(listings, source), known_at, None, csv=False, strings=True),
-                interval,
-                start,
-                candles,
-                until,
-            )
-        ]
-        for source in dict.fromkeys(listings.sources)
-    }
+    by_source = find_candles_by_source(conn, listings, known_at, (interval, start, candles), until)
+    return {source: CANDLES.decode(f"[{','.join(lines)}]") for source, lines in by_source.items()}
 
 
-def of_source(listings: Listings, source: str) -> Listings:
-    """Leave the listings of one source."""
-    places = [place for place, each in enumerate(listings.sources) if each == source]
-    return replace(
-        listings,
-        ids=[listings.ids[place] for place in places],
-        sources=[source] * len(places),
-        external_ids=[listings.external_ids[place] for place in places],
+def listings_of(found: FoundAsset) -> Listings:
+    """Return the listings of an asset, as queries for its history expect them."""
+    listings = found.asset["listings"] if found.asset else ()
+    return Listings(
+        ids=[each["id"] for each in listings],
+        sources=[each["source"] for each in listings],
+        external_ids=[each["external_id"] for each in listings],
+        newest=max((each["observed_at"] for each in listings), default=None),
+        seen=None,
+        version=found.version,
     )
 
 

@@ -176,6 +176,7 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
         return FoundAsset(None, first["version"], first["exists"])
     by_id = {
         row["id"]: {
+            "id": row["id"],
             **{name: row[f"listing_{name}"] for name in LISTING_COLUMNS},
             "names": LISTING_NAMES.decode(row["names"]) if row["names"] else [],
             "contracts": row["contracts"] or [],
