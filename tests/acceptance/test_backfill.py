@@ -109,4 +109,8 @@ def test_an_imported_day_is_history_and_changes_no_newer_value(database_url, rea
         again = run_worker("import csv daily.csv", environ(database_url), folder)
         assert again.returncode == 0, again.stderr
         assert ask("/data/bitcoin/history", interval="1d", **MAY) == days
+        sources = client.get("/stats").json["data"]["sources"]
+        [csv] = [each for each in sources if each["source"] == "csv"]
+        assert csv["last_run"]["outcome"] == "succeeded"
+        assert csv["last_success_at"] is None, "an import is no run of the source"
         assert verify(engine).findings == ()

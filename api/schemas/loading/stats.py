@@ -27,7 +27,7 @@ class LagSchema(Schema):
     """The lag of the data, in seconds; null without data."""
 
     newest_observation = seconds("Time since the newest observation, by the source's own clock")
-    last_success = seconds("Time since the end of the last successful run")
+    last_success = seconds("Time since the end of the last successful run, without imports")
 
 
 class RecentRatesSchema(Schema):
@@ -89,8 +89,10 @@ class SourceStatsSchema(RecentRatesSchema):
     records = fields.Nested(RecordsSchema)
     recent_runs = fields.Nested(RecentRunsSchema)
     duration_seconds = fields.Nested(DurationSchema)
-    last_success_at = instant("End of the last successful run", nullable=True)
-    last_failure_at = instant("End of the last run that did not succeed", nullable=True)
+    last_success_at = instant("End of the last successful run, without imports", nullable=True)
+    last_failure_at = instant(
+        "End of the last run that did not succeed, without imports", nullable=True
+    )
     last_run = fields.Nested(RunSchema, allow_none=True)
     last_run_phase_seconds = fields.Nested(PhasesSchema, allow_none=True)
     running = fields.Nested(RunningSchema, allow_none=True)

@@ -140,8 +140,8 @@ def finish_run(
         .returning(runs.c.command)
     )
     changes: dict[str, Any] = {"run_id": run_id}
-    # A stop is neither success nor failure. A retry reads stored rejects, not the source.
-    if ending.reason != "stopped" and command != "retry":
+    # A stop is neither success nor failure. Imports and retries do not read the source.
+    if ending.reason != "stopped" and command == "run":
         changes["last_success_at" if succeeded else "last_failure_at"] = func.now()
     if snapshot_ends:
         changes["snapshot_progress"] = 0
