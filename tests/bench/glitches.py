@@ -48,7 +48,7 @@ def main(size: int) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     worst = 1.0
     with (
-        open_folder() as folder,
+        open_folder("kasparro-bench-") as folder,
         EmbeddedPostgres(folder, options=CARELESS).running() as server,
         Upstream() as upstream,
     ):

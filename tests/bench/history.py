@@ -123,7 +123,7 @@ def report(found: Sequence[Measured]) -> None:
 def main() -> None:
     sizes = [int(size) for size in (os.environ.get("SIZES") or "1000000,50000000").split(",")]
     seconds = int(os.environ.get("SECONDS") or 5)
-    with open_folder() as folder, running(MAJOR, folder) as server:
+    with open_folder("kasparro-bench-") as folder, running(MAJOR, folder) as server:
         bench = Bench(server, folder, seconds)
         found = [bench.measure(size) for size in sizes]
         write(f"PostgreSQL {server.version}, {os.cpu_count()} CPUs, {MACHINE}")

@@ -49,7 +49,7 @@ from tests.fakes.databases import open_folder
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end every server on the way
     options = Options.from_env(os.environ)
-    with open_folder() as folder:
+    with open_folder("kasparro-bench-") as folder:
         found = measure(options, folder)
     load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
     write(f"{os.cpu_count()} CPUs, {MACHINE}, load {load} at the end")

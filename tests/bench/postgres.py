@@ -82,7 +82,7 @@ def running(major: int, folder: Path) -> Iterator[Server]:
     home = ServerHome(folder / f"postgres-{major}", _programs(major) or Path(), user)
     home.create()
     home.data.mkdir(mode=0o700)
-    home.give(home.data)
+    home.give_to_server_user(home.data)
     socket = home.socket_folder()
     logins = (f"--username={OWNER}", "--auth-local=trust", "--auth-host=reject")
     _run(home, "initdb", *logins, "--encoding=UTF8", "--locale=C")

@@ -68,9 +68,9 @@ def drop_database(maintenance: Engine, name: str) -> None:
 
 
 @contextmanager
-def open_folder() -> Iterator[Path]:
+def open_folder(prefix: str = "kasparro tests ") -> Iterator[Path]:
     """Give a temporary folder that any user can reach; root's server does not run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="kasparro tests "))
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     try:
         folder.chmod(0o755)
         yield folder

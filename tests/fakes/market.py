@@ -48,6 +48,9 @@ def coin_id(coin: Coin) -> str:
 class Market:
     """So many coins at one moment; `tick` moves it on."""
 
+    most_moved = 0.1
+    """How far a price is at most from the coin's base, as a share of it."""
+
     def __init__(self, size: int, seed: int = 1, at: datetime = NOON) -> None:
         self.at = at
         self.seed = seed
@@ -151,7 +154,7 @@ class Market:
             return None
         base = Random(self.seed * 1_000_003 + coin.number).lognormvariate(-1, 4)
         moves = Random(self.seed * 1_000_003 + coin.number * 8191 + coin.version)
-        return base * (1 + moves.uniform(-0.1, 0.1))
+        return base * (1 + moves.uniform(-self.most_moved, self.most_moved))
 
     def _supply(self, coin: Coin) -> float | None:
         if coin.number % 11 == 0:
