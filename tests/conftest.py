@@ -26,10 +26,10 @@ PAST = [datetime(*month, 1, tzinfo=UTC) for month in ((2025, 1), (2026, 1), (202
 # `make test` and `make test-slow` (profile thorough) try the same inputs in every run;
 # HYPOTHESIS_PROFILE=random looks for new ones.
 hypothesis_settings.register_profile(
-    "default", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=25
+    "default", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=20
 )
 hypothesis_settings.register_profile(
-    "thorough", hypothesis_settings.get_profile("default"), max_examples=250
+    "thorough", hypothesis_settings.get_profile("default"), max_examples=120
 )
 hypothesis_settings.register_profile(
     "random", hypothesis_settings.get_profile("thorough"), derandomize=False, max_examples=2000

@@ -67,6 +67,7 @@ def is_answer(line):
     return line.get("request_id") == "left" and "status" in line
 
 
+@pytest.mark.slow
 def test_more_clients_that_leave_than_there_are_threads_keep_nobody_out(engine, gunicorn):
     with engine.connect() as owner:
         owner.execute(LOCK)

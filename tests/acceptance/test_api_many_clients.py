@@ -13,7 +13,8 @@ from tests.fakes.gunicorn import GIVE_UP, serving, until
 
 ADD = text(
     "INSERT INTO assets (slug, symbol, name, price_usd) "
-    "SELECT 'a-' || n, 'S' || n % 7, md5(n::text), n / 7.0 FROM generate_series(1, 20000) AS n"
+    "SELECT 'a-' || n, 'S' || n % 7, repeat('coin', 8) || n, n / 7.0 "
+    "FROM generate_series(1, 20000) AS n"
 )
 WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kasparro-api' "

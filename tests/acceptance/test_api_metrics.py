@@ -119,6 +119,7 @@ def test_what_a_process_counted_outlives_it(gunicorn, how):
     assert len([name for name in files if name.startswith("counter_")]) <= 3, files
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_was_at_is_under_way_no_longer(gunicorn, engine):
     def ask():
         with pytest.raises(requests.ConnectionError):
@@ -140,6 +141,7 @@ def test_what_a_killed_process_was_at_is_under_way_no_longer(gunicorn, engine):
     assert found[("kasparro_database_connections_in_use",)] == 0
 
 
+@pytest.mark.slow
 def test_a_reload_keeps_the_counts_and_the_number_of_files(gunicorn):
     before = lives(scrape(gunicorn))
     asked = ask_until_both_answered(gunicorn)
@@ -170,6 +172,7 @@ def test_a_start_counts_from_0_and_removes_what_a_killed_one_left(reader_url, tm
     assert not other.exists()
 
 
+@pytest.mark.slow
 def test_two_apis_count_apart(reader_url, tmp_path):
     folders = [tmp_path / "one", tmp_path / "other"]
     for folder in folders:

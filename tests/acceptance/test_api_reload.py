@@ -86,6 +86,7 @@ def test_a_reload_drops_no_request_and_forgets_no_count(gunicorn):
     assert before - left(gunicorn.get("/data")) >= counted - len(asking)
 
 
+@pytest.mark.slow
 def test_the_workers_count_together(reader_url, tmp_path):
     with serving(reader_url, tmp_path, API_RATE_LIMIT="50/hour") as gunicorn:
         until(lambda: len(gunicorn.workers) == 2)
@@ -94,6 +95,7 @@ def test_the_workers_count_together(reader_url, tmp_path):
     assert answers == [200] * 50 + [429] * 10
 
 
+@pytest.mark.slow
 def test_requests_under_way_are_answered_before_it_ends(engine, gunicorn):
     answers = []
     with engine.connect() as conn:
@@ -115,6 +117,7 @@ def test_requests_under_way_are_answered_before_it_ends(engine, gunicorn):
     assert answers == [200] * 3
 
 
+@pytest.mark.slow
 def test_clients_that_say_nothing_do_not_hold_up_the_end(gunicorn):
     with requests.Session() as kept:
         assert kept.get(f"{gunicorn.url}/data", timeout=GIVE_UP).status_code == 200

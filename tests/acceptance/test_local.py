@@ -52,7 +52,7 @@ def first_start(new_project: Path, port: int) -> Iterator[Starter]:
     yield from starts_in(new_project, port)
 
 
-def test_the_output_shows_services_and_loaded_records_and_a_second_start_has_the_data(
+def test_it_shows_what_it_does_refuses_a_second_start_and_stops_in_order_on_ctrl_c(
     first_start: Starter, new_project: Path, httpserver: HTTPServer
 ):
     httpserver.expect_request("/tickers").respond_with_data("no", status=403)
@@ -74,35 +74,23 @@ def test_the_output_shows_services_and_loaded_records_and_a_second_start_has_the
     csv, _ = first.get("/health")["data"]["sources"]
     assert (csv["status"], csv["reason"]) == ("warn", "sample")
 
-    first.process.terminate()
+    refused = first_start(API_PORT=str(free_port()))
+    assert refused.end() == 2
+    assert f"already running in this folder as process {first.process.pid}" in refused.said
+
+    os.write(first.terminal, b"\x03")  # each press makes the terminal forget unread output
+    first.until("stopping the worker after the batch in flight, then the API, then the database")
+    os.write(first.terminal, b"\x03")
     assert first.end() == 0
     assert first.said.endswith("stopped\n")
     assert ends_with_nobody_in(new_project)
+    logs = new_project / ".local" / "logs"
+    assert "Traceback" not in first.said + (logs / "worker.log").read_text()
+    assert "Traceback" not in (logs / "api.log").read_text()
 
     second = first_start(**settings)
     assert "100 assets stored" in second.until("API ")
     assert [asset["symbol"] for asset in second.get("/data?symbol=BTC")["data"]] == ["BTC"]
-
-
-def test_a_second_start_is_refused_and_repeated_ctrl_c_stops_the_first_in_order(
-    start: Starter, project: Path
-):
-    started = start()
-    started.until("Press Ctrl-C to stop")
-
-    second = start(API_PORT=str(free_port()))
-    assert second.end() == 2
-    assert f"already running in this folder as process {started.process.pid}" in second.said
-
-    os.write(started.terminal, b"\x03")  # each press makes the terminal forget unread output
-    started.until("stopping the worker after the batch in flight, then the API, then the database")
-    os.write(started.terminal, b"\x03")
-
-    assert started.end() == 0
-    assert started.said.endswith("stopped\n")
-    assert "Traceback" not in started.said
-    assert "Traceback" not in (project / ".local/logs/worker.log").read_text()
-    assert "Traceback" not in (project / ".local/logs/api.log").read_text()
 
 
 def test_a_signal_during_the_start_is_not_lost(start: Starter):
@@ -113,23 +101,6 @@ def test_a_signal_during_the_start_is_not_lost(start: Starter):
 
     assert started.end() == 0
     assert started.said.endswith("stopped\n")
-
-
-def test_when_it_is_killed_its_children_end_and_the_next_start_works(start: Starter, project: Path):
-    first = start()
-    first.until("Press Ctrl-C to stop")
-    children = [os.pidfd_open(first.child(words)) for words in ("gunicorn", "worker")]
-    first.process.kill()
-    first.process.wait()
-    for child in children:
-        assert select.select([child], [], [], SECONDS)[0]
-        os.close(child)
-
-    second = start()
-    assert "100 assets stored" in second.until("Press Ctrl-C to stop")
-    second.process.terminate()
-    assert second.end() == 0
-    assert ends_with_nobody_in(project)
 
 
 @pytest.mark.parametrize(
@@ -154,18 +125,28 @@ def test_when_a_service_ends_unexpectedly_all_stop_and_its_log_is_quoted(
     assert ends_with_nobody_in(project)
 
 
-def test_when_the_database_ends_unexpectedly_all_stop_and_the_next_start_recovers(
-    start: Starter, project: Path
-):
+def test_the_next_start_works_after_the_database_or_all_was_killed(start: Starter, project: Path):
     first = start()
     first.until("Press Ctrl-C to stop")
-
     pid_file = project / ".local" / "postgres" / "data" / "postmaster.pid"
     os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
-
     assert first.end() == 1
     assert "Error: the database ended unexpectedly" in first.said
-    assert "100 assets stored" in start().until("API ")
+
+    second = start()
+    assert "100 assets stored" in second.until("Press Ctrl-C to stop")
+    children = [os.pidfd_open(second.child(words)) for words in ("gunicorn", "worker")]
+    second.process.kill()
+    second.process.wait()
+    for child in children:
+        assert select.select([child], [], [], SECONDS)[0]
+        os.close(child)
+
+    third = start()
+    assert "100 assets stored" in third.until("Press Ctrl-C to stop")
+    third.process.terminate()
+    assert third.end() == 0
+    assert ends_with_nobody_in(project)
 
 
 def test_a_taken_port_is_refused_before_anything_starts(
@@ -180,6 +161,7 @@ def test_a_taken_port_is_refused_before_anything_starts(
     assert not (new_project / ".local").exists()
 
 
+@pytest.mark.slow
 def test_with_database_url_set_everything_uses_that_database(
     first_start: Starter, new_project: Path, database_url: URL
 ):
@@ -197,6 +179,7 @@ def test_with_database_url_set_everything_uses_that_database(
     assert len(json.loads(logins.read_text())) == 1
 
 
+@pytest.mark.slow
 def test_the_api_alone_on_another_database_is_refused(start: Starter):
     refused = start(API_DATABASE_URL="postgresql://reader:secret@127.0.0.1:9/elsewhere")
 

@@ -2,6 +2,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.engine import URL
 
@@ -121,6 +122,7 @@ def test_an_import_first_does_not_hide_an_empty_answer_later(database_url: URL, 
         assert run_worker("run --once", env, tmp_path).returncode == 1
 
 
+@pytest.mark.slow
 def test_a_source_that_answers_a_little_less_each_time_does_not_set_its_own_standard(
     database_url: URL, tmp_path: Path
 ):
@@ -214,6 +216,7 @@ def test_saved_responses_load_through_the_same_transaction(
     assert cursors == [None, None, None]
 
 
+@pytest.mark.slow
 def test_a_cleared_checkpoint_makes_the_next_run_read_all_and_write_nothing_new(
     engine: Engine, database_url: URL, tmp_path: Path
 ):

@@ -19,7 +19,7 @@ from shared.model.keys import hash_key, make_key
 from shared.schema.market import assets
 from shared.schema.operations import api_keys
 from tests.fakes.api import NOON, add_asset, add_listing, add_observation
-from tests.fakes.cases import sparse
+from tests.fakes.cases import some_of, sparse
 from tests.fakes.chromium import asked, click, complaints, find, show
 from tests.fakes.databases import engine_on
 from tests.fakes.gunicorn import GIVE_UP, serving
@@ -48,7 +48,7 @@ PAGES = (
     "/dashboard/divergent",
     "/dashboard/reviews",
 )
-SHOWN = ((1280, 900, "light"), (320, 640, "light"), (320, 640, "dark"), (1280, 900, "dark"))
+SHOWN = ((1280, 900, "light"), (320, 640, "dark"), (1280, 900, "dark"))
 LONG = "w" * 300
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -106,11 +106,12 @@ def axe() -> str:
     return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("width", "height", "theme"), sparse(SHOWN, every=4))
+@pytest.mark.property
+@pytest.mark.parametrize(("width", "height", "theme"), sparse(SHOWN, every=3))
 def test_pages_are_accessible_and_fit(dashboard, browser, width, height, theme):
     script = axe()
     show(browser, width, height, theme)
-    for path in PAGES:
+    for path in some_of(PAGES, every=4):
         browser.get(dashboard + path)
         wide, window = browser.execute_script(WIDTHS)
         assert wide <= window, path
@@ -258,6 +259,7 @@ def test_a_watch_list_starts_anew_if_it_cannot_be_read(dashboard, browser, store
     assert find(browser, "#watchlist a").text == LONG
 
 
+@pytest.mark.slow
 def test_the_watch_list_keeps_the_time_and_knows_its_own_entries(gunicorn, browser, engine):
     with engine.begin() as conn:
         add_asset(conn, "constructor", name="Constructor")

@@ -37,7 +37,8 @@ def try_it(browser, url):
     return paths, status, body
 
 
-@pytest.mark.parametrize("prefix", [pytest.param("", marks=pytest.mark.slow), "/market"])
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["", "/market"])
 def test_the_page_lists_the_operations_and_tries_one(gunicorn, browser, prefix):
     with under_a_prefix(gunicorn.url, prefix) as url:
         paths, status, body = try_it(browser, url)

@@ -16,6 +16,7 @@ GIVE_UP = 120
 PAGES = 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paging", sparse(["header", "cursor"], 2))
 def test_every_asset_is_loaded_with_every_digit(market, assets, tmp_path, paging):
     before = len(market.lines())

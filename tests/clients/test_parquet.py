@@ -48,6 +48,7 @@ def test_a_parquet_export_has_every_row_and_every_digit(path):
     assert table.schema.field("version").type == pyarrow.int64()
 
 
+@pytest.mark.slow
 def test_duckdb_reads_a_parquet_export(path):
     duckdb = pytest.importorskip("duckdb", reason="needs the extra `clients`")
 

@@ -190,6 +190,7 @@ def test_a_long_pause_that_the_source_asked_for_outlasts_the_worker(
         assert kept(engine).requests == len(upstream.asked) == 5
 
 
+@pytest.mark.slow
 def test_a_short_pause_is_waited_out_by_the_worker_that_comes_after_a_killed_one(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
@@ -238,6 +239,7 @@ def test_a_stopped_worker_that_waits_for_the_rate_limiter_ends_and_counts_no_req
         assert kept(engine, "coinpaprika").requests == len(upstream.asked) == 1
 
 
+@pytest.mark.slow
 def test_with_the_budgets_own_connection_lost_the_run_ends_and_the_loop_goes_on(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
@@ -276,6 +278,7 @@ def test_a_budget_that_another_session_keeps_locked_fails_the_run_under_a_stable
         assert not upstream.asked
 
 
+@pytest.mark.slow
 def test_workers_on_two_databases_have_budgets_of_their_own(
     engine: Engine, database_url: URL, empty_database_url: URL, tmp_path: Path
 ):
@@ -293,6 +296,7 @@ def test_workers_on_two_databases_have_budgets_of_their_own(
     other_engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_loop_whose_budget_is_too_small_for_the_interval_warns_once_at_its_start(
     database_url: URL, tmp_path: Path
 ):

@@ -74,6 +74,7 @@ def test_nor_does_one_that_was_read_to_its_end_before_the_next_one_was_cut_off(f
     assert folder.run().ending.outcome == "succeeded"
 
 
+@pytest.mark.slow
 def test_nor_does_one_in_the_place_of_another_that_is_gone(folder: Folder):
     folder.write(sheet())
     folder.run(cut_off=12)

@@ -161,6 +161,7 @@ def test_another_file_of_the_same_size_and_time_is_read(folder: Folder, how: str
     folder.sound()
 
 
+@pytest.mark.slow
 def test_a_file_replaced_by_another_while_it_is_read_is_read_whole_and_then_the_other(
     folder: Folder,
 ):
@@ -177,6 +178,7 @@ def test_a_file_replaced_by_another_while_it_is_read_is_read_whole_and_then_the_
     folder.sound()
 
 
+@pytest.mark.slow
 def test_a_file_overwritten_in_place_while_it_is_read_is_read_again(folder: Folder):
     folder.path.write_bytes(sheet(ROWS))
     later = sheet(ROWS, price="2.5", at="2026-01-02T13:00:00Z")

@@ -86,6 +86,7 @@ def test_a_listing_is_delisted_after_the_declared_snapshots_and_time(desk: Desk)
     desk.runner.sound()
 
 
+@pytest.mark.slow
 def test_as_many_snapshots_in_a_shorter_time_delist_nothing(desk: Desk):
     desk.pass_by()
     desk.take_off()
@@ -97,6 +98,7 @@ def test_as_many_snapshots_in_a_shorter_time_delist_nothing(desk: Desk):
     assert set(desk.delisted()) == {desk.coin.slug}
 
 
+@pytest.mark.slow
 def test_fewer_snapshots_in_a_longer_time_delist_nothing(desk: Desk):
     desk.pass_by()
     desk.take_off()
@@ -135,6 +137,7 @@ def test_a_listing_that_returns_is_listed_again_and_its_time_away_stays_on_recor
     desk.runner.sound()
 
 
+@pytest.mark.slow
 def test_the_past_knows_each_time_that_a_listing_was_gone(desk: Desk, reader_url: URL):
     desk.pass_by()
     known = [(desk.now, True)]
@@ -154,6 +157,7 @@ def test_the_past_knows_each_time_that_a_listing_was_gone(desk: Desk, reader_url
             assert {"slug": slug, "active": active} in shown
 
 
+@pytest.mark.slow
 def test_one_that_returns_in_time_was_never_away(desk: Desk):
     desk.pass_by()
     desk.take_off()
@@ -221,6 +225,7 @@ def test_a_page_whose_stored_ids_are_of_an_answer_without_etag_is_asked_for_in_f
     assert desk.delisted() == {}
 
 
+@pytest.mark.slow
 def test_pages_of_a_walk_that_began_anew_show_nothing_to_be_listed(desk: Desk):
     desk.pass_by()
     by_id = sorted(desk.upstream.market.coins, key=lambda coin: coin.slug)
@@ -256,6 +261,7 @@ def test_a_refused_record_shows_that_its_listing_is_listed(desk: Desk):
     assert desk.delisted() == {}
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_took_two_runs_counts_once_with_all_its_pages(desk: Desk):
     desk.pass_by()
     desk.take_off()

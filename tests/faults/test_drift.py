@@ -97,6 +97,7 @@ def test_a_run_killed_in_a_batch_leaves_the_shapes_of_the_batches_that_landed(
     assert verify(engine).findings == ()
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_off_compares_nothing_and_the_next_one_sees_what_it_stored(
     engine: Engine, database_url: URL, tmp_path: Path
 ):

@@ -54,6 +54,7 @@ def test_ids_that_change_for_one_pass_link_and_part_nothing(
     assert_sound(scene, before)
 
 
+@pytest.mark.slow
 def test_ids_that_changed_for_good_are_accepted_by_clearing_the_checkpoint(
     engine: Engine, upstream: Upstream
 ):
@@ -93,6 +94,7 @@ def test_prices_that_shift_for_one_pass_part_nothing_and_are_reported(
     assert_sound(scene, before)
 
 
+@pytest.mark.slow
 def test_prices_that_stay_shifted_part_no_pair_while_most_pairs_share_that(
     engine: Engine, upstream: Upstream
 ):

@@ -100,6 +100,7 @@ def test_ids_that_came_for_one_pass_are_delisted_by_the_next_good_one_and_stay_a
     assert_sound(scene)
 
 
+@pytest.mark.slow
 def test_ids_that_changed_for_good_take_links_and_slugs_once_the_old_are_delisted(scene: Scene):
     scene.pass_by(2)
     before = read_links(scene.engine)
@@ -115,6 +116,7 @@ def test_ids_that_changed_for_good_take_links_and_slugs_once_the_old_are_deliste
     assert_sound(scene)
 
 
+@pytest.mark.slow
 def test_ids_that_changed_and_are_back_after_they_were_delisted_are_as_before(scene: Scene):
     scene.pass_by(2)
     before = read_links(scene.engine)

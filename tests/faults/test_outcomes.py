@@ -49,6 +49,7 @@ def test_a_market_that_shrinks_for_good_is_accepted_by_a_person(scene: Scene, en
     assert scene.ran() == ("succeeded", None)
 
 
+@pytest.mark.slow
 def test_a_market_that_shrinks_slowly_raises_no_alarm(scene: Scene):
     for count in range(SIZE, SIZE - 33, -4):
         scene.sells(count)

@@ -92,6 +92,7 @@ def readers(server, maintenance_engine, template_database, engine) -> Iterator[l
         yield [Reader(engine, 50), Reader(other, 1000)]
 
 
+@pytest.mark.slow
 def test_nothing_is_pending_after_a_good_run_whatever_the_batches(
     upstream: Upstream, market: RenamingMarket, readers: list[Reader]
 ):

@@ -163,6 +163,7 @@ def test_after_pruning_nothing_is_new_again_and_nothing_is_lost(
     assert not verify(engine, [COINGECKO]).findings
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loaded")
 def test_new_records_of_a_pruned_time_are_loaded_and_archived_in_a_second_file(
     engine: Engine, prune: Prune, archive: Path
@@ -254,6 +255,7 @@ def test_a_lost_raw_record_of_another_time_is_still_found(engine: Engine, prune:
     assert "runs_stored_what_they_counted (coingecko)" in checks
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loaded")
 def test_a_long_reader_delays_the_drop_but_blocks_no_other_readers(
     engine: Engine, database_url: URL
@@ -283,6 +285,7 @@ def test_a_long_reader_delays_the_drop_but_blocks_no_other_readers(
     assert pruned == ["raw_coingecko_2018", "raw_coingecko_2019"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loaded")
 def test_verify_finds_no_damage_where_a_partition_is_pruned_beside_it(
     engine: Engine, database_url: URL

@@ -167,6 +167,7 @@ def wait_until_blocked(engine: Engine) -> None:
             assert time.monotonic() < give_up, "nothing came to wait for a lock"
 
 
+@pytest.mark.slow
 def test_the_database_cut_off_in_the_middle_of_a_statement_fails_the_run_and_says_so(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):

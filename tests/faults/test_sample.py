@@ -129,6 +129,7 @@ def test_a_worker_that_was_killed_before_it_retired_the_sample_does_so_at_its_ne
     assert count(engine, ACTIVE) == 0
 
 
+@pytest.mark.slow
 def test_it_stays_if_csv_path_names_it_and_returns_if_it_is_named_later(
     engine: Engine, start: Starter
 ):
@@ -148,6 +149,7 @@ def test_it_stays_if_csv_path_names_it_and_returns_if_it_is_named_later(
     assert count(engine, ACTIVE) == 0
 
 
+@pytest.mark.slow
 def test_a_listing_with_newer_records_of_another_file_returns(
     engine: Engine, start: Starter, tmp_path: Path
 ):
@@ -162,6 +164,7 @@ def test_a_listing_with_newer_records_of_another_file_returns(
     assert_sound(engine)
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_listed_change_nothing_and_stop_no_other_source(
     engine: Engine, start: Starter
 ):

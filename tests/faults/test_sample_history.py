@@ -107,6 +107,7 @@ def test_retirements_that_the_worker_revokes_stay_in_the_history(machine: Machin
     assert machine.count() == 200
 
 
+@pytest.mark.slow
 def test_a_retirement_revoked_by_the_worker_and_then_a_person_stays_revoked(machine: Machine):
     machine.command("run", "--once")
     machine.settle(CSV_PATH=SAMPLE_CSV)

@@ -150,6 +150,7 @@ def test_processes_and_threads_count_together_and_a_killed_one_holds_nothing_up(
     assert counters.incr("b", 3600) == before + 1
 
 
+@pytest.mark.slow
 def test_with_more_clients_than_there_is_room_for_the_busiest_are_still_counted():
     counters = SharedCounters()
     for _ in range(5):

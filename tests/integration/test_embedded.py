@@ -162,6 +162,7 @@ def test_a_user_in_another_process_keeps_the_server(
     assert process.has_ended()
 
 
+@pytest.mark.slow
 def test_a_killed_server_recovers_what_was_committed(project: Path):
     with EmbeddedPostgres(project).running() as server:
         ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
@@ -182,6 +183,7 @@ def test_a_reused_process_id_is_not_taken_for_the_server(project: Path):
         assert Process(again).pid != os.getpid()
 
 
+@pytest.mark.slow
 def test_an_interrupted_first_start_is_repeated(empty_project: Path):
     (empty_project / ".local" / "postgres" / "data.new" / "base").mkdir(parents=True)
 
@@ -228,6 +230,7 @@ def test_a_damaged_data_folder_is_refused_with_the_servers_reason(project: Path,
         assert ask(again.url, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_a_path_too_long_for_a_socket_uses_the_temporary_folder(empty_project: Path):
     deep = empty_project / ("long" * 20) / ("long" * 20)
     deep.mkdir(parents=True)
@@ -298,6 +301,7 @@ def test_a_long_log_is_rotated_at_a_whole_line(project: Path):
     assert server.log.read_text().endswith("database system is shut down\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
 def test_below_a_private_folder_roots_server_uses_the_system_folder_and_changes_no_mode(
     empty_project: Path,

@@ -189,6 +189,7 @@ def test_a_process_id_reused_by_the_servers_user_is_recognised(project: Path):
         sleeper.wait()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_stop_is_named_after_a_while(project: Path):
     with (
         pytest.raises(ConfigurationError, match=r"\(process \d+\) does not stop within 2 s") as got,
@@ -218,6 +219,7 @@ def locked_elsewhere(project: Path, name: str) -> "Iterator[subprocess.Popen[str
         holder.communicate()
 
 
+@pytest.mark.slow
 def test_a_command_that_holds_the_lock_is_waited_for_and_then_reported(project: Path):
     with EmbeddedPostgres(project).running():
         pass
@@ -230,6 +232,7 @@ def test_a_command_that_holds_the_lock_is_waited_for_and_then_reported(project: 
         pass
 
 
+@pytest.mark.slow
 def test_a_server_that_is_still_recovering_is_waited_for_and_not_stopped(project: Path):
     with EmbeddedPostgres(project).running() as server:
         pid_file = server.data / "postmaster.pid"

@@ -250,6 +250,7 @@ def test_a_crosswalk_links_and_a_correction_wins_over_it(engine: Engine):
     holds(engine, ton=False)
 
 
+@pytest.mark.slow
 def test_a_crosswalk_keeps_two_assets_apart(engine: Engine):
     with engine.begin() as conn:
         apply_crosswalk(conn, {BITCOIN: "bitcoin", BTC: "another"})

@@ -12,6 +12,7 @@ from shared.schema.market import assets, listings, observations
 from shared.schema.operations import runs
 from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, LATER, NOON, batch, load, market, open_run
+from tests.fakes.cases import sparse
 from tests.fakes.databases import empty
 from worker.database.statements import MOST_TIMES
 from worker.ingest.batch import transaction
@@ -64,9 +65,9 @@ def sound(engine: Engine) -> str:
     return report.fingerprint
 
 
-@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+@pytest.mark.parametrize("order", sparse(map(list, permutations((1, 2, 3))), 2))
 def test_in_any_order_the_last_received_prevails_and_a_rebuild_changes_nothing(
-    engine: Engine, order: tuple[int, ...]
+    engine: Engine, order: list[int]
 ):
     for price in order:
         load(engine, COINGECKO, one(price))

@@ -1,5 +1,6 @@
 """The pairs of listings after a migration of a database that has none."""
 
+import pytest
 from sqlalchemy import create_engine, func, insert, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
@@ -32,6 +33,7 @@ def test_every_pair_is_compared_by_the_migration(empty_database_url: URL):
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_pairs_without_a_match_are_compared_again(empty_database_url: URL):
     upgrade(empty_database_url)
     engine = create_engine(empty_database_url, poolclass=NullPool)
@@ -53,6 +55,7 @@ def test_pairs_without_a_match_are_compared_again(empty_database_url: URL):
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_pairs_of_the_previous_revision_are_compared_again(empty_database_url: URL):
     """Revision 0012 compared more pairs, which `verify` would report."""
     upgrade(empty_database_url)

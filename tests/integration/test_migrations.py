@@ -1,5 +1,6 @@
 import threading
 
+import pytest
 from alembic import command
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL
@@ -35,6 +36,7 @@ def test_storage_parameters_are_those_of_the_tables(engine: Engine):
     assert options == ["fillfactor=50"]
 
 
+@pytest.mark.slow
 def test_down_leaves_no_table_and_up_again_builds_all(empty_database_url: URL):
     upgrade(empty_database_url)
     downgrade(empty_database_url, "base")

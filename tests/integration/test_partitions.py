@@ -205,6 +205,7 @@ def test_the_reader_sees_what_is_in_new_partitions(engine: Engine, reader_url: U
             assert conn.scalar(text(f"SELECT count(*) FROM {table}")) == 1
 
 
+@pytest.mark.slow
 def test_migrating_carries_every_row_over_and_back(engine: Engine, database_url: URL):
     at = ["2010-07-18T00:00:00Z", "2017-01-01T00:00:00Z", "2026-01-31T23:59:59.999999Z", NOON]
     load(engine, COINGECKO, *map(bitcoin, at))

@@ -1,7 +1,7 @@
 """The connection breaks at a COMMIT: the worker learns whether it landed, and goes on."""
 
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -45,8 +45,9 @@ def resumed_at(upstream: Upstream) -> int:
 
 
 # With the fourth the cursor moves to the next page.
-@pytest.mark.parametrize("batch", sparse([4, 1, 3, BATCHES], 4))
-@pytest.mark.parametrize("cut", LANDED)
+@pytest.mark.parametrize(
+    ("cut", "batch"), sparse(product(reversed(LANDED), [4, 1, 3, BATCHES]), 2 * 4)
+)
 def test_cut_off_at_a_batchs_commit_the_loop_learns_whether_it_landed_and_goes_on(
     engine: Engine,
     database_url: URL,
@@ -94,7 +95,7 @@ THE_LAST_BATCH = BEFORE_THE_FIRST_BATCH + BATCHES
         slowly(5, Cut.BEFORE_THE_ANSWER, id="partitions made"),
         slowly(7, Cut.BEFORE_IT_ARRIVES, id="partitions not made"),
         slowly(8, Cut.BEFORE_THE_ANSWER, id="opened"),
-        pytest.param(8, Cut.BEFORE_IT_ARRIVES, id="not opened"),
+        slowly(8, Cut.BEFORE_IT_ARRIVES, id="not opened"),
         pytest.param(THE_LAST_BATCH + 1, Cut.BEFORE_THE_ANSWER, id="closed"),
         slowly(THE_LAST_BATCH + 1, Cut.BEFORE_IT_ARRIVES, id="not closed"),
         slowly(THE_LAST_BATCH + 2, Cut.BEFORE_IT_ARRIVES, id="not unlocked"),
@@ -123,6 +124,7 @@ def test_cut_off_at_any_other_commit_of_a_run_the_loop_goes_on(
     assert_same(engine, unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", sparse(LANDED, 2))
 def test_cut_off_at_a_commit_one_pass_exits_with_1_and_the_next_completes(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report, cut: Cut

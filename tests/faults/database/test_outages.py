@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
@@ -173,6 +174,7 @@ def test_a_worker_killed_while_its_statement_waits_gives_the_source_back_before_
     assert count_by_run(engine, "raw_coingecko") == {}
 
 
+@pytest.mark.slow
 def test_a_schema_that_changes_under_the_loop_is_waited_for_and_at_its_start_is_refused(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
@@ -196,6 +198,7 @@ def test_a_schema_that_changes_under_the_loop_is_waited_for_and_at_its_start_is_
     assert "schema is at revision '9999'" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_server_without_a_free_connection_is_waited_for(
     engine: Engine, database_url: URL, maintenance_engine: Engine, tmp_path: Path, unbroken: Report
 ):

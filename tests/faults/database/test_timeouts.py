@@ -91,6 +91,7 @@ def test_a_run_that_cannot_even_be_recorded_is_said_and_the_loop_goes_on(
     assert_same(engine, unbroken)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_judged_at_its_end_is_recorded_as_failed(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):

@@ -36,6 +36,7 @@ def test_pages_are_of_the_size_asked_for(tmp_path):
     assert pages[1].cursor == pages[0].next_cursor
 
 
+@pytest.mark.slow
 def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path):
     peaks = []
     for rows in (2_000, 20_000):
