@@ -1,8 +1,8 @@
-"""The rule by which an asset's values follow from its listings', as SQL for whoever reads it.
+"""The rule of unified values as SQL: how an asset's values follow from its listings.
 
-A value is the median of three or more sources, else the most trusted one's: always a number that a
-source sent, and no single source can move the median. Averages would be nobody's number, and with
-the latest value two sources would take turns.
+A value is the median of three or more sources, or the value of the most trusted of one or two. So
+it is always a reported value, and no single source can move the median. An average is a value that
+no source reported; with the newest value, two sources would alternate.
 """
 
 import re
@@ -18,13 +18,13 @@ CURRENT_FOR: Mapping[str, timedelta] = {
     source: max(timedelta(hours=1), EXPECTATIONS[source].fresh_for or timedelta(0))
     for source in TRUST
 }
-"""How much older than its asset's newest observation a source's value may be, and still be current.
+"""How much older than its asset's newest observation a current value of a source may be.
 
-An hour, or as long as the source's data may be old (`Expectations.fresh_for`), if that is longer.
+An hour, or the maximum age of the source's data (`Expectations.fresh_for`) if that is longer.
 """
 
 ZERO_IS_KNOWN = frozenset({"volume_24h_usd"})
-"""Values that can truly be 0: on a day nothing was traded. 0 of any other is not known."""
+"""Values that can be 0, because an asset may not be traded for a day. Others are unknown if 0."""
 
 OUTLIER_PERCENT: Mapping[str, int] = {
     "price_usd": 10,
@@ -34,7 +34,7 @@ OUTLIER_PERCENT: Mapping[str, int] = {
     "total_supply": 20,
     "max_supply": 20,
 }
-"""How far from the median a value of three or more sources may lie, in percent of the median."""
+"""Maximum distance of a value from the median of three or more, in percent of the median."""
 
 DIVERGENT_PERCENT: Mapping[str, int] = {
     "price_usd": 5,
@@ -42,8 +42,8 @@ DIVERGENT_PERCENT: Mapping[str, int] = {
     "volume_24h_usd": 200,
     "circulating_supply": 10,
 }
-"""At which spread sources disagree. Total and maximum supply do not count: sources mean different
-things by them."""
+"""The spread in percent above which sources disagree. Total and maximum supply are not compared,
+because sources define them differently."""
 
 _OF_LISTING = (
     *("id", "source", "external_id", "symbol", "name", "observed_at", "delisted_at"),
@@ -55,7 +55,7 @@ _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 @lru_cache(maxsize=8)
 def unified_of(among: str) -> str:
-    """Write the query for a set of listings, named `l`: a table, or what stands in its place."""
+    """Write the query for the listings in `among`: a table or a FROM clause, with the alias `l`."""
     chosen_values = ", ".join(
         f"(array_agg({column}) FILTER (WHERE value = '{value}'))[1] AS {name}"
         for value in VALUES
@@ -68,7 +68,9 @@ def unified_of(among: str) -> str:
         judged=_judged("d.size > 2"),
         only_values=", ".join(map(_only, VALUES)),
         paired_values=", ".join(map(_of_two, VALUES)),
-        other_columns=", ".join(f"lead({name}) OVER ranked AS o_{name}" for name in _OF_LISTING),
+        other_columns=", ".join(
+            f"lead({name}) OVER ranked AS other_{name}" for name in _OF_LISTING
+        ),
         spreads=", ".join(map(_spread, DIVERGENT_PERCENT)),
         diverges=" OR ".join(
             f"({value}_spread > {percent}) IS TRUE" for value, percent in DIVERGENT_PERCENT.items()
@@ -79,13 +81,13 @@ def unified_of(among: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def voices_of(among: str) -> str:
-    """Write the query for every current value among which `unified_of` chooses.
+def candidates_of(among: str) -> str:
+    """Write the query for all current values among which `unified_of` chooses.
 
-    `id` is the listing that says it; `by_median` says that the asset's value is the median of those
-    of it, and not the most trusted one.
+    `id` is the id of the listing. `by_median` is true if the asset's value is the median of these
+    values, and false if it is the most trusted one.
     """
-    return _read()["voices"].format(dated=_dated(among), judged=_judged("true"))
+    return _read()["candidates"].format(dated=_dated(among), judged=_judged("true"))
 
 
 def _dated(among: str) -> str:
@@ -101,16 +103,16 @@ def _dated(among: str) -> str:
     )
 
 
-def _judged(heard: str) -> str:
+def _judged(of_assets: str) -> str:
     amounts = ", ".join(
         f"('{value}', d.{value}, {OUTLIER_PERCENT[value]}, {DIVERGENT_PERCENT.get(value, 'NULL')})"
         for value in VALUES
     )
-    return _read()["judged"].format(heard=heard, amounts=amounts)
+    return _read()["judged"].format(of_assets=of_assets, amounts=amounts)
 
 
 def _only(value: str) -> str:
-    """Write an asset's columns for a value of its only listing."""
+    """Write the columns of a value for an asset with one listing."""
     _, listing_id, time = unified_columns(value)
     return (
         f"{value}, CASE WHEN {value} IS NOT NULL THEN id END AS {listing_id},"
@@ -119,26 +121,26 @@ def _only(value: str) -> str:
 
 
 def _of_two(value: str) -> str:
-    """Write an asset's columns for a value of its two listings."""
+    """Write the columns of a value for an asset with two listings."""
     is_others = f"{value} IS NULL"
     if value in ZERO_IS_KNOWN:
-        is_others += f" OR two AND {value} = 0 AND o_{value} > 0"
+        is_others += f" OR two_sources AND {value} = 0 AND other_{value} > 0"
     return ", ".join(
-        f"CASE WHEN o_{value} IS NOT NULL AND ({is_others}) THEN o_{column}"
+        f"CASE WHEN other_{value} IS NOT NULL AND ({is_others}) THEN other_{column}"
         f" WHEN {value} IS NOT NULL THEN {column} END"
         for column in (value, "id", "observed_at")
     )
 
 
 def _spread(value: str) -> str:
-    """Write the spread of a value, in percent, that both of two sources know."""
-    one, other = value, f"o_{value}"
-    return f"""CASE WHEN two AND {one} > 0 AND {other} > 0
+    """Write the spread of a value in percent; null unless both of two sources report it."""
+    one, other = value, f"other_{value}"
+    return f"""CASE WHEN two_sources AND {one} > 0 AND {other} > 0
          THEN round(abs({one} - {other}) * 100 / least({one}, {other}), 6) END AS {value}_spread"""
 
 
 def current_for(source: str) -> str:
-    """Write how long the values of a source stay current, as SQL; `source` is an expression."""
+    """Write `CURRENT_FOR` as an interval in SQL; `source` is an expression."""
     cases = " ".join(
         f"WHEN '{each}' THEN interval '{limit.total_seconds():.0f} seconds'"
         for each, limit in CURRENT_FOR.items()
@@ -154,7 +156,7 @@ def _read() -> Mapping[str, str]:
 
 
 def unified_columns(value: str) -> tuple[str, str, str]:
-    """Name an asset's columns for a value: it, the listing that it is of, when it was observed."""
+    """Return an asset's columns of a value: the amount, the id of its listing, its time."""
     return value, f"{value}_listing_id", value_time(value)
 
 

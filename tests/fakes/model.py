@@ -284,12 +284,12 @@ def unify(whole: list[Told], delisted: Mapping[Key, datetime]) -> Asset:
     origins: list[Key | None] = []
     spreads: list[Decimal | None] = []
     for at in range(len(VALUES)):
-        voices = fresh_voices(cluster, at) if active else []
-        teller = choose(voices, at)
+        candidates = current_candidates(cluster, at) if active else []
+        teller = choose(candidates, at)
         values.append(teller.values[at] if teller else None)
         origins.append(teller.key if teller else None)
         times.append(teller.observed_at if teller else None)
-        spreads.append(spread([told.values[at] for told in voices]))
+        spreads.append(spread([told.values[at] for told in candidates]))
     first = min(cluster, key=lambda told: told.key)
     return Asset(
         first.symbol.strip().upper(),
@@ -306,7 +306,7 @@ def unify(whole: list[Told], delisted: Mapping[Key, datetime]) -> Asset:
     )
 
 
-def fresh_voices(cluster: list[Told], at: int) -> list[Told]:
+def current_candidates(cluster: list[Told], at: int) -> list[Told]:
     """One record of each source that knows the value, within an hour of the newest of all."""
     newest = max(told.observed_at for told in cluster)
     knowing = [
@@ -315,18 +315,18 @@ def fresh_voices(cluster: list[Told], at: int) -> list[Told]:
         if told.values[at] is not None and (told.values[at] or VALUES[at] == "volume_24h_usd")
         if newest - told.observed_at <= timedelta(hours=1)
     ]
-    voices = [
+    candidates = [
         max((told for told in knowing if told.source == source), key=lambda told: told.observed_at)
         for source in {told.source for told in knowing}
     ]
-    return [told for told in voices if told.values[at]] or voices
+    return [told for told in candidates if told.values[at]] or candidates
 
 
-def choose(voices: list[Told], at: int) -> Told | None:
+def choose(candidates: list[Told], at: int) -> Told | None:
     """The median of three or more without its outliers; else the most trusted."""
-    by_trust = sorted(voices, key=lambda told: TRUST.index(told.source))
-    if len(voices) < 3:
-        return by_trust[0] if voices else None
+    by_trust = sorted(candidates, key=lambda told: TRUST.index(told.source))
+    if len(candidates) < 3:
+        return by_trust[0] if candidates else None
     by_amount = sorted(by_trust, key=lambda told: told.values[at])
     median = by_amount[(len(by_amount) - 1) // 2].values[at]
     near = [t for t in by_amount if abs(t.values[at] - median) <= median * FAR[at] / 100]

@@ -12,7 +12,7 @@ from shared.schema.raw import RAW
 from tests.fakes.api import UNCACHED
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, NOON, load, market, row, ticker
 from tests.fakes.databases import empty
-from tests.fakes.model import TRUST, VALUES, Told, choose, fresh_voices, spread
+from tests.fakes.model import TRUST, VALUES, Told, choose, current_candidates, spread
 from tests.fakes.reference import plain
 
 API_SETTINGS = UNCACHED
@@ -217,25 +217,25 @@ def last_known(cluster, at):
 
 
 def expected(cluster, at):
-    voices = fresh_voices(cluster, at)
-    teller = choose(voices, at)
+    candidates = current_candidates(cluster, at)
+    teller = choose(candidates, at)
     if teller is None:
         return last_known(cluster, at)
-    amounts = sorted(voice.values[at] for voice in voices)
+    amounts = sorted(candidate.values[at] for candidate in candidates)
     median = amounts[(len(amounts) - 1) // 2]
     limit = median * (10, 30, 90, 20)[at] / 100
     outliers = [
-        (voice.source, plain(voice.values[at]))
-        for voice in sorted(voices, key=lambda voice: voice.source)
-        if len(voices) >= 3 and abs(voice.values[at] - median) > limit
+        (candidate.source, plain(candidate.values[at]))
+        for candidate in sorted(candidates, key=lambda candidate: candidate.source)
+        if len(candidates) >= 3 and abs(candidate.values[at] - median) > limit
     ]
     return (
         plain(teller.values[at]),
         teller.key,
         plain(teller.observed_at),
         teller.payload_hash.hex(),
-        {1: "only", 2: "most_trusted"}.get(len(voices), "median"),
-        len(voices),
+        {1: "only", 2: "most_trusted"}.get(len(candidates), "median"),
+        len(candidates),
         plain(spread([Decimal(amount) for amount in amounts])),
         outliers,
     )

@@ -1,4 +1,4 @@
-"""The rule by which an asset's values follow from its listings, sentence by sentence."""
+"""The rule of unified values, sentence by sentence."""
 
 import json
 from decimal import Decimal
@@ -120,7 +120,7 @@ def test_sources_that_disagree_on_market_cap_alone_are_divergent(engine):
     assert found.price_spread_percent == 0
 
 
-def test_two_listings_of_one_source_have_one_voice_of_the_newest(engine):
+def test_two_listings_of_one_source_contribute_the_value_of_the_newest(engine):
     load_three(engine, 100, 101, "102")
     load(engine, COINGECKO, market("other", "oth", "Other", 103, "2026-01-02T12:05:00.000Z"))
     with engine.begin() as conn:

@@ -1,4 +1,4 @@
-"""Assets of one and two listings, which go a shorter way, beside the voices of all."""
+"""Assets of one and two listings, whose shorter query must agree with the candidates."""
 
 from collections import defaultdict
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from shared.model.records import VALUES
-from shared.model.unified import TRUST, unified_of, voices_of
+from shared.model.unified import TRUST, candidates_of, unified_of
 
 SOURCES = (*TRUST, "another")
 ASSETS = 500
@@ -36,24 +36,28 @@ def ask(conn: Connection, query: str):
     return conn.execute(text(query.replace(":", r"\:"))).all()
 
 
-def test_the_values_of_one_and_two_listings_are_those_of_the_most_trusted_voice(said: Connection):
-    voices = defaultdict(list)
-    for voice in ask(said, voices_of("said AS l")):
-        voices[voice.asset_id, voice.value].append(voice)
+def test_the_values_of_one_and_two_listings_are_those_of_the_most_trusted_source(said: Connection):
+    candidates = defaultdict(list)
+    for candidate in ask(said, candidates_of("said AS l")):
+        candidates[candidate.asset_id, candidate.value].append(candidate)
 
     unified = ask(said, unified_of("said AS l"))
 
     assert len(unified) == ASSETS
     for asset in unified:
-        heard = {value: voices[asset.asset_id, value] for value in VALUES}
-        for value, told in heard.items():
-            best = min(told, key=lambda voice: SOURCES.index(voice.source), default=None)
+        by_value = {value: candidates[asset.asset_id, value] for value in VALUES}
+        for value, current in by_value.items():
+            best = min(current, key=lambda candidate: SOURCES.index(candidate.source), default=None)
             expected = (best.amount, best.id) if best else (None, None)
             found = getattr(asset, value), getattr(asset, f"{value}_listing_id")
             assert (*map(str, found),) == (*map(str, expected),)
-        spread = max((voice.spread_percent for voice in heard["price_usd"]), default=None)
+        spread = max(
+            (candidate.spread_percent for candidate in by_value["price_usd"]), default=None
+        )
         assert str(asset.price_spread_percent) == str(spread)
-        assert asset.divergent == any(each.divergent for told in heard.values() for each in told)
+        assert asset.divergent == any(
+            each.divergent for current in by_value.values() for each in current
+        )
 
 
 def test_names_times_and_sources_of_two_listings_are_those_of_the_ones_that_count(said: Connection):

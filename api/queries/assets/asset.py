@@ -20,7 +20,7 @@ from api.queries.assets.past import (
 from api.queries.statements import Statement
 from shared.model.catalogue import TRUST
 from shared.model.records import VALUES
-from shared.model.unified import ZERO_IS_KNOWN, voices_of
+from shared.model.unified import ZERO_IS_KNOWN, candidates_of
 
 LISTING_COLUMNS = (
     "source",
@@ -78,7 +78,7 @@ SELECT d.version AS version, e.id IS NOT NULL AS exists, {shown},
   (SELECT json_agg(json_build_object('value', v.value, 'id', v.id, 'amount', v.amount::text,
      'is_outlier', v.is_outlier, 'by_median', v.by_median,
      'spread_percent', v.spread_percent::text,
-     'divergent', v.divergent) ORDER BY v.source) FROM ({voices}) AS v) AS voices
+     'divergent', v.divergent) ORDER BY v.source) FROM ({candidates}) AS v) AS candidates
 FROM dataset AS d LEFT JOIN assets AS e ON e.slug = :slug
 LEFT JOIN a ON true LEFT JOIN {among} AS l ON true
 ORDER BY l.source, l.external_id
@@ -98,7 +98,7 @@ def _written(listings: str, among: str, assets: str, until: str = "") -> TextCla
         listings=listings,
         assets=assets,
         shown=", ".join(shown),
-        voices=voices_of(f"{among} AS l"),
+        candidates=candidates_of(f"{among} AS l"),
         among=among,
     )
     return text(stmt)
@@ -186,7 +186,7 @@ def find_asset(conn: Connection, slug: str, moment: Moment | None = None) -> Fou
         if row["id"] is not None
     }
     newest_at = first["asset_observed_at"]
-    candidates = CANDIDATES.decode(first["voices"]) if first["voices"] is not None else []
+    candidates = CANDIDATES.decode(first["candidates"]) if first["candidates"] is not None else []
     origins = {value: by_id.get(first[f"{value}_listing_id"]) for value in VALUES}
     asset = {
         **{name: first[f"asset_{name}"] for name in ASSET_COLUMNS},
