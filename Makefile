@@ -33,10 +33,10 @@ test test-slow: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.tests ## Run the tests, on a real embedded PostgreSQL; T= narrows (T=tests/unit, T="-k csv")
 	@.venv/bin/python -m pytest $(or $(T),$(PARALLEL))
 
-test-slow: .venv/.tests ## Run the tests that prove by volume: random kills, a soak, more generated input; T= narrows
+test-slow: .venv/.tests ## Run the long tests: random kills, all crash points, more generated input; T= narrows
 	@HYPOTHESIS_PROFILE=thorough .venv/bin/python -m pytest -m "slow or property" --timeout=900 $(or $(T),$(PARALLEL))
 
-bench: .venv/.tests .local/bench-venv/.runs ## Run the benchmarks; B= selects: B=identity, B=ingest (loading), B=api, B=history (the past), B=glitches (wrong passes)
+bench: .venv/.tests .local/bench-venv/.runs ## Run the benchmarks; B= selects: B=identity, B=ingest (loading), B=api, B=history (the past), B=glitches (a wrong snapshot)
 	@set -e; for bench in $(or $(B),$(BENCHES)); do .venv/bin/python -m tests.bench.$$bench; done
 
 screenshots: .venv/.tests ## Take the screenshots of the README again (needs chromium and chromium-driver)

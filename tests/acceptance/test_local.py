@@ -79,7 +79,7 @@ def test_it_shows_what_it_does_refuses_a_second_start_and_stops_in_order_on_ctrl
     assert f"already running in this folder as process {first.process.pid}" in refused.said
 
     os.write(first.terminal, b"\x03")  # each press makes the terminal forget unread output
-    first.until("stopping the worker after the batch in flight, then the API, then the database")
+    first.until("stopping the worker after its current batch, then the API, then the database")
     os.write(first.terminal, b"\x03")
     assert first.end() == 0
     assert first.said.endswith("stopped\n")

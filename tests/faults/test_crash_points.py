@@ -81,7 +81,7 @@ def points_of_sources() -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("point", "source"), [*points_of_sources()])
-def test_killed_at_a_point_of_a_batch_the_next_run_ends_as_if_nothing_had_been(
+def test_killed_at_a_point_of_a_batch_the_next_run_gives_the_same_content(
     world: World, unbroken: tuple[dict[str, Report], dict[str, int]], point: str, source: str
 ):
     reports, compared = unbroken

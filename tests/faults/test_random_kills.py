@@ -45,7 +45,7 @@ def unbroken(worlds, template_database) -> Sequence[Report]:
 
 
 @pytest.mark.parametrize(("seed", "kills_in_a_round"), SEEDS)
-def test_workers_killed_at_random_moments_lose_nothing_and_double_nothing(
+def test_workers_killed_at_random_moments_lose_nothing_and_duplicate_nothing(
     worlds, unbroken: Sequence[Report], template_database: str, seed: int, kills_in_a_round: int
 ):
     with worlds() as world, world.database(template_database) as url:

@@ -94,7 +94,7 @@ def test_a_run_that_fails_on_purpose_ends_with_the_content_of_one_that_did_not(
     assert_same(engine, unbroken)
 
 
-def test_told_to_stop_the_worker_ends_after_the_batch_in_flight(
+def test_a_stopped_worker_ends_after_committing_its_current_batch(
     engine: Engine, database_url: URL, tmp_path: Path, unbroken: Report
 ):
     with Upstream(SIZE, page_cap=PAGE) as upstream:

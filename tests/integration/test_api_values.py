@@ -1,4 +1,4 @@
-"""`GET /data/{asset}`: each value, why it is this one, and what else was said of it."""
+"""`GET /data/{asset}`: each value, how it was chosen, and the other candidates."""
 
 from decimal import Decimal
 

@@ -288,6 +288,27 @@ def test_every_key_of_a_declaration_is_in_the_guide():
     assert DeclarationSchema().validate(shown) == {}
 
 
+def test_the_table_of_places_in_the_code_names_files_and_names_that_exist():
+    found = re.findall(
+        r"^\| [^|`]+ \| `([\w./]+\.\w+)` \| ([^|]*)\|$", read("CONTRIBUTING.md"), re.MULTILINE
+    )
+
+    assert len(found) > 20
+    for file, names in found:
+        text = (PROJECT / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"\b{name}\b", text), (file, name)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_the_code_that_a_section_names_is_in_files_that_exist(guide):
+    for line in re.findall(r"(?:^|\. )Code: (.+)$", prose(guide), re.MULTILINE):
+        files = re.findall(r"`([^`]+)`", line)
+        assert files
+        for file in files:
+            assert (PROJECT / file).is_file(), file
+
+
 @pytest.mark.parametrize(
     ("side", "first"), [("worker", "cli/run.py"), ("api", "server/connections.py")]
 )

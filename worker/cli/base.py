@@ -80,7 +80,7 @@ def login_name() -> str:
 
 
 def stop_on_signals(worker: Worker) -> None:
-    """Stop the worker after the batch in flight on SIGTERM and Ctrl-C."""
+    """Stop the worker after its current batch on SIGTERM and Ctrl-C."""
 
     def stop(*_: object) -> None:
         worker.stop.set()

@@ -42,7 +42,7 @@ def main(ctx: click.Context) -> None:
 def local_(ctx: click.Context) -> None:
     """Run the database, the worker's loop and the API until Ctrl-C.
 
-    `make run` calls this command. It stops the worker after the batch in flight, then the API,
+    `make run` calls this command. It stops the worker after its current batch, then the API,
     then the database.
     """
     ctx.exit(supervisor.serve(ctx.obj))

@@ -41,7 +41,7 @@ def run(
     Lists of contracts (coingecko_coins, coinpaprika_contracts) are read once a day. To read one
     sooner, name it with --once --source.
 
-    SIGTERM and Ctrl-C stop the command after the batch in flight.
+    SIGTERM and Ctrl-C stop the command after committing the current batch.
     """
     settings = ctx.obj.replace(batch_size=batch_size, run_interval_seconds=interval)
     sources = names or settings.sources

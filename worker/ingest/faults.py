@@ -43,7 +43,7 @@ class Faults:
         if self._fail_after is not None and read >= self._fail_after:
             raise InjectedFailureError(
                 f"{source}: failed on purpose after {self._fail_after} records "
-                "(FAIL_AFTER_N_RECORDS); the batch in flight was rolled back"
+                "(FAIL_AFTER_N_RECORDS); the current batch was rolled back"
             )
 
     def _crash(self, point: str) -> None:

@@ -43,7 +43,7 @@ class Loader:
         self._on_loaded(batch_in_flight.result())
 
     def __exit__(self, *_: object) -> None:
-        """Wait for the batch in flight, and raise its error, if any."""
+        """Wait for the current batch, and raise its error, if any."""
         try:
             self._wait()
         finally:

@@ -41,7 +41,7 @@ def run(engine: Engine, source: Source, fetch: CountingFetch | None, options: Op
     Raises:
         LockedError: another worker is reading this source; nothing was changed.
         DatabaseUnavailableError: the connection was lost. The next run closes the row of this one
-            and continues at the checkpoint, which shows whether the batch in flight was committed.
+            and continues at the checkpoint, which shows whether the last batch was committed.
         DatabaseRefusedError: the run could not be opened or closed (a timeout, a full disk).
     """
     requests = _Requests(fetch)
@@ -139,7 +139,7 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
         with Loader(partial(_load, conn, state), partial(_add_counts, state)) as loader:
             for page in state.phases.each("check", pages, apart_from=["wait", "fetch"]):
                 if state.options.stop.is_set():
-                    return Ending("partial", "stopped", "stopped after the batch in flight")
+                    return Ending("partial", "stopped", "stopped after the current batch")
                 for batch in state.phases.each("check", state.cutter.batches(page)):
                     loader.load(batch, state.cutter.records_read)
     except (SourceError, RetryableError) as exc:
@@ -151,7 +151,7 @@ def _load_all(conn: Connection, state: RunState, pages: Iterator[Page]) -> Endin
     except DBAPIError as exc:
         if is_unavailable(exc):
             log.error(  # noqa: TRY400
-                "the connection was lost; the next run detects whether the batch in flight was "
+                "the connection was lost; the next run detects whether the last batch was "
                 "committed",
                 committed_before=state.counts.fetched,
             )

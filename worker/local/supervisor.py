@@ -31,7 +31,7 @@ from worker.maintenance.migrate import ensure_reader_login, upgrade
 API_CONFIG = Path(__file__).resolve().parents[2] / "api" / "server" / "gunicorn.conf.py"
 
 WORKER_STOP_SECONDS = 60
-"""Enough for the batch in flight, and for a request that ends by its timeout."""
+"""Enough for the current batch, and for a request that ends by its timeout."""
 API_STOP_SECONDS = 25
 DATABASE_STOP_SECONDS = 10
 """Wait for the process to end after the server has stopped."""
@@ -78,7 +78,7 @@ def _serve(settings: Settings, folder: Path, stop: threading.Event) -> int:
             return 1
         finally:
             database = ", then the database" if databases.server else ""
-            print_line(f"stopping the worker after the batch in flight, then the API{database}")
+            print_line(f"stopping the worker after its current batch, then the API{database}")
             services.stop()
             engine.dispose()
     return 0

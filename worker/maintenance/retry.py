@@ -82,7 +82,7 @@ def retry(engine: Engine, source: Source, query: OpenRejects, options: Options) 
         try:
             for checked in phases.each("check", _batches(conn, source, query, options)):
                 if options.stop.is_set():
-                    ending = Ending("partial", "stopped", "stopped after the batch in flight")
+                    ending = Ending("partial", "stopped", "stopped after the current batch")
                     break
                 at = options.faults.of_batch(name, counts.fetched + len(checked.ids))
                 counts += transaction.load_batch(conn, name, run_id, checked.batch(), at, phases)

@@ -1,4 +1,4 @@
-"""One asset: its values and why each is this one, its price over time, and its sources."""
+"""One asset: its values and how each value was chosen, its price over time, and its sources."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

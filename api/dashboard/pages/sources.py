@@ -46,7 +46,7 @@ STATES: Mapping[str | None, str] = {
 
 @bp.get("/sources")
 def sources() -> Response:
-    """Show how each source does. That changes by itself, as time goes on."""
+    """Show the state of each source. It changes with time, without a commit."""
     return shared_response(show_sources)
 
 

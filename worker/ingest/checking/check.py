@@ -1,5 +1,7 @@
 """Check whether a raw record can be stored, and read its observation or claim.
 
+A claim is what a contract list reports: the contract addresses of a coin.
+
 Most reasons of rejects come from the fields of the sources' schemas, in `sources/fields.py` and
 `sources/csv/`. This module adds those that apply to every source.
 """

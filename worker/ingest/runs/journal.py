@@ -171,7 +171,7 @@ def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
     """Close the rows of runs that were interrupted; the caller holds the source's lock.
 
     Each batch adds its counts to the row of its run in its own transaction. The row therefore shows
-    whether the batch in flight was committed when the connection was lost. The counts are final:
+    whether the last batch was committed when the connection was lost. The counts are final:
     the interrupted session lost the lock when it ended.
     """
     stmt = (
