@@ -12,8 +12,8 @@ class ExpectedSchema(Schema):
 
     freshness_target_seconds = fields.Integer(
         metadata={
-            "description": "Maximum age of the newest data: the declared target, or three turns of "
-            "the loop if that is longer. A turn is the interval plus the usual duration of the "
+            "description": "Maximum age of the newest data: the declared target, or three passes of "
+            "the loop if that is longer. A pass is the interval plus the usual duration of the "
             "sources' runs"
         }
     )
@@ -56,7 +56,7 @@ class ExpectedSchema(Schema):
     )
     read_every_seconds = fields.Integer(
         allow_none=True,
-        metadata={"description": "Minimum time between two reads; null: read in every turn"},
+        metadata={"description": "Minimum time between two reads; null: read in every pass"},
     )
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-MISSED_TURNS = 3
-"""How many turns of the loop a source may miss before its data is late, however short they are."""
+MISSED_PASSES = 3
+"""The number of passes of the loop that a source may miss before its data is late."""
 
 LONG_OVERDUE = 4
 """Data that is this many times as old as it may be is a failure, not a warning."""
@@ -17,9 +17,9 @@ AGAIN_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Delisting:
-    """When a listing counts as one that its source lists no more.
+    """When a listing is delisted: the last `snapshots` whole snapshots do not contain it.
 
-    So many whole snapshots in turn must be without it, the first of them so long before the last.
+    The first of them is at least `within` older than the last.
     """
 
     snapshots: int
@@ -49,14 +49,14 @@ class Expectations:
     min_listed_share: Decimal = Decimal("0.75")
     """A snapshot with a smaller share of the coins on that list is `partial`."""
     read_every: timedelta | None = None
-    """The loop leaves out a source whose last good run is younger. None: it has every turn."""
+    """The loop leaves out a source whose last successful run is younger. None: it never does."""
     delisted: Delisting | None = None
     """None: no snapshot tells that a listing is gone."""
 
-    def target(self, turn: timedelta) -> timedelta:
-        """Say how old the newest good load may become, where each source has its turn so often."""
+    def target(self, pass_length: timedelta) -> timedelta:
+        """Return the maximum age of the last successful run, for passes of this length."""
         seldom = 2 * (self.read_every or timedelta(0))
-        return max(self.fresh_for or timedelta(0), MISSED_TURNS * turn, seldom)
+        return max(self.fresh_for or timedelta(0), MISSED_PASSES * pass_length, seldom)
 
     def dump(self) -> dict[str, Any]:
         """Show them in plain numbers: seconds and shares."""

@@ -72,16 +72,16 @@ def activity_columns() -> list[Column[object]]:
 
 
 BY_TIME = "RANGE (observed_at)"
-"""How the large tables are partitioned; what the partitions are, `worker.database.periods` says."""
+"""How the large tables are partitioned; `worker.database.periods` defines the partitions."""
 
 
 def received_columns() -> list[Column[object]]:
-    """Which of the records of one listing and instant prevails: the one that was received last.
+    """Columns that tell which record of one listing and instant counts: the one received last.
 
-    `superseded_at` is when another was received after it, null of the one that prevails. One that
-    was received again prevails again: the times in between are added to `superseded_before`, of
-    which the newest 200 are kept (`statements.MOST_TIMES`). Longer ago records that took
-    turns so often all count.
+    `superseded_at` is when another was received after it; null for the record that counts. A record
+    that is received again counts again: the period in between is added to `superseded_before`,
+    which keeps the newest 200 periods (`statements.MOST_TIMES`). At times before these periods,
+    every record of the instant counts.
     """
     return [
         time_column("superseded_at", nullable=True),

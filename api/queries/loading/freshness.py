@@ -24,15 +24,15 @@ class Trouble:
 def assess(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[str, Any]:
     """Assess each source; the overall status is the worst.
 
-    A turn of the loop takes the interval plus the usual duration of all sources' runs.
+    A pass of the loop takes the interval plus the usual duration of all sources' runs.
     """
-    turn = _turn(sources, interval)
+    pass_length = _pass_length(sources, interval)
     live = any(each["last_success_at"] for each in sources if each["source"] in LIVE_SOURCES)
     assessed = [
         assess_source(
             {**each, "shows_sample": each.get("is_sample") and not live},
             EXPECTATIONS[each["source"]],
-            turn,
+            pass_length,
         )
         for each in sources
     ]
@@ -48,10 +48,10 @@ def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Ite
 
     A source that never ran is judged by the data of imports.
     """
-    turn = _turn(sources, interval)
+    pass_length = _pass_length(sources, interval)
     for source in sources:
         expects = EXPECTATIONS[source["source"]]
-        target = expects.target(turn)
+        target = expects.target(pass_length)
         has_run = source["last_run"] is not None
         never_succeeded = has_run and source["last_success_at"] is None
         troubles = (
@@ -61,18 +61,18 @@ def find_stale(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> Ite
             yield source["source"]
 
 
-def _turn(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> timedelta:
+def _pass_length(sources: Sequence[Mapping[str, Any]], interval: timedelta) -> timedelta:
     return interval + sum((each["usually_takes"] or timedelta(0) for each in sources), timedelta())
 
 
 def assess_source(
-    source: Mapping[str, Any], expects: Expectations, turn: timedelta
+    source: Mapping[str, Any], expects: Expectations, pass_length: timedelta
 ) -> dict[str, Any]:
     """Add the status of a source, and its reason and start time if it is not `pass`.
 
     The reason is that of the first trouble. For example, a source that is down also has old data.
     """
-    target = expects.target(turn)
+    target = expects.target(pass_length)
     troubles = list(_troubles(source, expects, target))
     first = troubles[0] if troubles else None
     return {

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from shared.model.catalogue import CATALOGUE, EXPECTATIONS
-from shared.model.expectations import AGAIN_AFTER, MISSED_TURNS
+from shared.model.expectations import AGAIN_AFTER, MISSED_PASSES
 from shared.settings import Settings
 
 PROVIDERS = {entry.name: entry.provider.name for entry in CATALOGUE if entry.provider}
@@ -82,19 +82,20 @@ def read_schedule(
 def find_next_runs(looped: Sequence[Mapping[str, Any]], interval: timedelta) -> dict[str, datetime]:
     """Estimate the next run of each source in the loop; empty if no loop is running.
 
-    The worker does not store its plan, so the estimate uses the runs. A turn takes the interval
-    plus the usual duration of all sources' runs. A loop without a new run for `MISSED_TURNS` turns
-    is not running, even if a run of a killed worker is still `running`. An overdue source runs at
-    once.
+    The worker does not store its plan, so the estimate uses the runs. A pass takes the interval
+    plus the usual duration of all sources' runs. A loop without a new run for `MISSED_PASSES`
+    passes is not running, even if a run of a killed worker is still `running`. An overdue source
+    runs at once.
     """
-    turn = interval + sum((row["usually_takes"] or timedelta(0) for row in looped), timedelta())
+    durations = (row["usually_takes"] or timedelta(0) for row in looped)
+    pass_length = interval + sum(durations, timedelta())
     starts = [row["last_at"] for row in looped if row["last_at"] is not None]
-    if not starts or looped[0]["now"] - max(starts) > MISSED_TURNS * turn:
+    if not starts or looped[0]["now"] - max(starts) > MISSED_PASSES * pass_length:
         return {}
-    return {row["source"]: _next_run(row, turn) for row in looped}
+    return {row["source"]: _next_run(row, pass_length) for row in looped}
 
 
-def _next_run(row: Mapping[str, Any], turn: timedelta) -> datetime:
+def _next_run(row: Mapping[str, Any], pass_length: timedelta) -> datetime:
     """Return when a source is due, as `journal.read_due` decides, but not before a pause ends."""
     last_at, good_at = row["last_at"], row["good_at"]
     every = EXPECTATIONS[row["source"]].read_every
@@ -102,7 +103,7 @@ def _next_run(row: Mapping[str, Any], turn: timedelta) -> datetime:
     if row["paused_until"] is not None:
         times.append(row["paused_until"])
     if last_at is not None:
-        times.append(last_at + turn)
+        times.append(last_at + pass_length)
         if every is not None and not row["was_cleared"]:
             times += [last_at + AGAIN_AFTER, *([good_at + every] if good_at is not None else [])]
     return max(times)
