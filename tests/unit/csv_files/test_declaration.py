@@ -6,8 +6,8 @@ import pytest
 from shared.errors import SourceError
 from worker.sources.csv.cells.columns import find_columns
 from worker.sources.csv.declaration import read_declaration, row_declaration, toml_text
+from worker.sources.csv.findings import derive_findings
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.sample import read_sample
 
 KAGGLE = ["SNo", "Name", "Symbol", "Date", "High", "Low", "Open", "Close", "Volume", "Marketcap"]
 INVESTING = ["Date", "Price", "Open", "High", "Low", "Vol.", "Change %"]
@@ -60,7 +60,7 @@ def test_the_currency_is_asked_for_where_no_header_names_it():
     def asked(headers, declared):
         columns = find_columns(headers, declared)
         first = FirstRows("prices.csv", ",", headers, columns, declared, [])
-        return {question.key for question in read_sample(first).questions}
+        return {question.key for question in derive_findings(first).questions}
 
     assert asked(KAGGLE, {}) == {"currency", "ignore"}
     assert asked(KAGGLE, {"currency": "USD", "ignore": ["Volume"]}) == set()

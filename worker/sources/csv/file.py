@@ -12,8 +12,9 @@ from shared.model.records import VALUES, RawRecord
 from shared.model.runs import EMPTY_ANSWER
 from worker.sources.csv.cells.columns import Question, find_columns, quoted_list
 from worker.sources.csv.declaration import toml_text
+from worker.sources.csv.findings import FIRST_ROWS, derive_findings, merge_ignored
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.meaning import find_changes, row_meaning
+from worker.sources.csv.kept_findings import find_changes, row_meaning
 from worker.sources.csv.questions.contradictions import require_dollar_quotes, require_one_value
 from worker.sources.csv.questions.currency_columns import find_currency_guards
 from worker.sources.csv.questions.guards import find_guards
@@ -28,7 +29,6 @@ from worker.sources.csv.reading.header import (
 from worker.sources.csv.reading.padding import min_row_length
 from worker.sources.csv.reading.rows import LastLine, Position, RowReader
 from worker.sources.csv.records import RowRecords
-from worker.sources.csv.sample import SAMPLE_ROWS, merge_ignored, read_sample
 
 HEADER_BYTES = 1 << 16
 """Number of bytes in which encoding, delimiter and header are detected."""
@@ -78,18 +78,18 @@ class CsvFile:
         name = os.fsencode(path.name).decode(errors="backslashreplace")
         rows = [row for _, row in numbered]
         first = FirstRows(name, header.delimiter, self.headers, columns, declared, rows)
-        sample = read_sample(first)
-        self.findings = sample.findings
-        self.read_as = row_meaning(sample)
+        findings = derive_findings(first)
+        self.findings = findings.described
+        self.read_as = row_meaning(findings)
         self._declared = declared
         self._declaration = declaration
-        self._records = RowRecords(first, sample)
+        self._records = RowRecords(first, findings)
         if self.headers:
             questions = [*([encoding.question] if encoding.question else []), *header.questions]
-            questions += merge_ignored([*sample.questions, *self._duplicates])
+            questions += merge_ignored([*findings.questions, *self._duplicates])
             if questions:
                 require_dollars(first)
-                require_some_dollars(first, sample.questions)
+                require_some_dollars(first, findings.questions)
                 raise _undeclared(questions, declared, declaration)
             self._require_no_contradiction(first, [line for line, _ in numbered])
         self._go_to_start()
@@ -223,12 +223,12 @@ class CsvFile:
         if not self.headers or self._header_is_last:
             return []
         width = len(self.headers)
-        rows = list(islice(self.reader.rows(width, self._last_line), SAMPLE_ROWS))
+        rows = list(islice(self.reader.rows(width, self._last_line), FIRST_ROWS))
         required = [self.columns[field] for field in REQUIRED_FIELDS if field in self.columns]
         self.reader.min_cells = min_row_length(rows, self.headers, required, declared)
         if self.reader.min_cells is not None:
             self._go_to_start()
-            rows = list(islice(self.reader.rows(width, self._last_line), SAMPLE_ROWS))
+            rows = list(islice(self.reader.rows(width, self._last_line), FIRST_ROWS))
         return [
             (row.line, dict(zip(self.headers, row.cells, strict=True)))
             for row in rows

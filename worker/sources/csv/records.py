@@ -10,12 +10,12 @@ from worker.sources.csv.cells.headers import CURRENCY_SIGN, SUPPLIES
 from worker.sources.csv.cells.numbers import has_ambiguous_mark, is_unknown, unknown_words
 from worker.sources.csv.cells.pairs import is_ambiguous_pair, is_certain_pair, is_future
 from worker.sources.csv.declaration import row_declaration
+from worker.sources.csv.findings import Findings
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.meaning import row_meaning
+from worker.sources.csv.kept_findings import row_meaning
 from worker.sources.csv.questions.currency_columns import CurrencyGuard
 from worker.sources.csv.questions.guards import Guard
 from worker.sources.csv.reading.rows import Row
-from worker.sources.csv.sample import Sample
 from worker.sources.csv.schema import NEVER_ZERO
 
 _encode = msgspec.json.Encoder().encode
@@ -33,7 +33,7 @@ class RowRecords:
     `Guard`), its decimal mark is ambiguous, or its cells are shifted.
     """
 
-    def __init__(self, first: FirstRows, sample: Sample) -> None:
+    def __init__(self, first: FirstRows, findings: Findings) -> None:
         columns, declared = first.columns.headers, first.declared
         self.guards: Sequence[Guard | CurrencyGuard] = ()
         self._file = first.name
@@ -44,11 +44,11 @@ class RowRecords:
         self._unknown = unknown_words(declared.get("unknown", ()))
         zeros = {*NEVER_ZERO, *declared.get("zero_is_unknown", ())}
         self._never_zero = {columns[each] for each in zeros if each in columns}
-        self._mark_is_unproven = sample.decimal is None and "decimal" not in declared
-        self._has_ambiguous_points = sample.has_ambiguous_points
+        self._mark_is_unproven = findings.decimal is None and "decimal" not in declared
+        self._has_ambiguous_points = findings.has_ambiguous_points
         self._symbol = columns.get("symbol") if "pair_symbols" not in declared else None
-        self._has_pairs = sample.has_pairs
-        proven = row_meaning(sample)
+        self._has_pairs = findings.has_pairs
+        proven = row_meaning(findings)
         has_comma = proven.pop("decimal", None) is not None
         self._declared = row_declaration({**declared, **proven})
         self._with_comma = {**(self._declared or {}), "decimal": "comma"} if has_comma else None

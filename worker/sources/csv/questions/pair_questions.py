@@ -15,7 +15,7 @@ from worker.sources.csv.first_rows import FirstRows
 
 
 def ask_about_pairs(
-    header: str | None, first: FirstRows, findings: list[str]
+    header: str | None, first: FirstRows, described: list[str]
 ) -> tuple[bool, list[Question]]:
     """Detect trading pairs; ask if their coin or their currency is uncertain."""
     symbols = first.cells(header) if header else []
@@ -27,7 +27,7 @@ def ask_about_pairs(
     questions = _ask_about_uncertain_pairs(header, symbols)
     if any(is_dollars(quote, first.as_usd) for quote in quotes):
         if not questions:
-            findings.append(f"{header!r} holds trading pairs; the coin of {symbols[0]!r} is read")
+            described.append(f"{header!r} holds trading pairs; the coin of {symbols[0]!r} is read")
         return not questions, questions
     if coins := [quote for quote in quotes if quote in STABLECOINS]:
         why = f"{header!r} has {symbols[0]!r}"

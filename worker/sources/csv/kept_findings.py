@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.sources.csv.cells.columns import Question
-from worker.sources.csv.sample import Sample
+from worker.sources.csv.findings import Findings
 
 
-def row_meaning(sample: Sample) -> dict[str, Any]:
+def row_meaning(findings: Findings) -> dict[str, Any]:
     """Return the findings that affect the meaning of rows, as the cursor stores them."""
-    comma = {"decimal": "comma"} if sample.decimal == "comma" else {}
-    dates = {"date_format": sample.date_format} if sample.date_format else {}
-    return {**comma, **dates, **({"pair_symbols": True} if sample.has_pairs else {})}
+    comma = {"decimal": "comma"} if findings.decimal == "comma" else {}
+    dates = {"date_format": findings.date_format} if findings.date_format else {}
+    return {**comma, **dates, **({"pair_symbols": True} if findings.has_pairs else {})}
 
 
 def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Question]:

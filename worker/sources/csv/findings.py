@@ -45,16 +45,16 @@ from worker.sources.csv.questions.suggestions import (
 )
 from worker.sources.csv.questions.volumes import ask_about_volume
 
-SAMPLE_ROWS = 20
+FIRST_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Findings:
     """The findings of the first rows, and the questions that they leave open.
 
     `decimal` is the proven decimal mark, `date_format` the proven order of day and month. With
     `has_ambiguous_points`, a single point may separate thousands. With `has_pairs`, the symbols are
-    trading pairs. `findings` describes what was proven or assumed, for the user.
+    trading pairs. `described` tells the user what was proven or assumed.
     """
 
     questions: Sequence[Question]
@@ -62,10 +62,10 @@ class Sample:
     date_format: str | None = None
     has_ambiguous_points: bool = False
     has_pairs: bool = False
-    findings: Sequence[str] = ()
+    described: Sequence[str] = ()
 
 
-def read_sample(first: FirstRows) -> Sample:
+def derive_findings(first: FirstRows) -> Findings:
     """Derive from the first rows what the header leaves open, and ask for the rest."""
     columns, declared = first.columns, first.declared
     questions = [refine_choice(each, first) for each in columns.questions]
@@ -81,33 +81,33 @@ def read_sample(first: FirstRows) -> Sample:
     if found.get("currency") == found.get("symbol"):
         found.pop("currency", None)
     found = {field: header for field, header in found.items() if header}
-    findings: list[str] = []
-    date_format, asked = _find_date_format(found.get("observed_at"), first, findings)
+    described: list[str] = []
+    date_format, asked = _find_date_format(found.get("observed_at"), first, described)
     questions += asked
-    findings += _describe_dates_without_time(found.get("observed_at"), first, date_format)
+    described += _describe_dates_without_time(found.get("observed_at"), first, date_format)
     volume = ask_about_volume(first, found, date_format)
     found |= {each.key: str(each.value) for each in volume if each.table == "columns"}
     questions += volume
-    mark, asked = _find_decimal_mark(found, first, findings)
+    mark, asked = _find_decimal_mark(found, first, described)
     questions += asked
     if "name" in found.keys() - declared.get("columns", {}).keys() and "symbol" not in found:
         questions += _ask_about_name(found["name"], first)
     questions += ask_about_id(first)
     questions += _ask_about_price(columns.headers.get("price_usd"), first)
     questions += ask_about_stablecoins(first, found)
-    has_pairs, asked = ask_about_pairs(columns.headers.get("symbol"), first, findings)
+    has_pairs, asked = ask_about_pairs(columns.headers.get("symbol"), first, described)
     if not has_pairs and not asked:  # pairs name the currency of the price
         is_price_open = may_have_price(first) and any(
             each.key == "price_usd" and not each.value for each in questions
         )
         questions += ask_currency(first, found, is_price_open=is_price_open)
-    return Sample(
+    return Findings(
         [*questions, *asked],
         mark,
         date_format,
         has_ambiguous_points(first.delimiter),
         has_pairs,
-        findings,
+        described,
     )
 
 
@@ -144,7 +144,7 @@ def _ask_about_price(header: str | None, first: FirstRows) -> list[Question]:
 
 
 def _find_date_format(
-    header: str | None, first: FirstRows, findings: list[str]
+    header: str | None, first: FirstRows, described: list[str]
 ) -> tuple[str | None, list[Question]]:
     """Find the order of day and month that the cells prove, or ask for it."""
     if header is None or "date_format" in first.declared:
@@ -157,7 +157,7 @@ def _find_date_format(
         orders = find_day_orders(cells)
         if len(orders) == 1:
             ((order, proof),) = orders.items()
-            findings.append(f"dates are {order}, because {header!r} has {proof[:80]!r}")
+            described.append(f"dates are {order}, because {header!r} has {proof[:80]!r}")
             return order, []
         shown = " and ".join(repr(cell[:80]) for cell in orders.values()) or repr(ambiguous[:80])
         why = f'"day-first" or "month-first": {header!r} has {shown}'
@@ -195,7 +195,7 @@ def _ask_about_time(header: str, cell: str) -> Question:
 
 
 def _find_decimal_mark(
-    found: Mapping[str, str], first: FirstRows, findings: list[str]
+    found: Mapping[str, str], first: FirstRows, described: list[str]
 ) -> tuple[Mark | None, list[Question]]:
     """Find the decimal mark that the cells prove; ask for it if a value is ambiguous."""
     if "decimal" in first.declared:
@@ -207,7 +207,7 @@ def _find_decimal_mark(
     if len(proofs) == 1:
         ((mark, proof),) = proofs.items()
         if ambiguous or mark == "comma":
-            findings.append(
+            described.append(
                 f"the decimal mark is a {mark}, because {proof.header!r} has {proof.cell!r}"
             )
         return mark, []
