@@ -78,7 +78,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
 
         worker.read_crosswalk()
 
-        scheduler = loop.Scheduler(worker.run_in_loop, worker.stop, worker.provider_of)
+        runner = loop.PassRunner(worker.run_in_loop, worker.stop, worker.provider_of)
         is_first = True
 
         def one_pass() -> None:
@@ -89,7 +89,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 worker.warn_of_budgets(sources)
                 is_first = False
             worker.update_sample()
-            scheduler.run_pass(sources).raise_fatal()
+            runner.run_pass(sources).raise_fatal()
             worker.metrics.record_pass()
 
         with worker.metrics.serving(settings.metrics_host, settings.metrics_port):
@@ -97,7 +97,7 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
                 loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
             finally:
                 worker.stop.set()
-                scheduler.close()
+                runner.close()
 
 
 @click.command("import")

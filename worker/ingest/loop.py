@@ -59,7 +59,7 @@ class PassResult:
         return 3 if self.locked else 0
 
 
-class Scheduler:
+class PassRunner:
     """Runs the sources in order, pass after pass; slow sources do not block the others.
 
     A source that takes longer than `parallel_after` continues in parallel to the following sources,
@@ -154,10 +154,10 @@ def run_once(
     provider_of: Callable[[str], str] = str,
     parallel_after: float = PARALLEL_AFTER,
 ) -> PassResult:
-    """Run each source once, and return when all ended; see `Scheduler`."""
-    scheduler = Scheduler(run_source, stop, provider_of, parallel_after)
-    ended = scheduler.run_pass(sources)
-    ended.add(scheduler.finish())
+    """Run each source once, and return when all ended; see `PassRunner`."""
+    runner = PassRunner(run_source, stop, provider_of, parallel_after)
+    ended = runner.run_pass(sources)
+    ended.add(runner.finish())
     ended.results.sort(key=lambda result: sources.index(result.source))
     return ended
 

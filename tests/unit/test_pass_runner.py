@@ -9,7 +9,7 @@ import structlog
 from shared.errors import DatabaseUnavailableError
 from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
-from worker.ingest.loop import Scheduler, run_once
+from worker.ingest.loop import PassRunner, run_once
 from worker.ingest.runs.options import Result
 
 PROVIDERS = {"slow": "desk", "slow_list": "desk", "quick": "other"}
@@ -29,8 +29,8 @@ class World:
             self.let_go.wait(30)
         return Result(name, 1, Ending("succeeded"), Counts())
 
-    def scheduler(self, parallel_after: float = 0.01) -> Scheduler:
-        return Scheduler(self.run, self.stop, PROVIDERS.__getitem__, parallel_after)
+    def runner(self, parallel_after: float = 0.01) -> PassRunner:
+        return PassRunner(self.run, self.stop, PROVIDERS.__getitem__, parallel_after)
 
 
 @pytest.fixture
@@ -45,30 +45,30 @@ def names(results: list[Result]) -> list[str]:
 
 
 def test_a_source_that_takes_long_does_not_hold_up_the_next(world):
-    scheduler = world.scheduler()
+    runner = world.runner()
 
-    assert names(scheduler.run_pass(["slow", "quick"]).results) == ["quick"]
+    assert names(runner.run_pass(["slow", "quick"]).results) == ["quick"]
 
     world.let_go.set()
-    assert names(scheduler.finish().results) == ["slow"]
+    assert names(runner.finish().results) == ["slow"]
 
 
 def test_sources_of_one_provider_never_run_together(world):
-    scheduler = world.scheduler()
+    runner = world.runner()
 
-    scheduler.run_pass(["slow", "slow_list", "quick"])
+    runner.run_pass(["slow", "slow_list", "quick"])
     assert world.began == ["slow", "quick"]
 
     world.let_go.set()
-    assert sorted(names(scheduler.finish().results)) == ["slow", "slow_list"]
+    assert sorted(names(runner.finish().results)) == ["slow", "slow_list"]
 
 
 def test_the_next_pass_does_not_start_a_source_that_is_still_running(world):
-    scheduler = world.scheduler()
-    scheduler.run_pass(["slow", "quick"])
+    runner = world.runner()
+    runner.run_pass(["slow", "quick"])
 
     with structlog.testing.capture_logs() as lines:
-        again = scheduler.run_pass(["slow", "quick"])
+        again = runner.run_pass(["slow", "quick"])
 
     assert names(again.results) == ["quick"]
     assert world.began == ["slow", "quick", "quick"]
@@ -78,7 +78,7 @@ def test_the_next_pass_does_not_start_a_source_that_is_still_running(world):
         "slow",
     )
     world.let_go.set()
-    scheduler.finish()
+    runner.finish()
 
 
 def test_quick_sources_run_one_after_the_other_in_their_order(world):
@@ -104,11 +104,11 @@ def test_a_database_that_a_slow_source_loses_ends_the_next_pass(world):
             raise DatabaseUnavailableError("the database went away")
         return result
 
-    scheduler = Scheduler(run, world.stop, PROVIDERS.__getitem__, 0.01)
-    scheduler.run_pass(["slow", "quick"])
+    runner = PassRunner(run, world.stop, PROVIDERS.__getitem__, 0.01)
+    runner.run_pass(["slow", "quick"])
     world.let_go.set()
 
-    ended = scheduler.finish()
+    ended = runner.finish()
 
     with pytest.raises(DatabaseUnavailableError, match="went away"):
         ended.raise_fatal()
@@ -131,11 +131,11 @@ def test_successful_results_are_returned_beside_the_error_of_a_lost_database(wor
 
 
 def test_a_source_that_is_queued_at_the_stop_does_not_start(world):
-    scheduler = world.scheduler()
-    scheduler.run_pass(["slow", "slow_list"])
+    runner = world.runner()
+    runner.run_pass(["slow", "slow_list"])
 
     world.stop.set()
     world.let_go.set()
 
-    assert names(scheduler.finish().results) == ["slow"]
+    assert names(runner.finish().results) == ["slow"]
     assert world.began == ["slow"]
