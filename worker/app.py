@@ -27,7 +27,7 @@ from worker.ingest import pipeline
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.faults import Faults
 from worker.ingest.metrics import Metrics
-from worker.ingest.runs import journal
+from worker.ingest.runs.due import read_due
 from worker.ingest.runs.options import Options, Progress, Result
 from worker.maintenance import retry
 from worker.maintenance.migrate import require_schema
@@ -120,10 +120,10 @@ class Worker:
         return result
 
     def run_if_due(self, name: str, progress: Progress | None = None) -> Result | None:
-        """Run a source if it is due (see `journal.read_due`)."""
+        """Run a source if it is due (see `read_due`)."""
         if EXPECTATIONS[name].read_every:
             with reachable(), self.engine.connect() as conn:
-                if not journal.read_due(conn, [name]):
+                if not read_due(conn, [name]):
                     return None
         return self.run(name, progress)
 

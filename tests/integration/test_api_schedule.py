@@ -10,7 +10,7 @@ from shared.schema.operations import request_budgets
 from tests.fakes.api import add_checkpoint, add_run, api_on
 from tests.fakes.document import check_answer
 from tests.fakes.plans import read_by_statement
-from worker.ingest.runs.journal import read_due
+from worker.ingest.runs.due import read_due
 
 API_SETTINGS = {"RUN_INTERVAL_SECONDS": "600", "COINGECKO_REQUESTS_PER_MONTH": "777"}
 TURN = timedelta(minutes=10)

@@ -96,7 +96,7 @@ def find_next_runs(looped: Sequence[Mapping[str, Any]], interval: timedelta) -> 
 
 
 def _next_run(row: Mapping[str, Any], pass_length: timedelta) -> datetime:
-    """Return when a source is due, as `journal.read_due` decides, but not before a pause ends."""
+    """Return when a source is due (see the worker's `read_due`), but not before a pause ends."""
     last_at, good_at = row["last_at"], row["good_at"]
     every = EXPECTATIONS[row["source"]].read_every
     times: list[datetime] = [row["now"]]

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -20,8 +20,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from shared.model.catalogue import EXPECTATIONS
-from shared.model.expectations import AGAIN_AFTER
 from shared.model.records import Cursor
 from shared.model.runs import JUDGED
 from shared.schema.market import pending_ids
@@ -52,45 +50,6 @@ class Checkpoint:
     snapshot_progress: int = 0
     snapshot_records: int | None = None
     last_reason: str | None = None
-
-
-def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
-    """Return the sources that are due, in the given order.
-
-    A source with `read_every` is due when its last successful run is that old. After any run it is
-    not due for `AGAIN_AFTER`. Clearing its checkpoint makes it due at once.
-    """
-    newest = (runs.c.source, func.max(runs.c.started_at).label("at"))
-    last = select(*newest).where(runs.c.command == "run").group_by(runs.c.source).subquery()
-    good = (
-        select(*newest)
-        .where(runs.c.command == "run", runs.c.outcome == "succeeded")
-        .group_by(runs.c.source)
-        .subquery()
-    )
-    stmt = (
-        select(
-            last.c.source,
-            (func.now() - last.c.at).label("since_last"),
-            (func.now() - good.c.at).label("since_good"),
-        )
-        .outerjoin(good, good.c.source == last.c.source)
-        .outerjoin(checkpoints, checkpoints.c.source == last.c.source)
-        .where(
-            last.c.source.in_([each for each in sources if EXPECTATIONS[each].read_every]),
-            or_(checkpoints.c.cleared_at.is_(None), checkpoints.c.cleared_at < last.c.at),
-        )
-    )
-    ages = {row.source: row for row in conn.execute(stmt)}
-
-    def is_due(source: str) -> bool:
-        row, every = ages.get(source), EXPECTATIONS[source].read_every
-        if row is None or every is None:
-            return True
-        is_old = row.since_good is None or row.since_good >= every
-        return bool(is_old and row.since_last >= AGAIN_AFTER)
-
-    return [source for source in sources if is_due(source)]
 
 
 def start_run(conn: Connection, source: str, command: str, cursor: Cursor | None) -> int:
