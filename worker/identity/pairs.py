@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Row, TextClause
 
 from shared.model.reviews import DIFFER_BEYOND
 from worker.database.statements import COMPARED_BESIDE_BATCH, read_reusable
-from worker.identity.accords import accords_change
 from worker.identity.resolver.corroboration import (
     AGREE_WITHIN,
     FEWEST_SHARED,
@@ -21,6 +20,7 @@ from worker.identity.resolver.corroboration import (
     Standing,
 )
 from worker.identity.resolver.evidence import Candidate
+from worker.identity.value_comparison import accords_change
 
 KEPT_TABLE, RECOMPUTED_TABLE = "compared_pairs", "recomputed_pairs"
 """The stored pairs; the pairs that `verify` compares again from the observations."""

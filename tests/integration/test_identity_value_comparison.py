@@ -13,9 +13,9 @@ from shared.schema.market import listings
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
 from tests.integration.test_identity import clusters
 from worker.curation.review import read_reviews
-from worker.identity.accords import accords
 from worker.identity.resolver.corroboration import compare_market_caps, compare_supplies
 from worker.identity.resolver.evidence import Candidate
+from worker.identity.value_comparison import accords
 from worker.maintenance.verify import verify
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
