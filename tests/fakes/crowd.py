@@ -19,7 +19,7 @@ from worker.database.locks import lock_identity
 from worker.identity import store
 from worker.identity.blocks.crowds import index_crowds
 from worker.identity.resolver.evidence import Ref
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 from worker.sources.base import Source
 
 ANN = Attribution("ann", "she knows")

@@ -14,7 +14,7 @@ from tests.fakes.batches import COINGECKO, CSV, NOON, load, market
 from tests.fakes.databases import engine_on
 from worker.database.partitions import create_partitions
 from worker.database.periods import periods_of
-from worker.ingest.batch.raw import ROWS_AT_ONCE
+from worker.ingest.batch.reread_raw import ROWS_AT_ONCE
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.prune.records import read_records
 from worker.maintenance.verify import verify

@@ -27,7 +27,7 @@ from worker.curation.recording import (
 from worker.curation.rulings import pairs_of, read_rulings, show_ref
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref, side_of
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 
 # A new asset for a listing that leaves its asset. Identity assigns the slug later.
 INSERT_ASSET = text("""

@@ -12,7 +12,7 @@ from shared.model.catalogue import LISTING_SOURCES
 from shared.schema.identity import crosswalk
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 
 HEADER = ["source", "external_id", "asset"]
 

@@ -17,7 +17,7 @@ from shared.schema.raw import EVERY_RAW
 from worker.database.engine import reachable, writer_engine
 from worker.database.locks import lock_identity, lock_source
 from worker.identity.pairs import must_compare_all_pairs
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 

@@ -19,7 +19,7 @@ from worker.database.periods import periods_of
 from worker.database.statements import read_statements, source_parts
 from worker.identity import pairs, renames, store
 from worker.ingest.batch import claims, copy, transaction
-from worker.ingest.batch.raw import FIRST_KEY, ROWS_AT_ONCE, RawKey, observe_raw, read_raw
+from worker.ingest.batch.reread_raw import FIRST_KEY, ROWS_AT_ONCE, RawKey, observe_raw, read_raw
 from worker.ingest.snapshots import delisting
 from worker.sources.base import Source
 

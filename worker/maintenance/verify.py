@@ -12,7 +12,7 @@ from worker.database.statements import read_statements, source_parts
 from worker.identity import pairs, renames, store
 from worker.identity.former_names import FORMER_NAMES
 from worker.ingest.batch import claims, copy, transaction
-from worker.ingest.batch.raw import FIRST_KEY, observe_raw, read_raw
+from worker.ingest.batch.reread_raw import FIRST_KEY, observe_raw, read_raw
 from worker.sources.base import Source
 
 SHOWN = 20

@@ -10,7 +10,7 @@ from worker.database.locks import lock_identity
 from worker.database.statements import read_statements
 from worker.identity import store
 from worker.ingest.batch import copy
-from worker.ingest.batch.raw import claim_raw
+from worker.ingest.batch.reread_raw import claim_raw
 from worker.ingest.faults import At, no_fault
 from worker.sources import REGISTRY
 from worker.sources.base import Source

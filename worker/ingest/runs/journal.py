@@ -26,7 +26,7 @@ from shared.schema.market import pending_ids
 from shared.schema.operations import checkpoints, runs
 from worker.database.engine import reachable
 from worker.database.locks import lock_identity, locked
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 from worker.ingest.judging.ending import Ending
 
 SNAPSHOT_DECLINE = Decimal("0.99")

@@ -21,7 +21,7 @@ from shared.model.catalogue import EXPECTATIONS
 from shared.schema.raw import RAW
 from worker.database.locks import lock_identity
 from worker.database.statements import read_statements, shared_parts
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 
 STATEMENTS = read_statements(__file__, "delisting.sql", **shared_parts())
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from shared.schema.market import pending_ids
 from worker.database.locks import lock_identity
 from worker.database.statements import read_statements
-from worker.ingest.batch.apply import decide_listings
+from worker.ingest.batch.apply_decisions import decide_listings
 from worker.ingest.judging.outcome import FEWEST_COMPARED
 
 STATEMENTS = read_statements(__file__, "pending.sql")

@@ -24,7 +24,7 @@ from worker.database.locks import locked
 from worker.database.partitions import find_partitions
 from worker.database.periods import Period, period_named
 from worker.database.statements import read_statements
-from worker.ingest.batch.raw import ROWS_AT_ONCE
+from worker.ingest.batch.reread_raw import ROWS_AT_ONCE
 from worker.ingest.faults import At, no_fault
 from worker.maintenance.prune.archive import write_archive
 

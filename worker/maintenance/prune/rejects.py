@@ -17,7 +17,7 @@ from shared.errors import ArchiveError
 from worker.database.engine import reachable
 from worker.database.locks import locked
 from worker.database.statements import read_statements
-from worker.ingest.batch.raw import ROWS_AT_ONCE
+from worker.ingest.batch.reread_raw import ROWS_AT_ONCE
 from worker.ingest.faults import At, no_fault
 from worker.maintenance.prune.archive import REJECTS, write_archive
 
