@@ -17,7 +17,7 @@ from worker.identity import renames
 from worker.ingest.batch import transaction
 from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.judging.ending import Ending
-from worker.ingest.judging.readings import describe_revisions
+from worker.ingest.judging.reading_notes import describe_revisions
 from worker.ingest.judging.verdict import judge_run
 from worker.ingest.loader import Loader
 from worker.ingest.runs.closing import close_run

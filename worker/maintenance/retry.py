@@ -25,7 +25,7 @@ from worker.ingest.batch.contents import Batch, Counts
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.checking.check import check
 from worker.ingest.judging.ending import Ending
-from worker.ingest.judging.readings import Readings
+from worker.ingest.judging.reading_notes import Readings
 from worker.ingest.runs import journal
 from worker.ingest.runs.options import Options, Result
 from worker.ingest.runs.phases import Phases

@@ -8,7 +8,7 @@ from shared.model.records import Claim, FileReading, Observation, RawRecord, Rej
 from worker.drift.shapes import Checked, ShapeCounter
 from worker.ingest.checking.check import check
 from worker.ingest.checking.recognition import Recognition
-from worker.ingest.judging.readings import Readings
+from worker.ingest.judging.reading_notes import Readings
 from worker.sources.base import Source
 from worker.sources.json.records import read_record
 
