@@ -21,7 +21,7 @@ from shared.model.expectations import Expectations
 from shared.model.records import VALUES, Claim, Cursor, Observation, Page, RawRecord
 from shared.settings import Settings
 from worker.sources.fields import Unreadable
-from worker.sources.json.plain import PlainReader, UnknownFieldError
+from worker.sources.json.fast_loading import PlainReader, UnknownFieldError
 from worker.sources.json.records import Recognise, read_record
 
 

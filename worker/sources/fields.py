@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, missing, validate
 
-from worker.sources.json.plain import NotPlainError, PlainField
+from worker.sources.json.fast_loading import NotPlainError, PlainField
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from marshmallow import Schema, fields
 from tests.fakes.examination import JSON_SOURCES
 from tests.fakes.strategies import INSTANTS, NUMBERS, WORDS, damaged, elements
 from worker.sources.fields import Amount
-from worker.sources.json.plain import PlainField, PlainReader, UnknownFieldError
+from worker.sources.json.fast_loading import PlainField, PlainReader, UnknownFieldError
 from worker.sources.json.records import read_record
 
 READERS = {name: PlainReader(source.schema) for name, source in JSON_SOURCES.items()}
