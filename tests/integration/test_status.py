@@ -4,7 +4,7 @@ from sqlalchemy import Engine, insert
 
 from shared.model.catalogue import SOURCES
 from shared.schema.operations import runs
-from worker.maintenance.report import read_sources
+from worker.maintenance.status_queries import read_sources
 
 
 def test_sources_that_never_ran_are_shown_with_those_that_did(engine: Engine):

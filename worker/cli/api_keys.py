@@ -8,7 +8,7 @@ import click
 from shared.model.keys import SCOPES, make_key
 from shared.settings import Settings
 from worker.cli.base import Commands, as_json, open_worker
-from worker.cli.show import show_json, show_table
+from worker.cli.output import show_json, show_table
 from worker.database.engine import reachable
 from worker.maintenance.keys import insert_key, read_keys, revoke_key
 

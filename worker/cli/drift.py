@@ -4,7 +4,7 @@ import click
 
 from shared.settings import Settings
 from worker.cli.base import SOURCE, Commands, as_json, open_worker
-from worker.cli.show import show_json, show_table
+from worker.cli.output import show_json, show_table
 from worker.database.engine import reachable
 from worker.drift.ledger import acknowledge, read_drift
 

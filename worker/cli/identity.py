@@ -12,7 +12,7 @@ from shared.model.reviews import commands_of
 from shared.settings import Settings
 from worker.cli.base import BY, LISTING_SOURCE, Commands, as_json, open_worker
 from worker.cli.decisions import DECISIONS, DRY_RUN, REASON, decide
-from worker.cli.show import show_json, show_table
+from worker.cli.output import show_json, show_table
 from worker.curation import retirements
 from worker.curation.review import (
     asset_exists,

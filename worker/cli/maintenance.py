@@ -11,9 +11,9 @@ from shared.model.catalogue import LISTING_SOURCES, SOURCES
 from shared.settings import Settings
 from worker.app import Worker, database
 from worker.cli.base import SOURCE, as_json, open_worker
-from worker.cli.show import show_json, show_progress
+from worker.cli.output import show_json, show_progress
 from worker.database.engine import reachable
-from worker.maintenance import report
+from worker.maintenance import status_queries
 from worker.maintenance.migrate import ensure_reader_login, require_schema, upgrade
 from worker.maintenance.prune.archive import require_parquet
 from worker.maintenance.prune.records import OldPartition, find_old_partitions, prune
@@ -59,7 +59,9 @@ def reprocess_(settings: Settings, names: tuple[str, ...], dry_run: bool) -> Non
         for name in names or SOURCES:
             if dry_run:
                 with reachable(), worker.engine.connect() as conn:
-                    click.echo(f"{name}: {report.count_raw(conn, name)} raw records to read")
+                    click.echo(
+                        f"{name}: {status_queries.count_raw(conn, name)} raw records to read"
+                    )
                 continue
             with show_progress() as progress:
                 rebuilt = reprocess(worker.engine, worker.source(name), progress(name))

@@ -11,11 +11,11 @@ from shared.model.catalogue import SOURCES
 from shared.settings import Settings
 from worker.app import Worker
 from worker.cli.base import BY, SOURCE, Commands, as_json, login_name, open_worker, stop_on_signals
-from worker.cli.show import show_json, show_progress, show_result, show_table
+from worker.cli.output import show_json, show_progress, show_result, show_table
 from worker.database.engine import reachable
 from worker.ingest.batch.rejects import OpenRejects, count_rejects, dismiss
-from worker.maintenance import report
-from worker.maintenance.report import RejectFilter
+from worker.maintenance import status_queries
+from worker.maintenance.status_queries import RejectFilter
 
 MAX_SHOWN = 20
 """How many records that are refused again `retry` shows; `list --run` shows more."""
@@ -52,8 +52,8 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     """Show open rejects, the most recent first, and their number by kind of reason."""
     query = RejectFilter(source, reason, run_id, state or "open")
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_rejects(conn, limit, query)
-        counts = report.count_rejects(conn, query)
+        rows = status_queries.read_rejects(conn, limit, query)
+        counts = status_queries.count_rejects(conn, query)
     if as_json:
         show_json({"counts": counts, "rejects": rows})
         return
@@ -77,7 +77,7 @@ def rejects_show(settings: Settings, reject_id: int, only_payload: bool, as_json
     In JSON the payload is text, or base64 if it is not valid UTF-8 (see `payload_encoding`).
     """
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        row = report.read_reject(conn, reject_id)
+        row = status_queries.read_reject(conn, reject_id)
     if row is None:
         raise click.ClickException(f"reject {reject_id}: not found; see `worker rejects list`")
     payload = bytes(row.payload)
@@ -175,7 +175,7 @@ def rejects_dismiss(  # noqa: PLR0913, PLR0917 -- one for each option
 
 
 def _require_rejects(conn: Connection, ids: Sequence[int]) -> None:
-    missing = report.find_missing_rejects(conn, ids) if ids else []
+    missing = status_queries.find_missing_rejects(conn, ids) if ids else []
     if missing:
         raise click.ClickException(f"no reject has the id {', '.join(map(str, missing))}")
 
@@ -191,13 +191,13 @@ def _sources_of(worker: Worker, query: OpenRejects, source: str | None) -> list[
         return [
             name
             for name in ([source] if source else SOURCES)
-            if report.has_rejects(conn, name, query)
+            if status_queries.has_rejects(conn, name, query)
         ]
 
 
 def _show_refused(worker: Worker, source: str, run_id: int) -> None:
     with reachable(), worker.engine.connect() as conn:
-        rows = report.read_rejects(conn, MAX_SHOWN, RejectFilter(source, run_id=run_id))
+        rows = status_queries.read_rejects(conn, MAX_SHOWN, RejectFilter(source, run_id=run_id))
     if rows:
         _show_rejects(rows)
     if len(rows) == MAX_SHOWN:
@@ -206,7 +206,7 @@ def _show_refused(worker: Worker, source: str, run_id: int) -> None:
         click.echo("lines that are not rows of a CSV file cannot be retried; fix the file")
 
 
-def _show_rejects(rows: report.Rows) -> None:
+def _show_rejects(rows: status_queries.Rows) -> None:
     show_table(
         rows,
         id="reject",

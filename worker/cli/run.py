@@ -8,7 +8,7 @@ import click
 from shared.settings import Settings
 from worker.app import Worker, database
 from worker.cli.base import FILE, SOURCE, open_worker, stop_on_signals
-from worker.cli.show import show_progress, show_result
+from worker.cli.output import show_progress, show_result
 from worker.ingest import loop
 from worker.maintenance.migrate import upgrade
 

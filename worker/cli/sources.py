@@ -5,11 +5,11 @@ import click
 from shared.settings import Settings
 from worker.app import Worker
 from worker.cli.base import SOURCE, Commands, as_json, open_worker
-from worker.cli.show import show_json, show_table
+from worker.cli.output import show_json, show_table
 from worker.database.engine import reachable
 from worker.fetch.budget import Usage, lift_pause
 from worker.ingest.runs.journal import clear_checkpoint
-from worker.maintenance import report
+from worker.maintenance import status_queries
 from worker.sources import REGISTRY
 from worker.sources.json.api import JsonApi
 
@@ -26,7 +26,7 @@ def checkpoint() -> None:
 def checkpoint_show(settings: Settings, source: str | None, as_json: bool) -> None:
     """Show the checkpoint of SOURCE, or of every source."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_checkpoints(conn, source)
+        rows = status_queries.read_checkpoints(conn, source)
     if as_json:
         show_json(rows)
         return
@@ -55,7 +55,7 @@ def checkpoint_clear(settings: Settings, source: str, dry_run: bool) -> None:
     with open_worker(settings) as worker:
         if dry_run:
             with reachable(), worker.engine.connect() as conn:
-                found = bool(report.read_checkpoints(conn, source))
+                found = bool(status_queries.read_checkpoints(conn, source))
         else:
             found = clear_checkpoint(worker.engine, source)
     verb = "would be cleared" if dry_run else "cleared"
@@ -84,10 +84,10 @@ def budget_show(settings: Settings, source: str | None, as_json: bool) -> None:
     with open_worker(settings) as worker:
         budgets = _read_budgets(worker, source)
     if as_json:
-        show_json([report.budget(usage) for usage in budgets])
+        show_json([status_queries.budget(usage) for usage in budgets])
         return
     for usage in budgets:
-        click.echo(report.budget_sentence(usage))
+        click.echo(status_queries.budget_sentence(usage))
         if usage.pause_said:
             click.echo(f"  {usage.pause_said}")
 

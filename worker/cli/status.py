@@ -8,9 +8,9 @@ import click
 from shared.model.runs import PHASES
 from shared.settings import Settings
 from worker.cli.base import SOURCE, as_json, open_worker
-from worker.cli.show import show_json, show_table
+from worker.cli.output import show_json, show_table
 from worker.database.engine import reachable
-from worker.maintenance import report
+from worker.maintenance import status_queries
 
 
 @click.command()
@@ -19,15 +19,15 @@ from worker.maintenance import report
 def status(settings: Settings, as_json: bool) -> None:
     """Show the last run, totals and freshness of each source, and the request budgets."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        sources, assets = report.read_sources(conn), report.count_assets(conn)
+        sources, assets = status_queries.read_sources(conn), status_queries.count_assets(conn)
         budgets = worker.read_usage()
     if as_json:
         show_json(
             {
                 "assets": assets,
                 "sources": sources,
-                "budgets": [report.budget(usage) for usage in budgets],
-                "expected": report.expectations(),
+                "budgets": [status_queries.budget(usage) for usage in budgets],
+                "expected": status_queries.expectations(),
             }
         )
         return
@@ -48,11 +48,11 @@ def status(settings: Settings, as_json: bool) -> None:
         if source.error:
             click.echo(f"{source.source}: {source.error.removeprefix(f'{source.source}: ')}")
     for usage in budgets:
-        click.echo(report.budget_sentence(usage))
+        click.echo(status_queries.budget_sentence(usage))
     click.echo(f"{assets} assets")
     click.echo()
     show_table(
-        [SimpleNamespace(**each) for each in report.expectations()],
+        [SimpleNamespace(**each) for each in status_queries.expectations()],
         source="expectations",
         fresh_for_seconds="fresh (s)",
         min_snapshot_share="min snapshot",
@@ -74,7 +74,7 @@ def status(settings: Settings, as_json: bool) -> None:
 def runs(settings: Settings, limit: int, source: str | None, as_json: bool) -> None:
     """Show the newest runs, newest first."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
-        rows = report.read_runs(conn, limit, source)
+        rows = status_queries.read_runs(conn, limit, source)
     if as_json:
         show_json(rows)
         return

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from shared.errors import DatabaseUnavailableError
 from worker.database.engine import reachable
-from worker.maintenance import report
+from worker.maintenance import status_queries
 
 EXAMPLES_AFTER_SECONDS = 10
 """Print the example commands after this time, even if no source has been read yet."""
@@ -42,7 +42,7 @@ class FirstRuns:
         if self.all_reported:
             return
         with suppress(DatabaseUnavailableError), reachable(), self._engine.connect() as conn:
-            for run in reversed(report.read_runs(conn, 100)):
+            for run in reversed(status_queries.read_runs(conn, 100)):
                 has_ended = run.id > self._newest_run and run.outcome != "running"
                 if has_ended and run.source in self._pending:
                     self._pending.remove(run.source)

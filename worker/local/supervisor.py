@@ -25,7 +25,7 @@ from worker.ingest.runs.due import read_due
 from worker.local.api_login import api_login
 from worker.local.console import SAMPLE_OVER, SAMPLE_SHOWN, FirstRuns, print_line, relative_path
 from worker.local.service import Service, ServiceEndedError, adopt_orphans, last_lines, wait_for
-from worker.maintenance import report
+from worker.maintenance import status_queries
 from worker.maintenance.migrate import ensure_reader_login, upgrade
 
 API_CONFIG = Path(__file__).resolve().parents[2] / "api" / "server" / "gunicorn.conf.py"
@@ -192,7 +192,7 @@ class Services:
         if self._stop.is_set():
             return
         with self._engine.connect() as conn:
-            assets, newest = report.count_assets(conn), report.read_runs(conn, 1)
+            assets, newest = status_queries.count_assets(conn), status_queries.read_runs(conn, 1)
             due = read_due(conn, self._settings.sources)
             sample_is_over = sample.is_over(conn)
         self._start()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.cli.show import show_result
+from worker.cli.output import show_result
 from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.runs.options import Result
