@@ -21,7 +21,7 @@ from api.request.problems import answer_errors_as_problems
 from api.responses.cached import SHARED_SECONDS
 from api.responses.export import Exports
 from api.responses.hits import serve_cache_hits
-from api.responses.past import make_slots
+from api.responses.past_limit import make_slots
 from api.responses.staleness import Staleness
 from api.routes import changes, data, docs, health, history, index, metrics, raw, trends
 from api.routes.loading import drift, rejects, reviews, runs, stats

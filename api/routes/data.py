@@ -28,7 +28,7 @@ from api.responses.answers import links
 from api.responses.cached import Representation, cached_response, json_members
 from api.responses.formats import CSV, NDJSON, choose_format, content_type, join_page
 from api.responses.parquet import PARQUET, require_parquet
-from api.responses.past import slot_for
+from api.responses.past_limit import slot_for
 from api.schemas.assets import AssetDetailSchema, ChosenAssetSchema
 from api.schemas.fields import DECIMALS
 from api.schemas.writer import writer

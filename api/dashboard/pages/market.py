@@ -23,7 +23,7 @@ from api.queries.assets.query import AssetQuery
 from api.queries.history.trends import find_trends
 from api.responses.cached import Representation, cached_response
 from api.responses.formats import LINE_BREAK
-from api.responses.past import slot_for
+from api.responses.past_limit import slot_for
 
 OLD = timedelta(hours=1)
 """How much older than the newest data a price must be to be marked."""
