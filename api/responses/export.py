@@ -31,9 +31,9 @@ from api.request.instruments import Instruments
 from api.request.problems import ExportsBusyError, QueryTimeoutError
 from api.responses.cached import cache_control
 from api.responses.compression import client_accepts_gzip
+from api.responses.concurrency import Slots
 from api.responses.formats import CSV, NDJSON, content_type, header_line, terminate_lines
 from api.responses.parquet import PARQUET, write_parquet
-from api.responses.slots import Slots
 from api.responses.staleness import stale_sources
 
 MAX_CONCURRENT = 2

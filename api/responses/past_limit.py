@@ -7,7 +7,7 @@ from flask import current_app
 from api.middleware.limits import client
 from api.queries.assets.past import Moment
 from api.request.problems import PastBusyError, TooManyAtOnceError
-from api.responses.slots import Slots
+from api.responses.concurrency import Slots
 
 
 def make_slots(total: int) -> Slots:
