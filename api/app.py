@@ -18,9 +18,9 @@ from api.request.access import observe_requests
 from api.request.instruments import Instruments
 from api.request.negotiation import require_acceptable_format
 from api.request.problems import answer_errors_as_problems
+from api.responses.cache_hits import serve_cache_hits
 from api.responses.cached import SHARED_SECONDS
 from api.responses.export import Exports
-from api.responses.hits import serve_cache_hits
 from api.responses.past_limit import make_slots
 from api.responses.staleness import Staleness
 from api.routes import changes, data, docs, health, history, index, metrics, raw, trends

@@ -118,7 +118,7 @@ def cached_response(make: Callable[[], Representation]) -> Response:
     """Respond from the cache, or call `make` and cache its result; 304 if the client has it.
 
     A commit invalidates the cache within moments. A response is at most that much out of date.
-    `api.responses.hits` answers most cached requests before they reach this function.
+    `api.responses.cache_hits` answers most cached requests before they reach this function.
     """
     extensions = current_app.extensions
     cache: Cache | None = extensions["cache"]
