@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 
-from api.queries.pages import Page
+from api.queries.id_pages import Page
 from shared.model.reviews import commands_of, undo_command
 from shared.schema.identity import contracts, corrections, matches, needs_decision
 from shared.schema.market import assets, listings

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection
 
-from api.queries.pages import Page, read_page
+from api.queries.id_pages import Page, read_page
 from shared.schema.operations import drift
 
 COLUMNS = (

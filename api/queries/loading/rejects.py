@@ -14,7 +14,7 @@ from sqlalchemy import (
     select,
 )
 
-from api.queries.pages import Page, read_page
+from api.queries.id_pages import Page, read_page
 from shared.schema.operations import has_reason, has_state, reasons_by_kind, rejects
 
 PREVIEW_BYTES = 2000

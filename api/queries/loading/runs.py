@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Numeric, cast, extract, func, select
 
-from api.queries.pages import Page, read_page
+from api.queries.id_pages import Page, read_page
 from shared.model.runs import PHASES
 from shared.schema.operations import runs
 

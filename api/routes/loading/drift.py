@@ -6,7 +6,7 @@ from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters.loading import DriftParameters
 from api.queries.loading.drift import find_drift
-from api.responses.paging import paged
+from api.responses.id_pages import paged
 from api.schemas.loading.drift import DriftSchema
 
 bp = Blueprint("drift", __name__)

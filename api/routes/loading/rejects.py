@@ -18,7 +18,7 @@ from api.queries.loading.rejects import (
 )
 from api.request.problems import RejectNotFoundError
 from api.responses.answers import document
-from api.responses.paging import paged
+from api.responses.id_pages import paged
 from api.schemas.loading.rejects import RejectDetailSchema, RejectReasonSchema, RejectSchema
 
 bp = Blueprint("rejects", __name__)

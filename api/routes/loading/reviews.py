@@ -6,7 +6,7 @@ from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters.reviews import ReviewsParameters, review_filters
 from api.queries.reviews import find_reviews
-from api.responses.paging import paged
+from api.responses.id_pages import paged
 from api.schemas.loading.reviews import ReviewSchema
 
 bp = Blueprint("reviews", __name__)

@@ -20,7 +20,7 @@ from api.queries.loading.run_days import count_days
 from api.queries.loading.runs import find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.answers import document, link
-from api.responses.paging import paged
+from api.responses.id_pages import paged
 from api.schemas.loading.anomalies import AnomaliesSchema
 from api.schemas.loading.comparison import ComparisonSchema
 from api.schemas.loading.runs import ListedRunSchema, RunDaysSchema, RunDetailSchema

@@ -7,7 +7,7 @@ from flask import Response, request
 from marshmallow import Schema
 
 from api.parameters.loading import write_place
-from api.queries.pages import Page
+from api.queries.id_pages import Page
 from api.responses.answers import document, link
 
 
