@@ -15,9 +15,9 @@ from api.middleware.paths import require_canonical_paths
 from api.middleware.proxies import apply_proxy_headers, trust_proxies
 from api.openapi import describe
 from api.request.access import observe_requests
-from api.request.instruments import Instruments
 from api.request.negotiation import require_acceptable_format
 from api.request.problems import answer_errors_as_problems
+from api.request.process_metrics import Instruments
 from api.responses.cache_hits import serve_cache_hits
 from api.responses.cached import SHARED_SECONDS
 from api.responses.export import Exports

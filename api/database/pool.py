@@ -25,8 +25,8 @@ from api.database.heartbeat import Heartbeat
 from api.database.prepared import Preparer
 from api.database.refused_values import find_refused_parameters
 from api.database.watchdog import ClientLeftError, Watchdog, is_readable
-from api.request.instruments import Instruments
 from api.request.problems import DatabaseUnavailableError, QueryTimeoutError, SchemaNotReadyError
+from api.request.process_metrics import Instruments
 from api.request.timing import timed
 from shared.embedded.server import find_reader_url, project_folder
 from shared.errors import ConfigurationError

@@ -5,8 +5,8 @@ import time
 from flask import current_app
 
 from api.database.pool import Database
-from api.request.instruments import Instruments
 from api.request.problems import DatabaseUnavailableError, SchemaNotReadyError
+from api.request.process_metrics import Instruments
 from shared.schema.base import SCHEMA_REVISION
 
 TRUSTED_SECONDS = 3.0

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from api.metrics.loading import LoadingCollector
 from api.metrics.multiprocess import AllProcessesCollector
 from api.metrics.processes import ProcessesCollector
-from api.request.instruments import FOLDER, Instruments
+from api.request.process_metrics import FOLDER, Instruments
 from shared.schema.base import SCHEMA_REVISION
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from flask import Flask, Request, Response, current_app, g, request
 
-from api.request.instruments import UNMATCHED, Instruments
+from api.request.process_metrics import UNMATCHED, Instruments
 from api.request.timing import server_timing
 from api.request.tracing import Trace, continue_trace
 

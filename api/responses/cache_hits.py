@@ -24,8 +24,8 @@ from api.middleware.keys import PAGES, Keys, scope_of, senders_of, sent_key
 from api.middleware.limits import COUNTED, Limiter, Quota, name_client
 from api.middleware.proxies import HSTS
 from api.request.access import HEADERS, Arrival, Outcome, record
-from api.request.instruments import Instruments
 from api.request.negotiation import JSON, PAGE
+from api.request.process_metrics import Instruments
 from api.responses.cached import VARY, Representation, cache_control, cache_key, respond
 from api.responses.staleness import Stale, Staleness
 from shared.settings import Settings

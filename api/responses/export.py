@@ -27,8 +27,8 @@ from api.middleware.limits import client
 from api.queries.assets.find import read_version, stream_assets, stream_rows
 from api.queries.assets.query import AssetQuery
 from api.request.client_socket import ClientSocket, Pace
-from api.request.instruments import Instruments
 from api.request.problems import ExportsBusyError, QueryTimeoutError
+from api.request.process_metrics import Instruments
 from api.responses.cached import cache_control
 from api.responses.compression import client_accepts_gzip
 from api.responses.concurrency import Slots

@@ -9,9 +9,9 @@ import msgspec
 import structlog
 
 from api.request.access import HEADERS
-from api.request.instruments import Instruments
 from api.request.negotiation import PROBLEM_JSON
 from api.request.problems import problem_document
+from api.request.process_metrics import Instruments
 
 DETAILS = {
     400: "the request is not well-formed HTTP",
