@@ -4,7 +4,7 @@ import re
 
 from api.middleware.keys import Keys, key_in_cookie
 from api.middleware.limits import address, key_client
-from api.server.heads import END, forwarded_for
+from api.server.request_head import END, forwarded_for
 
 _KEY = re.compile(
     rb"^(?:authorization:[ \t]*bearer[ \t]+|x-api-key:[ \t]*)(kasparro_[\w-]{43})[ \t]*\r?$",

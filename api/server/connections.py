@@ -31,7 +31,8 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
 
 from api.request.client_socket import RESPONSE_SECONDS, ClientSocket
 from api.server.clients import client_of
-from api.server.heads import (
+from api.server.refusals import NO_HOST, TOO_MANY_AT_ONCE, Refusal, refuse
+from api.server.request_head import (
     BODY_BYTES,
     GONE,
     HEAD_BYTES,
@@ -42,7 +43,6 @@ from api.server.heads import (
     has_one_host,
     judge,
 )
-from api.server.refusals import NO_HOST, TOO_MANY_AT_ONCE, Refusal, refuse
 from api.server.thread_pool import FairThreadPool
 
 REQUEST_SECONDS = 10

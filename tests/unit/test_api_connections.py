@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from api.request.client_socket import MAX_BUFFERED_BYTES, Budget, ClientSocket
-from api.server.heads import GONE, HEAD_BYTES, MORE, WHOLE, judge
+from api.server.request_head import GONE, HEAD_BYTES, MORE, WHOLE, judge
 
 LINE = b"GET / HTTP/1.1\r\n"
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from api.middleware.paths import is_canonical
-from api.server.heads import PROBES, forwarded_for, has_one_host
+from api.server.request_head import PROBES, forwarded_for, has_one_host
 
 CANONICAL = [
     "/",

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from api.dashboard.errors import LONGEST_NEXT
 from api.middleware.keys import COOKIE
-from api.server.heads import BODY_BYTES
+from api.server.request_head import BODY_BYTES
 from shared.model.keys import hash_key, make_key
 from shared.schema.operations import api_keys
 from tests.fakes.api_cache import kept_from_now_on
