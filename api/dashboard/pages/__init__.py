@@ -2,17 +2,26 @@
 
 from api.dashboard import errors
 from api.dashboard.blueprint import bp
-from api.dashboard.pages import asset, files, market, quality, raw, runs, sign_in, sources
+from api.dashboard.pages import (
+    asset,
+    market,
+    quality,
+    raw,
+    runs,
+    sign_in,
+    sources,
+    static_files,
+)
 
 __all__ = [
     "asset",
     "bp",
     "errors",
-    "files",
     "market",
     "quality",
     "raw",
     "runs",
     "sign_in",
     "sources",
+    "static_files",
 ]
