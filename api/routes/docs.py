@@ -13,7 +13,7 @@ from api.parameters import QueryString
 
 bp = Blueprint("docs", __name__)
 
-OURS = Path(str(files("api"))) / "static"
+OURS = Path(str(files("api"))) / "docs_page"
 SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
 """Swagger UI, from a package of 2.5 MB that is updated every week. The package's own page has an
 inline script, which `POLICY` forbids, so this project has its own page. Alternatives: swagger-ui-py
