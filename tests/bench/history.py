@@ -67,7 +67,7 @@ class Bench:
         """Build a history of about so many observations, and ask for it."""
         with self.server.database("history") as url:
             plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-            run(sys.executable, "ours", plain, self.plan)
+            run(sys.executable, "worker_contestant", plain, self.plan)
             paths = _build(url, size)
             self.server.execute("VACUUM (ANALYZE)", "CHECKPOINT", database="history")
             with engine_on(url) as engine, engine.connect() as conn:

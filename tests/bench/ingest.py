@@ -29,7 +29,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.bench.contest import Contest
+from tests.bench.contestants import Contest
 from tests.bench.ingest_csv import load_files
 from tests.bench.ingest_options import ROUNDS, Options
 from tests.bench.ingest_parts import (

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.bench.contest import OURS, Contest
+from tests.bench.contestants import OURS, Contest
 from tests.bench.measure import run, tell
 from tests.bench.payloads import write_csv
 from tests.bench.plans import write_plan

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.bench.contest import DLT, LIMIT, OURS, Contest
+from tests.bench.contestants import DLT, LIMIT, OURS, Contest
 from tests.bench.ingest_options import Options
 from tests.bench.payloads import COINS, SOURCES, Snapshots
 from tests.bench.plans import write_plan

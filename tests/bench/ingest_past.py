@@ -6,7 +6,7 @@ from statistics import median
 
 from sqlalchemy.engine import URL
 
-from tests.bench.contest import OURS, Contest
+from tests.bench.contestants import OURS, Contest
 from tests.bench.past import Past
 from tests.bench.payloads import COINS, SOURCES, Snapshots
 from tests.bench.plans import NEW, Pass, write_plan

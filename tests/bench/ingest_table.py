@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
-from tests.bench.contest import DLT, LIMIT, OURS, Contest
+from tests.bench.contestants import DLT, LIMIT, OURS, Contest
 from tests.bench.ingest_parts import STALE, crowd
 from tests.bench.plans import MOVED, NEW, UNCHANGED
 

@@ -1,6 +1,6 @@
 """Ours: the worker loads saved responses or CSV files, as `worker import` does, a run for each.
 
-python -m tests.bench.ours URL PLAN
+python -m tests.bench.worker_contestant URL PLAN
 """
 
 import sys

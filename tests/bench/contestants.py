@@ -14,7 +14,7 @@ from tests.bench.measure import Outcome, run, tell
 from tests.bench.postgres import Server
 
 LIMIT, DLT, OURS = "COPY", "dlt", "ours"
-MODULES = {LIMIT: "limit", DLT: "dlt_peer", OURS: "ours"}
+MODULES = {LIMIT: "limit", DLT: "dlt_peer", OURS: "worker_contestant"}
 
 
 class Contest:
