@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.environment import SAMPLE_CSV
 from tests.fakes.answers import payment_required, real, status
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 from worker.database.locks import locked
 
 GIVE_UP = 60

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ANY_RATE = "1000000"

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.warm import WarmWorker
+from tests.fakes.forked_worker import WarmWorker
 
 SECONDS = 30
 """How long a condition is waited for before the test gives up."""

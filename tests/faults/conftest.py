@@ -11,7 +11,7 @@ from shared.settings import Settings
 from tests.fakes.cases import sparse
 from tests.fakes.market import Market
 from tests.fakes.processes import environ
-from tests.fakes.scene import SIZE, Scene
+from tests.fakes.source_and_api import SIZE, Scene
 from tests.fakes.upstream import Upstream
 from worker.app import Worker
 

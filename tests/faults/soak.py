@@ -25,9 +25,9 @@ from shared.embedded.server import EmbeddedPostgres
 from shared.model.catalogue import SOURCES
 from shared.schema.operations import runs
 from tests.fakes.databases import engine_on
+from tests.fakes.forked_worker import WarmWorker
+from tests.fakes.market_world import World, sound
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
-from tests.fakes.world import World, sound
 from worker.maintenance.migrate import upgrade
 from worker.maintenance.verify import Report
 

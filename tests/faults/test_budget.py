@@ -15,9 +15,9 @@ from sqlalchemy.engine import URL
 from shared.schema.operations import request_budgets, runs
 from tests.fakes.answers import Answer, rate_limited, reset, status, truncated
 from tests.fakes.cases import sparse
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 
 SIZE = 120
 PAGE = 50

@@ -9,9 +9,9 @@ from shared.model.catalogue import SOURCES
 from shared.schema.operations import checkpoints, runs
 from tests.fakes.cases import sparse
 from tests.fakes.databases import engine_on
+from tests.fakes.market_world import World, sound
 from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.world import World, sound
 
 COINS = 240
 

@@ -10,9 +10,9 @@ from shared.schema.raw import RAW_LISTS
 from tests.fakes import answers, processes
 from tests.fakes.cases import sparse
 from tests.fakes.contract_lists import LISTED_BY, USDT, expected, held
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.runner import Runner, adapter
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 from worker.maintenance.reprocess import reprocess
 from worker.maintenance.verify import verify
 

@@ -12,9 +12,9 @@ from shared.model.faults import CRASH_POINTS, FAULT_POINTS
 from shared.schema.operations import checkpoints, runs
 from shared.schema.raw import RAW_LISTS
 from tests.fakes.databases import engine_on
+from tests.fakes.market_world import World, sound
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.world import World, sound
 from worker.maintenance.verify import Report
 
 COINS = 80

@@ -15,9 +15,9 @@ from sqlalchemy.engine import URL
 from shared.schema.operations import request_budgets, runs
 from tests.fakes import answers as says
 from tests.fakes.answers import rate_limited
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 
 ONLY_PAPRIKA = "run --once --source coinpaprika"
 THE_WAITING_SESSION = text("""

@@ -13,8 +13,8 @@ from shared.schema.market import listings
 from shared.schema.operations import runs
 from tests.fakes.api import api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, load, market, row, ticker
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
 from worker.maintenance.verify import verify
 

@@ -11,7 +11,7 @@ from shared.model.catalogue import SOURCES
 from tests.fakes.answers import empty_list, status
 from tests.fakes.market import Market
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.scene import SIZE, Scene
+from tests.fakes.source_and_api import SIZE, Scene
 from worker.ingest.runs.journal import clear_checkpoint
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 
 from tests.fakes.answers import body, status
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.scene import Scene
+from tests.fakes.source_and_api import Scene
 from worker.ingest.runs.journal import clear_checkpoint
 from worker.ingest.runs.options import Result
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import SourceError
 from shared.model.records import Observation, RawRecord
-from tests.fakes.examination import (
+from tests.fakes.record_assertions import (
     CSV_FILES,
     JSON_SOURCES,
     PAYLOADS,

@@ -17,7 +17,14 @@ from shared.schema.base import metadata
 from shared.schema.operations import rejects, runs
 from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO, market, open_run
-from tests.fakes.examination import CSV_FILES, JSON_SOURCES, PAYLOADS, exactly, examine, is_json
+from tests.fakes.record_assertions import (
+    CSV_FILES,
+    JSON_SOURCES,
+    PAYLOADS,
+    exactly,
+    examine,
+    is_json,
+)
 from tests.fakes.strategies import DIGITS, damaged, lists
 from worker.database.periods import periods_of
 from worker.ingest.batch import copy, transaction

@@ -11,8 +11,8 @@ from sqlalchemy.engine import URL
 from shared.errors import ArchiveError
 from shared.schema.operations import pruned_rejects, rejects
 from tests.fakes.batches import COINGECKO, load, market
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ
-from tests.fakes.warm import WarmWorker
 from worker.maintenance.prune.archive import REJECTS, read_archive
 from worker.maintenance.prune.rejects import find_old_rejects, prune_rejects
 from worker.maintenance.verify import verify

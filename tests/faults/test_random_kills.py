@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
+from tests.fakes.market_world import World, sound
 from tests.fakes.upstream import Upstream
-from tests.fakes.world import World, sound
 from tests.faults.soak import WHOLE, Kills
 from worker.maintenance.verify import Report
 

@@ -5,8 +5,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
 from tests.fakes.batches import COINGECKO, load, market
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.warm import WarmWorker
 from tests.faults.test_resume import wait_until_blocked
 from worker.maintenance.verify import verify
 

@@ -10,9 +10,9 @@ from sqlalchemy.engine import URL
 from shared.schema.operations import checkpoints, runs
 from tests.fakes.answers import Answer, real
 from tests.fakes.databases import database_copy, report_of_an_unbroken_run
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 from worker.maintenance.verify import Report, verify
 
 SIZE = 120

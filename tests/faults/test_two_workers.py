@@ -14,9 +14,9 @@ from shared.errors import LockedError
 from shared.schema.operations import runs
 from tests.fakes.answers import Answer
 from tests.fakes.batches import COINGECKO
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import environ
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 from worker.database.locks import locked
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.runs.journal import clear_checkpoint

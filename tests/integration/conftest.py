@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
 from tests.fakes.api import api_on
-from tests.fakes.csv_desk import Desk
+from tests.fakes.csv_operator import Desk
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from sqlalchemy import delete, select, text, update
 from shared.schema.market import asset_version, assets, dataset
 from tests.fakes.api import UNCACHED, add_asset, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, CSV, LATER, load, market, row, ticker
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.gunicorn import until
 from tests.fakes.plans import read_by
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.reference import follow
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 
 API_SETTINGS = UNCACHED
 

@@ -10,12 +10,12 @@ from api.queries.assets.columns import ASSET_COLUMNS
 from shared.schema.market import asset_version, assets, dataset
 from tests.fakes.api import UNCACHED, add_asset, add_listing, api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.gunicorn import until
 from tests.fakes.processes import environ, run_worker
 from tests.fakes.reference import expected, follow, plain, read_assets, slugs
 from tests.fakes.upstream import Upstream
 from tests.fakes.walks import start
-from tests.fakes.warm import WarmWorker
 
 API_SETTINGS = UNCACHED
 

@@ -4,7 +4,7 @@ import pytest
 import structlog
 
 from shared.schema.market import listings, observations
-from tests.fakes.csv_desk import HEADER, Desk, days
+from tests.fakes.csv_operator import HEADER, Desk, days
 from worker.ingest import pipeline
 from worker.ingest.runs.options import Options, Result
 from worker.maintenance.verify import verify

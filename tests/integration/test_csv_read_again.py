@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from shared.schema.market import listings, observations
 from shared.schema.operations import rejects
-from tests.fakes.csv_desk import DAYS, HEADER, Desk, days
+from tests.fakes.csv_operator import DAYS, HEADER, Desk, days
 from worker.ingest.batch.rejects import OpenRejects
 from worker.ingest.runs.options import Options
 from worker.maintenance import retry

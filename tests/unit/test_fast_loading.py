@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, fields
 
-from tests.fakes.examination import JSON_SOURCES
+from tests.fakes.record_assertions import JSON_SOURCES
 from tests.fakes.strategies import INSTANTS, NUMBERS, WORDS, damaged, elements
 from worker.sources.fields import Amount
 from worker.sources.json.fast_loading import PlainField, PlainReader, UnknownFieldError

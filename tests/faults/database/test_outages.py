@@ -30,9 +30,9 @@ from tests.fakes.database_faults import (
     wait_until_blocked,
     with_options,
 )
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 from tests.fakes.worker_loop import Loop
 from worker.cli.main import main
 from worker.database.locks import locked

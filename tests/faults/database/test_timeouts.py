@@ -19,9 +19,9 @@ from tests.fakes.database_faults import (
     read_runs,
     with_options,
 )
+from tests.fakes.forked_worker import WarmWorker
 from tests.fakes.processes import run_worker
 from tests.fakes.upstream import Upstream
-from tests.fakes.warm import WarmWorker
 from tests.fakes.worker_loop import SECONDS, Loop
 from worker.maintenance.verify import Report, verify
 

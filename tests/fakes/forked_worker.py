@@ -20,7 +20,7 @@ from types import TracebackType
 from shared.settings import Settings
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["worker.cli.main", "tests.fakes.warm"])
+_context.set_forkserver_preload(["worker.cli.main", "tests.fakes.forked_worker"])
 _numbers = itertools.count(1)
 
 # The pattern for an URL takes longer to compile than all the rest of a short run.

@@ -10,8 +10,8 @@ from sqlalchemy.engine import URL
 
 from shared.model.catalogue import SOURCES
 from tests.fakes.databases import database_copy, engine_on
+from tests.fakes.market_csv import write_sheet
 from tests.fakes.processes import environ, run_worker
-from tests.fakes.sheet import write_sheet
 from tests.fakes.upstream import Upstream
 from worker.maintenance.verify import Report, verify
 
