@@ -24,7 +24,7 @@ from api.responses.export import Exports
 from api.responses.past_limit import make_slots
 from api.responses.staleness import Staleness
 from api.routes import changes, data, docs, health, history, index, metrics, raw, trends
-from api.routes.loading import drift, rejects, reviews, runs, stats
+from api.routes.operations import drift, rejects, reviews, runs, stats
 from shared.settings import Settings
 
 SHARED_PAGES = 32

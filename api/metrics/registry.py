@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from api.metrics.loading import LoadingCollector
 from api.metrics.multiprocess import AllProcessesCollector
+from api.metrics.operations import OperationsCollector
 from api.metrics.processes import ProcessesCollector
 from api.request.process_metrics import FOLDER, Instruments
 from shared.schema.base import SCHEMA_REVISION
@@ -36,5 +36,5 @@ def make_registry(instruments: Instruments) -> CollectorRegistry:
         registry.register(AllProcessesCollector(Path(folder)))
     registry.register(ProcessesCollector(of_the_parent=bool(folder)))
     registry.register(BuildCollector())
-    registry.register(LoadingCollector())
+    registry.register(OperationsCollector())
     return registry

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from api.parameters import NameList
-from api.parameters.loading import PagedParameters
+from api.parameters.operations import PagedParameters
 from api.queries.assets import cursors
 from api.queries.reviews import ReviewFilters, ReviewPlace
 from shared.model.catalogue import LISTING_SOURCES

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request
 from marshmallow import Schema
 
-from api.parameters.loading import write_place
+from api.parameters.operations import write_place
 from api.queries.id_pages import Page
 from api.responses.answers import document, link
 

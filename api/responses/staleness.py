@@ -1,6 +1,6 @@
 """The stale sources, which every response with data reports.
 
-`find_stale` in `api/queries/loading/freshness.py` has the criterion.
+`find_stale` in `api/queries/operations/freshness.py` has the criterion.
 """
 
 import time
@@ -13,8 +13,8 @@ import msgspec
 from flask import current_app
 
 from api.database.pool import read
-from api.queries.loading.freshness import find_stale
-from api.queries.loading.sources import read_loading
+from api.queries.operations.freshness import find_stale
+from api.queries.operations.sources import read_loading
 from shared.model.catalogue import LISTING_SOURCES
 from shared.settings import Settings
 

@@ -9,8 +9,8 @@ from api.database.pool import read
 from api.database.readiness import check_readiness
 from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.queries.loading.freshness import assess
-from api.queries.loading.sources import read_loading, read_sources
+from api.queries.operations.freshness import assess
+from api.queries.operations.sources import read_loading, read_sources
 from api.request.problems import problem
 from api.responses.answers import document
 from api.schemas.health import HealthSchema, LiveSchema, ReadySchema

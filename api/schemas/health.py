@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import instant, share
-from api.schemas.loading.runs import RunningSchema, RunSchema
+from api.schemas.operations.runs import RunningSchema, RunSchema
 from shared.model.catalogue import SOURCES
 
 
@@ -12,8 +12,8 @@ class ExpectedSchema(Schema):
 
     freshness_target_seconds = fields.Integer(
         metadata={
-            "description": "Maximum age of the newest data: the declared target, or three passes of "
-            "the loop if that is longer. A pass is the interval plus the usual duration of the "
+            "description": "Maximum age of the newest data: the declared target, or three passes "
+            "of the loop if that is longer. A pass is the interval plus the usual duration of the "
             "sources' runs"
         }
     )

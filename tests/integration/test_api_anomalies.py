@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from api.queries.loading.anomaly_rules import LEAST_HISTORY
+from api.queries.operations.anomaly_rules import LEAST_HISTORY
 from shared.model.catalogue import EXPECTATIONS
 from shared.model.runs import JUDGED
 from tests.fakes.api import NOON, add_checkpoint, add_run

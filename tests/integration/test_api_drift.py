@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.schemas.loading.drift import KINDS
+from api.schemas.operations.drift import KINDS
 from tests.fakes.api import NOON, add_drift
 from tests.fakes.document import check_answer
 from worker.drift import differences

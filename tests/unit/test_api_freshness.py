@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.queries.loading.freshness import assess, assess_source, find_stale
+from api.queries.operations.freshness import assess, assess_source, find_stale
 from shared.model.catalogue import EXPECTATIONS
 from tests.fakes.api import NOON
 

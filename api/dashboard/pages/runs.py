@@ -11,7 +11,7 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString
-from api.parameters.loading import (
+from api.parameters.operations import (
     COMMANDS,
     CompareParameters,
     RunsParameters,
@@ -19,11 +19,11 @@ from api.parameters.loading import (
     run_filters,
     write_place,
 )
-from api.queries.loading.anomalies import measure_run
-from api.queries.loading.anomaly_rules import judge
-from api.queries.loading.comparison import compare_observations
-from api.queries.loading.comparison_rules import compare_runs
-from api.queries.loading.runs import find_run, find_runs
+from api.queries.operations.anomalies import measure_run
+from api.queries.operations.anomaly_rules import judge
+from api.queries.operations.comparison import compare_observations
+from api.queries.operations.comparison_rules import compare_runs
+from api.queries.operations.runs import find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import LISTING_SOURCES, SOURCES

@@ -13,10 +13,10 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import Count, QueryString
-from api.queries.loading.freshness import assess
-from api.queries.loading.run_days import count_days
-from api.queries.loading.sources import read_loading
-from api.queries.loading.stats import read_stats
+from api.queries.operations.freshness import assess
+from api.queries.operations.run_days import count_days
+from api.queries.operations.sources import read_loading
+from api.queries.operations.stats import read_stats
 from api.responses.cached import Representation, shared_response
 from shared.model.catalogue import SOURCES
 from shared.settings import Settings

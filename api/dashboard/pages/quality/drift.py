@@ -6,8 +6,8 @@ from api.dashboard.blueprint import bp
 from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
-from api.parameters.loading import DRIFT_STATES, DriftParameters, write_place
-from api.queries.loading.drift import find_drift
+from api.parameters.operations import DRIFT_STATES, DriftParameters, write_place
+from api.queries.operations.drift import find_drift
 from api.responses.cached import Representation, cached_response
 from shared.model.catalogue import SOURCES
 

@@ -9,8 +9,8 @@ from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString
 from api.queries.assets.find import find_assets
-from api.queries.loading.drift import find_drift
-from api.queries.loading.rejects import RejectFilters, find_rejects
+from api.queries.operations.drift import find_drift
+from api.queries.operations.rejects import RejectFilters, find_rejects
 from api.queries.reviews import ReviewFilters, find_reviews
 from api.responses.cached import Representation, shared_response
 

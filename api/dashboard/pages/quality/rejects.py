@@ -9,14 +9,14 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import QueryString, page_size
-from api.parameters.loading import (
+from api.parameters.operations import (
     CHOSEN_REJECT_STATES,
     RejectsParameters,
     read_id,
     reject_filters,
     write_place,
 )
-from api.queries.loading.rejects import (
+from api.queries.operations.rejects import (
     MOST_COUNTED,
     PREVIEW_BYTES,
     count_reasons,

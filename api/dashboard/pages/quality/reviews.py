@@ -7,7 +7,7 @@ from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
 from api.parameters import page_size
-from api.parameters.loading import write_place
+from api.parameters.operations import write_place
 from api.parameters.reviews import ReviewsParameters, review_filters
 from api.queries.reviews import find_reviews
 from api.responses.cached import Representation, shared_response

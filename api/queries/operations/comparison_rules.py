@@ -6,8 +6,8 @@ from typing import Any
 from marshmallow import ValidationError
 from sqlalchemy import Connection
 
-from api.queries.loading.comparison import Difference, compare_observations
-from api.queries.loading.runs import find_two_runs
+from api.queries.operations.comparison import Difference, compare_observations
+from api.queries.operations.runs import find_two_runs
 from api.request.problems import RunNotFoundError
 
 COMPARED = (

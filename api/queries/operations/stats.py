@@ -18,9 +18,9 @@ from sqlalchemy import (
     true,
 )
 
-from api.queries.loading.runs import duration, phase_columns, take_phases
-from api.queries.loading.schedule import read_schedule
-from api.queries.loading.sources import (
+from api.queries.operations.runs import duration, phase_columns, take_phases
+from api.queries.operations.schedule import read_schedule
+from api.queries.operations.sources import (
     NEWEST_FIRST,
     RECENT_RUNS,
     known_sources,

@@ -1,4 +1,4 @@
-"""`/metrics` of the loading: runs, rejects, drift and budgets; and that Prometheus reads it."""
+"""`/metrics` of the sources: runs, rejects, drift and budgets; and that Prometheus reads it."""
 
 from datetime import timedelta
 
@@ -108,7 +108,7 @@ def test_prometheus_reads_it_in_the_format_that_it_asks_for(client, accept, cont
         assert family.name.startswith(("kasparro_", "process_")), family
 
 
-def test_one_scrape_tells_how_the_loading_does(client, loading):
+def test_one_scrape_returns_the_state_of_every_source(client, loading):
     found = scrape(client)
 
     def source(name, **labels):

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Json, instant, seconds, share
-from api.schemas.loading.runs import PhasesSchema, RecordsSchema, RunningSchema, RunSchema
+from api.schemas.operations.runs import PhasesSchema, RecordsSchema, RunningSchema, RunSchema
 from shared.model.catalogue import PROVIDERS, SOURCES
 
 

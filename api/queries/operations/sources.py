@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from api.queries.loading.runs import duration
+from api.queries.operations.runs import duration
 from shared.model.runs import OUTCOMES
 from shared.schema.market import assets, listings
 from shared.schema.operations import checkpoints, runs

@@ -5,13 +5,13 @@ from flask import Blueprint, Response, request
 from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.parameters.loading import (
+from api.parameters.operations import (
     RejectReasonsParameters,
     RejectsParameters,
     read_id,
     reject_filters,
 )
-from api.queries.loading.rejects import (
+from api.queries.operations.rejects import (
     count_reasons,
     find_reject,
     find_rejects,
@@ -19,7 +19,7 @@ from api.queries.loading.rejects import (
 from api.request.problems import RejectNotFoundError
 from api.responses.answers import document
 from api.responses.id_pages import paged
-from api.schemas.loading.rejects import RejectDetailSchema, RejectReasonSchema, RejectSchema
+from api.schemas.operations.rejects import RejectDetailSchema, RejectReasonSchema, RejectSchema
 
 bp = Blueprint("rejects", __name__)
 

@@ -13,9 +13,9 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from api.database.pool import read
 from api.queries.assets.find import read_version
-from api.queries.loading.freshness import WORSE, assess
-from api.queries.loading.sources import read_loading, read_sources, read_totals
-from api.queries.loading.stats import read_open
+from api.queries.operations.freshness import WORSE, assess
+from api.queries.operations.sources import read_loading, read_sources, read_totals
+from api.queries.operations.stats import read_open
 from api.queries.schema import read_schema_revision
 from api.request.problems import DatabaseUnavailableError
 from shared.model.catalogue import SOURCES
@@ -28,7 +28,7 @@ RESULTS = ("new", "unchanged", "rejected")
 BySource = dict[str, dict[str, Any]]
 
 
-class LoadingCollector(Collector):
+class OperationsCollector(Collector):
     """Runs a few statements at each scrape; their cost does not grow with the history."""
 
     def collect(self) -> Iterator[Metric]:

@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from api.queries.loading.anomaly_rules import HISTORY, LEAST_COMPARED, Measured
-from api.queries.loading.runs import duration, share
+from api.queries.operations.anomaly_rules import HISTORY, LEAST_COMPARED, Measured
+from api.queries.operations.runs import duration, share
 from shared.model.runs import JUDGED
 from shared.schema.operations import checkpoints, runs
 

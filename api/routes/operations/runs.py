@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.parameters.loading import (
+from api.parameters.operations import (
     AnomaliesParameters,
     CompareParameters,
     RunDaysParameters,
@@ -13,17 +13,17 @@ from api.parameters.loading import (
     read_id,
     run_filters,
 )
-from api.queries.loading.anomalies import Examined, measure_run, measure_runs
-from api.queries.loading.anomaly_rules import judge, summary_of
-from api.queries.loading.comparison_rules import compare_runs
-from api.queries.loading.run_days import count_days
-from api.queries.loading.runs import find_run, find_runs
+from api.queries.operations.anomalies import Examined, measure_run, measure_runs
+from api.queries.operations.anomaly_rules import judge, summary_of
+from api.queries.operations.comparison_rules import compare_runs
+from api.queries.operations.run_days import count_days
+from api.queries.operations.runs import find_run, find_runs
 from api.request.problems import RunNotFoundError
 from api.responses.answers import document, link
 from api.responses.id_pages import paged
-from api.schemas.loading.anomalies import AnomaliesSchema
-from api.schemas.loading.comparison import ComparisonSchema
-from api.schemas.loading.runs import ListedRunSchema, RunDaysSchema, RunDetailSchema
+from api.schemas.operations.anomalies import AnomaliesSchema
+from api.schemas.operations.comparison import ComparisonSchema
+from api.schemas.operations.runs import ListedRunSchema, RunDaysSchema, RunDetailSchema
 from shared.model.catalogue import SOURCES
 
 bp = Blueprint("runs", __name__)

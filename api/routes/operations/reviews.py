@@ -7,7 +7,7 @@ from api.openapi.contract import documented
 from api.parameters.reviews import ReviewsParameters, review_filters
 from api.queries.reviews import find_reviews
 from api.responses.id_pages import paged
-from api.schemas.loading.reviews import ReviewSchema
+from api.schemas.operations.reviews import ReviewSchema
 
 bp = Blueprint("reviews", __name__)
 

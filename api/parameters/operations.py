@@ -12,8 +12,8 @@ from werkzeug.exceptions import NotFound
 from api.parameters import Count, NameList, QueryString, SourceList, page_size
 from api.parameters.fields import Since
 from api.queries.assets import cursors
-from api.queries.loading.rejects import RejectFilters
-from api.queries.loading.runs import RunFilters
+from api.queries.operations.rejects import RejectFilters
+from api.queries.operations.runs import RunFilters
 from shared.model.runs import OUTCOMES, REJECT_STATES
 
 COMMANDS = ("run", "import", "retry")

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from api.schemas.fields import Json, instant, seconds, share
-from api.schemas.loading.anomalies import AnomalySchema
+from api.schemas.operations.anomalies import AnomalySchema
 from shared.model.catalogue import SOURCES
 from shared.model.runs import OUTCOMES, PHASES
 

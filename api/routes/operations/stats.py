@@ -5,9 +5,9 @@ from flask import Blueprint, Response, current_app, request
 from api.database.pool import read
 from api.openapi.contract import documented
 from api.parameters import QueryString
-from api.queries.loading.stats import read_stats
+from api.queries.operations.stats import read_stats
 from api.responses.answers import document
-from api.schemas.loading.stats import StatsSchema
+from api.schemas.operations.stats import StatsSchema
 from shared.model.catalogue import SOURCES
 
 bp = Blueprint("stats", __name__)

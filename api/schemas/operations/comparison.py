@@ -5,7 +5,12 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from api.schemas.fields import share
-from api.schemas.loading.runs import ComparedRunSchema, PhasesSchema, RatesSchema, RunRecordsSchema
+from api.schemas.operations.runs import (
+    ComparedRunSchema,
+    PhasesSchema,
+    RatesSchema,
+    RunRecordsSchema,
+)
 
 
 class ListedListingSchema(Schema):

@@ -4,10 +4,10 @@ from flask import Blueprint, Response, request
 
 from api.database.pool import read
 from api.openapi.contract import documented
-from api.parameters.loading import DriftParameters
-from api.queries.loading.drift import find_drift
+from api.parameters.operations import DriftParameters
+from api.queries.operations.drift import find_drift
 from api.responses.id_pages import paged
-from api.schemas.loading.drift import DriftSchema
+from api.schemas.operations.drift import DriftSchema
 
 bp = Blueprint("drift", __name__)
 

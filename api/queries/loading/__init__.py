@@ -1,1 +1,0 @@
-"""Queries about sources, runs, rejects and drift."""

@@ -1,0 +1,1 @@
+"""Queries for operators: sources, runs, rejects, drift and statistics."""

@@ -1,1 +1,0 @@
-"""Routes for runs and what they counted, refused and found."""

@@ -1,0 +1,1 @@
+"""Routes for operators: runs, rejects, drift, reviews and statistics."""

@@ -1,1 +1,0 @@
-"""The schemas of runs and of what they counted, refused and found."""

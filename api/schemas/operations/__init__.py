@@ -1,0 +1,1 @@
+"""Schemas of what operators read: runs, rejects, drift, reviews and statistics."""
