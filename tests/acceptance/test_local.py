@@ -161,7 +161,6 @@ def test_a_taken_port_is_refused_before_anything_starts(
     assert not (new_project / ".local").exists()
 
 
-@pytest.mark.slow
 def test_with_database_url_set_everything_uses_that_database(
     first_start: Starter, new_project: Path, database_url: URL
 ):

@@ -239,7 +239,6 @@ def test_a_stopped_worker_that_waits_for_the_rate_limiter_ends_and_counts_no_req
         assert kept(engine, "coinpaprika").requests == len(upstream.asked) == 1
 
 
-@pytest.mark.slow
 def test_with_the_budgets_own_connection_lost_the_run_ends_and_the_loop_goes_on(
     engine: Engine, database_url: URL, tmp_path: Path
 ):

@@ -86,7 +86,6 @@ def test_a_listing_is_delisted_after_the_declared_snapshots_and_time(desk: Desk)
     desk.runner.sound()
 
 
-@pytest.mark.slow
 def test_as_many_snapshots_in_a_shorter_time_delist_nothing(desk: Desk):
     desk.pass_by()
     desk.take_off()
@@ -98,7 +97,6 @@ def test_as_many_snapshots_in_a_shorter_time_delist_nothing(desk: Desk):
     assert set(desk.delisted()) == {desk.coin.slug}
 
 
-@pytest.mark.slow
 def test_fewer_snapshots_in_a_longer_time_delist_nothing(desk: Desk):
     desk.pass_by()
     desk.take_off()

@@ -231,3 +231,5 @@ def test_a_row_that_was_corrected_after_a_kill_is_no_contradiction(
             "failed",
             "succeeded",
         ]
+        of_runs = select(checkpoints.c.last_success_at, checkpoints.c.last_failure_at)
+        assert conn.execute(of_runs).one() == (None, None), "an import is no run of the source"

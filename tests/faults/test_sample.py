@@ -164,7 +164,6 @@ def test_a_listing_with_newer_records_of_another_file_returns(
     assert_sound(engine)
 
 
-@pytest.mark.slow
 def test_files_that_cannot_be_listed_change_nothing_and_stop_no_other_source(
     engine: Engine, start: Starter
 ):

@@ -15,26 +15,27 @@ def read_due(conn: Connection, sources: Sequence[str]) -> list[str]:
     A source with `read_every` is due when its last successful run is that old. After any run it is
     not due for `AGAIN_AFTER`. Clearing its checkpoint makes it due at once.
     """
-    newest = (runs.c.source, func.max(runs.c.started_at).label("at"))
-    last = select(*newest).where(runs.c.command == "run").group_by(runs.c.source).subquery()
-    good = (
-        select(*newest)
-        .where(runs.c.command == "run", runs.c.outcome == "succeeded")
+    known = (
+        select(
+            runs.c.source,
+            func.max(runs.c.started_at).label("last"),
+            func.max(runs.c.started_at).filter(runs.c.outcome == "succeeded").label("good"),
+        )
+        .where(
+            runs.c.command == "run",
+            runs.c.source.in_([each for each in sources if EXPECTATIONS[each].read_every]),
+        )
         .group_by(runs.c.source)
         .subquery()
     )
     stmt = (
         select(
-            last.c.source,
-            (func.now() - last.c.at).label("since_last"),
-            (func.now() - good.c.at).label("since_good"),
+            known.c.source,
+            (func.now() - known.c.last).label("since_last"),
+            (func.now() - known.c.good).label("since_good"),
         )
-        .outerjoin(good, good.c.source == last.c.source)
-        .outerjoin(checkpoints, checkpoints.c.source == last.c.source)
-        .where(
-            last.c.source.in_([each for each in sources if EXPECTATIONS[each].read_every]),
-            or_(checkpoints.c.cleared_at.is_(None), checkpoints.c.cleared_at < last.c.at),
-        )
+        .outerjoin(checkpoints, checkpoints.c.source == known.c.source)
+        .where(or_(checkpoints.c.cleared_at.is_(None), checkpoints.c.cleared_at < known.c.last))
     )
     ages = {row.source: row for row in conn.execute(stmt)}
 

@@ -121,6 +121,7 @@ class Interrupted:
     """A run whose row was never closed, and the counts of its committed batches."""
 
     run_id: int
+    command: str
     batches: int
     records: int
     rejected: int
@@ -147,12 +148,20 @@ def close_interrupted_runs(conn: Connection, source: str) -> list[Interrupted]:
             ),
             finished_at=func.now(),
         )
-        .returning(runs.c.id, runs.c.batches, runs.c.records_fetched, runs.c.records_rejected)
+        .returning(
+            runs.c.id,
+            runs.c.command,
+            runs.c.batches,
+            runs.c.records_fetched,
+            runs.c.records_rejected,
+        )
     )
     closed = [Interrupted(*row) for row in conn.execute(stmt)]
     if closed:
-        newest = max(run.run_id for run in closed)
-        _update_checkpoint(conn, source, {"run_id": newest, "last_failure_at": func.now()})
+        changes: dict[str, Any] = {"run_id": max(run.run_id for run in closed)}
+        if any(run.command == "run" for run in closed):
+            changes["last_failure_at"] = func.now()
+        _update_checkpoint(conn, source, changes)
     return closed
 
 
