@@ -231,6 +231,15 @@ def test_three_clicks_lead_from_the_market_to_why_a_source_failed(dashboard, bro
     assert complaints(browser) == []
 
 
+def test_escape_closes_the_control_of_the_time(dashboard, browser):
+    browser.get(f"{dashboard}/dashboard")
+    click(browser, "#as-of summary")
+    find(browser, "#as-of-day").send_keys(Keys.ESCAPE)
+
+    assert browser.find_element(By.ID, "as-of").get_attribute("open") is None
+    assert browser.switch_to.active_element.text == "As of: now"
+
+
 def test_the_keyboard_is_enough(dashboard, browser):
     browser.get(f"{dashboard}/dashboard")
     browser.switch_to.active_element.send_keys(Keys.TAB)

@@ -1,18 +1,21 @@
 """Pages of the past, cached pages, and the stale sources that a page names."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote_plus
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from api.dashboard.rendering import iso
 from api.responses.cached import Representation
 from api.responses.staleness import Stale
-from shared.schema.market import listings
+from shared.schema.market import assets, listings
 from tests.fakes.api import NOON, add_observation, add_raw_record, add_run
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
 
+DAY = timedelta(days=1)
 LATER = NOON + timedelta(minutes=30)
 THEN = "2026-01-31T12:10:00Z"
 ASSET = "/dashboard/assets/bitcoin"
@@ -96,23 +99,87 @@ def test_a_page_that_names_other_stale_sources_is_made_again():
     assert document.is_valid_for(stale)
 
 
+def fields_of(page):
+    """Return the values of a page's form fields by name."""
+    inputs = [attrs for tag, attrs in page.tags if tag == "input"]
+    return {attrs["name"]: attrs.get("value") for attrs in inputs}
+
+
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("path", "name", "fields"),
     [
-        ("", "as_of"),
-        ("", "known_at"),
-        ("/divergent", "as_of"),
-        ("/runs", "started_since"),
-        ("/runs", "started_before"),
+        ("", "as_of", {"as_of": "2026-01-31", "as_of_time": "12:10:00"}),
+        ("", "known_at", {"known_at": "2026-01-31", "known_at_time": "12:10:00"}),
+        ("/divergent", "as_of", {"as_of": "2026-01-31", "as_of_time": "12:10:00"}),
+        ("/runs", "started_since", {"started_since": "2026-01-31T12:10:00"}),
+        ("/runs", "started_before", {"started_before": "2026-01-31T12:10:00"}),
     ],
 )
-def test_an_offset_with_an_unencoded_plus_is_read_as_by_the_api(client, conn, path, name):
+def test_an_offset_with_an_unencoded_plus_is_read_as_by_the_api(client, conn, path, name, fields):
     add_traced_asset(conn)
 
     page = Page(client.get(f"/dashboard{path}?{name}=2026-01-31T14:10:00+02:00").text)
 
-    values = [attrs.get("value") for tag, attrs in page.tags if tag == "input"]
-    assert "2026-01-31T12:10:00" in values
+    assert fields.items() <= fields_of(page).items()
+
+
+@pytest.mark.parametrize(
+    ("query", "price", "moment"),
+    [
+        ("as_of=2026-01-30", None, "as_of=2026-01-30T23%3A59%3A59.999999Z"),
+        ("as_of=2026-01-31&as_of_time=", "70,000.00", "as_of=2026-01-31T23%3A59%3A59.999999Z"),
+        ("as_of=2026-01-31&as_of_time=12:10", "64,321.09", "as_of=2026-01-31T12%3A10Z"),
+        ("as_of_time=12:10:00&as_of=2026-01-31", "64,321.09", "as_of=2026-01-31T12%3A10%3A00Z"),
+    ],
+)
+def test_a_day_means_its_end_unless_a_time_of_day_is_given(client, conn, query, price, moment):
+    add_later_price(conn)
+
+    page = Page(client.get(f"/dashboard?{query}").text)
+
+    assert (price or "Nothing was observed by then") in page.text
+    assert f"/dashboard/runs?{moment}" in page.links
+    assert fields_of(page)["as_of_time"] == ("" if "999999" in moment else "12:10:00")
+
+
+@pytest.mark.parametrize(
+    "query", ["as_of=2026-02-30", "as_of=2026-01-31&as_of_time=25:00", "as_of_time=12:00"]
+)
+def test_a_day_or_a_time_of_day_that_cannot_be_read_is_an_error_page(client, query):
+    answer = client.get(f"/dashboard?{query}")
+
+    assert answer.status_code == 400
+    assert "as_of" in answer.text
+
+
+def test_earlier_times_are_counted_from_the_last_change_or_the_time_that_is_shown(client, conn):
+    add_later_price(conn)
+    changed_at = conn.scalar(select(assets.c.updated_at))
+
+    def link_of(page, text):
+        return f"/dashboard?as_of={quote_plus(iso(text))}" in page.links
+
+    now = Page(client.get("/dashboard").text)
+    past = Page(client.get("/dashboard?as_of=2026-01-31T12:10:00Z&page=1").text)
+
+    assert "Yesterday A week ago Counted from the last change loaded." in now.text
+    assert link_of(now, changed_at - DAY)
+    assert link_of(now, changed_at - 7 * DAY)
+    assert "A day earlier A week earlier Now Counted from the time that is shown." in past.text
+    assert link_of(past, datetime(2026, 1, 30, 12, 10, tzinfo=UTC))
+    assert link_of(past, datetime(2026, 1, 24, 12, 10, tzinfo=UTC))
+    assert "/dashboard" in past.links
+
+
+def test_no_earlier_time_is_offered_where_there_is_none(client, conn):
+    add_traced_asset(conn)
+
+    first_days = client.get("/dashboard?as_of=0001-01-02T00:00:00Z")
+    newest_records = client.get(f"{ASSET}/raw")
+
+    assert first_days.status_code == 200
+    assert "earlier" not in Page(first_days.text).text
+    assert 'name="as_of"' not in newest_records.text
 
 
 def test_the_banner_of_the_past_gives_the_time_in_utc(client, conn):
