@@ -23,7 +23,7 @@ END_OF_DAY = "23:59:59.999999"
 """The time of day of a date that is given alone: the whole day is included."""
 
 WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
-"""What `<input type="datetime-local">` sends, or a date and a time; the forms say that it is UTC."""
+"""What `<input type="datetime-local">` sends; the form says that it means UTC."""
 
 
 @lru_cache(maxsize=256)
