@@ -231,6 +231,23 @@ def test_three_clicks_lead_from_the_market_to_why_a_source_failed(dashboard, bro
     assert complaints(browser) == []
 
 
+def test_on_a_phone_the_market_shows_prices_changes_and_marks_without_scrolling(dashboard, browser):
+    show(browser, 375, 667, "light")
+    browser.get(f"{dashboard}/dashboard")
+    table = find(browser, "#rows .scroll")
+    wide, region = browser.execute_script(
+        "const {scrollWidth, clientWidth} = arguments[0]; return [scrollWidth, clientWidth]", table
+    )
+    row = browser.find_element(By.XPATH, "//tr[.//a[contains(@href, '/bitcoin')]]")
+
+    assert wide <= region
+    for shown in ("Bitcoin", "$64,321.09", "≠"):
+        assert shown in row.text
+    assert [head.text.strip() for head in table.find_elements(By.CSS_SELECTOR, "thead th")][2:] == [
+        "Name", "Price", "24 h", "", "", "", "", "", ""
+    ]
+
+
 def test_escape_closes_the_control_of_the_time(dashboard, browser):
     browser.get(f"{dashboard}/dashboard")
     click(browser, "#as-of summary")

@@ -164,6 +164,16 @@ def test_marks_are_said_in_words(client, conn):
         assert mark in text
 
 
+def test_assets_of_one_name_are_told_apart_by_their_slugs(client, conn):
+    for slug in ("twin", "twin-2"):
+        add_asset(conn, slug, name="Twin", symbol="TWN", divergent=True)
+
+    for path in ("/dashboard?q=twin", "/dashboard/divergent"):
+        text = read(client, path).text
+        assert text.count("Twin TWN") == 2
+        assert text.count("Twin TWN twin-2") == 1
+
+
 def test_a_page_is_cached_and_answered_with_304_until_a_commit(client, conn):
     kept_from_now_on(client)
     first = client.get("/dashboard", headers=BROWSER)
