@@ -3,8 +3,10 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import update
 
 from api.dashboard.links import STATIC
+from shared.schema.market import listings
 from tests.fakes.api import NOON, add_asset, add_listing
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
@@ -101,9 +103,13 @@ def test_two_clicks_lead_from_a_price_to_its_raw_record(client):
     assert "run 1" in record.text
 
 
-def test_an_asset_shows_why_each_value_is_this_one_and_its_identity(client):
+def test_an_asset_shows_why_each_value_is_this_one_and_its_identity(client, conn):
+    evidence = {"ground": "same name", "market_caps": "agree", "namesakes": 2}
+    conn.execute(update(listings).values(match_evidence=evidence))
+
     text = read(client, "/dashboard/assets/bitcoin").text
 
+    assert "Evidence Ground same name Market caps agree Namesakes 2" in text
     assert "The only fresh source" in text
     assert "Own, score 1.000" in text
     assert "ethereum:0xab" in text
