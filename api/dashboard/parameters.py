@@ -37,7 +37,7 @@ def complete(query_string: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name, _complete_time(name, value, values))
         for name, value in pairs
-        if not DATE.fullmatch(values.get(TIMES_OF_DAY.get(name, ""), ""))
+        if name not in TIMES_OF_DAY or not DATE.fullmatch(values.get(TIMES_OF_DAY[name], ""))
     )
 
 

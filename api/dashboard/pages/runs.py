@@ -144,7 +144,11 @@ def measures_of(compared: Mapping[str, Any]) -> list[Measure]:
     return [
         Measure("duration", "duration", *(each["duration_seconds"] for each in both)),
         *(
-            Measure(LABELS[group].format(NOT_SENT_AGAIN.get(name, name)), kind, *(each[group][name] for each in both))
+            Measure(
+                LABELS[group].format(NOT_SENT_AGAIN.get(name, name)),
+                kind,
+                *(each[group][name] for each in both),
+            )
             for group, kind in groups
             for name in both[0][group]
         ),

@@ -76,7 +76,8 @@ def _page_for(key: Key) -> str:
     page = _next_page()
     if page.partition("?")[0] != PAGES or scope_of(PAGES) in key.scopes:
         return page
-    paths = (url_for(f"dashboard.{name}").removeprefix(request.script_root) for name, _ in NAVIGATION)
+    urls = (url_for(f"dashboard.{name}") for name, _ in NAVIGATION)
+    paths = (url.removeprefix(request.script_root) for url in urls)
     return next((path for path in paths if scope_of(path) in key.scopes), page)
 
 
