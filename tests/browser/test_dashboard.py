@@ -244,7 +244,15 @@ def test_on_a_phone_the_market_shows_prices_changes_and_marks_without_scrolling(
     for shown in ("Bitcoin", "$64,321.09", "≠"):
         assert shown in row.text
     assert [head.text.strip() for head in table.find_elements(By.CSS_SELECTOR, "thead th")][2:] == [
-        "Name", "Price", "24 h", "", "", "", "", "", ""
+        "Name",
+        "Price",
+        "24 h",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
     ]
 
 
