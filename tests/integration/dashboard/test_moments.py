@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from api.dashboard.rendering import iso
 from api.responses.cached import Representation
 from api.responses.staleness import Stale
-from shared.schema.market import assets, listings
+from shared.schema.market import listings
 from tests.fakes.api import NOON, add_observation, add_raw_record, add_run
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
@@ -100,9 +100,9 @@ def test_a_page_that_names_other_stale_sources_is_made_again():
 
 
 def fields_of(page):
-    """Return the values of a page's form fields by name."""
+    """Return the values of a page's visible form fields by name."""
     inputs = [attrs for tag, attrs in page.tags if tag == "input"]
-    return {attrs["name"]: attrs.get("value") for attrs in inputs}
+    return {each["name"]: each.get("value") for each in inputs if each.get("type") != "hidden"}
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,15 @@ def test_a_day_or_a_time_of_day_that_cannot_be_read_is_an_error_page(client, que
 
 def test_earlier_times_are_counted_from_the_last_change_or_the_time_that_is_shown(client, conn):
     add_later_price(conn)
-    changed_at = conn.scalar(select(assets.c.updated_at))
 
     def leads_to(page, at):
         return f"/dashboard?as_of={quote_plus(iso(at))}" in page.links
 
     now = Page(client.get("/dashboard").text)
     past = Page(client.get("/dashboard?as_of=2026-01-31T12:10:00Z&page=1").text)
+    changed_at = datetime.fromisoformat(
+        [each for tag, each in now.tags if tag == "time"][-1]["datetime"]
+    )
 
     assert "Yesterday A week ago Counted from the last change loaded." in now.text
     assert leads_to(now, changed_at - DAY)

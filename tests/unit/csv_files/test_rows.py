@@ -41,7 +41,7 @@ def test_a_row_is_stored_as_read_and_observed_from_its_payload_alone(tmp_path):
     ("header", "row", "external_id"),
     [
         (HEADER, ETHER.replace("1913.88", "-1"), "mine:ethereum"),
-        (HEADER, ETHER.replace("1913.88", "?"), "mine:ethereum"),
+        (HEADER, ETHER.replace("1913.88", "12x"), "mine:ethereum"),
         (HEADER, ETHER.replace("ethereum", " "), None),
         (HEADER, ETHER.replace("Ethereum,", ""), None),
         (HEADER.replace("id", "note"), ETHER.replace("1913.88", "-1"), None),
