@@ -136,7 +136,8 @@ def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser, pref
 
     assert "64321.09120000000000000001" in record
     assert title == "Market"
-    assert [request for request in requests if not request.startswith(url)] == []
+    # The browser draws its own fields of dates with images as `data:`.
+    assert [request for request in requests if not request.startswith((url, "data:"))] == []
     assert complaints(browser) == []
 
 
