@@ -143,6 +143,18 @@ def test_a_day_means_its_end_unless_a_time_of_day_is_given(client, conn, query, 
     assert fields_of(page)["as_of_time"] == ("" if "999999" in as_of else "12:10:00")
 
 
+def test_today_means_the_present_unless_a_time_of_day_is_given(client):
+    today = datetime.now(UTC).date()
+
+    alone = client.get(f"/dashboard?as_of={today}&as_of_time=&q=a&known_at={today - DAY}")
+    with_time = client.get(f"/dashboard?as_of={today}&as_of_time=00:00")
+
+    known_at = f"{today - DAY}T23:59:59.999999Z"
+    assert alone.status_code == 303
+    assert alone.headers["Location"] == f"/dashboard?q=a&known_at={quote_plus(known_at)}"
+    assert with_time.status_code == 200
+
+
 @pytest.mark.parametrize(
     "query", ["as_of=2026-02-30", "as_of=2026-01-31&as_of_time=25:00", "as_of_time=12:00"]
 )
