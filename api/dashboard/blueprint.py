@@ -20,4 +20,4 @@ def show_the_present_for_today() -> Response | None:
     names = [each for each in MOMENT if args.get(each) == today and not args.get(f"{each}_time")]
     if not names or request.method not in {"GET", "HEAD"}:
         return None
-    return cast("Response", redirect(here(**dict.fromkeys(names)), 303))
+    return cast("Response", redirect(here("", **dict.fromkeys(names)), 303))
