@@ -5,7 +5,7 @@ import pytest
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA
 from worker.fetch.budget import Usage
-from worker.maintenance.report import budget_sentence
+from worker.maintenance.status_queries import budget_sentence
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 NEXT = datetime(2026, 12, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ from shared.errors import ConfigurationError
 from shared.settings import Settings
 from worker.curation import sample
 from worker.database.engine import writer_engine
-from worker.ingest.runs.journal import read_due
+from worker.ingest.runs.due import read_due
 from worker.local.api_address import answers, api_url, check_port
 from worker.local.api_login import api_login
 from worker.local.console import SAMPLE_OVER, SAMPLE_SHOWN, FirstRuns, print_line, relative_path

@@ -21,7 +21,7 @@ from api.queries.assets.keyset import SortKey
 from api.queries.assets.past import Moment
 from api.queries.assets.query import AssetQuery
 from api.responses.cached import Representation, cached_response
-from api.responses.past import slot_for
+from api.responses.past_limit import slot_for
 from shared.model.unified import DIVERGENT_PERCENT
 
 
