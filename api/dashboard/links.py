@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
@@ -27,6 +27,11 @@ NAVIGATION = (
 SAFE = "/!$&'()*+,;=:@"
 """What a path has as it is, beside letters and digits."""
 
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+
+EARLIEST = datetime.min.replace(tzinfo=UTC) + WEEK
+"""No time before this has one that is a week earlier."""
+
 STATIC = Path(str(files("api"))) / "dashboard" / "static"
 
 
@@ -48,6 +53,21 @@ def times() -> Mapping[str, datetime]:
 def moment() -> Mapping[str, str]:
     """Return the parameters that say which time is looked at; none for the present."""
     return {name: value for name, value in given().items() if name in MOMENT}
+
+
+def steps_back(data_at: datetime | None) -> Mapping[str, datetime]:
+    """Return earlier times by the text of the link to each.
+
+    They are counted from the time that is looked at; in the present, from the last change of the
+    page's data. Without any of these the result is empty.
+    """
+    shown = times()
+    past = shown.get("as_of") or shown.get("known_at")
+    start = past or data_at
+    if start is None or start < EARLIEST:
+        return {}
+    a_day, a_week = ("A day earlier", "A week earlier") if past else ("Yesterday", "A week ago")
+    return {a_day: start - DAY, a_week: start - WEEK}
 
 
 def to(page: str, **values: str | int | None) -> str:

@@ -13,18 +13,38 @@ MOMENT = ("as_of", "known_at")
 
 TIMES = frozenset({*MOMENT, "end", "started_since", "started_before"})
 
+TIMES_OF_DAY = {f"{name}_time": name for name in MOMENT}
+"""The field of a form with the time of day that belongs to a date."""
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""What `<input type="date">` sends."""
+
+END_OF_DAY = "23:59:59.999999"
+"""The time of day of a date that is given alone: the whole day is included."""
+
 WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
 """What `<input type="datetime-local">` sends; the form says that it means UTC."""
 
 
 @lru_cache(maxsize=256)
 def complete(query_string: bytes) -> tuple[tuple[str, str], ...]:
-    """Read the parameters that have a value; a form sends its empty fields too."""
+    """Read the parameters that have a value; a form sends its empty fields too.
+
+    A date is joined with its time of day, and a time without an offset is one in UTC.
+    """
     pairs = parse_qsl(query_string.decode("latin-1"))
+    values = dict(pairs)
     return tuple(
-        (name, f"{value}Z" if name in TIMES and WITHOUT_ZONE.fullmatch(value) else value)
+        (name, _complete_time(name, value, values))
         for name, value in pairs
+        if name not in TIMES_OF_DAY or not DATE.fullmatch(values.get(TIMES_OF_DAY[name], ""))
     )
+
+
+def _complete_time(name: str, value: str, values: Mapping[str, str]) -> str:
+    if name in MOMENT and DATE.fullmatch(value):
+        value = f"{value}T{values.get(f'{name}_time', END_OF_DAY)}"
+    return f"{value}Z" if name in TIMES and WITHOUT_ZONE.fullmatch(value) else value
 
 
 def read_page_query(schema: QueryString, query_string: bytes) -> Mapping[str, Any]:

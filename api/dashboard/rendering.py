@@ -1,7 +1,7 @@
 """From a template and what it shows to an answer."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from flask import current_app, request
@@ -61,10 +61,13 @@ def make_environment() -> Environment:
         "day_start": day_start,
         "day_end": day_end,
         "local_input": local_input,
+        "date_input": date_input,
+        "time_input": time_input,
     }
     environment.globals |= {
         "to": links.to,
         "here": links.here,
+        "steps_back": links.steps_back,
         "static": links.static,
         "root": links.root,
         "navigation": links.NAVIGATION,
@@ -136,6 +139,17 @@ def path_of(url: str) -> str:
 def local_input(at: datetime | None) -> str:
     """Write a time as `<input type="datetime-local">` has it, in UTC."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") if at else ""
+
+
+def date_input(at: datetime | None) -> str:
+    """Write the date of a time as `<input type="date">` has it, in UTC."""
+    return at.astimezone(UTC).date().isoformat() if at else ""
+
+
+def time_input(at: datetime | None) -> str:
+    """Write a time as `<input type="time">` has it, in UTC; nothing at the end of the day."""
+    of_day = at.astimezone(UTC).time() if at else time.max
+    return "" if of_day == time.max else of_day.isoformat(timespec="seconds")
 
 
 def iso(at: datetime) -> str:

@@ -10,7 +10,7 @@ def add_links(paths: dict[str, Any]) -> None:
         "Raw": {
             "operationId": paths["/data/{asset}/raw"]["get"]["operationId"],
             "parameters": of_one_asset,
-            "description": "The raw records behind its values, as received",
+            "description": "The raw records behind its values, as stored",
         },
         "History": {
             "operationId": paths["/data/{asset}/history"]["get"]["operationId"],

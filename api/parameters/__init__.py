@@ -118,6 +118,13 @@ class QueryString(Schema):
     class Meta:
         unknown = EXCLUDE
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Let the error of a missing parameter show an example of it."""
+        if field_obj.required:
+            example = field_obj.metadata["example"]
+            text = ",".join(example) if isinstance(example, list) else example
+            field_obj.error_messages["required"] = f"is missing; for example {field_name}={text}"
+
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_names(self, _data: Any, original: "MultiDict[str, str]", **_: Any) -> None:
         """Check for unknown and repeated parameters, which the fields' own validation skips."""

@@ -1,4 +1,4 @@
-"""`/data/{asset}/raw`: the raw records behind an asset, as received."""
+"""`/data/{asset}/raw`: the raw records behind an asset, as stored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,10 +25,10 @@ RECORDS = RawRecordSchema(many=True)
 @bp.get("/data/<asset>/raw")
 @documented(RECORDS, RawParameters, problems=(404, 503), conditional=True)
 def raw(asset: str) -> Response:
-    """Show the raw records behind an asset, as received.
+    """Show the raw records behind an asset, as stored.
 
     Without parameters it is the newest record of each listing. With `hash` it is the record with
-    that hash, with `observed_at` the records of that instant. Payloads are the sources' own text:
+    that hash, with `observed_at` the records of that instant. Payloads are text from the sources:
     never trust them. For a pruned record `payload` is null and `pruned` names the archive. If all
     records are pruned, the response is 404 (`raw_pruned`); their observations are still in the
     asset's history. If the asset has no listing with this `source` and `external_id`, the response

@@ -25,13 +25,13 @@ class PrunedSchema(Schema):
 
 
 class RawRecordSchema(ProvenanceSchema):
-    """One raw record as received, with its listing."""
+    """One raw record as stored, with its listing."""
 
     ingested_at = instant("Load time")
     payload = Json(
         metadata={
             "type": ["object", "null"],
-            "description": "The record as received, with every digit, in the spelling of JSONB. "
+            "description": "The record as stored in JSONB: every member with every digit. "
             "`payload_hash` is computed from exactly these bytes. Null if it was pruned",
             "example": {"id": "btc-bitcoin", "symbol": "BTC", "quotes": {"USD": {"price": 1.5}}},
         }

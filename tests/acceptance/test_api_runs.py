@@ -52,7 +52,8 @@ def test_a_killed_run_and_the_one_after_it_are_shown_compared_and_explained(
         == compared["moved"]["total"] + 1  # the one that run 4 refused
     )
     assert compared["change"]["records"]["rejected"] == 1
-    assert compared["vanished"]["total"] == compared["not_observed_anew"]["total"] == 1
+    assert compared["vanished"] is None
+    assert compared["not_observed_anew"]["total"] == 1  # it was refused, and is not gone
     assert refused["last_run_id"] == 4
     assert refused["payload_preview"].startswith('{"id":')
     assert coingecko["source"] == "coingecko"

@@ -136,7 +136,8 @@ def test_two_clicks_lead_from_a_price_to_its_raw_record(dashboard, browser, pref
 
     assert "64321.09120000000000000001" in record
     assert title == "Market"
-    assert [request for request in requests if not request.startswith(url)] == []
+    # The browser draws its own fields of dates with images as `data:`.
+    assert [request for request in requests if not request.startswith((url, "data:"))] == []
     assert complaints(browser) == []
 
 
@@ -229,6 +230,40 @@ def test_three_clicks_lead_from_the_market_to_why_a_source_failed(dashboard, bro
     assert LONG in why
     assert find(browser, "h1").text == "Sources"
     assert complaints(browser) == []
+
+
+def test_on_a_phone_the_market_shows_prices_changes_and_marks_without_scrolling(dashboard, browser):
+    show(browser, 375, 667, "light")
+    browser.get(f"{dashboard}/dashboard")
+    table = find(browser, "#rows .scroll")
+    wide, region = browser.execute_script(
+        "const {scrollWidth, clientWidth} = arguments[0]; return [scrollWidth, clientWidth]", table
+    )
+    row = browser.find_element(By.XPATH, "//tr[.//a[contains(@href, '/bitcoin')]]")
+
+    assert wide <= region
+    for shown in ("Bitcoin", "$64,321.09", "≠"):
+        assert shown in row.text
+    assert [head.text.strip() for head in table.find_elements(By.CSS_SELECTOR, "thead th")][2:] == [
+        "Name",
+        "Price",
+        "24 h",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+    ]
+
+
+def test_escape_closes_the_control_of_the_time(dashboard, browser):
+    browser.get(f"{dashboard}/dashboard")
+    click(browser, "#as-of summary")
+    find(browser, "#as-of-day").send_keys(Keys.ESCAPE)
+
+    assert browser.find_element(By.ID, "as-of").get_attribute("open") is None
+    assert browser.switch_to.active_element.text == "As of: now"
 
 
 def test_the_keyboard_is_enough(dashboard, browser):

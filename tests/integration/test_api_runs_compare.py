@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
-from sqlalchemy import select, text
+import pytest
+from sqlalchemy import select, text, update
 
 from shared.schema.market import observations
+from shared.schema.operations import runs
 from tests.fakes.api import NOON, add_asset, add_listing, add_run
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, LATER, load, market, ticker
 from tests.fakes.batches import NOON as AT_NOON
@@ -82,12 +84,43 @@ def test_the_answers_on_loaded_data_are_as_described(client, engine):
 def test_what_another_run_had_observed_before_does_not_appear(client, engine):
     three_snapshots(engine)
     load(engine, COINGECKO, market("doge", "doge", "Doge", 2, LATER))
+    with engine.begin() as conn:
+        conn.execute(update(runs).values(outcome="succeeded"))
 
     back = client.get("/runs/compare?a=3&b=4").json["data"]
 
     assert back["appeared"] == {"total": 0, "listings": []}
     assert sorted(names(back["vanished"])) == ["bitcoin", "ether", "tether"]
     assert back["moved"]["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "of_b"),
+    [
+        ("coingecko", {"outcome": "failed"}),
+        ("coingecko", {"command": "import"}),
+        ("coingecko", {"cursor_before": {"page": 2}}),
+        ("coingecko", {"pages_not_modified": 1, "records_known": 250}),
+        ("coingecko", {"records_fetched": 2, "records_new": 1, "records_rejected": 1}),
+        ("coingecko", {"records_fetched": 2, "records_new": 1, "records_unchanged": 1}),
+        ("csv", {"records_fetched": 0}),
+        ("csv", {"records_fetched": 1, "records_new": 1}),
+    ],
+)
+def test_no_listing_vanished_if_the_later_run_did_not_receive_all_as_new(
+    client, engine, source, of_b
+):
+    with engine.begin() as conn:
+        a, whole = (add_run(conn, source, records_fetched=2, records_new=2) for _ in "ab")
+        b = add_run(conn, source, **of_b)
+
+    told = client.get(f"/runs/compare?a={a}&b={b}").json["data"]
+    page = client.get(f"/dashboard/runs/compare?a={a}&b={b}").text
+    after_whole = client.get(f"/runs/compare?a={a}&b={whole}").json["data"]
+
+    assert told["vanished"] is None
+    assert "Vanished" not in page
+    assert after_whole["vanished"] == (None if source == "csv" else {"total": 0, "listings": []})
 
 
 def test_each_list_names_the_first_and_counts_all(client, engine):

@@ -1,10 +1,11 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.fakes.batches import COINGECKO, COINPAPRIKA
 from worker.fetch.budget import Usage
+from worker.maintenance.status_queries import budget_sentence
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 NEXT = datetime(2026, 12, 1, tzinfo=UTC)
@@ -77,3 +78,14 @@ def test_a_spent_budget_ran_out_with_its_last_request():
 )
 def test_a_source_estimates_the_requests_of_a_pass(source, records, requests):
     assert source.requests_a_pass(records) == requests
+
+
+def test_the_next_request_is_said_as_a_time_while_the_rate_delays_it():
+    said = "coingecko: 0 of 10000 requests of the month used; the rest lasts until 2026-12-01"
+    delayed = replace(FRESH, next_request_at=FIRST + timedelta(seconds=12.5))
+
+    assert budget_sentence(FRESH) == f"{said} at the current rate"
+    assert budget_sentence(delayed) == (
+        f"{said} at the current rate; the next request can be sent at 2026-11-01 00:00:12Z"
+    )
+    assert "next request" not in budget_sentence(replace(delayed, instant=NEXT))

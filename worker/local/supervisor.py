@@ -1,10 +1,8 @@
 """Starts the database, the worker's loop and the API, watches them, and stops them in order."""
 
 import fcntl
-import http.client
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -22,6 +20,7 @@ from shared.settings import Settings
 from worker.curation import sample
 from worker.database.engine import writer_engine
 from worker.ingest.runs.due import read_due
+from worker.local.api_address import answers, api_url, check_port
 from worker.local.api_login import api_login
 from worker.local.console import SAMPLE_OVER, SAMPLE_SHOWN, FirstRuns, print_line, relative_path
 from worker.local.service import Service, ServiceEndedError, adopt_orphans, last_lines, wait_for
@@ -36,8 +35,6 @@ API_STOP_SECONDS = 25
 DATABASE_STOP_SECONDS = 10
 """Wait for the process to end after the server has stopped."""
 API_START_SECONDS = 60
-
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +53,8 @@ def serve(settings: Settings) -> int:
         ConfigurationError: a service cannot start; nothing is left running.
     """
     folder = project_folder() / ".local"
-    check_port(settings.api_host, settings.api_port)
-    with _single_instance(folder), _stop_on_signals() as stop:
+    with _single_instance(folder, api_url(settings)), _stop_on_signals() as stop:
+        check_port(settings.api_host, settings.api_port)
         print_line("starting")
         status = _serve(settings, folder, stop)
     print_line("stopped")
@@ -85,13 +82,13 @@ def _serve(settings: Settings, folder: Path, stop: threading.Event) -> int:
 
 
 @contextmanager
-def _single_instance(folder: Path) -> Iterator[None]:
+def _single_instance(folder: Path, url: str) -> Iterator[None]:
     """Hold a file lock, so that only one instance runs in a folder.
 
     The kernel releases the lock when the process dies.
 
     Raises:
-        ConfigurationError: another instance is running; the message has its process id.
+        ConfigurationError: another instance is running; the message has its process id and URL.
     """
     folder.mkdir(exist_ok=True)
     with (folder / "run.lock").open("a+") as lock:
@@ -101,34 +98,12 @@ def _single_instance(folder: Path) -> Iterator[None]:
             lock.seek(0)
             raise ConfigurationError(
                 f"`make run` is already running in this folder as process {lock.read().strip()}; "
-                "stop it first (Ctrl-C or SIGTERM)"
+                "open that address, or stop the process first (Ctrl-C or SIGTERM)"
             ) from exc
         lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
+        lock.write(f"{os.getpid()} at {url}/\n")
         lock.flush()
         yield
-
-
-def check_port(host: str, port: int) -> None:
-    """Check that the API can listen on its port.
-
-    Raises:
-        ConfigurationError: it cannot.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
-    except OSError as exc:
-        other = port + 1 if port >= 1024 else 8000  # noqa: PLR2004  below it only root may listen
-        raise ConfigurationError(
-            f"the API cannot listen on {host}:{port}: {exc.strerror}; stop the process that does, "
-            f"or choose another port: API_PORT={other} make run"
-        ) from exc
 
 
 @contextmanager
@@ -248,10 +223,9 @@ class Services:
 
     def _wait_for_the_api(self) -> None:
         deadline = time.monotonic() + API_START_SECONDS
-        host = ANY_ADDRESS.get(self._settings.api_host, self._settings.api_host)
         while not self._stop.is_set():
             self._check()
-            if _is_alive(host, self._settings.api_port):
+            if answers(self._settings):
                 return
             if time.monotonic() > deadline:
                 raise ServiceEndedError(
@@ -274,26 +248,13 @@ class Services:
         )
         if settings.csv_path is None and "csv" in settings.sources:
             print_line(f"          {SAMPLE_OVER if sample_is_over else SAMPLE_SHOWN}")
-        print_line(f"dashboard {self._api_url()}/ in a browser")
-        print_line(f"API       {self._api_url()}, log: {relative_path(self._logs / 'api.log')}")
+        address = api_url(settings)
+        print_line(f"dashboard {address}/ in a browser")
+        print_line(f"API       {address}, log: {relative_path(self._logs / 'api.log')}")
 
     def _print_examples(self) -> None:
-        print_line(f"try       curl '{self._api_url()}/data?symbol=BTC'")
-        print_line(f"          curl '{self._api_url()}/stats'")
+        address = api_url(self._settings)
+        print_line(f"try       curl '{address}/data?symbol=BTC'")
+        print_line(f"          curl '{address}/stats'")
         print_line("          .venv/bin/worker status")
         print_line("          Press Ctrl-C to stop")
-
-    def _api_url(self) -> str:
-        host = ANY_ADDRESS.get(self._settings.api_host, self._settings.api_host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.api_port}"
-
-
-def _is_alive(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", "/health/live")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -108,12 +108,22 @@ def budget_sentence(usage: Usage) -> str:
         )
     if not usage.left:
         return f"{used}; no request is sent before {usage.renews_at:%Y-%m-%d %H:%M:%SZ}"
+    following = _next_request(usage)
     if usage.runs_out_at is None:
-        return f"{used}; the rest lasts until {usage.renews_at:%Y-%m-%d} at the current rate"
+        lasts = f"the rest lasts until {usage.renews_at:%Y-%m-%d} at the current rate"
+        return f"{used}; {lasts}{following}"
     return (
         f"{used}; the rest lasts until {usage.runs_out_at:%Y-%m-%d %H:%M:%SZ} at the current rate, "
-        f"and the budget renews on {usage.renews_at:%Y-%m-%d}"
+        f"and the budget renews on {usage.renews_at:%Y-%m-%d}{following}"
     )
+
+
+def _next_request(usage: Usage) -> str:
+    """Describe when the rate allows the next request; nothing if it allows one now."""
+    at = usage.next_request_at
+    if at is None or at <= usage.instant:
+        return ""
+    return f"; the next request can be sent at {at:%Y-%m-%d %H:%M:%SZ}"
 
 
 def expectations() -> list[dict[str, Any]]:

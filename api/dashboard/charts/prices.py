@@ -53,6 +53,19 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """A price that is written beside its point, on the side with more room."""
+
+    x: Decimal
+    y: Decimal
+    label: str
+
+    @property
+    def is_right(self) -> bool:
+        return self.x < (LEFT + RIGHT) / 2
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """One interval of the chart: where it is, what it says on hover, and its row of the table."""
 
@@ -72,6 +85,8 @@ class PriceChart:
     times: Sequence[Mark]
     intervals: Sequence[Interval]
     summary: str
+    only_value: Value | None
+    """The last price of the only interval with observations; None if several have some."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -144,7 +159,17 @@ def price_chart(
             for place, (x, each) in enumerate(zip(middles, together, strict=True))
         ],
         summary=summarize(together, interval, low, high),
+        only_value=_only_value(middles, together, up),
     )
+
+
+def _only_value(middles: Sequence[Decimal], together: Candles, up: Scale) -> Value | None:
+    values = [
+        Value(x, up.place(each.close_usd), numbers.usd(each.close_usd))
+        for x, each in zip(middles, together, strict=True)
+        if each.close_usd is not None
+    ]
+    return values[0] if len(values) == 1 else None
 
 
 def _box(x: Decimal, width: Decimal, candle: Candle, up: Scale) -> Box:
@@ -169,6 +194,13 @@ def summarize(candles: Candles, interval: str, low: Decimal, high: Decimal) -> s
     seen = [each for each in candles if each.sample_count]
     first, last = seen[0], seen[-1]
     gaps = len(candles) - len(seen)
+    if len(seen) == 1:
+        count, at = last.sample_count, label_day(last.last_observed_at or last.start)
+        price = numbers.usd(last.close_usd or low)
+        if count == 1:
+            return f"One observation, at {at}: {price}."
+        extremes = f"lowest {numbers.usd(low)}, highest {numbers.usd(high)}"
+        return f"{count} observations, the last at {at}: {price}; {extremes}."
     return (
         f"From {label_day(first.start)} to {label_day(last.start)} the price went from"
         f" {numbers.usd(first.open_usd or low)} to {numbers.usd(last.close_usd or low)};"

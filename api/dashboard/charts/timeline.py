@@ -10,10 +10,10 @@ from api.dashboard.charts.axes import Mark
 from api.dashboard.charts.lines import TENTH, Line, Scale, broken
 from api.dashboard.formats import numbers
 
-WIDTH, HEIGHT = 960, 132
-LEFT, RIGHT = 8, 876
-RUNS_TOP, RUNS_BOTTOM = 4, 52
-LAG_TOP, LAG_BOTTOM = 70, 110
+WIDTH, HEIGHT = 600, 80
+LEFT, RIGHT = 2, 518
+RUNS_TOP, RUNS_BOTTOM = 2, 26
+LAG_TOP, LAG_BOTTOM = 38, 58
 """Where the outcomes and, below them, the lag are drawn; labels are right of them and below."""
 
 SHOWN = ("failed", "partial", "succeeded", "running")

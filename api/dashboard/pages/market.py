@@ -1,5 +1,7 @@
 """The market: every asset with its values, sorted, filtered and paged."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -52,6 +54,9 @@ class MarketParameters(AssetsParameters):
 
 MARKET = MarketParameters()
 
+SEPARATORS = re.compile("[^a-z0-9]+")
+"""What stands between the parts of a slug."""
+
 
 class Row(msgspec.Struct):
     """One asset of the table."""
@@ -70,6 +75,12 @@ class Row(msgspec.Struct):
     active: bool
     delisted_at: datetime | None
 
+    @property
+    def has_other_slug(self) -> bool:
+        """Whether the slug does not follow from the name, as for a further asset of that name."""
+        plain = unicodedata.normalize("NFKD", self.name).encode("ascii", "ignore").decode()
+        return SEPARATORS.sub("-", plain.lower()).strip("-") != self.slug
+
 
 COLUMNS = Row.__struct_fields__
 ROWS = msgspec.json.Decoder(list[Row])
@@ -83,19 +94,17 @@ class Column:
     label: str
     is_number: bool = True
     """Sorted from the largest first."""
-    is_left: bool = False
-    """Its cells begin on the left."""
     hint: str = ""
 
 
 SORTED = {
     column.name: column
     for column in (
-        Column("name", "Name", is_number=False, is_left=True),
+        Column("name", "Name", is_number=False),
         Column("price_usd", "Price"),
         Column("market_cap_usd", "Market cap"),
         Column("volume_24h_usd", "Volume", hint="over 24 hours"),
-        Column("source_count", "Sources", is_left=True),
+        Column("source_count", "Sources"),
         Column("observed_at", "Observed"),
     )
 }

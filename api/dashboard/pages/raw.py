@@ -1,4 +1,4 @@
-"""The raw records behind an asset's values, as they were received."""
+"""The raw records behind an asset's values, as they are stored."""
 
 from typing import Any
 

@@ -37,6 +37,9 @@ COUNTED = ("requests", "retries", "pages_not_modified", "batches")
 
 LABELS = {"phase_seconds": "phase {}", "records": "records {}", "rates": "{}"}
 
+NOT_SENT_AGAIN = {"known": "not sent again"}
+"""What the page calls the records of pages that were not modified."""
+
 CHANGES_SHOWN = 10
 """How many listings of each kind of change a run's page names."""
 
@@ -141,7 +144,11 @@ def measures_of(compared: Mapping[str, Any]) -> list[Measure]:
     return [
         Measure("duration", "duration", *(each["duration_seconds"] for each in both)),
         *(
-            Measure(LABELS[group].format(name), kind, *(each[group][name] for each in both))
+            Measure(
+                LABELS[group].format(NOT_SENT_AGAIN.get(name, name)),
+                kind,
+                *(each[group][name] for each in both),
+            )
             for group, kind in groups
             for name in both[0][group]
         ),

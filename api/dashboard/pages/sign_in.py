@@ -7,18 +7,21 @@ cannot read it, and no other site's page or form makes a browser send it.
 import re
 from typing import cast
 
-from flask import Response, current_app, redirect, request
+from flask import Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import Forbidden
 
 from api.dashboard.blueprint import bp
 from api.dashboard.errors import ask_for_key, cookie_path
+from api.dashboard.links import NAVIGATION
 from api.middleware.keys import (
     COOKIE,
     PAGES,
     ApiKeyExpiredError,
     ApiKeyUnknownError,
+    Key,
     find,
     is_page,
+    scope_of,
 )
 from api.middleware.paths import is_canonical
 
@@ -46,7 +49,7 @@ def keep_key() -> Response:
     if key.has_expired():
         expired = ApiKeyExpiredError(f"this API key expired at {key.expires_at:%FT%TZ}")
         return ask_for_key(expired, _next_page())
-    response = cast("Response", redirect(f"{request.script_root}{_next_page()}", 303))
+    response = cast("Response", redirect(f"{request.script_root}{_page_for(key)}", 303))
     response.set_cookie(
         COOKIE,
         given,
@@ -66,6 +69,16 @@ def sign_out() -> Response:
     response = cast("Response", redirect(f"{cookie_path()}/sign-in", 303))
     response.delete_cookie(COOKIE, path=cookie_path())
     return response
+
+
+def _page_for(key: Key) -> str:
+    """Return the page to open with a key: the next one, or another for a key without the market."""
+    page = _next_page()
+    if page.partition("?")[0] != PAGES or scope_of(PAGES) in key.scopes:
+        return page
+    urls = (url_for(f"dashboard.{name}") for name, _ in NAVIGATION)
+    paths = (url.removeprefix(request.script_root) for url in urls)
+    return next((path for path in paths if scope_of(path) in key.scopes), page)
 
 
 def _next_page() -> str:

@@ -33,6 +33,9 @@ class SourcesParameters(QueryString):
 
 PARAMETERS = SourcesParameters()
 
+LONGEST_ERROR = 240
+"""How much of a run's error a source shows; the page of the run has all of it."""
+
 NOT_READ = "not read"
 STATES: Mapping[str | None, str] = {
     None: "fresh",
@@ -71,8 +74,15 @@ def show_sources() -> Representation:
         timelines={name: timeline(each) for name, each in days.items()},
         days=query["days"],
         spans=SPANS,
+        first_line=first_line,
         has_run=any(each["last_run"] or each["running"] for each in stats),
     )
+
+
+def first_line(error: str) -> str:
+    """Return the first line of the error of a run, in which long lists are cut."""
+    line = error.partition("\n")[0]
+    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]}…"
 
 
 def state_of(health: Mapping[str, Any] | None) -> str:

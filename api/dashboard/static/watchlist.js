@@ -34,7 +34,7 @@ function star(cell, list) {
 // The time that the page shows, as every link of the page keeps it.
 function moment() {
   const given = [...new URLSearchParams(location.search)];
-  const kept = given.filter(([name, value]) => value && (name === "as_of" || name === "known_at"));
+  const kept = given.filter(([name, value]) => value && /^(as_of|known_at)(_time)?$/.test(name));
   return kept.length ? `?${new URLSearchParams(kept)}` : "";
 }
 

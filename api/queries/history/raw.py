@@ -1,4 +1,4 @@
-"""The raw records behind an asset, as received."""
+"""The raw records behind an asset, as stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import ValidationError
+from msgspec import Raw
 from sqlalchemy import Connection
 
 from api.queries.operations.comparison import Difference, compare_observations
 from api.queries.operations.runs import find_two_runs
 from api.request.problems import RunNotFoundError
+from shared.model.catalogue import LIVE_SOURCES
 
 COMPARED = (
     "duration_seconds",
@@ -38,7 +40,7 @@ def compare_runs(conn: Connection, a: int, b: int, limit: int) -> dict[str, Any]
         "a": found[a],
         "b": found[b],
         "change": changes_between(found[a], found[b]),
-        "vanished": find_vanished(found[b]["records"], differences["not_observed_anew"]),
+        "vanished": find_vanished(found[b], differences["not_observed_anew"]),
         **differences,
     }
 
@@ -59,13 +61,25 @@ def changes_between(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any
     return {name: _difference(b[name], a[name]) for name in COMPARED}
 
 
-def find_vanished(records_of_b: Mapping[str, int], not_anew: Difference) -> Difference | None:
+def find_vanished(b: Mapping[str, Any], not_anew: Difference) -> Difference | None:
     """Return the listings that are missing in run b; None if they cannot be determined.
 
-    Unchanged records and records of unchanged pages leave no observation. If run b had any, a
-    listing without a new observation is not necessarily missing.
+    They can if b received the whole list of a provider, and each record left a new observation. An
+    unchanged or refused record and one of a page that was not sent again leave none. A run of
+    files reads only what was added to them.
     """
-    return None if records_of_b["unchanged"] or records_of_b["known"] else not_anew
+    is_whole = (
+        b["source"] in LIVE_SOURCES
+        and (b["command"], b["outcome"]) == ("run", "succeeded")
+        and is_beginning(b["cursor_before"])
+    )
+    every_record_is_new = b["records"]["fetched"] == b["records"]["new"]
+    return not_anew if is_whole and every_record_is_new and not b["pages_not_modified"] else None
+
+
+def is_beginning(cursor: Raw | None) -> bool:
+    """Whether a run that started at this cursor read its source from the beginning."""
+    return cursor is None or bytes(cursor) == b"null"
 
 
 def _difference(of_b: Any, of_a: Any) -> Any:

@@ -208,7 +208,7 @@ def runs_of(known: FromClause) -> ColumnElement[bool]:
 
 
 def _newest_run(known: FromClause, condition: ColumnElement[bool], name: str) -> FromClause:
-    columns = ("id", "command", "outcome", "reason", "started_at", "finished_at")
+    columns = ("id", "command", "outcome", "reason", "error", "started_at", "finished_at")
     return (
         select(
             *(runs.c[each] for each in columns),

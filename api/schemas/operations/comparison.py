@@ -79,15 +79,17 @@ class ComparisonSchema(Schema):
         DifferenceSchema,
         allow_none=True,
         metadata={
-            "description": "Listings that `a` observed and that are missing in `b`; null if `b` "
-            "had unchanged or known records, whose listings cannot be determined"
+            "description": "Listings that `a` observed and that are missing in `b`. Null unless "
+            "`b` is a successful run that received the whole list of a provider, and each of its "
+            "records was new: unchanged, known and rejected records do not identify their listings"
         },
     )
     not_observed_anew = fields.Nested(
         DifferenceSchema,
         metadata={
             "description": "Listings with a new observation in `a` and none in `b`: they are "
-            "missing, or among the unchanged or known records of `b`"
+            "missing, among the unchanged, known or rejected records of `b`, or in a part of the "
+            "source that `b` did not read"
         },
     )
     moved = fields.Nested(

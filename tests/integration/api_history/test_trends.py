@@ -204,5 +204,7 @@ def test_a_hundred_assets_are_the_most(client):
     assert refused.json["errors"] == [
         {"parameter": "assets", "detail": "101 values; at most 100 are allowed"}
     ]
-    assert client.get("/trends").json["errors"][0]["parameter"] == "assets"
+    assert client.get("/trends").json["errors"] == [
+        {"parameter": "assets", "detail": "is missing; for example assets=bitcoin,ethereum"}
+    ]
     assert len(ask(client, "/trends", assets=",".join(slugs[1:]))["meta"]["missing"]) == 100

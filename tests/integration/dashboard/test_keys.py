@@ -134,6 +134,28 @@ def test_a_key_without_the_scope_says_so(client, add_key):
     assert "lacks the scope 'data'" in Page(refused.text).text
 
 
+@pytest.mark.parametrize(
+    ("scopes", "asked", "opened"),
+    [
+        (["operations"], "/dashboard?q=bit", "/dashboard/sources"),
+        (["operations"], "/dashboard/runs", "/dashboard/runs"),
+        (["operations"], ASSET, ASSET),
+        (["data"], "/dashboard?q=bit", "/dashboard?q=bit"),
+        (["export"], "/dashboard", "/dashboard"),
+    ],
+)
+def test_signing_in_leads_from_the_market_to_a_page_of_the_key(
+    client, add_key, scopes, asked, opened
+):
+    form = {"key": add_key(*scopes), "next": asked}
+
+    assert client.post("/dashboard/sign-in", data=form).headers["Location"] == opened
+    under_a_path = client.post(
+        "/dashboard/sign-in", data=form, environ_overrides={"SCRIPT_NAME": "/market"}
+    )
+    assert under_a_path.headers["Location"] == f"/market{opened}"
+
+
 @pytest.mark.parametrize("scope", ["data", "operations"])
 def test_a_key_opens_the_pages_of_its_scopes_alone(client, add_key, scope):
     sign_in(client, add_key(scope))

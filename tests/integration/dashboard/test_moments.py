@@ -1,11 +1,13 @@
 """Pages of the past, cached pages, and the stale sources that a page names."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
 from sqlalchemy import update
 
+from api.dashboard.rendering import iso
 from api.responses.cached import Representation
 from api.responses.staleness import Stale
 from shared.schema.market import listings
@@ -13,6 +15,7 @@ from tests.fakes.api import NOON, add_observation, add_raw_record, add_run
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
 
+DAY = timedelta(days=1)
 LATER = NOON + timedelta(minutes=30)
 THEN = "2026-01-31T12:10:00Z"
 ASSET = "/dashboard/assets/bitcoin"
@@ -96,23 +99,102 @@ def test_a_page_that_names_other_stale_sources_is_made_again():
     assert document.is_valid_for(stale)
 
 
+def fields_of(page):
+    """Return the values of a page's visible form fields by name."""
+    inputs = [attrs for tag, attrs in page.tags if tag == "input"]
+    return {each["name"]: each.get("value") for each in inputs if each.get("type") != "hidden"}
+
+
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("path", "name", "fields"),
     [
-        ("", "as_of"),
-        ("", "known_at"),
-        ("/divergent", "as_of"),
-        ("/runs", "started_since"),
-        ("/runs", "started_before"),
+        ("", "as_of", {"as_of": "2026-01-31", "as_of_time": "12:10:00"}),
+        ("", "known_at", {"known_at": "2026-01-31", "known_at_time": "12:10:00"}),
+        ("/divergent", "as_of", {"as_of": "2026-01-31", "as_of_time": "12:10:00"}),
+        ("/runs", "started_since", {"started_since": "2026-01-31T12:10:00"}),
+        ("/runs", "started_before", {"started_before": "2026-01-31T12:10:00"}),
     ],
 )
-def test_an_offset_with_an_unencoded_plus_is_read_as_by_the_api(client, conn, path, name):
+def test_an_offset_with_an_unencoded_plus_is_read_as_by_the_api(client, conn, path, name, fields):
     add_traced_asset(conn)
 
     page = Page(client.get(f"/dashboard{path}?{name}=2026-01-31T14:10:00+02:00").text)
 
-    values = [attrs.get("value") for tag, attrs in page.tags if tag == "input"]
-    assert "2026-01-31T12:10:00" in values
+    assert fields.items() <= fields_of(page).items()
+
+
+@pytest.mark.parametrize(
+    ("query", "price", "as_of"),
+    [
+        ("as_of=2026-01-30", None, "2026-01-30T23:59:59.999999Z"),
+        ("as_of=2026-01-31&as_of_time=", "70,000.00", "2026-01-31T23:59:59.999999Z"),
+        ("as_of=2026-01-31&as_of_time=12:10", "64,321.09", "2026-01-31T12:10Z"),
+        ("as_of_time=12:10:00&as_of=2026-01-31", "64,321.09", "2026-01-31T12:10:00Z"),
+    ],
+)
+def test_a_day_means_its_end_unless_a_time_of_day_is_given(client, conn, query, price, as_of):
+    add_later_price(conn)
+
+    page = Page(client.get(f"/dashboard?{query}").text)
+
+    assert (price or "Nothing was observed by then") in page.text
+    [runs] = [link for link in page.links if link.startswith("/dashboard/runs")]
+    assert parse_qs(urlsplit(runs).query) == {"as_of": [as_of]}
+    assert fields_of(page)["as_of_time"] == ("" if "999999" in as_of else "12:10:00")
+
+
+def test_today_means_the_present_unless_a_time_of_day_is_given(client):
+    today = datetime.now(UTC).date()
+
+    alone = client.get(f"/dashboard?as_of={today}&as_of_time=&q=a&known_at={today - DAY}")
+    with_time = client.get(f"/dashboard?as_of={today}&as_of_time=00:00")
+
+    known_at = f"{today - DAY}T23:59:59.999999Z"
+    assert alone.status_code == 303
+    assert alone.headers["Location"] == f"/dashboard?q=a&known_at={quote_plus(known_at)}"
+    assert with_time.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["as_of=2026-02-30", "as_of=2026-01-31&as_of_time=25:00", "as_of_time=12:00"]
+)
+def test_a_day_or_a_time_of_day_that_cannot_be_read_is_an_error_page(client, query):
+    answer = client.get(f"/dashboard?{query}")
+
+    assert answer.status_code == 400
+    assert "as_of" in answer.text
+
+
+def test_earlier_times_are_counted_from_the_last_change_or_the_time_that_is_shown(client, conn):
+    add_later_price(conn)
+
+    def leads_to(page, at):
+        return f"/dashboard?as_of={quote_plus(iso(at))}" in page.links
+
+    now = Page(client.get("/dashboard").text)
+    past = Page(client.get("/dashboard?as_of=2026-01-31T12:10:00Z&page=1").text)
+    changed_at = datetime.fromisoformat(
+        [each for tag, each in now.tags if tag == "time"][-1]["datetime"]
+    )
+
+    assert "Yesterday A week ago Counted from the last change loaded." in now.text
+    assert leads_to(now, changed_at - DAY)
+    assert leads_to(now, changed_at - 7 * DAY)
+    assert "A day earlier A week earlier Now Counted from the time that is shown." in past.text
+    assert leads_to(past, datetime(2026, 1, 30, 12, 10, tzinfo=UTC))
+    assert leads_to(past, datetime(2026, 1, 24, 12, 10, tzinfo=UTC))
+    assert "/dashboard" in past.links
+
+
+def test_no_earlier_time_is_offered_where_there_is_none(client, conn):
+    add_traced_asset(conn)
+
+    first_days = client.get("/dashboard?as_of=0001-01-02T00:00:00Z")
+    newest_records = client.get(f"{ASSET}/raw")
+
+    assert first_days.status_code == 200
+    assert "earlier" not in Page(first_days.text).text
+    assert 'name="as_of"' not in newest_records.text
 
 
 def test_the_banner_of_the_past_gives_the_time_in_utc(client, conn):

@@ -3,8 +3,10 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import update
 
 from api.dashboard.links import STATIC
+from shared.schema.market import listings
 from tests.fakes.api import NOON, add_asset, add_listing
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
@@ -80,7 +82,9 @@ def test_every_link_of_every_page_leads_to_a_page(client):
             continue
         seen.add(path)
         links = [link.partition("#")[0] for link in read(client, path).links]
-        pending += [link for link in links if link.startswith("/dashboard")]
+        # Each page links to earlier times, without end.
+        present = [link for link in links if "as_of=" not in link]
+        pending += [link for link in present if link.startswith("/dashboard")]
 
     assert {urlsplit(path).path for path in seen} >= set(PAGES)
 
@@ -99,9 +103,13 @@ def test_two_clicks_lead_from_a_price_to_its_raw_record(client):
     assert "run 1" in record.text
 
 
-def test_an_asset_shows_why_each_value_is_this_one_and_its_identity(client):
+def test_an_asset_shows_why_each_value_is_this_one_and_its_identity(client, conn):
+    evidence = {"ground": "same name", "market_caps": "agree", "namesakes": 2}
+    conn.execute(update(listings).values(match_evidence=evidence))
+
     text = read(client, "/dashboard/assets/bitcoin").text
 
+    assert "Evidence Ground same name Namesakes 2 Market caps agree" in text
     assert "The only fresh source" in text
     assert "Own, score 1.000" in text
     assert "ethereum:0xab" in text
@@ -160,6 +168,16 @@ def test_marks_are_said_in_words(client, conn):
 
     for mark in ("sources disagree", "delisted", "old"):
         assert mark in text
+
+
+def test_assets_of_one_name_are_told_apart_by_their_slugs(client, conn):
+    for slug in ("twin", "twin-2"):
+        add_asset(conn, slug, name="Twin", symbol="TWN", divergent=True)
+
+    for path in ("/dashboard?q=twin", "/dashboard/divergent"):
+        text = read(client, path).text
+        assert text.count("Twin TWN") == 2
+        assert text.count("Twin TWN twin-2") == 1
 
 
 def test_a_page_is_cached_and_answered_with_304_until_a_commit(client, conn):

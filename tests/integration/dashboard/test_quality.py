@@ -23,13 +23,13 @@ def test_without_data_the_pages_say_that_nothing_is_open(client):
     overview = shown(client, "/quality")
 
     assert "No record is refused." in overview
-    assert "The fresh sources of every asset agree." in overview
+    assert "No asset is listed by two sources yet." in overview
     assert "No open rejects" in shown(client, "/rejects")
     assert "No reject passes" in shown(client, "/rejects?source=csv")
     assert "No rejects of this state" in shown(client, "/rejects?state=dismissed")
     assert "No open drift" in shown(client, "/drift")
     assert "No difference passes" in shown(client, "/drift?source=csv")
-    assert "No asset diverges" in shown(client, "/divergent")
+    assert "The sample data, for example, is one file" in shown(client, "/divergent")
     assert "No pair waits" in shown(client, "/reviews")
     assert "No pair passes" in shown(client, "/reviews?asset=bitcoin")
 
@@ -141,6 +141,14 @@ def test_divergent_assets_are_shown_with_how_far_their_prices_lie_apart(client, 
     assert "Page 1 of 2" in shown(client, "/divergent?page_size=1")
     assert "/assets/odd#" in shown(client, "/divergent?page_size=1&page=2")
     assert "This page is empty" in shown(client, "/divergent?page=3")
+
+
+def test_if_several_sources_list_an_asset_and_agree_the_pages_say_so(client, engine):
+    with engine.begin() as conn:
+        add_asset(conn, "even", source_count=2)
+
+    assert "The fresh sources of every asset agree." in shown(client, "/quality")
+    assert "No asset diverges" in shown(client, "/divergent")
 
 
 def test_divergent_assets_of_the_past_say_so(client, engine):

@@ -16,6 +16,9 @@ HOUR = timedelta(hours=1)
 API_SETTINGS = {"SOURCES": "csv,coinpaprika,coingecko,coingecko_coins"}
 
 
+ERROR = "GET https://api.exampledesk.test/markets: connection refused"
+
+
 def ago(hours, **columns):
     started = NOW - hours * HOUR
     finished = started + timedelta(seconds=columns.pop("took", 5))
@@ -60,11 +63,14 @@ def test_a_failing_source_says_why_and_since_when_and_leads_to_its_runs(client, 
         add_run(conn, **ago(5))
         first = NOW - 3 * HOUR
         for hours in (3, 2):
-            failed = add_run(conn, outcome="failed", reason="unreachable", **ago(hours))
+            why = {"reason": "unreachable", "error": f"{ERROR}\nmore of it"}
+            failed = add_run(conn, outcome="failed", **why, **ago(hours))
 
     shown_tile = tile(shown(client, "/sources"), "coingecko")
 
     assert "The last run failed: unreachable" in shown_tile
+    assert f"<bdi>{ERROR}</bdi>" in shown_tile
+    assert "more of it" not in shown_tile
     assert f'since <time datetime="{first.isoformat().replace("+00:00", "Z")}"' in shown_tile
     assert f'href="/dashboard/runs/{failed}"' in shown_tile
     assert 'href="/dashboard/runs?source=coingecko"' in shown_tile
@@ -105,7 +111,7 @@ def test_the_last_days_are_drawn_with_a_summary_and_a_table(client, engine):
     failed_on = f"{NOW - 48 * HOUR:%Y-%m-%d}"
 
     assert "2 runs, 1 succeeded, 0 partial, 1 failed; 28 days without a run" in page.text
-    assert [attrs["class"] for tag, attrs in page.tags if tag == "rect"].count("day failed") == 2
+    assert [attrs["class"] for tag, attrs in page.tags if tag == "rect"].count("day failed") == 1
     link = next(link for link in page.links if f"started_since={failed_on}" in link)
     assert "1 run pass" in client.get(link).text
     assert "30 days</a>" in text

@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 from marshmallow import ValidationError
 
+from shared.model.records import Reject
 from tests.fakes.csv_reader import BITCOIN, ETHER, HEADER, KAGGLE, load, observe, refusal, write
+from worker.ingest.checking.check import check
 from worker.sources.csv.source import CsvFiles
 
 INVESTING = (
@@ -33,6 +35,26 @@ def test_a_row_is_stored_as_read_and_observed_from_its_payload_alone(tmp_path):
     assert observation.observed_at == datetime(2021, 6, 24, 3, 32, 13, 383000, UTC)
     assert str(observation.price_usd) == "32797.10"
     assert observation.market_cap_usd is None
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "external_id"),
+    [
+        (HEADER, ETHER.replace("1913.88", "-1"), "mine:ethereum"),
+        (HEADER, ETHER.replace("1913.88", "12x"), "mine:ethereum"),
+        (HEADER, ETHER.replace("ethereum", " "), None),
+        (HEADER, ETHER.replace("Ethereum,", ""), None),
+        (HEADER.replace("id", "note"), ETHER.replace("1913.88", "-1"), None),
+    ],
+)
+def test_a_refused_row_keeps_the_id_of_its_column(tmp_path, header, row, external_id):
+    (tmp_path / "prices.csv.toml").write_text('namespace = "mine"\n')
+    _, record = load(write(tmp_path / "prices.csv", header, BITCOIN, row))
+
+    reject = check(CsvFiles(path="", rows_per_page=1), record, datetime.now(UTC))
+
+    assert isinstance(reject, Reject)
+    assert reject.external_id == external_id
 
 
 def test_the_order_of_a_stored_row_s_keys_does_not_matter(tmp_path):

@@ -82,6 +82,22 @@ def test_a_chart_has_a_line_for_each_source_and_candles_of_all():
     assert chart.summary.endswith("Of 3 intervals of 1h, 1 have no observation.")
 
 
+def test_a_single_observation_is_a_point_with_its_value():
+    alone = price_chart({"csv": [candle(0), candle(1, 30)]}, "1h", with_candles=False)
+    two = price_chart({"csv": [candle(0, 5), candle(1, 30)]}, "1h", with_candles=False)
+    both = price_chart({"csv": [candle(0, 5, 7)]}, "1h", with_candles=False)
+
+    [point] = alone.lines["csv"].dots
+    assert (alone.only_value.x, alone.only_value.y) == point
+    assert (alone.only_value.label, alone.only_value.is_right) == ("$30.00", False)
+    assert alone.summary == "One observation, at 2026-01-31 01:31 UTC: $30.00."
+    assert two.only_value is None
+    assert both.only_value.label == "$7.00"
+    assert both.summary == (
+        "2 observations, the last at 2026-01-31 00:06 UTC: $7.00; lowest $5.00, highest $7.00."
+    )
+
+
 def test_without_a_price_there_is_no_chart():
     assert price_chart({"csv": [candle(0)]}, "1h", with_candles=False) is None
     assert price_chart({}, "1h", with_candles=False) is None

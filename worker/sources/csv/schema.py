@@ -92,6 +92,12 @@ class RowSchema:
         ]
         self.schema: Schema = RecordSchema.from_dict(required | values, name="RowSchema")()
 
+    def id_of(self, row: Mapping[str, Any]) -> str | None:
+        """Return the external id of a row, which may be invalid; None if no column has an id."""
+        cells = {key: row[header] for key, header in self._cells} | self._constants
+        external_id = str(cells.get("external_id", "")).strip()
+        return self._namespace + external_id if external_id else None
+
     def observe(self, row: Mapping[str, str]) -> Observation:
         loaded = self.schema.load(
             {**{key: row[header] for key, header in self._cells}, **self._constants}
@@ -121,11 +127,20 @@ def _number_cell(field: str, declared: Mapping[str, Any]) -> NumberCell:
 def observe_row(document: Mapping[str, Any]) -> Observation:
     """Read a stored row with the declaration that was stored with it."""
     row = document.get("row")
-    declared = document.get("declared")
     if not isinstance(row, dict):
         raise ValidationError("expected the cells of a row, by header", "row")
+    return _schema_of(row, document.get("declared")).observe(row)
+
+
+def id_of_row(document: Mapping[str, Any]) -> str | None:
+    """Return the external id of a stored row; None if no column has an id."""
+    row = document.get("row")
+    return _schema_of(row, document.get("declared")).id_of(row) if isinstance(row, dict) else None
+
+
+def _schema_of(row: Mapping[str, Any], declared: Any) -> RowSchema:
     key = msgspec.json.encode(declared, order="deterministic") if declared else b"{}"
-    return row_schema(tuple(row), key).observe(row)
+    return row_schema(tuple(row), key)
 
 
 @lru_cache(maxsize=64)

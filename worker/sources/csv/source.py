@@ -37,7 +37,7 @@ from worker.sources.csv.reading.files import (
 )
 from worker.sources.csv.reading.rows import LastLine, Position
 from worker.sources.csv.rejected_rows import read_rejected_row
-from worker.sources.csv.schema import observe_row, row_schema
+from worker.sources.csv.schema import id_of_row, observe_row, row_schema
 
 FilePage = tuple[list[RawRecord], dict[str, Any], FileReading]
 """Consecutive records of one file, its cursor entry after them, and how it was read."""
@@ -169,6 +169,9 @@ class CsvFiles(Source):
         row = document.get("row")
         return row if isinstance(row, dict) else None
 
+    def id_of(self, document: Mapping[str, Any]) -> str | None:
+        return id_of_row(document)
+
     def observe(self, document: Mapping[str, Any]) -> Observation:
         return observe_row(document)
 
@@ -193,6 +196,7 @@ class CsvFiles(Source):
     ) -> Iterator[FilePage]:
         """Yield the rows of a file after its cursor entry, in pages."""
         beside = self.declaration or path.with_name(f"{path.name}.toml")
+        where = f"csv: {printable_path(path)}"
         try:
             declared = read_declaration(beside) if self.declaration or beside.exists() else {}
             with path.open("rb") as opened:
@@ -203,8 +207,7 @@ class CsvFiles(Source):
                 last_line = LastLine.SETTLED if seen else LastLine.GROWING
                 last_line = LastLine.COMPLETE if imported else last_line
                 file = CsvFile(path, opened, declared, last_line, beside)
-                is_anew = is_empty = True
-                is_resumed = False
+                is_anew, is_empty, is_resumed = True, True, False
                 if entry and entry["declared"] == version["declared"]:
                     position = Position(entry["offset"], entry["line"], entry["sha256"])
                     is_resumed = file.resume(position, entry.get("read_as", {}))
@@ -220,12 +223,10 @@ class CsvFiles(Source):
                 if is_empty and (imported or seen):
                     file.refuse_empty()
         except SourceError as exc:
-            where = f"csv: {printable_path(path)}"
             raise SourceError(
                 f"{where}: {exc}", code=exc.code, brief=f"{where}: {exc.brief}"
             ) from exc
         except OSError as exc:
-            where = f"csv: {printable_path(path)}"
             raise SourceError(f"{where}: {exc.strerror}", code="unreadable") from exc
 
     def _split_pages(

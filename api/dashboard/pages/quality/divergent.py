@@ -1,9 +1,11 @@
 """The assets whose fresh sources disagree on a value."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from flask import Response, current_app, request
 from marshmallow import validate
+from sqlalchemy import Connection
 
 from api.dashboard.blueprint import bp
 from api.dashboard.pages.market import COLUMNS, changed_at_of, rows_of
@@ -16,9 +18,11 @@ from api.parameters.moment import MomentParameters
 from api.queries.assets.filters import Filters
 from api.queries.assets.find import find_assets
 from api.queries.assets.keyset import SortKey
+from api.queries.assets.past import Moment
 from api.queries.assets.query import AssetQuery
 from api.responses.cached import Representation, cached_response
 from api.responses.past_limit import slot_for
+from shared.model.unified import DIVERGENT_PERCENT
 
 
 class DivergentParameters(MomentParameters):
@@ -38,6 +42,9 @@ DIVERGENT = AssetQuery(
 )
 """Divergent assets, those whose prices lie furthest apart first."""
 
+SHARED = replace(DIVERGENT, filters=Filters(ranges=(("min_source_count", Decimal(2)),)))
+"""Assets of several sources. No others can diverge."""
+
 
 @bp.get("/divergent")
 def divergent() -> Response:
@@ -53,6 +60,7 @@ def show_divergent() -> Representation:
     totals = current_app.extensions["totals"]
     with slot_for(wanted.moment), read() as conn:
         found = find_assets(conn, wanted, size, (number - 1) * size, totals)
+        is_any_shared = bool(found.walk.total) or has_shared(conn, wanted.moment)
     rows = rows_of(found)
     return page(
         "quality/divergent",
@@ -61,6 +69,15 @@ def show_divergent() -> Representation:
         data_at=changed_at_of(found),
         assets=rows,
         total=found.walk.total,
+        is_any_shared=is_any_shared,
+        limit=DIVERGENT_PERCENT["price_usd"],
         number=number,
         last=min(-(-found.walk.total // size), LAST_PAGE),
     )
+
+
+def has_shared(conn: Connection, moment: Moment | None = None) -> bool:
+    """Whether several sources list an asset."""
+    totals = current_app.extensions["totals"]
+    found = find_assets(conn, replace(SHARED, moment=moment), 1, 0, totals)
+    return bool(found.walk.total)

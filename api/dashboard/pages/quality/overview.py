@@ -3,7 +3,7 @@
 from flask import Response, current_app, request
 
 from api.dashboard.blueprint import bp
-from api.dashboard.pages.quality.divergent import DIVERGENT
+from api.dashboard.pages.quality.divergent import DIVERGENT, has_shared
 from api.dashboard.parameters import read_present_query
 from api.dashboard.rendering import page
 from api.database.pool import read
@@ -34,4 +34,5 @@ def show_quality() -> Representation:
             "divergent": find_assets(conn, DIVERGENT, 1, 0, totals).walk.total,
             "reviews": find_reviews(conn, ReviewFilters(is_open=True), 1, None).total,
         }
-    return page("quality/overview", data_at=None, counts=counts)
+        is_any_shared = has_shared(conn)
+    return page("quality/overview", data_at=None, counts=counts, is_any_shared=is_any_shared)
