@@ -17,7 +17,11 @@ def show_the_present_for_today() -> Response | None:
     """Redirect from today without a time, whose end is in the future, to the present."""
     today = datetime.now(UTC).date().isoformat()
     args = request.args
-    names = [each for each in MOMENT if args.get(each) == today and not args.get(f"{each}_time")]
+    names = [
+        each
+        for each in MOMENT
+        if args.getlist(each) == [today] and not any(args.getlist(f"{each}_time"))
+    ]
     if not names or request.method not in {"GET", "HEAD"}:
         return None
     return cast("Response", redirect(here("", **dict.fromkeys(names)), 303))

@@ -66,8 +66,7 @@ def steps_back(data_at: datetime | None) -> Mapping[str, datetime]:
     start = past or data_at
     if start is None or start < EARLIEST:
         return {}
-    a_day, a_week = ("A day earlier", "A week earlier") if past else ("Yesterday", "A week ago")
-    return {a_day: start - DAY, a_week: start - WEEK}
+    return {"A day earlier": start - DAY, "A week earlier": start - WEEK}
 
 
 def to(page: str, **values: str | int | None) -> str:

@@ -30,20 +30,27 @@ WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII
 def complete(query_string: bytes) -> tuple[tuple[str, str], ...]:
     """Read the parameters that have a value; a form sends its empty fields too.
 
-    A date is joined with its time of day, and a time without an offset is one in UTC.
+    A date is joined with its time of day, which counts for nothing if the date is empty. A time
+    without an offset is one in UTC.
     """
-    pairs = parse_qsl(query_string.decode("latin-1"))
-    values = dict(pairs)
-    return tuple(
-        (name, _complete_time(name, value, values))
-        for name, value in pairs
-        if name not in TIMES_OF_DAY or not DATE.fullmatch(values.get(TIMES_OF_DAY[name], ""))
-    )
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    values = dict(reversed(pairs))
+    times_of_day = [
+        field for field, name in TIMES_OF_DAY.items() if _is_date_or_empty(values.get(name))
+    ]
+    for field in times_of_day:  # a second one is reported as unknown
+        if field in values:
+            pairs.remove((field, values[field]))
+    return tuple((name, _complete_time(name, value, values)) for name, value in pairs if value)
+
+
+def _is_date_or_empty(value: str | None) -> bool:
+    return value is not None and (not value or DATE.fullmatch(value) is not None)
 
 
 def _complete_time(name: str, value: str, values: Mapping[str, str]) -> str:
     if name in MOMENT and DATE.fullmatch(value):
-        value = f"{value}T{values.get(f'{name}_time', END_OF_DAY)}"
+        value = f"{value}T{values.get(f'{name}_time') or END_OF_DAY}"
     return f"{value}Z" if name in TIMES and WITHOUT_ZONE.fullmatch(value) else value
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from shared.model.slugs import slugify
 from worker.identity.resolver.evidence import Candidate
-from worker.identity.resolver.labels.names import slugify
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 CONSONANTS, VOWELS = "bcdfghjklmnprstvwxz", "aeiou"

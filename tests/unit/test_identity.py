@@ -1,6 +1,7 @@
 import pytest
 
-from worker.identity.resolver.labels.names import LONGEST_KEY, LONGEST_SLUG, normalise, slugify
+from shared.model.slugs import LONGEST_SLUG, slugify
+from worker.identity.resolver.labels.names import LONGEST_KEY, normalise
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row
 
+from shared.model.slugs import slugify
 from worker.database.copy import copy_evidence
 from worker.database.statements import read_reusable, shared_parts
 from worker.identity.blocks.blocks import read_block
@@ -24,7 +25,6 @@ from worker.identity.pairs import (
 )
 from worker.identity.resolver import resolver
 from worker.identity.resolver.evidence import Candidate, Match, Resolution
-from worker.identity.resolver.labels.names import slugify
 from worker.identity.resolver.parts.parts import Part
 
 STATEMENTS = read_reusable(__file__, "identity.sql", **shared_parts())

@@ -1,7 +1,5 @@
 """The market: every asset with its values, sorted, filtered and paged."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +24,7 @@ from api.queries.history.trends import find_trends
 from api.responses.cached import Representation, cached_response
 from api.responses.formats import LINE_BREAK
 from api.responses.past_limit import slot_for
+from shared.model.slugs import slugify
 
 OLD = timedelta(hours=1)
 """How much older than the newest data a price must be to be marked."""
@@ -54,9 +53,6 @@ class MarketParameters(AssetsParameters):
 
 MARKET = MarketParameters()
 
-SEPARATORS = re.compile("[^a-z0-9]+")
-"""What stands between the parts of a slug."""
-
 
 class Row(msgspec.Struct):
     """One asset of the table."""
@@ -78,8 +74,7 @@ class Row(msgspec.Struct):
     @property
     def has_other_slug(self) -> bool:
         """Whether the slug does not follow from the name, as for a further asset of that name."""
-        plain = unicodedata.normalize("NFKD", self.name).encode("ascii", "ignore").decode()
-        return SEPARATORS.sub("-", plain.lower()).strip("-") != self.slug
+        return slugify(self.name, "") != self.slug
 
 
 COLUMNS = Row.__struct_fields__

@@ -143,6 +143,15 @@ def test_a_day_means_its_end_unless_a_time_of_day_is_given(client, conn, query, 
     assert fields_of(page)["as_of_time"] == ("" if "999999" in as_of else "12:10:00")
 
 
+def test_without_a_day_its_time_counts_for_nothing(client, conn):
+    add_later_price(conn)
+
+    page = Page(client.get(f"{ASSET}?as_of=&as_of_time=12:10:00&known_at=").text)
+
+    assert "70,000.00" in page.text
+    assert "As of: now" in page.text
+
+
 def test_today_means_the_present_unless_a_time_of_day_is_given(client):
     today = datetime.now(UTC).date()
 
@@ -156,7 +165,14 @@ def test_today_means_the_present_unless_a_time_of_day_is_given(client):
 
 
 @pytest.mark.parametrize(
-    "query", ["as_of=2026-02-30", "as_of=2026-01-31&as_of_time=25:00", "as_of_time=12:00"]
+    "query",
+    [
+        "as_of=2026-02-30",
+        "as_of=2026-01-31&as_of_time=25:00",
+        "as_of_time=12:00",
+        "as_of=2026-01-31&as_of_time=12:00&as_of_time=13:00",
+        "as_of=2026-01-31&as_of=2026-01-30",
+    ],
 )
 def test_a_day_or_a_time_of_day_that_cannot_be_read_is_an_error_page(client, query):
     answer = client.get(f"/dashboard?{query}")
@@ -177,7 +193,7 @@ def test_earlier_times_are_counted_from_the_last_change_or_the_time_that_is_show
         [each for tag, each in now.tags if tag == "time"][-1]["datetime"]
     )
 
-    assert "Yesterday A week ago Counted from the last change loaded." in now.text
+    assert "A day earlier A week earlier Counted from the last change loaded." in now.text
     assert leads_to(now, changed_at - DAY)
     assert leads_to(now, changed_at - 7 * DAY)
     assert "A day earlier A week earlier Now Counted from the time that is shown." in past.text

@@ -7,9 +7,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from shared.model.slugs import slugify
 from worker.identity.resolver.corroboration import Standing, compare_market_caps, compare_supplies
 from worker.identity.resolver.evidence import Match, Method
-from worker.identity.resolver.labels.names import comparable_name, slugify
+from worker.identity.resolver.labels.names import comparable_name
 from worker.identity.resolver.listing import (
     Listing,
     contract_relation,

@@ -209,6 +209,7 @@ WITH refused AS MATERIALIZED (
   ON CONFLICT (source, payload_hash) DO UPDATE
   SET reasons = CASE WHEN r.resolved_at IS NULL THEN least(r.reasons, excluded.reasons)
                      ELSE excluded.reasons END,
+      external_id = coalesce(r.external_id, excluded.external_id),
       last_run_id = excluded.last_run_id, last_seen_at = now(),
       times_seen = r.times_seen + excluded.times_seen,
       resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END,

@@ -8,7 +8,7 @@ from worker.drift.ledger import OpenDrift
 from worker.ingest.judging.ending import Ending
 
 MOST_SAID = 10
-"""Number of differences that one log line names; the ledger has all."""
+"""Number of differences that one log line names; table `drift` has all."""
 
 log = structlog.get_logger(__name__)
 

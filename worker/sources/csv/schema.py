@@ -95,7 +95,7 @@ class RowSchema:
     def id_of(self, row: Mapping[str, Any]) -> str | None:
         """Return the external id of a row, which may be invalid; None if no column has an id."""
         cells = {key: row[header] for key, header in self._cells} | self._constants
-        external_id = str(cells.get("external_id", "")).strip()
+        external_id = str(cells.get("external_id") or "").strip()
         return self._namespace + external_id if external_id else None
 
     def observe(self, row: Mapping[str, str]) -> Observation:

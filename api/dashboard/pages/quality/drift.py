@@ -1,4 +1,4 @@
-"""The drift ledger: how the sources' shapes differ from what was known."""
+"""Drift: how the shapes of the sources' records differ from what was known."""
 
 from flask import Response, request
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from shared.model.slugs import slugify
 from worker.identity.resolver.evidence import Candidate
 from worker.identity.resolver.labels.names import (
     name_tokens,
     normalise,
     slug_part,
-    slugify,
     split_words,
 )
 from worker.identity.resolver.labels.variants import find_kinds, find_versions

@@ -1,11 +1,12 @@
-"""Names and symbols: their comparable forms, and slugs derived from them."""
+"""Names and symbols, and their comparable forms."""
 
 import re
 import unicodedata
 from functools import lru_cache
 
+from shared.model.slugs import slugify
+
 LONGEST_KEY = 300
-LONGEST_SLUG = 100
 
 COMMON_WORDS = frozenset(
     {"token", "tokens", "coin", "coins", "protocol", "network", "networks", "blockchain", "project"}
@@ -16,7 +17,6 @@ COMMON_WORDS = frozenset(
 _SIGNS = re.compile(r"[\W_]+")
 _COMMON_ENDING = re.compile(r"(?<=..)(?:token|coin)$")
 _ARTICLES = frozenset({"a", "an", "and", "of", "the"})
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
 _WORD = re.compile(r"[^\W_]+")
 _ASIDE = re.compile(r"[(\[]\s*([^()\[\]]*?)\s*[)\]]")
 
@@ -29,20 +29,6 @@ def normalise(label: str) -> str:
     characters: NFKC can expand a character to many, and an index entry is limited.
     """
     return " ".join(unicodedata.normalize("NFKC", label).casefold().split())[:LONGEST_KEY]
-
-
-def slugify(name: str, external_id: str) -> str:
-    """Derive a slug from an asset's name: `Wrapped Bitcoin` is `wrapped-bitcoin`.
-
-    If the name has no Latin letters or digits, the external id is used. If that has none either,
-    the slug is `asset`.
-    """
-    for label in (name, external_id):
-        plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
-        slug = _SEPARATORS.sub("-", plain)[:LONGEST_SLUG].strip("-")
-        if slug:
-            return slug
-    return "asset"
 
 
 @lru_cache(maxsize=100_000)
