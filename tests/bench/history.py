@@ -40,8 +40,14 @@ EVERY = timedelta(minutes=5)
 
 NEWEST = text("SELECT max(observed_at) FROM listings")
 ONE = text("SELECT l.id, a.slug FROM listings AS l JOIN assets AS a ON a.id = l.asset_id LIMIT 1")
+NAMED = text("UPDATE listing_names SET first_observed_at = :start WHERE listing_id = :listing_id")
 COUNT = text("SELECT count(*) FROM observations")
-QUESTIONS = ("an asset's day at 5m", "an asset's year at 1d", "the top 100 as of a past day")
+QUESTIONS = (
+    "an asset's day at 5m",
+    "an asset's year at 1d",
+    "the page of that asset",
+    "the top 100 as of a past day",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,8 @@ def _build(url: URL, size: int) -> list[str]:
     rest = max(0, size - year.observations)
     for past in (year, Past(SOURCE, rest, newest - MONTH, newest)):
         past.insert(url, with_raw=False)
+    with engine_on(url) as engine, engine.begin() as conn:
+        conn.execute(NAMED, {"start": newest - YEAR, "listing_id": listing_id})
     midnight = newest.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     past_day = midnight - timedelta(days=10)
 
@@ -106,6 +114,7 @@ def _build(url: URL, size: int) -> list[str]:
     return [
         history(past_day, past_day + timedelta(days=1), "5m"),
         history(midnight - YEAR, midnight, "1d"),
+        f"/dashboard/assets/{slug}",
         f"/data?as_of={past_day:%Y-%m-%dT%H:%M:%SZ}&page_size=100",
     ]
 
