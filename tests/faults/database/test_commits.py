@@ -165,5 +165,6 @@ def test_a_commit_still_under_way_keeps_the_source_locked_until_it_is_known(
 
     assert "locked by worker run 1 on host" in locked["error"]
     assert (told["batches"], told["records"]) == (2, 50)
+    assert resumed_at(upstream) == NEXT_PAGE[2]
     assert_each_once(engine, "coingecko")
     assert_same(engine, unbroken)
