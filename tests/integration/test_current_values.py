@@ -79,8 +79,13 @@ def test_an_asset_shows_the_last_known_value_with_its_own_time(engine: Engine, c
     assert asset["values"]["max_supply"] is None
 
 
-def test_a_listing_whose_newest_record_says_null_says_null(engine: Engine, client: FlaskClient):
-    load(engine, COINGECKO, gecko(5, STALE), gecko(None))
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_listing_whose_newest_record_says_null_says_null(
+    engine: Engine, client: FlaskClient, batches: int
+):
+    records = [gecko(5, STALE), gecko(None)]
+    for batch in (records,) if batches == 1 else ([each] for each in records):
+        load(engine, COINGECKO, *batch)
 
     asset = detail(client)
 
