@@ -65,6 +65,8 @@ OTHERS = (
     {"symbol": "ß", "source": "csv"},
     {"symbol": "ß", "q": "a"},
     {"symbol": "ß", "has": "price_usd"},
+    {"symbol": "ß", "divergent": "false"},
+    {"symbol": "ß", "active": "true"},
     {"symbol": "ß", "updated_since": "2026-01-01T00:00:00.000000Z"},
     {"symbol": "ß", "sort": "slug"},
     {},
