@@ -71,9 +71,8 @@ def page(source: Source, documents: Documents) -> Page:
     return Page(split_records(body, source.name, "page 1"), None, None)
 
 
-def run(engine: Engine, *reads: Documents, paprika: bool = False) -> Result:
+def run(engine: Engine, *reads: Documents, kind: type[Saying] = SayingCoingecko) -> Result:
     """Make a run of each, and return the last."""
-    kind = SayingCoinpaprika if paprika else SayingCoingecko
     for says in reads:
         source = kind(base_url="", requests_per_minute=1, says=says)
         result = pipeline.run(engine, source, None, Options(batch_size=7))

@@ -1,12 +1,27 @@
 """Drift that runs find, what it says, and its acknowledgement."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 from sqlalchemy import Engine, func, select
 
 from shared.schema.operations import drift, runs, shapes
 from shared.schema.raw import RAW
 from tests.fakes.batches import COINGECKO
-from tests.fakes.drifting import COINS, found, ledger, load_file, markets, run, tickers
+from tests.fakes.drifting import (
+    COINS,
+    SayingCoingecko,
+    SayingCoinpaprika,
+    found,
+    ledger,
+    load_file,
+    markets,
+    run,
+    tickers,
+    without,
+)
+from worker.sources.base import Policy
 
 
 def test_the_shapes_of_coinpaprika_of_2022_and_of_2026(engine: Engine):
@@ -14,10 +29,10 @@ def test_the_shapes_of_coinpaprika_of_2022_and_of_2026(engine: Engine):
     of_2022 = tickers(rank=1, circulating_supply=5, quotes={"USD": quote})
     of_2026 = tickers(1, rank=1, quotes={"USD": quote})
 
-    assert run(engine, of_2022, paprika=True).succeeded
+    assert run(engine, of_2022, kind=SayingCoinpaprika).succeeded
     assert found(engine) == []
 
-    assert run(engine, of_2026, paprika=True).succeeded
+    assert run(engine, of_2026, kind=SayingCoinpaprika).succeeded
     (gone,) = ledger(engine)
     assert (gone.path, gone.kind, gone.detail) == (
         "circulating_supply",
@@ -31,7 +46,7 @@ def test_the_shapes_of_coinpaprika_of_2022_and_of_2026(engine: Engine):
 def test_a_field_that_the_schema_names_and_no_record_has_is_missing_from_the_first_run_on(
     engine: Engine,
 ):
-    run(engine, tickers(), tickers(1), paprika=True)
+    run(engine, tickers(), tickers(1), kind=SayingCoinpaprika)
 
     (missing,) = ledger(engine)
     assert (missing.path, missing.kind) == ("circulating_supply", "missing")
@@ -183,12 +198,38 @@ def test_a_price_that_turns_null_fails_the_run_until_it_is_acknowledged(engine: 
 
 def test_a_price_of_coinpaprika_that_turns_null_fails_the_run(engine: Engine):
     quote = {"market_cap": 2, "volume_24h": 3}
-    run(engine, tickers(quotes={"USD": {"price": 1, **quote}}), paprika=True)
+    run(engine, tickers(quotes={"USD": {"price": 1, **quote}}), kind=SayingCoinpaprika)
 
-    failed = run(engine, tickers(1, quotes={"USD": {"price": None, **quote}}), paprika=True)
+    failed = run(
+        engine, tickers(1, quotes={"USD": {"price": None, **quote}}), kind=SayingCoinpaprika
+    )
 
     assert (failed.ending.outcome, failed.ending.reason) == ("failed", "drift")
     assert "'quotes.USD.price' became null in 100% of the records" in (failed.ending.error or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SayingRanks(SayingCoingecko):
+    drift_policy: ClassVar = {"rank": Policy.FAIL}
+
+
+def test_a_field_that_vanishes_fails_the_run_where_that_is_its_policy(engine: Engine):
+    run(engine, markets(rank=1), kind=SayingRanks)
+
+    failed = run(engine, markets(1), kind=SayingRanks)
+
+    assert (failed.ending.outcome, failed.ending.reason) == ("failed", "drift")
+    assert "'rank' vanished in 100% of the records" in (failed.ending.error or "")
+
+
+def test_a_run_without_prices_fails_and_names_the_field(engine: Engine):
+    run(engine, markets())
+
+    failed = run(engine, without(markets(1), "current_price"))
+
+    assert (failed.ending.outcome, failed.ending.reason) == ("failed", "too_many_rejects")
+    assert "current_price: Missing data for required field" in (failed.ending.error or "")
+    assert ("current_price", "vanished", False) in found(engine)
 
 
 def test_a_run_that_failed_of_something_else_keeps_its_reason(engine: Engine):
