@@ -94,7 +94,9 @@ def test_the_newest_rejects_are_counted_by_reason(client, engine):
 
 def test_a_reject_is_shown_as_it_was_received(client, engine):
     with engine.begin() as conn:
-        text = add_reject(conn, f'{{"name":"{HOSTILE}"'.encode(), reasons=[HOSTILE])
+        text = add_reject(
+            conn, f'{{"name":"{HOSTILE}"'.encode(), external_id=HOSTILE, reasons=[HOSTILE]
+        )
         odd = add_reject(conn, b"\xff\x00\x1b", external_id=None, position=HOSTILE)
         large = add_reject(conn, b"x" * 110_000)
         closed = add_reject(

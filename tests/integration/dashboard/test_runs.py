@@ -113,6 +113,14 @@ def test_the_error_of_a_run_is_text(client, engine):
     assert "Time by phase: fetch 1.5 s, 75.0 %; load 0.5 s, 25.0 %" in text
 
 
+def test_the_name_and_symbol_of_a_listing_are_text(client, engine):
+    load(engine, COINGECKO, market("bitcoin", "btc", "Bitcoin", 100))
+    load(engine, COINGECKO, market(HOSTILE[:250], HOSTILE[:250], HOSTILE[:250], 7, LATER))
+
+    for path in ("/runs/2", "/runs/compare?a=1&b=2"):
+        assert shown(client, path).count("<bdi>&lt;script&gt;alert(1)") == 2
+
+
 @pytest.mark.usefixtures("two_runs")
 def test_two_runs_are_compared(client):
     text = shown(client, "/runs/compare?a=2&b=3")
