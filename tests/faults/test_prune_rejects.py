@@ -92,6 +92,18 @@ def test_an_archive_that_cannot_be_written_keeps_the_rejects(engine, tmp_path):
 
 
 @pytest.mark.usefixtures("old")
+def test_a_reject_that_is_in_no_archive_is_not_deleted(engine, tmp_path):
+    def one_more_becomes_old(_: str) -> None:
+        with engine.begin() as conn:
+            conn.execute(text("UPDATE rejects SET last_seen_at = now() - interval '40 days'"))
+
+    with pytest.raises(ArchiveError, match="expected to prune 3 rejects, but found 4"):
+        prune_rejects(engine, "coingecko", RETENTION, tmp_path, one_more_becomes_old)
+
+    assert len(stored(engine)) == 4
+
+
+@pytest.mark.usefixtures("old")
 def test_killed_before_the_deletion_nothing_is_lost_and_the_next_call_continues(
     engine: Engine, database_url: URL, tmp_path: Path
 ):
