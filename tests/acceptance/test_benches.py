@@ -11,12 +11,11 @@ from tests.fakes.gunicorn import PROJECT
 BENCHES = {
     "ingest": (
         {
-            "ONLY": "limit,ours,stale,crowd,csv",
+            "ONLY": "limit,ours,stale,crowd",
             "POSTGRES": "18",
             "RECORDS": "200",
-            "ROWS": "200",
             "ROUNDS": "1",
-            "CROWDS": "20,40",
+            "CROWDS": "40",
         },
         ["COPY: new", "ours: unchanged", "ours, stale statistics: new", "ours, 40 of a symbol"],
     ),
@@ -24,7 +23,10 @@ BENCHES = {
         {"ONLY": "limit,warm,q,page-asset", "ROUNDS": "1", "SECONDS": "1", "ASSETS": "200"},
         ["first page, warm", "the page of an asset"],
     ),
-    "history": ({"SIZES": "2000", "SECONDS": "1"}, ["2,000"]),
+    "history": (
+        {"SIZES": "2000", "SECONDS": "1"},
+        ["the page of that asset", "the top 100 as of a past day"],
+    ),
 }
 
 
