@@ -27,7 +27,7 @@ LONGEST_NEXT = 3500
 """Length of the form's field `next`, encoded. The server accepts bodies of 4096 bytes."""
 
 TITLES: Mapping[int, str] = {
-    400: "This address cannot be shown",
+    400: "This page cannot be shown",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",

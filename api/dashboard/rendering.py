@@ -82,7 +82,7 @@ def page(
 ) -> Representation:
     """Render a page; `data_at` is the time of the last change of its data."""
     stale = stale_sources()
-    text = render(template, stale=stale.names, data_at=data_at, **values)
+    text = render(template, stale=stale.names, sample=stale.sample, data_at=data_at, **values)
     return Representation(
         data=text.encode(),
         meta=b"",
@@ -98,6 +98,7 @@ def render(template: str, **values: Any) -> str:
     """Render a template, with what every page shows."""
     context: Mapping[str, Any] = {
         "stale": (),
+        "sample": False,
         "data_at": None,
         "moment": links.moment(),
         "given": links.given(),

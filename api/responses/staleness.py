@@ -13,7 +13,7 @@ import msgspec
 from flask import current_app
 
 from api.database.pool import read
-from api.queries.operations.freshness import find_stale
+from api.queries.operations.freshness import find_stale, shows_sample
 from api.queries.operations.sources import read_loading
 from shared.model.catalogue import LISTING_SOURCES
 from shared.settings import Settings
@@ -29,13 +29,17 @@ class Stale:
     names: tuple[str, ...]
     json: bytes
     tag: str
-    """Their part of an `ETag`; empty if no source is stale."""
+    """Their part of an `ETag`; empty if no source is stale, and the data is not the sample."""
+    sample: bool = False
+    """Whether the data is the project's sample."""
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> "Stale":
+    def of(cls, names: Iterable[str], *, sample: bool = False) -> "Stale":
         names = tuple(names)
         json = msgspec.json.encode(names)
-        return cls(names, json, f"-{blake2b(json, digest_size=4).hexdigest()}" if names else "")
+        shown = json + b"sample" * sample
+        tag = f"-{blake2b(shown, digest_size=4).hexdigest()}" if names or sample else ""
+        return cls(names, json, tag, sample)
 
 
 class Staleness:
@@ -62,7 +66,7 @@ class Staleness:
         if self._sources:
             with read() as conn:
                 loading = read_loading(conn, self._sources)
-        stale = Stale.of(find_stale(loading, self._interval))
+        stale = Stale.of(find_stale(loading, self._interval), sample=shows_sample(loading))
         self._last = (now + VALID_SECONDS, stale)
         return stale
 

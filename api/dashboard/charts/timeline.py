@@ -16,7 +16,8 @@ RUNS_TOP, RUNS_BOTTOM = 2, 26
 LAG_TOP, LAG_BOTTOM = 38, 58
 """Where the outcomes and, below them, the lag are drawn; labels are right of them and below."""
 
-SHOWN = ("failed", "partial", "succeeded", "running")
+ENDED = ("succeeded", "partial", "failed")
+SHOWN = (*reversed(ENDED), "running")
 """From the top of a day's bar to its foot."""
 
 MARKS_ACROSS = 4
@@ -112,7 +113,9 @@ def summarize(days: Sequence[Day], greatest: Decimal | None) -> str:
     counts = {outcome: sum(day.runs[outcome] for day in days) for outcome in SHOWN}
     whole = sum(counts.values())
     idle = sum(not day.segments for day in days)
-    outcomes = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in reversed(SHOWN[:-1]))
+    outcomes = ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in ENDED)
+    if counts["running"]:
+        outcomes += f", {counts['running']:,} running"
     until = f"{len(days)} days until {days[-1].date:%Y-%m-%d}"
     text = f"{until}: {whole:,} {'run' if whole == 1 else 'runs'}, {outcomes}"
     if idle:

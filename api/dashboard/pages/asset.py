@@ -61,7 +61,7 @@ def show_asset(slug: str) -> Representation:
         if found.asset is None and not found.exists:
             raise asset_not_found(conn, slug)
         if found.asset is None:
-            raise AssetNotFoundError(f"of {slug!r} nothing was observed by then")
+            raise AssetNotFoundError(f"Nothing was observed of {slug!r} by then.")
         trends = find_trends(conn, [slug], query["moment"]).assets
         interval = query["interval"] or usual_interval(found.asset)
         first = first_known(found.asset)

@@ -11,7 +11,8 @@ from api.dashboard.rendering import iso
 from api.responses.cached import Representation
 from api.responses.staleness import Stale
 from shared.schema.market import listings
-from tests.fakes.api import NOON, add_observation, add_raw_record, add_run
+from shared.schema.operations import runs
+from tests.fakes.api import NOON, add_checkpoint, add_observation, add_raw_record, add_run
 from tests.fakes.api_cache import kept_from_now_on
 from tests.fakes.pages import Page, add_traced_asset
 
@@ -55,7 +56,7 @@ def test_what_was_loaded_later_was_not_known_then(client, conn):
     answer = client.get(f"{ASSET}?known_at=2026-01-31T11:00:00Z")
     assert answer.status_code == 404
     page = Page(answer.text)
-    assert "nothing was observed by then" in page.text
+    assert "Nothing was observed of 'bitcoin' by then." in page.text
     assert ASSET in page.links
 
 
@@ -89,13 +90,27 @@ def test_stale_sources_are_named(client, conn):
     assert f"Stale: {', '.join(said)}." in page.text
 
 
+def test_while_the_data_is_the_sample_the_pages_say_so(client, conn):
+    add_traced_asset(conn)
+    conn.execute(update(runs).values(outcome="failed", reason="unreachable"))
+    run = add_run(conn, "csv")
+    add_checkpoint(conn, run, "csv", cursor={"sample": True})
+
+    present = Page(client.get("/dashboard").text)
+    past = Page(client.get(f"{ASSET}?as_of={THEN}").text)
+
+    assert "Sample data of 2021." in present.text
+    assert "Sample data of 2021." in past.text
+
+
 def test_a_page_that_names_other_stale_sources_is_made_again():
-    stale, fresh = Stale.of(["csv"]), Stale.of([])
+    stale, fresh, sample = Stale.of(["csv"]), Stale.of([]), Stale.of([], sample=True)
     page = Representation(b"", b"", rows=1, changed_at=None, stale_tag=fresh.tag)
     document = Representation(json.dumps([]).encode(), b"", rows=1, changed_at=None)
 
     assert page.is_valid_for(fresh)
     assert not page.is_valid_for(stale)
+    assert not page.is_valid_for(sample)
     assert document.is_valid_for(stale)
 
 

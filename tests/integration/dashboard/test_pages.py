@@ -110,7 +110,7 @@ def test_an_asset_shows_why_each_value_is_this_one_and_its_identity(client, conn
     text = read(client, "/dashboard/assets/bitcoin").text
 
     assert "Evidence Ground same name Namesakes 2 Market caps agree" in text
-    assert "The only fresh source" in text
+    assert "The only source with this value" in text
     assert "Own, score 1.000" in text
     assert "ethereum:0xab" in text
     [listing] = client.get("/data/bitcoin").json["data"]["listings"]

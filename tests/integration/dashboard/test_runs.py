@@ -94,6 +94,16 @@ def test_the_first_run_and_a_list_of_contracts_have_nothing_to_compare(client, e
     assert "still at work" in shown(client, f"/runs/{running}")
 
 
+def test_runs_without_a_record_are_not_said_to_have_seen_any(client, engine):
+    with engine.begin() as conn:
+        first, second = (add_run(conn, outcome="failed", reason="unreachable") for _ in range(2))
+
+    assert "the first run of its source, and it loaded nothing" in shown(client, f"/runs/{first}")
+    compared = shown(client, f"/runs/compare?a={first}&b={second}")
+    assert f"Run {first} observed nothing anew." in compared
+    assert "observed again" not in compared
+
+
 def test_the_error_of_a_run_is_text(client, engine):
     with engine.begin() as conn:
         run = add_run(
@@ -133,7 +143,9 @@ def test_two_runs_are_compared(client):
 
 @pytest.mark.usefixtures("two_runs")
 def test_runs_that_cannot_be_compared_are_refused(client):
-    assert "expected two runs of one source" in shown(client, "/runs/compare?a=1&b=2", 400)
+    other = shown(client, "/runs/compare?a=1&b=2", 400)
+    assert "expected two runs of one source" in other
+    assert '<a href="/dashboard/runs">Choose other runs</a>' in other
     assert "no run has the id 9" in shown(client, "/runs/compare?a=1&b=9", 404)
 
 
