@@ -34,5 +34,5 @@ def show_quality() -> Representation:
             "divergent": find_assets(conn, DIVERGENT, 1, 0, totals).walk.total,
             "reviews": find_reviews(conn, ReviewFilters(is_open=True), 1, None).total,
         }
-        is_any_shared = has_shared(conn)
+        is_any_shared = counts["divergent"] > 0 or has_shared(conn)
     return page("quality/overview", data_at=None, counts=counts, is_any_shared=is_any_shared)
