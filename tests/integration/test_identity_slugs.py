@@ -85,6 +85,24 @@ def test_a_crosswalk_that_comes_and_goes_leaves_each_its_slug(
     assert not verify(engine).findings
 
 
+def test_listings_that_leave_together_have_one_asset_whatever_the_plan(engine: Engine):
+    bring(engine, APOLLO)
+    bring(engine, APL)
+    bring(engine, SHEET)
+    write(engine, dict.fromkeys(COINS, "x"))
+    with engine.connect() as conn:
+        # The session's own tables are empty now, so that Postgres expects nested loops to be best.
+        conn.exec_driver_sql("ANALYZE decisions")
+        conn.commit()
+        with conn.begin():
+            apply_crosswalk(conn, {APL: "x", SHEET: "x"})
+
+    assert {frozenset(refs) for refs in members(engine).values()} == {
+        frozenset({APOLLO}),
+        frozenset({APL, SHEET}),
+    }
+
+
 @pytest.mark.parametrize("arrival", SOME_ARRIVALS)
 def test_a_slug_that_the_crosswalk_named_stays_with_who_came_first(
     engine: Engine, arrival: tuple[Ref, ...]

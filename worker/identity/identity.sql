@@ -132,11 +132,13 @@ SELECT id, cluster, asset_id,
 FROM owned
 
 -- name: number_new_assets
--- For clusters without an asset.
+-- For clusters without an asset. As a subquery, each row of a nested loop would get a number of its own.
+WITH numbered AS MATERIALIZED (
+  SELECT cluster, nextval(pg_get_serial_sequence('assets', 'id')) AS asset_id
+  FROM (SELECT DISTINCT cluster FROM decisions WHERE to_asset_id IS NULL) AS c
+)
 UPDATE decisions AS d SET to_asset_id = n.asset_id
-FROM (SELECT cluster, nextval(pg_get_serial_sequence('assets', 'id')) AS asset_id
-      FROM (SELECT DISTINCT cluster FROM decisions WHERE to_asset_id IS NULL) AS c) AS n
-WHERE d.cluster = n.cluster AND d.to_asset_id IS NULL
+FROM numbered AS n WHERE d.cluster = n.cluster AND d.to_asset_id IS NULL
 
 -- name: insert_new_assets
 INSERT INTO assets (id, slug, symbol, name) OVERRIDING SYSTEM VALUE
