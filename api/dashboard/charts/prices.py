@@ -62,7 +62,7 @@ class Value:
 
     @property
     def is_right(self) -> bool:
-        return self.x < (LEFT + RIGHT) / 2
+        return self.x <= (LEFT + RIGHT) / 2
 
 
 @dataclass(frozen=True, slots=True)

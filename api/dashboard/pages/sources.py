@@ -18,7 +18,7 @@ from api.queries.operations.run_days import count_days
 from api.queries.operations.sources import read_loading
 from api.queries.operations.stats import read_stats
 from api.responses.cached import Representation, shared_response
-from shared.model.catalogue import SOURCES
+from shared.model.catalogue import LISTING_SOURCES, SOURCES
 from shared.settings import Settings
 
 SPANS = (30, 90, 365)
@@ -74,6 +74,7 @@ def show_sources() -> Representation:
         timelines={name: timeline(each) for name, each in days.items()},
         days=query["days"],
         spans=SPANS,
+        listing_sources=LISTING_SOURCES,
         first_line=first_line,
         has_run=any(each["last_run"] or each["running"] for each in stats),
     )

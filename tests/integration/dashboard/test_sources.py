@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from api.database.cache import RecentValues
+from shared.model.catalogue import SOURCES
 from shared.schema.operations import request_budgets
 from tests.fakes.api import add_run
 from tests.fakes.api_cache import kept_from_now_on
@@ -99,6 +100,10 @@ def test_the_next_run_and_the_budget_are_shown(client, engine):
     assert "worker budget reset coingecko" in budget
     assert "no loop runs" not in budget
     assert "files need none" in tile(text, "csv")
+    assert [source for source in SOURCES if "and no prices" in tile(text, source)] == [
+        "coingecko_coins",
+        "coinpaprika_contracts",
+    ]
 
 
 def test_the_last_days_are_drawn_with_a_summary_and_a_table(client, engine):

@@ -92,7 +92,8 @@ def test_a_single_observation_is_a_point_with_its_value():
     assert (alone.only_value.label, alone.only_value.is_right) == ("$30.00", False)
     assert alone.summary == "One observation, at 2026-01-31 01:31 UTC: $30.00."
     assert two.only_value is None
-    assert both.only_value.label == "$7.00"
+    # In the middle, where a phone that shows the right half has no room on the left.
+    assert (both.only_value.label, both.only_value.is_right) == ("$7.00", True)
     assert both.summary == (
         "2 observations, the last at 2026-01-31 00:06 UTC: $7.00; lowest $5.00, highest $7.00."
     )
