@@ -24,6 +24,9 @@ VALUES = ("price_usd", "market_cap_usd", "volume_24h_usd", "circulating_supply")
 Key = tuple[str, str]
 """A listing: its source and external id."""
 
+UNKNOWN = {"0", "null"}
+"""Market caps and supplies that say nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -43,6 +46,12 @@ class Told:
     @property
     def key(self) -> Key:
         return self.source, self.external_id
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the worker refuses it: a CSV row without any value. A 0 is a price or volume."""
+        has_value = {self.price, self.volume} != {"null"} or not {self.cap, self.supply} <= UNKNOWN
+        return self.source == "csv" and not has_value
 
     @property
     def observed_at(self) -> datetime:
