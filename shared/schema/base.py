@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 
 from shared.model.records import VALUES, value_time
 
-SCHEMA_REVISION = "0014"
+SCHEMA_REVISION = "0015"
 """The migration that builds these tables: Alembic's head, which the API may not import."""
 
 CHANGES_CHANNEL = "kasparro_changes"

@@ -30,6 +30,8 @@ UNLOCK = text("SELECT pg_advisory_unlock_all()")
 SET_TIMEOUTS = text("SET lock_timeout = '10s'; SET statement_timeout = '15min'")
 SET_WAIT = text("SET lock_timeout = '5min'")
 
+READ_ENCODING = text("SELECT current_database(), current_setting('server_encoding')")
+
 CREATE_LOGIN = text("""
 SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))
 """)
@@ -52,13 +54,15 @@ def upgrade(url: URL, revision: str = "head") -> None:
 
     Raises:
         LockedError: a migration is needed while a worker is reading a source; nothing was done.
+        ConfigurationError: the database cannot store every character.
     """
     _run(_upgrade, url, revision)
 
 
 def _upgrade(config: Config, revision: str) -> None:
-    command.upgrade(config, revision)
     conn: Connection = config.attributes["connection"]
+    _require_utf8(conn)
+    command.upgrade(config, revision)
     if revision == "head" and must_compare_all_pairs(conn):
         conn.execute(SET_WAIT)  # a batch may hold the identity lock until it commits
         lock_identity(conn)
@@ -102,6 +106,16 @@ def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
         conn.commit()
         conn.execute(UNLOCK)  # the server notices the end of a session only moments later
     engine.dispose()
+
+
+def _require_utf8(conn: Connection) -> None:
+    with conn.begin():
+        name, encoding = conn.execute(READ_ENCODING).one()
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"DATABASE_URL: database {name!r} has the encoding {encoding}, which cannot store all "
+            "characters; create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _is_at(conn: Connection, config: Config, revision: str) -> bool:
