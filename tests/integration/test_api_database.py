@@ -10,6 +10,7 @@ from shared.schema.operations import runs
 from tests.fakes.api import api_on
 from tests.fakes.api_everything import add_everything
 from tests.fakes.document import check_answer, example_url, read_document
+from tests.fakes.gunicorn import until
 
 DOCUMENT = read_document()
 PATHS = tuple(DOCUMENT["paths"])
@@ -68,7 +69,8 @@ def test_a_query_that_the_server_never_ends_is_broken_off(reader_url):
         response = client.get("/endless")
         assert response.status_code == 503
         assert response.json["code"] == "database_unavailable"
-        assert client.get("/data").status_code == 200
+        # On a busy machine, reading this can also take longer than the limit.
+        until(lambda: client.get("/data").status_code == 200)
 
 
 def test_every_request_is_logged_with_its_id_and_rows(client, conn, caplog):
