@@ -35,6 +35,7 @@ from worker.sources import REGISTRY
 from worker.sources.base import Source
 from worker.sources.csv import CsvFiles
 from worker.sources.json.api import JsonApi
+from worker.stopping import StopEvent
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ class Worker:
     def __init__(self, settings: Settings, url: URL) -> None:
         self.settings = settings
         self.url = url
-        self.stop = threading.Event()
+        self.stop = StopEvent()
         self.metrics = Metrics()
         self.engine: Engine = writer_engine(url, worker_name())
         self.faults = Faults(settings.fail_after_n_records, settings.fault)

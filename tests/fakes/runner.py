@@ -1,7 +1,6 @@
 """Runs of one source in this process, with limits and a world of a test's own."""
 
 import itertools
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika
 from worker.sources.coinpaprika_contracts import CoinpaprikaContracts
 from worker.sources.json.api import JsonApi
+from worker.stopping import StopEvent
 
 QUICK = Limits(backoff=0.001, longest_backoff=0.001, attempts=3)
 ANY_RATE = 1_000_000_000
@@ -66,7 +66,7 @@ class Runner:
     def run(self, limits: Limits = QUICK) -> Result:
         source = adapter(self.name, self.upstream)
         rate_limiter = MemoryRateLimiter(ANY_RATE, clock=lambda: float(next(_numbers)))
-        stop = threading.Event()
+        stop = StopEvent()
         provider = source.provider
         wait = self.pauses.append
         with Http(self.name, rate_limiter, stop, limits, provider=provider, wait=wait) as fetch:

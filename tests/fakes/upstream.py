@@ -11,7 +11,6 @@ By hand: `python -m tests.fakes.upstream --assets 17000` prints what to set and 
 import argparse
 import gzip as gzip_codec
 import json
-import signal
 import socket
 import struct
 import sys
@@ -29,6 +28,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes.answers import KEY_MISSING, Answer, Asked, listed, real, status
 from tests.fakes.market import PLATFORMS, Market
+from worker.stopping import StopEvent, stop_on_signals
 
 
 class Upstream:
@@ -287,18 +287,20 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tick", type=float, default=0, help="move the market every SECONDS")
     options = parser.parse_args()
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
-    with Upstream(options.assets, options.seed, options.port) as upstream:
+    over = StopEvent()
+    with (
+        stop_on_signals(over),
+        Upstream(options.assets, options.seed, options.port) as upstream,
+    ):
         sys.stdout.write(
             f"COINGECKO_BASE_URL={upstream.coingecko_url}\n"
             f"COINPAPRIKA_BASE_URL={upstream.coinpaprika_url}\n"
         )
         sys.stdout.flush()
         upstream.market.tick((datetime.now(UTC) - upstream.market.at).total_seconds())
-        while not over.wait(options.tick or None):
-            upstream.market.tick(options.tick)
+        while not over.wait(options.tick or 60):
+            if options.tick:
+                upstream.market.tick(options.tick)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Pauses that a provider asks for: how long they are honoured, and how they are lifted."""
 
 import json
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +20,7 @@ from worker.fetch.client import Http
 from worker.sources.coingecko import Coingecko
 from worker.sources.coingecko_coins import CoingeckoCoins
 from worker.sources.coinpaprika import Coinpaprika
+from worker.stopping import StopEvent
 
 NONE = Settings.from_env({})
 GECKO = replace(Coingecko.from_settings(NONE), requests_per_minute=1_000_000_000)
@@ -103,7 +103,7 @@ def test_a_429_that_does_not_say_for_how_long_leaves_a_pause(database_url, engin
             "COINGECKO_REQUESTS_PER_MINUTE"
         )
         with (
-            Http("coingecko", budget, threading.Event(), QUICK) as fetch,
+            Http("coingecko", budget, StopEvent(), QUICK) as fetch,
             pytest.raises(RetryableError, match=advice),
         ):
             fetch(source.request(None))
@@ -119,7 +119,7 @@ def test_a_response_after_a_pause_resets_the_backoff(engine):
     with Upstream(assets=3) as upstream, Budget(engine, GECKO) as budget:
         request = replace(GECKO, base_url=upstream.coingecko_url).request(None)
         upstream.always(rate_limited())
-        with Http("coingecko", budget, threading.Event(), QUICK) as fetch:
+        with Http("coingecko", budget, StopEvent(), QUICK) as fetch:
             for is_answered in (False, False, True):
                 if is_answered:
                     upstream.answers(real())

@@ -1,6 +1,5 @@
 """A CSV file that grows: its rows keep one meaning, and close no reject that was not read again."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from worker.ingest import pipeline
 from worker.ingest.runs.options import Options, Result
 from worker.maintenance.verify import verify
 from worker.sources.csv import CsvFiles
+from worker.stopping import StopEvent
 
 HEADER = "symbol;name;date;price_usd"
 
@@ -162,7 +162,7 @@ def test_a_file_read_in_two_runs_closes_what_was_refused_under_another_declarati
 
     folder.declare('unknown = ["missing"]')
     source = CsvFiles(path=str(folder.path), rows_per_page=5)
-    stop = threading.Event()
+    stop = StopEvent()
     stopped = pipeline.run(
         folder.engine,
         source,

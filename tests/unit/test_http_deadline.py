@@ -14,6 +14,7 @@ from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http, Limits
 from worker.sources.base import Request
+from worker.stopping import StopEvent
 
 FAST = 6_000_000
 BODY = b'[{"id":"amber"}]'
@@ -31,8 +32,8 @@ def markets(upstream: Upstream) -> Request:
 
 
 @pytest.fixture
-def stop() -> threading.Event:
-    return threading.Event()
+def stop() -> StopEvent:
+    return StopEvent()
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def silent_server() -> Iterator[str]:
         yield f"//127.0.0.1:{server.getsockname()[1]}"
 
 
-def http(stop: threading.Event, **limits: float) -> Http:
+def http(stop: StopEvent, **limits: float) -> Http:
     return Http("coingecko", MemoryRateLimiter(FAST), stop, Limits(backoff=0.001, **limits))
 
 

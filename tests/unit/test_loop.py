@@ -1,5 +1,3 @@
-import threading
-
 import pytest
 
 from shared.errors import (
@@ -13,18 +11,19 @@ from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import run_forever, run_once
 from worker.ingest.runs.options import Result
+from worker.stopping import StopEvent
 
 
-class Stop(threading.Event):
+class Stop(StopEvent):
     """An event that notes how long it was to be waited for, and is set after so many waits."""
 
     def __init__(self, after: int) -> None:
         super().__init__()
         self.after = after
-        self.waits: list[float | None] = []
+        self.waits: list[float] = []
 
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits.append(timeout)
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
         if len(self.waits) == self.after:
             self.set()
         return self.is_set()
@@ -41,7 +40,7 @@ def test_a_source_that_fails_does_not_stop_the_others():
         asked.append(name)
         return result(name, "failed" if name == "a" else "succeeded", "unreachable")
 
-    done = run_once(["a", "b"], run_source, threading.Event())
+    done = run_once(["a", "b"], run_source, StopEvent())
 
     assert asked == ["a", "b"]
     assert done.exit_code == 1
@@ -53,14 +52,14 @@ def test_a_locked_source_is_exit_code_3_unless_another_failed():
             raise LockedError("locked by worker run 1")
         return result(name, "succeeded" if name == "good" else "partial", name)
 
-    stop = threading.Event()
+    stop = StopEvent()
     assert run_once(["locked", "good"], run_source, stop).exit_code == 3
     assert run_once(["locked", "bad"], run_source, stop).exit_code == 1
     assert run_once(["good"], run_source, stop).exit_code == 0
 
 
 def test_being_told_to_stop_is_no_failure_and_leaves_the_rest_alone():
-    stop = threading.Event()
+    stop = StopEvent()
     asked = []
 
     def run_source(name: str) -> Result:
@@ -105,7 +104,7 @@ def test_a_run_that_the_database_refuses_to_record_is_exit_code_1_and_does_not_s
             raise DatabaseRefusedError("database: no space left on device", code="disk_full")
         return result(name)
 
-    done = run_once(["a", "b"], run_source, threading.Event())
+    done = run_once(["a", "b"], run_source, StopEvent())
 
     assert asked == ["a", "b"]
     assert [refused.code for refused in done.refused] == ["disk_full"]

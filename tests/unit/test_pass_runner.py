@@ -11,6 +11,7 @@ from worker.ingest.batch.contents import Counts
 from worker.ingest.judging.ending import Ending
 from worker.ingest.loop import PassRunner, run_once
 from worker.ingest.runs.options import Result
+from worker.stopping import StopEvent
 
 PROVIDERS = {"slow": "desk", "slow_list": "desk", "quick": "other"}
 
@@ -19,7 +20,7 @@ class World:
     """Sources; `slow` waits until it is let go. `began` lists them in the order of their start."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
+        self.stop = StopEvent()
         self.let_go = threading.Event()
         self.began: list[str] = []
 

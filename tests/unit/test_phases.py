@@ -1,7 +1,5 @@
 """How a run's time is counted by phase."""
 
-import threading
-
 import pytest
 
 from tests.fakes.answers import Answer
@@ -10,6 +8,7 @@ from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
 from worker.ingest.runs.phases import Phases
 from worker.sources.base import Request
+from worker.stopping import StopEvent
 
 
 class Clock:
@@ -71,7 +70,7 @@ def test_a_fetch_counts_what_it_waited_for_the_rate_limiter_and_between_attempts
     with Upstream(assets=3) as upstream:
         upstream.answers(Answer(status=503))
         rate_limiter = MemoryRateLimiter(1, clock)
-        with Http("coingecko", rate_limiter, threading.Event(), clock=clock, wait=wait) as fetch:
+        with Http("coingecko", rate_limiter, StopEvent(), clock=clock, wait=wait) as fetch:
             assert fetch.waited == 0
             fetch(Request(f"{upstream.coingecko_url}/coins/markets", {"vs_currency": "usd"}))
 

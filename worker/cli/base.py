@@ -1,7 +1,6 @@
 """Shared by all commands: options, exit codes for errors, and the worker."""
 
 import getpass
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,13 +76,3 @@ def login_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError) as exc:
         raise click.UsageError("no login name found; set --by NAME") from exc
-
-
-def stop_on_signals(worker: Worker) -> None:
-    """Stop the worker after its current batch on SIGTERM and Ctrl-C."""
-
-    def stop(*_: object) -> None:
-        worker.stop.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)

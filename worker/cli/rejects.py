@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 from shared.model.catalogue import SOURCES
 from shared.settings import Settings
 from worker.app import Worker
-from worker.cli.base import BY, SOURCE, Commands, as_json, login_name, open_worker, stop_on_signals
+from worker.cli.base import BY, SOURCE, Commands, as_json, login_name, open_worker
 from worker.cli.output import show_json, show_progress, show_result, show_table
 from worker.database.engine import reachable
 from worker.ingest.batch.rejects import OpenRejects, count_rejects, dismiss
 from worker.maintenance import status_queries
 from worker.maintenance.status_queries import RejectFilter
+from worker.stopping import stop_on_signals
 
 MAX_SHOWN = 20
 """How many records that are refused again `retry` shows; `list --run` shows more."""
@@ -112,10 +113,9 @@ def rejects_retry(
     """
     query = OpenRejects(ids, reason=reason)
     succeeded = True
-    with open_worker(ctx.obj) as worker:
+    with open_worker(ctx.obj) as worker, stop_on_signals(worker.stop):
         if not dry_run:
             worker.apply_crosswalk()
-        stop_on_signals(worker)
         names = _sources_of(worker, query, source)
         if not names:
             click.echo("no open rejects")

@@ -7,10 +7,11 @@ import click
 
 from shared.settings import Settings
 from worker.app import Worker, database
-from worker.cli.base import FILE, SOURCE, open_worker, stop_on_signals
+from worker.cli.base import FILE, SOURCE, open_worker
 from worker.cli.output import show_progress, show_result
 from worker.ingest import loop
 from worker.maintenance.migrate import upgrade
+from worker.stopping import stop_on_signals
 
 
 @click.command("run")
@@ -48,9 +49,12 @@ def run(
     if not once:
         _run_forever(settings, sources)
         return
-    with open_worker(settings) as worker, show_progress() as progress:
+    with (
+        open_worker(settings) as worker,
+        stop_on_signals(worker.stop),
+        show_progress() as progress,
+    ):
         worker.apply_crosswalk()
-        stop_on_signals(worker)
         run_source = worker.run if names else worker.run_if_due
         done = loop.run_once(
             sources,
@@ -74,8 +78,6 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
         if settings.database_url is None:
             upgrade(url)
         worker = Worker(settings, url)
-        stop_on_signals(worker)
-
         worker.read_crosswalk()
 
         runner = loop.PassRunner(worker.run_in_loop, worker.stop, worker.provider_of)
@@ -92,7 +94,10 @@ def _run_forever(settings: Settings, sources: Sequence[str]) -> None:
             runner.run_pass(sources).raise_fatal()
             worker.metrics.record_pass()
 
-        with worker.metrics.serving(settings.metrics_host, settings.metrics_port):
+        with (
+            stop_on_signals(worker.stop),
+            worker.metrics.serving(settings.metrics_host, settings.metrics_port),
+        ):
             try:
                 loop.run_forever(one_pass, settings.run_interval_seconds, worker.stop)
             finally:
@@ -122,9 +127,8 @@ def import_(
     """
     if declaration is not None and source != "csv":
         raise click.UsageError(f"--declare is for csv; {source} files need no declaration")
-    with open_worker(ctx.obj) as worker:
+    with open_worker(ctx.obj) as worker, stop_on_signals(worker.stop):
         worker.apply_crosswalk()
-        stop_on_signals(worker)
         with show_progress() as progress:
             result = worker.load_saved(source, files, declaration, progress(source))
         worker.update_sample()

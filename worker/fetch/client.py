@@ -1,6 +1,5 @@
 """The HTTP client: GET requests with timeouts, limits, rate limiting and retries."""
 
-import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +25,7 @@ from worker.fetch.failures import BUDGET_SPENT, TOO_MANY, Failures, parse_retry_
 from worker.fetch.limits import DEFAULT_LIMITS, Attempts, Limits, RateLimiter
 from worker.fetch.session import DeadlineExceededError, Session, StoppedError
 from worker.sources.base import Request, Response
+from worker.stopping import StopEvent
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class Http:
         self,
         source: str,
         rate_limiter: RateLimiter,
-        stop: threading.Event,
+        stop: StopEvent,
         limits: Limits = DEFAULT_LIMITS,
         *,
         provider: str | None = None,

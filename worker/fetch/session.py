@@ -17,6 +17,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from worker.stopping import StopEvent
+
 POLL = 0.05
 """Seconds between checks of the stop event."""
 
@@ -51,7 +53,7 @@ class Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
 
-    def exchange(self, work: Callable[[], Result], seconds: float, stop: threading.Event) -> Result:
+    def exchange(self, work: Callable[[], Result], seconds: float, stop: StopEvent) -> Result:
         """Run `work` with this session, and return its result or raise its error.
 
         Raises:

@@ -1,6 +1,5 @@
 """Passes over the sources: a single one, or one per interval until the worker is stopped."""
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from shared.errors import (
     SchemaVersionError,
 )
 from worker.ingest.runs.options import Result
+from worker.stopping import StopEvent
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ class PassRunner:
     def __init__(
         self,
         run_source: Callable[[str], Result | None],
-        stop: threading.Event,
+        stop: StopEvent,
         provider_of: Callable[[str], str] = str,
         parallel_after: float = PARALLEL_AFTER,
     ) -> None:
@@ -150,7 +150,7 @@ def _add_result(future: "Future[Result | None]", source: str, ended: PassResult)
 def run_once(
     sources: Sequence[str],
     run_source: Callable[[str], Result | None],
-    stop: threading.Event,
+    stop: StopEvent,
     provider_of: Callable[[str], str] = str,
     parallel_after: float = PARALLEL_AFTER,
 ) -> PassResult:
@@ -162,7 +162,7 @@ def run_once(
     return ended
 
 
-def run_forever(one_pass: Callable[[], object], interval: float, stop: threading.Event) -> None:
+def run_forever(one_pass: Callable[[], object], interval: float, stop: StopEvent) -> None:
     """Call `one_pass` every `interval` seconds until stopped. A failed pass does not end the loop.
 
     If the database is unavailable, the next attempts follow after 1, 2, 4 … seconds, at most a

@@ -2,9 +2,7 @@
 
 import fcntl
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from worker.local.console import SAMPLE_OVER, SAMPLE_SHOWN, FirstRuns, print_lin
 from worker.local.service import Service, ServiceEndedError, adopt_orphans, last_lines, wait_for
 from worker.maintenance import status_queries
 from worker.maintenance.migrate import ensure_reader_login, upgrade
+from worker.stopping import StopEvent, stop_on_signals
 
 API_CONFIG = Path(__file__).resolve().parents[2] / "api" / "server" / "gunicorn.conf.py"
 
@@ -53,7 +52,8 @@ def serve(settings: Settings) -> int:
         ConfigurationError: a service cannot start; nothing is left running.
     """
     folder = project_folder() / ".local"
-    with _single_instance(folder, api_url(settings)), _stop_on_signals() as stop:
+    stop = StopEvent()
+    with _single_instance(folder, api_url(settings)), stop_on_signals(stop):
         check_port(settings.api_host, settings.api_port)
         print_line("starting")
         status = _serve(settings, folder, stop)
@@ -61,7 +61,7 @@ def serve(settings: Settings) -> int:
     return status
 
 
-def _serve(settings: Settings, folder: Path, stop: threading.Event) -> int:
+def _serve(settings: Settings, folder: Path, stop: StopEvent) -> int:
     with _databases(settings, folder) as databases:
         upgrade(databases.url)
         if databases.server is None:
@@ -107,19 +107,6 @@ def _single_instance(folder: Path, url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that is set by Ctrl-C, by SIGTERM and when the terminal closes."""
-    stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    yield stop
-    for number, handler in previous.items():
-        signal.signal(number, handler)
-
-
-@contextmanager
 def _databases(settings: Settings, folder: Path) -> Iterator[Databases]:
     """Yield the configured database, or run the embedded one during the block."""
     url, reader_url = settings.database_url, settings.api_database_url
@@ -148,7 +135,7 @@ class Services:
         logs: Path,
         databases: Databases,
         engine: Engine,
-        stop: threading.Event,
+        stop: StopEvent,
     ) -> None:
         self._settings = settings
         self._logs = logs

@@ -1,6 +1,5 @@
 """What the tests of the HTTP client share: a server, a clock and a client."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from tests.fakes.rate_limiter import MemoryRateLimiter
 from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
 from worker.sources.base import Request
+from worker.stopping import StopEvent
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def stop() -> threading.Event:
-    return threading.Event()
+def stop() -> StopEvent:
+    return StopEvent()
 
 
 @pytest.fixture
-def http(clock: Clock, stop: threading.Event) -> Iterator[Http]:
+def http(clock: Clock, stop: StopEvent) -> Iterator[Http]:
     with Http(
         "coingecko", MemoryRateLimiter(FAST, clock), stop, clock=clock, wait=clock.wait
     ) as made:

@@ -1,6 +1,5 @@
 """What the tests of the JSON sources share: a server and clients of it."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from tests.fakes.upstream import Upstream
 from worker.fetch.client import Http
 from worker.sources.coingecko import Coingecko
 from worker.sources.coinpaprika import Coinpaprika
+from worker.stopping import StopEvent
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def http() -> Iterator[Http]:
-    with Http("coingecko", MemoryRateLimiter(6_000_000), threading.Event()) as made:
+    with Http("coingecko", MemoryRateLimiter(6_000_000), StopEvent()) as made:
         yield made
 
 

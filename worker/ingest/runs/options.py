@@ -1,6 +1,5 @@
 """The options of a run, and its result."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from worker.ingest.batch.contents import Counts
 from worker.ingest.faults import Faults
 from worker.ingest.judging.ending import Ending
 from worker.sources.base import Fetch
+from worker.stopping import StopEvent
 
 Progress = Callable[[int], None]
 """Called with the number of records that a run has committed so far, to show progress."""
@@ -29,7 +29,7 @@ class Options:
 
     batch_size: int = 1000
     faults: Faults = field(default_factory=Faults)
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: StopEvent = field(default_factory=StopEvent)
     progress: Progress = lambda fetched: None  # noqa: ARG005
     on_commit: Callable[[str, Counts, float], object] = lambda *_: None
     """Called after each commit with the source, the counts of the batch, and its seconds."""
