@@ -132,10 +132,12 @@ SELECT id, cluster, asset_id,
 FROM owned
 
 -- name: number_new_assets
--- For clusters without an asset. As a subquery, each row of a nested loop would get a number of its own.
+-- For clusters without an asset. In a subquery, nextval would run again for each row of a nested loop.
 WITH numbered AS MATERIALIZED (
   SELECT cluster, nextval(pg_get_serial_sequence('assets', 'id')) AS asset_id
-  FROM (SELECT DISTINCT cluster FROM decisions WHERE to_asset_id IS NULL) AS c
+  FROM (
+    SELECT DISTINCT cluster FROM decisions WHERE to_asset_id IS NULL ORDER BY cluster
+  ) AS c
 )
 UPDATE decisions AS d SET to_asset_id = n.asset_id
 FROM numbered AS n WHERE d.cluster = n.cluster AND d.to_asset_id IS NULL
