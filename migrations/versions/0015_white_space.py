@@ -1,6 +1,6 @@
-"""Former names with white space outside ASCII, as one line with single spaces.
+"""Former names of assets, with white space recognised alike in every database.
 
-Whether `\\s` matched such a character depended on the locale of the database.
+Which characters `\\s` matched depended on the locale of the database.
 """
 
 from alembic import op
@@ -10,8 +10,7 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-WHITE_SPACE = r"[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-OUTSIDE_ASCII = r"[\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+WHITE_SPACE = r"[\t-\r\u001c-\u001f \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
 def _in_one_line(label: str) -> str:
@@ -24,30 +23,34 @@ def _compared(label: str) -> str:
 
 # As the worker does it at this revision.
 UPDATE_FORMER_NAMES = f"""
-UPDATE assets AS a
-SET former_names = s.former_names,
-    version = nextval('asset_version'), updated_at = clock_timestamp()
-FROM (
+WITH said AS MATERIALIZED (
   SELECT a.id, (
     SELECT coalesce(string_agg(label, chr(10) ORDER BY label), '')
     FROM (
       SELECT min({_in_one_line("said.label")} COLLATE "C") AS label
       FROM listings AS l
-      JOIN listing_names AS k ON k.listing_id = l.id
+      CROSS JOIN LATERAL (
+        SELECT name, symbol FROM listing_names WHERE listing_id = l.id OFFSET 0
+      ) AS k
       CROSS JOIN LATERAL (VALUES (k.name), (k.symbol)) AS said (label)
-      WHERE l.asset_id = a.id AND said.label <> ''
+      WHERE l.asset_id = a.id AND said.label <> '' AND said.label <> a.name
+        AND upper(said.label) <> a.symbol
         AND {_compared("said.label")} NOT IN ({_compared("a.name")}, {_compared("a.symbol")})
       GROUP BY {_compared("said.label")}
     ) AS labels
   ) AS former_names
   FROM assets AS a
-  WHERE concat(a.former_names, a.name, a.symbol) ~ '{OUTSIDE_ASCII}'
-) AS s
+)
+UPDATE assets AS a
+SET former_names = s.former_names,
+    version = nextval('asset_version'), updated_at = clock_timestamp()
+FROM said AS s
 WHERE a.id = s.id AND a.former_names <> s.former_names
 """
 
 
 def upgrade() -> None:
+    op.execute("SET LOCAL statement_timeout = 0")
     # Versions rise in commit order only if nobody else writes assets. Readers go on.
     op.execute("LOCK TABLE assets IN SHARE ROW EXCLUSIVE MODE")
     op.execute(UPDATE_FORMER_NAMES)

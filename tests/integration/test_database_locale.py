@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, create_engine, select, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
 
 from shared.embedded.server import RunningServer
 from shared.errors import ConfigurationError
 from shared.schema.market import assets
 from tests.fakes.batches import COINGECKO, LATER, load, market
-from tests.fakes.databases import drop_database
+from tests.fakes.databases import drop_database, engine_on
+from worker.identity.former_names import WHITE_SPACE
 from worker.maintenance.migrate import downgrade, upgrade
 from worker.maintenance.verify import verify
 
@@ -38,27 +38,45 @@ def url(
 @pytest.mark.parametrize("url", ["UTF8"], indirect=True)
 def test_names_that_differ_only_in_white_space_are_one_name_in_every_locale(url: URL):
     upgrade(url)
-    engine = create_engine(url, poolclass=NullPool)
-    spaced = f"Bit{NO_BREAK_SPACE}Coin"
-    load(engine, COINGECKO, market("bit", "bit", "Bit Coin"), market("alpha", "a", "Alpha"))
-    load(engine, COINGECKO, market("bit", "bit", spaced, at=LATER))
-    load(engine, COINGECKO, market("alpha", "a", f"Alpha{NO_BREAK_SPACE}Net", at=LATER))
-    load(engine, COINGECKO, market("alpha", "a", "Beta", at="2026-01-02T12:10:00.000Z"))
-    former = select(assets.c.slug, assets.c.former_names).order_by(assets.c.slug)
-    with engine.connect() as conn:
-        found = conn.execute(former).all()
-    assert found == [("alpha", "Alpha\nAlpha Net"), ("bit-coin", "")]
+    with engine_on(url) as engine:
+        spaced = f"Bit{NO_BREAK_SPACE}Coin"
+        load(engine, COINGECKO, market("bit", "bit", "Bit Coin"), market("alpha", "a", "Alpha"))
+        load(engine, COINGECKO, market("bit", "Bit", spaced, at=LATER))
+        load(engine, COINGECKO, market("alpha", "a", f"Alpha{NO_BREAK_SPACE}Net", at=LATER))
+        load(engine, COINGECKO, market("alpha", "a", "Beta", at="2026-01-02T12:10:00.000Z"))
+        load(engine, COINGECKO, market("gamma", "g", "Gamma"))
+        names = select(assets.c.slug, assets.c.former_names).order_by(assets.c.slug)
+        versions = select(assets.c.slug, assets.c.version).order_by(assets.c.slug)
+        with engine.connect() as conn:
+            found = conn.execute(names).all()
+            before = dict(conn.execute(versions).all())
+        assert found == [("alpha", "Alpha\nAlpha Net"), ("bit-coin", ""), ("gamma", "")]
 
-    downgrade(url, "0014")
-    with engine.begin() as conn:  # as the previous release did where `\s` does not match the space
-        written = {"alpha": f"Alpha\nAlpha{NO_BREAK_SPACE}Net", "bit-coin": "Bit Coin"}
-        for slug, names in written.items():
-            conn.execute(update(assets).values(former_names=names).where(assets.c.slug == slug))
-    upgrade(url)
-    with engine.connect() as conn:
-        assert conn.execute(former).all() == found
-    assert verify(engine).findings == ()
-    engine.dispose()
+        downgrade(url, "0014")
+        with engine.begin() as conn:  # as the previous release did where `\s` does not match it
+            written = {"alpha": f"Alpha\nAlpha{NO_BREAK_SPACE}Net", "bit-coin": "Bit Coin"}
+            for slug, former in written.items():
+                is_it = assets.c.slug == slug
+                conn.execute(update(assets).values(former_names=former).where(is_it))
+        upgrade(url)
+        with engine.connect() as conn:
+            assert conn.execute(names).all() == found
+            after = dict(conn.execute(versions).all())
+        assert after["alpha"] > before["gamma"]
+        assert after["bit-coin"] > before["gamma"]
+        assert after["gamma"] == before["gamma"]
+        assert not verify(engine).findings
+
+
+@pytest.mark.parametrize("url", ["UTF8"], indirect=True)
+def test_white_space_is_what_python_splits_at(url: URL):
+    matches = text(
+        "SELECT array_agg(n ORDER BY n) FROM generate_series(1, 65535) AS n "
+        "WHERE n NOT BETWEEN 55296 AND 57343 AND chr(n) ~ :white_space"
+    )
+    expected = [n for n in range(1, 65536) if chr(n).isspace()]
+    with engine_on(url) as engine, engine.connect() as conn:
+        assert conn.scalar(matches, {"white_space": WHITE_SPACE}) == expected
 
 
 @pytest.mark.parametrize("url", ["SQL_ASCII"], indirect=True)

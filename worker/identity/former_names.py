@@ -1,7 +1,7 @@
 """SQL for the other names of an asset, present and former."""
 
-WHITE_SPACE = r"[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-r"""Characters with the property White_Space of Unicode. `\s` depends on the database's locale."""
+WHITE_SPACE = r"[\t-\r\u001c-\u001f \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+r"""The characters at which Python's `str.split` splits. `\s` depends on the database's locale."""
 
 
 def _in_one_line(label: str) -> str:
