@@ -61,7 +61,6 @@ def upgrade(url: URL, revision: str = "head") -> None:
 
 def _upgrade(config: Config, revision: str) -> None:
     conn: Connection = config.attributes["connection"]
-    _require_utf8(conn)
     command.upgrade(config, revision)
     if revision == "head" and must_compare_all_pairs(conn):
         conn.execute(SET_WAIT)  # a batch may hold the identity lock until it commits
@@ -93,19 +92,22 @@ def downgrade(url: URL, revision: str) -> None:
 
 def _run(step: Callable[[Config, str], None], url: URL, revision: str) -> None:
     engine = writer_engine(url, "kasparro migrate")
-    with reachable(), engine.connect() as conn:
-        conn.execute(SET_WAIT)
-        conn.execute(LOCK_MIGRATIONS)
-        conn.execute(SET_TIMEOUTS)
-        conn.commit()
-        config = alembic_config()
-        config.attributes["connection"] = conn
-        if not _is_at(conn, config, revision):
-            _lock_sources(conn)
-        step(config, revision)
-        conn.commit()
-        conn.execute(UNLOCK)  # the server notices the end of a session only moments later
-    engine.dispose()
+    try:
+        with reachable(), engine.connect() as conn:
+            _require_utf8(conn)
+            conn.execute(SET_WAIT)
+            conn.execute(LOCK_MIGRATIONS)
+            conn.execute(SET_TIMEOUTS)
+            conn.commit()
+            config = alembic_config()
+            config.attributes["connection"] = conn
+            if not _is_at(conn, config, revision):
+                _lock_sources(conn)
+            step(config, revision)
+            conn.commit()
+            conn.execute(UNLOCK)  # the server notices the end of a session only moments later
+    finally:
+        engine.dispose()
 
 
 def _require_utf8(conn: Connection) -> None:
@@ -113,8 +115,10 @@ def _require_utf8(conn: Connection) -> None:
         name, encoding = conn.execute(READ_ENCODING).one()
     if encoding != "UTF8":
         raise ConfigurationError(
-            f"DATABASE_URL: database {name!r} has the encoding {encoding}, which cannot store all "
-            "characters; create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            f"DATABASE_URL: database {name!r} has the encoding {encoding}, but UTF8 is required, "
+            "as names are in every script; create another database with CREATE DATABASE … "
+            "ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0, and restore a dump of this one "
+            "into it if it holds data"
         )
 
 
