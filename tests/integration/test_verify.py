@@ -77,6 +77,12 @@ MENDED = {
            WHERE l.source = 'coingecko' AND o.source = 'coingecko' AND l.id <> o.id""",
         "links_follow_the_rule",
     ),
+    "two listings of one coin in two assets": (
+        """WITH torn AS (INSERT INTO assets (slug, symbol, name)
+                         VALUES ('bitcoin~torn', 'BTC', 'Bitcoin') RETURNING id)
+           UPDATE listings SET asset_id = torn.id FROM torn WHERE external_id = 'btc-bitcoin'""",
+        "links_follow_the_rule",
+    ),
     "a match that is gone": ("DELETE FROM matches", "matches_follow_the_rule"),
     "a match on other evidence": (
         "UPDATE matches SET evidence = '{}', verdict = 'review'",
@@ -175,6 +181,7 @@ ROWS = {
     "an asset whose value is said to be another listing's": "asset bitcoin",
     "an asset that counts another number of sources": "asset ethereum",
     "two listings that swapped their assets": "coinpaprika:btc-bitcoin",
+    "two listings of one coin in two assets": "coinpaprika:btc-bitcoin",
     "a match that is gone": "coingecko:bitcoin and coinpaprika:btc-bitcoin",
     "a match on other evidence": "coingecko:bitcoin and coinpaprika:btc-bitcoin",
     "a match of listings that there are not": "match of no listing",

@@ -100,7 +100,7 @@ def test_the_next_run_and_the_budget_are_shown(client, engine):
     assert "worker budget reset coingecko" in budget
     assert "no loop runs" not in budget
     assert "files need none" in tile(text, "csv")
-    assert [source for source in SOURCES if "and no prices" in tile(text, source)] == [
+    assert [source for source in SOURCES if "not prices" in tile(text, source)] == [
         "coingecko_coins",
         "coinpaprika_contracts",
     ]
