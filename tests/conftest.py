@@ -12,8 +12,10 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from shared.embedded.programs import MAJOR
 from shared.embedded.server import READER, EmbeddedPostgres, RunningServer
 from tests.fakes.databases import copy_folder, database_copy, make_room, open_folder
+from tests.fakes.postgres import Server, absence, running_installed
 from tests.fakes.shared_database import SharedDatabase
 from worker.maintenance.migrate import upgrade
 
@@ -21,6 +23,8 @@ TESTS = Path(__file__).parent
 FOLDERS_WITH_A_MARKER = {"unit", "integration", "acceptance", "faults", "browser", "clients"}
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 TEMPLATE = "test_template"
+MAJOR_UNDER_TEST = int(os.environ.get("TEST_POSTGRES", MAJOR))
+"""The PostgreSQL that `make test` runs on; others than the embedded one must be installed."""
 PAST = [datetime(*month, 1, tzinfo=UTC) for month in ((2025, 1), (2026, 1), (2026, 2))]
 
 # `make test` and `make test-slow` (profile thorough) try the same inputs in every run;
@@ -35,6 +39,11 @@ hypothesis_settings.register_profile(
     "random", hypothesis_settings.get_profile("thorough"), derandomize=False, max_examples=2000
 )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure() -> None:
+    if missing := absence(MAJOR_UNDER_TEST):
+        raise pytest.UsageError(f"TEST_POSTGRES={MAJOR_UNDER_TEST}: {missing}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,12 +85,16 @@ def project(empty_project: Path, stopped_server: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(stopped_server: Path) -> Iterator[RunningServer]:
+def server(request: pytest.FixtureRequest) -> Iterator[RunningServer | Server]:
     """One server for all tests of a process."""
     with open_folder() as folder:
-        copy_folder(stopped_server, folder)
-        with EmbeddedPostgres(folder, options=CARELESS).running() as running:
-            yield running
+        if MAJOR_UNDER_TEST == MAJOR:
+            copy_folder(request.getfixturevalue("stopped_server"), folder)
+            with EmbeddedPostgres(folder, options=CARELESS).running() as running:
+                yield running
+        else:
+            with running_installed(MAJOR_UNDER_TEST, folder, "C.UTF-8", CARELESS) as running:
+                yield running
 
 
 @pytest.fixture(scope="session")

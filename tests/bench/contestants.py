@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from tests.bench.ingest_options import Options
 from tests.bench.measure import Outcome, run, tell
-from tests.bench.postgres import Server
+from tests.fakes.postgres import Server
 
 LIMIT, DLT, OURS = "COPY", "dlt", "ours"
 MODULES = {LIMIT: "limit", DLT: "dlt_peer", OURS: "worker_contestant"}

@@ -29,8 +29,8 @@ from tests.bench.measure import MACHINE, run, tell, write
 from tests.bench.past import Past
 from tests.bench.payloads import COINS, Snapshots
 from tests.bench.plans import NEW, Pass, write_plan
-from tests.bench.postgres import Server, running
 from tests.fakes.databases import engine_on, open_folder
+from tests.fakes.postgres import Server, running
 
 SOURCE = "coingecko"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -42,8 +42,8 @@ from tests.bench.ingest_parts import (
 from tests.bench.ingest_past import load_beside_past
 from tests.bench.ingest_table import lines
 from tests.bench.measure import MACHINE, tell, write
-from tests.bench.postgres import absence, running
 from tests.fakes.databases import open_folder
+from tests.fakes.postgres import absence, running
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from shared.embedded.server import READER
 from tests.fakes.api import api_on
 from tests.fakes.batches import COINGECKO, COINPAPRIKA, load
 from tests.fakes.databases import WITHOUT_AUTOVACUUM, database_copy, engine_on
@@ -93,7 +94,7 @@ def test_what_a_request_reads_does_not_hang_on_statistics(
         read: dict[str, dict[str, list[tuple[int, int]]]] = {}
         for statements in ([], FORGET, ANALYZE):
             run(engine, statements)
-            with api_on(server.reader_url.set(database=url.database), API_CACHE_MB="0") as client:
+            with api_on(url.set(username=READER), API_CACHE_MB="0") as client:
                 for path, most in requests(slug, since).items():
                     client.get(path)
                     counts = read_by_statement(engine, client, path, {}, WORDS)

@@ -17,7 +17,7 @@ END_ALL = text(
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = 'kasparro-api'"
 )
-REFUSED = r"permission denied|read-only transaction|must be owner"
+REFUSED = r"permission denied|read-only transaction|must be (owner|superuser)"
 SCRIPTS = ScriptDirectory.from_config(alembic_config())
 BEFORE = SCRIPTS.get_revision(SCHEMA_REVISION).down_revision
 

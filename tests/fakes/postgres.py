@@ -1,13 +1,12 @@
-"""The servers that the benchmarks run on, and fresh databases there.
+"""Servers of several versions, and fresh databases there.
 
-The embedded PostgreSQL, and others where they are installed; each with the embedded one's usual,
-durable options.
+The embedded PostgreSQL, and others where they are installed; each with the embedded one's options.
 """
 
 import os
 import pwd
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ class Server:
 
     url: URL
     version: str
+    data: Path
 
     @contextmanager
     def database(self, name: str = "bench") -> Iterator[URL]:
@@ -64,7 +64,7 @@ class Server:
 
 
 def absence(major: int) -> str | None:
-    """Say why a version cannot be measured here; None where it can."""
+    """Say why a version cannot run here; None where it can."""
     if major == MAJOR or _programs(major):
         return None
     places = ", ".join(folder.format(major) for folder in FOLDERS)
@@ -76,8 +76,17 @@ def running(major: int, folder: Path) -> Iterator[Server]:
     """Run a server of a version that is not absent, with its data below the folder."""
     if major == MAJOR:
         with EmbeddedPostgres(folder).running() as server:
-            yield Server(server.url, server.version)
-        return
+            yield Server(server.url, server.version, server.data)
+    else:
+        with running_installed(major, folder) as server:
+            yield server
+
+
+@contextmanager
+def running_installed(
+    major: int, folder: Path, locale: str = "C", options: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run a server of a version other than the embedded one, with a locale of libc."""
     user = pwd.getpwnam(UNPRIVILEGED_USER).pw_uid if os.geteuid() == 0 else None
     home = ServerHome(folder / f"postgres-{major}", _programs(major) or Path(), user)
     home.create()
@@ -85,16 +94,16 @@ def running(major: int, folder: Path) -> Iterator[Server]:
     home.give_to_server_user(home.data)
     socket = home.socket_folder()
     logins = (f"--username={OWNER}", "--auth-local=trust", "--auth-host=reject")
-    _run(home, "initdb", *logins, "--encoding=UTF8", "--locale=C")
-    options = {**OPTIONS, "port": PORT, "unix_socket_directories": str(socket)}
-    words = shlex.join(f"--{name}={value}" for name, value in options.items())
+    _run(home, "initdb", *logins, "--encoding=UTF8", f"--locale={locale}")
+    settings = {**OPTIONS, **(options or {}), "port": PORT, "unix_socket_directories": str(socket)}
+    words = shlex.join(f"--{name}={value}" for name, value in settings.items())
     _run(
         home, "pg_ctl", "start", "--wait", f"--log={home.data / 'server.log'}", f"--options={words}"
     )
     try:
         query = {"host": str(socket), "port": PORT}
         url = URL.create("postgresql+psycopg2", username=OWNER, database=DATABASE, query=query)
-        yield Server(url, prepare(socket).split()[0])
+        yield Server(url, prepare(socket).split()[0], home.data)
     finally:
         _run(home, "pg_ctl", "stop", "--wait", "--mode=fast")
 
