@@ -51,7 +51,8 @@ def test_what_is_refused_again_under_the_new_declaration_stays_open(desk: Desk):
 def test_a_wrong_declaration_leaves_neither_drift_nor_rejects_once_it_is_corrected(desk: Desk):
     def declare(*names: str) -> str:
         header = ", ".join(f'"{name}"' for name in names)
-        return f'header = [{header}]\ncurrency = "USD"\n[values]\nsymbol = "X"\nname = "Y"\n'
+        of_file = 'currency = "USD"\nclose_after = "1d"\n[values]\nsymbol = "X"\nname = "Y"\n'
+        return f"header = [{header}]\n{of_file}"
 
     rows = [f"2024-05-{day:02},{day}.5,1.{day},{'1' if day == 1 else 'n.n.'}" for day in DAYS]
     desk.write(*rows, declared=declare("date", "opne", "high", "close"))

@@ -21,7 +21,7 @@ def test_a_file_without_a_header_is_recognised_and_loses_no_row(tmp_path):
     }
 
     file.declare(
-        'currency = "USD"\nheader = ["time", "open", "high", "low", "close"]\n'
+        'currency = "USD"\nclose_after = "1d"\nheader = ["time", "open", "high", "low", "close"]\n'
         '[values]\nsymbol = "ADA"\nname = "Cardano"\n'
     )
     assert file.prices() == ["0.084", "0.084969"]

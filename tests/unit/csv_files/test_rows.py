@@ -85,14 +85,16 @@ def test_a_file_without_a_symbol_is_read_with_declared_values(tmp_path):
     path = tmp_path / "investing.csv"
     path.write_text(INVESTING)
     declaration = tmp_path / "elsewhere.toml"
-    declaration.write_text('currency = "USD"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n')
+    declaration.write_text(
+        'currency = "USD"\ntime_of_day = "23:59"\n[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
+    )
 
     (record,) = load(path, declaration)
 
     assert record.document["declared"]["values"] == {"symbol": "BTC", "name": "Bitcoin"}
     observation = observe(record)
     assert observation.external_id == "btc-bitcoin"
-    assert observation.observed_at == datetime(2020, 1, 14, tzinfo=UTC)
+    assert observation.observed_at == datetime(2020, 1, 14, 23, 59, tzinfo=UTC)
     assert observation.price_usd == Decimal("8746.6")
     assert observation.volume_24h_usd is None
 

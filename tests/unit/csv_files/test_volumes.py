@@ -17,7 +17,7 @@ def table(volume: str, times: list[str], others: str = "open,high,low") -> str:
 
 @pytest.mark.parametrize("header", ["Volume", "volume"])
 def test_a_volume_that_names_no_currency_is_suggested_to_be_ignored(tmp_path, header):
-    file = SavedFile(tmp_path, table(header, DAYS))
+    file = SavedFile(tmp_path, table(header, DAYS, "desk"))
 
     assert file.asked() == {"ignore": [header]}
     why = f"{header!r} may count coins; if it is the volume of 24 hours in US dollars"
@@ -28,7 +28,7 @@ def test_a_volume_that_names_no_currency_is_suggested_to_be_ignored(tmp_path, he
 
 
 def test_a_volume_in_dollars_is_suggested_where_the_rows_are_a_day_apart(tmp_path):
-    assert SavedFile(tmp_path, table("Volume USD", DAYS)).asked() == {
+    assert SavedFile(tmp_path, table("Volume USD", DAYS, "desk")).asked() == {
         "columns": {"volume_24h_usd": "Volume USD"}
     }
 
@@ -59,7 +59,9 @@ def test_a_volume_beside_times_that_cannot_be_read_is_suggested_to_be_ignored(tm
 
 @pytest.mark.parametrize("header", ["volume_24h_usd", "24h_volume_usd"])
 def test_a_volume_that_names_its_24_hours_is_read_whatever_the_rows_are(tmp_path, header):
-    assert len(SavedFile(tmp_path, table(header, HOURS)).observed()) == 3
+    file = SavedFile(tmp_path, table(header, HOURS), 'close_after = "1h"')
+
+    assert len(file.observed()) == 3
 
 
 def test_a_total_volume_without_candles_is_read(tmp_path):

@@ -17,7 +17,7 @@ from shared.errors import SourceError
 from shared.model.records import VALUES
 from worker.sources.csv.cells.columns import Question, toml_line
 from worker.sources.csv.cells.headers import FIELDS, STABLECOINS
-from worker.sources.csv.cells.times import DAY_FIRST, EXCEL, MONTH_FIRST, TimeParser
+from worker.sources.csv.cells.times import DAY_FIRST, EXCEL, MONTH_FIRST, TimeParser, parse_length
 from worker.sources.csv.reading.dialect import DELIMITERS, ENCODINGS
 from worker.sources.fields import flatten
 
@@ -57,6 +57,13 @@ def check_date_format(value: str) -> None:
             f"{value!r} is not {DAY_FIRST!r}, {MONTH_FIRST!r}, {EXCEL!r} or a strptime pattern of "
             "a complete date, such as '%d.%m.%Y %H:%M'"
         )
+
+
+def check_length(value: str) -> None:
+    try:
+        parse_length(value)
+    except ValueError as exc:
+        raise ValidationError(str(exc)) from exc
 
 
 def check_timezone(value: str) -> None:
@@ -104,6 +111,7 @@ class DeclarationSchema(_Table):
             error="{input!r} is not a time of day such as '23:59:59'",
         )
     )
+    close_after = fields.String(validate=check_length)
     namespace = fields.String(
         validate=validate.Regexp(
             r"[a-z0-9][a-z0-9._-]*\Z",

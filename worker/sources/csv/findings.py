@@ -22,6 +22,7 @@ from worker.sources.csv.cells.times import (
     parse_excel_date,
 )
 from worker.sources.csv.first_rows import FirstRows
+from worker.sources.csv.questions.candles import ask_close_after, suggest_close_time
 from worker.sources.csv.questions.currencies import (
     ask_about_currency_column,
     ask_about_stablecoins,
@@ -70,6 +71,7 @@ def derive_findings(first: FirstRows) -> Findings:
     columns, declared = first.columns, first.declared
     questions = [refine_choice(each, first) for each in columns.questions]
     questions = [suggest_time(each, first) for each in questions]
+    questions = _replace(questions, suggest_close_time(questions, first))
     questions = [suggest_naming(each, first) for each in questions]
     questions = suggest_price(questions, first)
     questions = _replace(questions, ask_about_currency_column(first))
@@ -85,6 +87,7 @@ def derive_findings(first: FirstRows) -> Findings:
     date_format, asked = _find_date_format(found.get("observed_at"), first, described)
     questions += asked
     described += _describe_dates_without_time(found.get("observed_at"), first, date_format)
+    questions += ask_close_after(first, found, date_format)
     volume = ask_about_volume(first, found, date_format)
     found |= {each.key: str(each.value) for each in volume if each.table == "columns"}
     questions += volume
@@ -169,7 +172,7 @@ def _describe_dates_without_time(
     header: str | None, first: FirstRows, date_format: str | None
 ) -> list[str]:
     """Tell the user which time of day is assumed for dates without a time."""
-    if header is None or "time_of_day" in first.declared:
+    if header is None or not first.declared.keys().isdisjoint({"time_of_day", "close_after"}):
         return []
     parser = TimeParser.from_declaration(first.declared)
     midnight = replace(parser, date_format=parser.date_format or date_format)

@@ -62,6 +62,30 @@ _DECLARED = {
 }
 
 
+_LENGTH = re.compile(r"(?P<count>[1-9]\d{0,3})(?P<unit>[mhd])", re.ASCII)
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_LAST_MOMENT = timedelta(milliseconds=1)
+
+
+def parse_length(text: str) -> timedelta:
+    """Parse the length of a candle: `15m`, `1h`, `1d`, or `0`.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if text == "0":
+        return timedelta()
+    if found := _LENGTH.fullmatch(text):
+        return int(found["count"]) * _UNITS[found["unit"]]
+    raise ValueError(f"{text!r} is not '0' or a length such as '15m', '1h' or '1d'")
+
+
+def format_length(length: timedelta) -> str | None:
+    """Format a length as `parse_length` reads it; None if it is not a number of minutes."""
+    unit = next((name for name, each in _UNITS.items() if not length % each), None)
+    return f"{length // _UNITS[unit]}{unit}" if unit else None
+
+
 def is_day_or_month_first(text: str) -> bool:
     """Whether a cell is a numeric date that begins with the day or the month."""
     return bool(_DECLARED[DAY_FIRST].fullmatch(text.strip()))
@@ -96,11 +120,15 @@ def has_lost_digits(text: str) -> bool:
 
 @dataclass(frozen=True)
 class TimeParser:
-    """Parses the times of one file."""
+    """Parses the times of one file.
+
+    `close_after` is added by `parse_close` alone.
+    """
 
     date_format: str | None = None
     zone: tzinfo = UTC
     time_of_day: time = time()
+    close_after: timedelta = timedelta()
 
     @classmethod
     def from_declaration(cls, declared: Mapping[str, Any]) -> "TimeParser":
@@ -110,6 +138,7 @@ class TimeParser:
             declared.get("date_format"),
             ZoneInfo(name) if name else UTC,
             time.fromisoformat(of_day) if of_day else time(),
+            parse_length(declared.get("close_after", "0")),
         )
 
     def can_parse(self, text: str) -> bool:
@@ -118,6 +147,17 @@ class TimeParser:
         except (ValueError, OverflowError):
             return False
         return True
+
+    def parse_close(self, text: str) -> datetime:
+        """Parse the time of a row; of a candle, return the last millisecond.
+
+        So the close belongs to its own candle, and not to the next one.
+
+        Raises:
+            ValueError: with the reason.
+        """
+        moment = self.parse(text)
+        return moment + self.close_after - _LAST_MOMENT if self.close_after else moment
 
     def parse(self, text: str) -> datetime:
         """Parse a text into an instant in UTC.
@@ -206,7 +246,7 @@ class TimeCell(Direct[datetime]):
         if not isinstance(value, str):
             raise ValidationError(f"not a time: {brief(value)}")
         try:
-            moment = self.parser.parse(value)
+            moment = self.parser.parse_close(value)
         except (ValueError, OverflowError) as exc:
             raise ValidationError(str(exc)) from exc
         if moment < Instant.EARLIEST:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from shared.model.records import VALUES
+from worker.sources.csv.cells.candles import names_close
 from worker.sources.csv.cells.columns import Question, quoted_list, toml_line
 from worker.sources.csv.cells.headers import (
     DOLLAR,
@@ -78,19 +79,22 @@ def _misfit(field: str, header: str, first: FirstRows) -> str | None:
 
 
 def suggest_time(question: Question, first: FirstRows) -> Question:
-    """If no header is known to hold times, suggest a column whose cells are times."""
+    """If no header is known to hold times, suggest a column whose cells are times.
+
+    That of a close takes precedence.
+    """
     if (question.table, question.key) != ("values", "observed_at"):
         return question
-    for header in first.unread():
+    for header in sorted(first.unread(), key=names_close, reverse=True):
         cells = first.cells(header)
-        if _are_times(header, cells):
+        if are_times(header, cells):
             time = next(cell for cell in cells if _is_time(cell))
             why = f"if this column is the time: it has {time[:80]!r}"
             return Question("columns", "observed_at", header, why)
     return question
 
 
-def _are_times(header: str, cells: Sequence[str]) -> bool:
+def are_times(header: str, cells: Sequence[str]) -> bool:
     """Whether a column holds times; numbers also need a matching header or regular steps."""
     times = [cell for cell in cells if _is_time(cell)]
     if not times or 2 * len(times) < len(cells):
@@ -189,4 +193,4 @@ def _can_be_price(header: str, words: set[str], first: FirstRows) -> bool:
         return False
     cells = first.value_cells(header)
     numbers = [cell for cell in cells if can_be_number(cell)]
-    return bool(numbers) and 2 * len(numbers) > len(cells) and not _are_times(header, cells)
+    return bool(numbers) and 2 * len(numbers) > len(cells) and not are_times(header, cells)
