@@ -36,11 +36,11 @@ from worker.sources.csv.questions.decimal_mark import (
     has_ambiguous_points,
 )
 from worker.sources.csv.questions.ids import ask_about_id
+from worker.sources.csv.questions.naming import suggest_naming
 from worker.sources.csv.questions.pair_questions import ask_about_pairs
 from worker.sources.csv.questions.suggestions import (
     may_have_price,
     refine_choice,
-    suggest_naming,
     suggest_price,
     suggest_time,
 )
@@ -98,7 +98,7 @@ def derive_findings(first: FirstRows) -> Findings:
     questions += ask_about_id(first)
     questions += _ask_about_price(columns.headers.get("price_usd"), first)
     questions += ask_about_stablecoins(first, found)
-    has_pairs, asked = ask_about_pairs(columns.headers.get("symbol"), first, described)
+    has_pairs, asked = ask_about_pairs(found.get("symbol"), first, described)
     if not has_pairs and not asked:  # pairs name the currency of the price
         is_price_open = may_have_price(first) and any(
             each.key == "price_usd" and not each.value for each in questions

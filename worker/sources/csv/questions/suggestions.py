@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from shared.model.records import VALUES
 from worker.sources.csv.cells.candles import names_close
-from worker.sources.csv.cells.columns import Question, quoted_list, toml_line
+from worker.sources.csv.cells.columns import Question, quoted_list
 from worker.sources.csv.cells.headers import (
     DOLLAR,
     STABLECOINS,
@@ -22,7 +22,6 @@ from worker.sources.csv.cells.headers import (
 from worker.sources.csv.cells.numbers import can_be_number
 from worker.sources.csv.cells.times import TimeParser, has_lost_digits, is_day_or_month_first
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.questions.coin_columns import find_coin_columns
 
 _TIME_WORDS = frozenset({"time", "timestamp", "date", "datetime", "epoch", "unix", "ts", "at"})
 _PRICE_WORDS = frozenset(
@@ -110,19 +109,6 @@ def are_times(header: str, cells: Sequence[str]) -> bool:
 
 def _is_time(cell: str) -> bool:
     return TimeParser().can_parse(cell) or is_day_or_month_first(cell)
-
-
-def suggest_naming(question: Question, first: FirstRows) -> Question:
-    """If no header is known to name the coin, suggest columns that may."""
-    if question.table != "values" or question.key not in {"symbol", "name"}:
-        return question
-    candidates = find_coin_columns(first)
-    if not candidates:
-        return question
-    cell = first.cells(candidates[0])[0]
-    column = toml_line(question.key, candidates[0], "columns")
-    constant = question.why.rpartition("; ")[0]
-    return replace(question, why=f"{constant}; or write {column}, which has {cell[:80]!r}")
 
 
 def suggest_price(questions: Sequence[Question], first: FirstRows) -> list[Question]:
