@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.csv_files import SavedFile
-from tests.fakes.csv_reader import refusal
+from tests.fakes.csv_reader import load, refusal
 
 BITCOIN = '[values]\nsymbol = "BTC"\nname = "Bitcoin"\n'
 
@@ -194,3 +194,38 @@ def test_the_result_names_the_time_assumed_for_dates_without_a_time(tmp_path, ti
 
     line = f"dates without a time under 'day' count as {said}; declare time_of_day to change it"
     assert settled == ([line] if said else [])
+
+
+@pytest.mark.parametrize("header", ["Pair", "Symbol"])
+def test_one_declaration_answers_for_pairs_that_a_constant_replaces(tmp_path, header):
+    content = table(f"date,{header},Close", "2024-05-01,BTCUSDT,1.5")
+    file = SavedFile(tmp_path, content, BITCOIN)
+
+    assert {key: value for key, value in file.asked().items() if key != "values"} == {"as_usd": []}
+
+    file.declare(f'as_usd = ["USDT"]\n{BITCOIN}')
+    assert file.prices() == ["1.5"]
+
+
+def test_a_declared_stablecoin_answers_for_the_file_name(tmp_path):
+    content = table("date,symbol,name,Close", "2024-05-01,BTC,Bitcoin,1.5")
+    assert asked(tmp_path, "BTCUSDT_1d.csv", content)[0] == {"currency": ""}
+
+    (tmp_path / "BTCUSDT_1d.csv.toml").write_text('as_usd = ["USDT"]')
+    assert len(load(tmp_path / "BTCUSDT_1d.csv")) == 1
+
+    (tmp_path / "BTCUSDT_1d.csv.toml").write_text('as_usd = ["DAI"]')
+    assert "'BTCUSDT_1d.csv' names USDT" in str(refusal(tmp_path / "BTCUSDT_1d.csv"))
+
+
+def test_dollars_are_suggested_where_a_header_names_a_declared_stablecoin(tmp_path):
+    content = table("date,symbol,name,Close,fee_usdt", "2024-05-01,BTC,Bitcoin,1.5,1")
+
+    assert SavedFile(tmp_path, content).asked() == {"currency": ""}
+    assert SavedFile(tmp_path, content, 'as_usd = ["USDT"]').asked()["currency"] == "USD"
+
+
+def test_pairs_in_another_currency_are_refused_before_anything_is_asked(tmp_path):
+    content = table("date,symbol,Close", "2024-05-01,BTC/EUR,1.5")
+
+    assert SavedFile(tmp_path, content, BITCOIN).refusal().code == "declaration"

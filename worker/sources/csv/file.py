@@ -87,8 +87,9 @@ class CsvFile:
         if self.headers:
             questions = [*([encoding.question] if encoding.question else []), *header.questions]
             questions += merge_ignored([*findings.questions, *self._duplicates])
+            require_dollars(first)
+            require_dollar_quotes(first)
             if questions:
-                require_dollars(first)
                 require_some_dollars(first, findings.questions)
                 raise _undeclared(questions, declared, declaration)
             self._require_no_contradiction(first, [line for line, _ in numbered])
@@ -207,8 +208,6 @@ class CsvFile:
         return distinct_names(row.cells)
 
     def _require_no_contradiction(self, first: FirstRows, lines: Sequence[int]) -> None:
-        require_dollars(first)
-        require_dollar_quotes(first)
         self._records.guards = [*find_guards(first), *find_currency_guards(first)]
         self._records.find_unsigned_supplies(first.rows)
         documents = map(self._records.document, first.rows)

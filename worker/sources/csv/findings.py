@@ -37,7 +37,7 @@ from worker.sources.csv.questions.decimal_mark import (
 )
 from worker.sources.csv.questions.ids import ask_about_id
 from worker.sources.csv.questions.naming import suggest_naming
-from worker.sources.csv.questions.pair_questions import ask_about_pairs
+from worker.sources.csv.questions.pair_questions import ask_about_pairs, ask_about_replaced_pairs
 from worker.sources.csv.questions.suggestions import (
     may_have_price,
     refine_choice,
@@ -99,7 +99,10 @@ def derive_findings(first: FirstRows) -> Findings:
     questions += _ask_about_price(columns.headers.get("price_usd"), first)
     questions += ask_about_stablecoins(first, found)
     has_pairs, asked = ask_about_pairs(found.get("symbol"), first, described)
-    if not has_pairs and not asked:  # pairs name the currency of the price
+    has_replaced_pairs, replaced = ask_about_replaced_pairs(first)
+    asked += replaced
+    # Pairs name the currency of the price.
+    if not has_pairs and not has_replaced_pairs and not asked:
         is_price_open = may_have_price(first) and any(
             each.key == "price_usd" and not each.value for each in questions
         )

@@ -13,9 +13,9 @@ from marshmallow import ValidationError
 
 from shared.errors import SourceError
 from shared.model.records import VALUES, Observation
-from worker.sources.csv.cells.headers import OTHER_HEADERS, is_dollars, normalise_header
-from worker.sources.csv.cells.pairs import as_usd_hint, read_pair
+from worker.sources.csv.cells.headers import STABLECOINS, is_dollars
 from worker.sources.csv.first_rows import FirstRows
+from worker.sources.csv.questions.pair_questions import find_replaced_pairs
 from worker.sources.csv.schema import observe_row
 
 _PEGGED = {"usdt": ("tether",), "usdc": ("usd coin", "usdc", "usd-coin")}
@@ -24,29 +24,20 @@ _ABOUT_A_DOLLAR = (Decimal("0.5"), Decimal(2))
 
 
 def require_dollar_quotes(first: FirstRows) -> None:
-    """Refuse a file with trading pairs in another currency in a column that is not read.
+    """Refuse a file with trading pairs in another currency in a column that a constant replaces.
+
+    A stablecoin is a question instead.
 
     Raises:
         SourceError: `declaration`.
     """
-    declared = first.declared
-    if declared.get("pair_symbols") is False or "symbol" not in declared.get("values", {}):
-        return
-    constant = declared["values"]["symbol"].lower()
-    for header in first.headers:
-        pairs = [read_pair(cell) for cell in first.cells(header)]
-        if not pairs or not all(pairs):
-            continue
-        is_of_coin = header not in first.ignored and all(
-            pair and pair.base.lower() == constant for pair in pairs
-        )
-        if normalise_header(header) not in OTHER_HEADERS["symbol"] and not is_of_coin:
-            continue
-        foreign = next((p for p in pairs if p and not is_dollars(p.quote, first.as_usd)), None)
+    dollars = frozenset(STABLECOINS)
+    for header, pairs in find_replaced_pairs(first):
+        foreign = next((each for each in pairs if not is_dollars(each.quote, dollars)), None)
         if foreign:
             raise SourceError(
                 f"{header!r} has trading pairs such as {foreign.base}/{foreign.quote}, and only US "
-                f"dollars are read{as_usd_hint(foreign.quote)}",
+                "dollars are read",
                 code="declaration",
             )
 

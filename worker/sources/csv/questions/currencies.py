@@ -40,6 +40,8 @@ def ask_currency(
 ) -> list[Question]:
     """Ask for the currency of columns that do not name it.
 
+    A declared stablecoin (`as_usd`) in the file name answers the question.
+
     `found` maps fields to columns that are read or suggested. A bare `Volume` is not included: its
     own question is about dollars.
     """
@@ -65,11 +67,13 @@ def ask_currency(
     if other := next(_find_other(first), None):
         why = f"{other}, and only US dollars are read; write {_QUOTED_DOLLAR} if prices are in them"
         return [Question(None, "currency", "", f"{why}: {gap}" if gap else why)]
-    if dollars := next(_find_dollars(first, unnamed), None):
-        return [Question(None, "currency", DOLLAR, f"{dollars}; {gap}" if gap else dollars)]
-    why = f"{gap}; write" if gap else "write"
-    why = f"{why} {_QUOTED_DOLLAR} if prices are in US dollars, the only currency that is read"
-    return [Question(None, "currency", "", why)]
+    if _currency_of_name(first.name) in first.as_usd:
+        return []
+    dollars = next(_find_dollars(first, unnamed), None)
+    advice = f"write {_QUOTED_DOLLAR} if prices are in US dollars, the only currency that is read"
+    reasons = [dollars, gap] if dollars else [gap, advice]
+    why = "; ".join(each for each in reasons if each)
+    return [Question(None, "currency", DOLLAR if dollars else "", why)]
 
 
 def _find_other(first: FirstRows) -> Iterator[str]:
@@ -82,10 +86,10 @@ def _find_other(first: FirstRows) -> Iterator[str]:
                 break
     for header in first.headers:
         currency = currency_in_header(header)
-        if currency not in {None, DOLLAR, *QUOTE_COINS}:
+        if currency not in {None, DOLLAR, *first.as_usd, *QUOTE_COINS}:
             yield f"the header {header!r} names {currency}"
     currency = _currency_of_name(first.name)
-    if currency not in {None, DOLLAR}:
+    if currency not in {None, DOLLAR, *first.as_usd}:
         yield f"the file name {first.name!r} names {currency}"
 
 
@@ -95,8 +99,10 @@ def _find_dollars(first: FirstRows, unnamed: Sequence[str]) -> Iterator[str]:
         if signed:
             yield f"suggested because {header!r} has {signed[:80]!r}"
     for header in first.headers:
-        if currency_in_header(header) == DOLLAR:
-            yield f"suggested because the header {header!r} names dollars"
+        currency = currency_in_header(header)
+        if currency in {DOLLAR, *first.as_usd}:
+            named = "dollars" if currency == DOLLAR else currency
+            yield f"suggested because the header {header!r} names {named}"
 
 
 def _currency_of_name(name: str) -> str | None:

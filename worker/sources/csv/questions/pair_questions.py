@@ -1,10 +1,16 @@
 """Ask about symbols that are trading pairs, or that look like futures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from worker.sources.csv.cells.columns import Question, ask_as_usd, quoted_list
-from worker.sources.csv.cells.headers import STABLECOINS, is_dollars
+from worker.sources.csv.cells.headers import (
+    OTHER_HEADERS,
+    STABLECOINS,
+    is_dollars,
+    normalise_header,
+)
 from worker.sources.csv.cells.pairs import (
+    Pair,
     are_pairs,
     is_ambiguous_pair,
     is_certain_pair,
@@ -37,6 +43,34 @@ def ask_about_pairs(
         f"{quoted_list(list(quotes))}, and only US dollars are read"
     )
     return False, [Question(None, "pair_symbols", "", why)]
+
+
+def ask_about_replaced_pairs(first: FirstRows) -> tuple[bool, list[Question]]:
+    """Return whether a constant symbol replaces pairs, and ask about their stablecoins."""
+    replaced = list(find_replaced_pairs(first))
+    for header, pairs in replaced:
+        quotes = dict.fromkeys(each.quote for each in pairs if each.quote in STABLECOINS)
+        if coins := [each for each in quotes if each not in first.as_usd]:
+            why = f"{header!r} has {first.cells(header)[0]!r}"
+            return True, [ask_as_usd(coins, why, first.as_usd)]
+    return bool(replaced), []
+
+
+def find_replaced_pairs(first: FirstRows) -> Iterator[tuple[str, Sequence[Pair]]]:
+    """Yield columns of trading pairs that are not read, because the symbol is a constant."""
+    constant = first.declared.get("values", {}).get("symbol")
+    if constant is None or first.declared.get("pair_symbols") is False:
+        return
+    for header in first.headers:
+        cells = first.cells(header)
+        pairs = [pair for each in cells if (pair := read_pair(each))]
+        if not pairs or len(pairs) < len(cells):
+            continue
+        is_of_coin = header not in first.ignored and all(
+            pair.base.lower() == constant.lower() for pair in pairs
+        )
+        if is_of_coin or normalise_header(header) in OTHER_HEADERS["symbol"]:
+            yield header, pairs
 
 
 def _ask_about_mixed_symbols(header: str | None, symbols: Sequence[str]) -> list[Question]:
