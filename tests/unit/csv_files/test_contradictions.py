@@ -105,6 +105,14 @@ def test_a_file_whose_rows_differ_at_one_instant_is_refused(tmp_path):
     assert "price_usd 135.3 and 134.44" in str(error)
 
 
+def test_a_file_is_refused_if_half_of_its_first_rows_differ_and_read_if_fewer_do(tmp_path):
+    differing = [BITCOIN, BITCOIN.replace("41800.5", "99")]
+    others = [BITCOIN.replace("-14", f"-{day}") for day in (15, 16, 17)]
+
+    assert SavedFile(tmp_path, table(*differing, *others[:2])).refusal().code == "differing_rows"
+    assert SavedFile(tmp_path, table(*differing, *others)).prices()[:2] == ["41800.5", "99"]
+
+
 def test_rows_that_say_the_same_twice_are_no_contradiction(tmp_path):
     assert SavedFile(tmp_path, table(BITCOIN, BITCOIN)).prices() == ["41800.5", "41800.5"]
 

@@ -43,9 +43,9 @@ def require_dollar_quotes(first: FirstRows) -> None:
 
 
 def require_one_value(documents: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Refuse a file if one coin has several values at one instant in most of its first rows.
+    """Refuse a file if at least half of its first rows have another value at the same instant.
 
-    A smaller number of such rows is reported by the run. Unreadable rows are ignored here.
+    A smaller number of such rows is stored, and reported by the run. Unreadable rows are ignored.
 
     Raises:
         SourceError: `differing_rows`; `declaration`, if a stablecoin does not cost about a dollar.
