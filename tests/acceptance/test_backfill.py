@@ -114,3 +114,37 @@ def test_an_imported_day_is_history_and_changes_no_newer_value(database_url, rea
         assert csv["last_run"]["outcome"] == "succeeded"
         assert csv["last_success_at"] is None, "an import is no run of the source"
         assert verify(engine).findings == ()
+
+
+def test_the_close_of_a_candle_is_not_shown_before_the_candle_ends(
+    database_url, reader_url, tmp_path
+):
+    (tmp_path / "hours.csv").write_text(
+        "Unix,Symbol,Name,Open,High,Low,Close\n"
+        "1609459200,BTC/USD,Bitcoin,1,3,0.5,1.5\n"
+        "1609462800,BTC/USD,Bitcoin,1.5,4,1,2.5\n"
+    )
+    refused = run_worker("import csv hours.csv", environ(database_url), tmp_path)
+    assert "requires a declaration of: close_after" in refused.stdout
+
+    (tmp_path / "hours.csv.toml").write_text('close_after = "1h"\n')
+    ran = run_worker("import csv hours.csv", environ(database_url), tmp_path)
+    assert ran.returncode == 0, ran.stderr
+
+    with api_on(reader_url, API_CACHE_MB="0") as client:
+
+        def prices(moment):
+            query = {"as_of": f"2021-01-01T{moment}Z", "decimals": "string"}
+            return [
+                each["price_usd"] for each in client.get("/data", query_string=query).json["data"]
+            ]
+
+        assert [prices(each) for each in ("00:59:59", "01:00:00", "01:59:59", "02:00:00")] == [
+            *([], ["1.5"], ["1.5"], ["2.5"])
+        ]
+        window = {"start": "2021-01-01T00:00:00Z", "end": "2021-01-01T02:00:00Z", "interval": "1h"}
+        path = "/data/bitcoin/history"
+        candles = client.get(path, query_string={**window, "decimals": "string"}).json["data"]
+        assert [(each["open_usd"], each["close_usd"]) for each in candles] == [
+            *(("1.5", "1.5"), ("2.5", "2.5"))
+        ]

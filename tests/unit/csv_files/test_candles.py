@@ -45,7 +45,7 @@ def test_the_close_of_a_candle_is_asked_for(tmp_path, times, shown):
     [
         *("Open,High,Low,price_usd", "Open,close_usd", "High,Low,close_usd"),
         *("priceOpen,priceHigh,priceLow,price_usd", "1. open,2. high,3. low,close_usd"),
-        "o,h,l,price_usd",
+        *("o,h,l,price_usd", "Eröffn.,Hoch,Tief,price_usd", "Ouv., Plus Haut,Plus Bas,price_usd"),
     ],
 )
 def test_candles_are_recognised_by_their_columns(tmp_path, candle):

@@ -7,14 +7,19 @@ from worker.sources.csv.cells.headers import header_words, normalise_header
 
 OPEN = "open"
 CLOSE = "close"
-_PARTS = {
-    **dict.fromkeys(("open", "opening", "o"), OPEN),
-    **dict.fromkeys(("high", "h"), "high"),
-    **dict.fromkeys(("low", "l"), "low"),
-    **dict.fromkeys(("close", "closing", "c"), CLOSE),
+_WORDS = {
+    OPEN: (
+        *("open", "opening", "o", "eröffn", "eröffnung", "apertura", "abertura", "ouv"),
+        *("ouverture", "açılış", "откр"),  # noqa: RUF001 -- Turkish
+    ),
+    "high": ("high", "h", "hoch", "máximo", "máxima", "haut", "massimo", "hoog", "yüksek", "макс"),
+    "low": ("low", "l", "tief", "mínimo", "mínima", "bas", "minimo", "laag", "düşük", "мин"),
+    CLOSE: ("close", "closing", "c"),
 }
+_PARTS = {word: part for part, words in _WORDS.items() for word in words}
 _FEWEST_PARTS = 3
 _NOT_PART_WORDS = frozenset({"time", "timestamp", "date", "interest", "volume", "vol", "count"})
+
 _DURATION = re.compile(r"\d+[a-z]")
 """`open_24h` is the price a day before the row, and not part of a candle."""
 
