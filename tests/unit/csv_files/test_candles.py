@@ -89,6 +89,10 @@ def test_times_at_the_end_of_a_candle_are_not_asked_about(tmp_path, times):
     assert len(SavedFile(tmp_path, table(times), BITCOIN).observed()) == 2
 
 
+def test_a_file_without_rows_is_not_asked_when_its_candles_close(tmp_path):
+    assert SavedFile(tmp_path, table([]), BITCOIN).refusal().code == "empty_answer"
+
+
 def test_a_declared_time_of_day_answers_for_dates_alone(tmp_path):
     declared = f'time_of_day = "23:59:59"\n{BITCOIN}'
 

@@ -77,7 +77,10 @@ def _is_close_open(first: FirstRows) -> bool:
 
 
 def _holds_close(header: str, first: FirstRows) -> bool:
-    """Whether a column of times names the close, or has the same cells as one that does."""
+    """Whether a column of times names the close, or has the same cells as one that does.
+
+    A column without cells is not asked about: later rows may prove that it has the close.
+    """
     cells = first.cells(header)
     return any(names_close(each) and first.cells(each) == cells for each in first.headers)
 
