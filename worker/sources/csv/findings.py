@@ -23,6 +23,7 @@ from worker.sources.csv.cells.times import (
 )
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.questions.candles import ask_close_after, suggest_close_time
+from worker.sources.csv.questions.coin_columns import suggest_naming
 from worker.sources.csv.questions.currencies import (
     ask_about_currency_column,
     ask_about_stablecoins,
@@ -36,7 +37,6 @@ from worker.sources.csv.questions.decimal_mark import (
     has_ambiguous_points,
 )
 from worker.sources.csv.questions.ids import ask_about_id
-from worker.sources.csv.questions.naming import suggest_naming
 from worker.sources.csv.questions.pair_questions import ask_about_pairs, ask_about_replaced_pairs
 from worker.sources.csv.questions.suggestions import (
     may_have_price,
