@@ -140,8 +140,24 @@ def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
     again = run_worker("identity undo 1 --reason mistaken", env, tmp_path)
     assert (again.returncode, again.stderr) == (
         1,
-        "Error: correction 1: was revoked; see `worker identity show`\n",
+        "Error: correction 1: was revoked; see `worker identity show SLUG`\n",
     )
+
+
+def test_a_decision_on_two_pairs_shows_both_numbers_and_the_second_undoes_it(
+    engine: Engine, env: dict[str, str], tmp_path: Path
+):
+    load(engine, CSV, row("ton", "ton", "The Open Network"))
+
+    merge = "identity merge the-open-network crystal --reason same --by ann"
+    assert run_worker(merge, env, tmp_path).stdout == (
+        "corrections 1, 2: the-open-network is crystal; asset crystal\n"
+    )
+
+    undone = run_worker("identity undo 2 --reason mistaken", env, tmp_path)
+    assert undone.stdout == (
+        "correction 2: revoked, 2 pairs of listings; asset crystal, the-open-network\n"
+    ), undone.stderr
 
 
 @pytest.mark.parametrize("command", ["list --asset nope", "list --asset nope --json", "show nope"])

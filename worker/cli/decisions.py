@@ -103,7 +103,8 @@ def undo(
 ) -> None:
     """Revoke the decision with this ID and decide again about its listings.
 
-    Decisions that it had revoked stay revoked.
+    A decision on several pairs has an ID for each; any of them revokes all pairs. Decisions that
+    it had revoked stay revoked.
     """
     decided = decide(
         settings, reason, by, dry_run, lambda c, s: corrections.undo(c, correction_id, s)
@@ -113,7 +114,7 @@ def undo(
         listings = "one listing" if decided.listings == 1 else f"{decided.listings} listings"
         click.echo(f"decision {correction_id}: {verb}, {listings}{_assets(decided)}")
         return
-    pairs = "one pair" if decided.pairs == 1 else f"{decided.pairs} pairs"
+    pairs = "one pair" if len(decided.ids) == 1 else f"{len(decided.ids)} pairs"
     click.echo(f"correction {correction_id}: {verb}, {pairs} of listings{_assets(decided)}")
 
 
@@ -152,7 +153,9 @@ def _show_decision(summary: str, decided: Decision, *, dry_run: bool) -> None:
     if dry_run:
         click.echo(f"would decide: {summary}{revoked}{_assets(decided)}")
     else:
-        click.echo(f"correction {decided.id}: {summary}{revoked}{_assets(decided)}")
+        ids = ", ".join(map(str, decided.ids))
+        noun = "correction" if len(decided.ids) == 1 else "corrections"
+        click.echo(f"{noun} {ids}: {summary}{revoked}{_assets(decided)}")
 
 
 def _assets(decided: Decision) -> str:

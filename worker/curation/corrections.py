@@ -18,11 +18,11 @@ from worker.curation.recording import (
     Attribution,
     CorrectionError,
     Decision,
+    read_decision,
     record_events,
     record_pairs,
     record_same,
     refuse_contradiction,
-    require_active,
 )
 from worker.curation.rulings import pairs_of, read_rulings, show_ref
 from worker.database.locks import lock_identity
@@ -127,27 +127,21 @@ def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attributio
 
 
 def undo(conn: Connection, correction_id: int, attribution: Attribution) -> Decision:
-    """Revoke all pairs of a correction, or a retirement; what it had revoked stays revoked."""
+    """Revoke a decision, named by any of its ids; what it had revoked stays revoked."""
     if retirements.find_retirement(conn, correction_id) is not None:
         return retirements.undo(conn, correction_id, attribution)
     lock_identity(conn)
-    c = corrections.c
-    found = conn.execute(select(corrections).where(c.id == correction_id)).one_or_none()
-    row = require_active("correction", correction_id, found)
+    decided = read_decision(conn, correction_id)
     rows = conn.execute(
         update(corrections)
-        .where(
-            c.decided_at == row.decided_at,
-            c.decided_by == row.decided_by,
-            c.reason == row.reason,
-            c.revoked_at.is_(None),
-        )
+        .where(corrections.c.id.in_([each.id for each in decided]))
+        .where(corrections.c.revoked_at.is_(None))
         .values(revoked_at=func.now())
         .returning(corrections)
     ).all()
     refuse_contradiction(conn, refs_of(rows))
     affected_listings = _find_listings(conn, refs_of(rows))
-    decision = Decision(min(each.id for each in rows), [each.id for each in rows], len(rows))
+    decision = Decision(decided[0].id, sorted(each.id for each in rows))
     moved = conn.execute(FIND_MOVED_LISTINGS, {"correction_id": decision.id}).all()
     new_assets = {}
     if moved:

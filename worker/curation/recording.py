@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, tuple_, update
+from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
 
 from shared.errors import MarketDataError
 from shared.schema.identity import corrections, identity_events
@@ -33,11 +33,13 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A recorded decision: its id, and the ids of the older corrections that it revoked."""
+    """A recorded or revoked decision, and the ids of the older corrections that it revoked."""
 
     id: int
-    revoked: Sequence[int]
-    pairs: int
+    """The first id of the decision, even if that one was revoked before."""
+    ids: Sequence[int] = ()
+    """The ids of its corrections, one for each pair; of an undo, those that it revoked."""
+    revoked: Sequence[int] = ()
     assets: Sequence[str] = ()
     """The slugs of the assets that the listings belong to now."""
     listings: int = 0
@@ -52,8 +54,40 @@ def require_active(kind: str, number: int, row: Row[Any] | None) -> Row[Any]:
     """
     if row is None or row.revoked_at is not None:
         state = "was revoked" if row else "not found"
-        raise CorrectionError(f"{kind} {number}: {state}; see `worker identity show`")
+        raise CorrectionError(f"{kind} {number}: {state}; see `worker identity show SLUG`")
     return row
+
+
+def read_decision(conn: Connection, number: int) -> Sequence[Row[Any]]:
+    """Return the corrections of a decision, revoked ones included; any of their ids names it.
+
+    Raises:
+        CorrectionError: it does not exist, or all of them were revoked. The message names the newer
+            decision that did so, if that one applies.
+    """
+    one, c = corrections.alias(), corrections.c
+    same_decision = (one.c.decided_at, one.c.decided_by, one.c.reason)
+    stmt = select(corrections).join(
+        one, tuple_(*same_decision) == tuple_(c.decided_at, c.decided_by, c.reason)
+    )
+    rows = conn.execute(stmt.where(one.c.id == number).order_by(c.id)).all()
+    if rows and all(row.revoked_at for row in rows):
+        pairs = [(r.source, r.external_id, r.other_source, r.other_external_id) for r in rows]
+        newer = conn.scalar(
+            select(func.min(c.id)).where(
+                PAIR.in_(pairs),
+                c.decided_at.in_([row.revoked_at for row in rows]),
+                c.revoked_at.is_(None),
+            )
+        )
+        if newer is not None:
+            raise CorrectionError(
+                f"correction {number}: was revoked by correction {newer}, which applies; to "
+                f"revoke that one, run `worker identity undo {newer}`"
+            )
+    latest = max(rows, key=lambda row: row.revoked_at is None, default=None)
+    require_active("correction", number, latest)
+    return rows
 
 
 def record_same(
@@ -103,9 +137,9 @@ def record_pairs(
         }
         for one, other in pairs
     ]
-    ids = conn.scalars(insert(corrections).values(rows).returning(corrections.c.id)).all()
+    ids = sorted(conn.scalars(insert(corrections).values(rows).returning(corrections.c.id)))
     refuse_contradiction(conn, {ref for pair in pairs for ref in pair})
-    return Decision(min(ids), revoked_ids, len(pairs))
+    return Decision(ids[0], ids, revoked_ids)
 
 
 def refuse_contradiction(conn: Connection, refs: Collection[Ref]) -> None:

@@ -113,7 +113,7 @@ def _apply(
     attribution: Attribution,
 ) -> Decision:
     """Record the events, then update the listings and their assets."""
-    decision = Decision(number, [], 0, listings=len(found))
+    decision = Decision(number, listings=len(found))
     record_events(conn, [(row, row.asset_id) for row in found], kind, decision, attribution)
     for source in sorted({row.source for row in found}):
         mark_listings(conn, source)
