@@ -120,6 +120,11 @@ def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
     assert run_worker(LINK, env, tmp_path).stdout == (
         "correction 1: coingecko:the-open-network is crystal; asset crystal\n"
     )
+    for command in (LINK, f"{LINK} --dry-run"):
+        assert run_worker(command, env, tmp_path).stdout == (
+            "nothing to change: coingecko:the-open-network is crystal by correction 1; "
+            "asset crystal\n"
+        )
 
     shown = json.loads(run_worker("identity show crystal --json", env, tmp_path).stdout)
     assert [each["external_id"] for each in shown["listings"]] == [

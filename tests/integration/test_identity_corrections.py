@@ -227,8 +227,8 @@ def test_rulings_that_contradict_through_a_third_listing_are_refused_with_the_ch
     assert str(refused.value) == (
         "this contradicts earlier decisions: coinpaprika:btc-bitcoin is"
         " coingecko:the-open-network by correction 2, which is"
-        " coinpaprika:toncoin-the-open-network by correction 3; but"
-        " correction 4 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
+        " coinpaprika:toncoin-the-open-network by correction 1; but"
+        " correction 3 keeps coinpaprika:btc-bitcoin and coinpaprika:toncoin-the-open-network"
         " apart; undo one of them, or fix the crosswalk file"
     )
     holds(engine, ton=True, bitcoin=False)

@@ -1,6 +1,6 @@
 """`worker identity link`, `split`, `merge` and `undo`: decisions of a person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 import structlog
@@ -34,7 +34,11 @@ def link(  # noqa: PLR0913, PLR0917 -- one for each argument
     by: str | None,
     dry_run: bool,
 ) -> None:
-    """Link the listing SOURCE EXTERNAL_ID to the asset with the slug ASSET."""
+    """Link the listing SOURCE EXTERNAL_ID to the asset with the slug ASSET.
+
+    If only the rules link it, the decision keeps later evidence from breaking that link. If a
+    decision linked it before, nothing changes.
+    """
     ref = (source, external_id)
     decided = decide(settings, reason, by, dry_run, lambda c, s: corrections.link(c, ref, asset, s))
     _show_decision(f"{source}:{external_id} is {asset}", decided, dry_run=dry_run)
@@ -149,13 +153,18 @@ def decide(
 
 
 def _show_decision(summary: str, decided: Decision, *, dry_run: bool) -> None:
+    if not decided.ids:
+        click.echo(f"nothing to change: {summary} by {_number(decided.earlier)}{_assets(decided)}")
+        return
     revoked = f"; revokes {', '.join(map(str, decided.revoked))}" if decided.revoked else ""
     if dry_run:
         click.echo(f"would decide: {summary}{revoked}{_assets(decided)}")
     else:
-        ids = ", ".join(map(str, decided.ids))
-        noun = "correction" if len(decided.ids) == 1 else "corrections"
-        click.echo(f"{noun} {ids}: {summary}{revoked}{_assets(decided)}")
+        click.echo(f"{_number(decided.ids)}: {summary}{revoked}{_assets(decided)}")
+
+
+def _number(ids: Sequence[int]) -> str:
+    return f"correction{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
 
 
 def _assets(decided: Decision) -> str:

@@ -58,7 +58,8 @@ ORDER BY source, external_id
 def link(conn: Connection, ref: Ref, slug: str, attribution: Attribution) -> Decision:
     """Decide that a listing belongs to the asset with this slug.
 
-    Listings that the rules link to it move too. In that case the older asset's slug stays.
+    Listings that the rules link to it move too. In that case the older asset's slug stays. If a
+    decision linked the listing to one of the asset before, nothing changes.
     """
     lock_identity(conn)
     listing, asset = _find_listing(conn, ref), _find_asset(conn, slug)
@@ -66,7 +67,12 @@ def link(conn: Connection, ref: Ref, slug: str, attribution: Attribution) -> Dec
     others = [member for member in members if ref_of(member) != ref]
     if not others:
         raise CorrectionError(f"{show_ref(ref)} is the only listing of {slug!r}; nothing to link")
-    decision = _record_one_asset(conn, [ref], [ref_of(other) for other in others], attribution)
+    other_refs = [ref_of(other) for other in others]
+    if listing.asset_id == asset.id:
+        rulings, pairs = read_rulings(conn), pairs_of(ref, other_refs)
+        if earlier := rulings.find_corrections(pairs, same=True):
+            return Decision(0, earlier=earlier, assets=[slug])
+    decision = _record_one_asset(conn, [ref], other_refs, attribution)
     _move(conn, [listing], asset.id, "link", decision, attribution)
     decide_listings(conn, [ref, *map(ref_of, members)], [listing.asset_id, asset.id])
     return replace(decision, assets=_slugs_of(conn, [ref]))
@@ -111,6 +117,8 @@ def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attributio
             raise CorrectionError(f"cannot split {show_ref(ref)} from itself; name another listing")
     refs = sorted({*map(ref_of, opposed), *crosswalk_refs})
     decision = record_pairs(conn, pairs_of(ref, refs), same=False, attribution=attribution)
+    if decision.earlier and not decision.ids:
+        return replace(decision, assets=_slugs_of(conn, [ref]))
     are_linked = any(each.asset_id == listing.asset_id for each in opposed)
     leaving = listing
     if (

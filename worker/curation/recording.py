@@ -36,10 +36,12 @@ class Decision:
     """A recorded or revoked decision, and the ids of the older corrections that it revoked."""
 
     id: int
-    """The first id of the decision, even if that one was revoked before."""
+    """The first id of the decision, even if that one was revoked before; 0 if nothing was new."""
     ids: Sequence[int] = ()
     """The ids of its corrections, one for each pair; of an undo, those that it revoked."""
     revoked: Sequence[int] = ()
+    earlier: Sequence[int] = ()
+    """The corrections that decided the same before; then nothing was recorded."""
     assets: Sequence[str] = ()
     """The slugs of the assets that the listings belong to now."""
     listings: int = 0
@@ -116,10 +118,17 @@ def record_same(
 def record_pairs(
     conn: Connection, pairs: Sequence[tuple[Ref, Ref]], *, same: bool, attribution: Attribution
 ) -> Decision:
-    """Record a correction for each pair, and revoke the pair's older one."""
+    """Record a correction for each pair, and revoke the pair's older one if it decided otherwise.
+
+    If the older one decided the same, it stays and no other is recorded.
+    """
+    rulings = read_rulings(conn)
+    new = [pair for pair in pairs if not rulings.find_corrections([pair], same=same)]
+    if not new:
+        return Decision(0, earlier=rulings.find_corrections(pairs, same=same))
     revoked = conn.execute(
         update(corrections)
-        .where(PAIR.in_([(*one, *other) for one, other in pairs]))
+        .where(PAIR.in_([(*one, *other) for one, other in new]))
         .where(corrections.c.revoked_at.is_(None))
         .values(revoked_at=func.now())
         .returning(corrections.c.id)
@@ -135,10 +144,10 @@ def record_pairs(
             "decided_by": attribution.by,
             "reason": attribution.reason,
         }
-        for one, other in pairs
+        for one, other in new
     ]
     ids = sorted(conn.scalars(insert(corrections).values(rows).returning(corrections.c.id)))
-    refuse_contradiction(conn, {ref for pair in pairs for ref in pair})
+    refuse_contradiction(conn, {ref for pair in new for ref in pair})
     return Decision(ids[0], ids, revoked_ids)
 
 

@@ -38,6 +38,11 @@ class Rulings:
         self._edges.setdefault(one, []).append((other, ruling))
         self._edges.setdefault(other, []).append((one, ruling))
 
+    def find_corrections(self, pairs: Iterable[tuple[Ref, Ref]], *, same: bool) -> list[int]:
+        """Return the ids of the corrections that decide this about the pairs."""
+        ruled = [self.corrected[pair] for pair in pairs if pair in self.corrected]
+        return sorted(number for is_same, number in ruled if is_same is same)
+
     def find_contradiction(self, refs: Iterable[Ref]) -> str | None:
         """Describe a chain of rulings that links two listings which another one keeps apart."""
         for start in sorted(set(refs)):
