@@ -56,17 +56,22 @@ def show_table(rows: Sequence[Any], **columns: str) -> None:
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(getattr(row, name)) for name in columns))
+        table.add_row(*(format_cell(getattr(row, name)) for name in columns))
     console.print(table, markup=False)
 
 
-def _cell(value: Any) -> str:
+def format_cell(value: Any) -> str:
+    """Format a value for people: a missing one as `-`, times in UTC, documents as JSON."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%SZ}"
     if isinstance(value, list):
         return "; ".join(str(each) for each in value)
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value)
 
 

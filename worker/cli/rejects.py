@@ -11,7 +11,7 @@ from shared.model.catalogue import SOURCES
 from shared.settings import Settings
 from worker.app import Worker
 from worker.cli.base import BY, SOURCE, Commands, as_json, login_name, open_worker
-from worker.cli.output import show_json, show_progress, show_result, show_table
+from worker.cli.output import format_cell, show_json, show_progress, show_result, show_table
 from worker.database.engine import reachable
 from worker.ingest.batch.rejects import OpenRejects, count_rejects, dismiss
 from worker.maintenance import status_queries
@@ -91,7 +91,7 @@ def rejects_show(settings: Settings, reject_id: int, only_payload: bool, as_json
         return
     for name, value in shown.items():
         if name != "reasons":
-            click.echo(f"{name:18}{value.hex() if isinstance(value, bytes) else value}")
+            click.echo(f"{name:18}{format_cell(value)}")
     for reason in row.reasons:
         click.echo(f"{'reason':18}{reason}")
 
