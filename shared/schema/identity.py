@@ -192,3 +192,14 @@ crowd_keys = Table(
     Column("listing_id", Integer, primary_key=True, autoincrement=False),
 )
 """Hashes of the keys of a crowd's listings, under their present and former names."""
+
+# The assets that now have the listings of a removed asset, however often they were moved.
+SUCCESSORS = text("""
+SELECT DISTINCT a.slug
+FROM removed_assets AS r
+JOIN identity_events AS e ON e.from_asset_id = r.asset_id
+JOIN listings AS l ON l.id = e.listing_id
+JOIN assets AS a ON a.id = l.asset_id
+WHERE r.slug = :slug
+ORDER BY a.slug LIMIT 10
+""")

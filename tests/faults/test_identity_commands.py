@@ -173,6 +173,22 @@ def test_an_unknown_asset_is_an_error(env: dict[str, str], tmp_path: Path, comma
     assert said.stderr == "Error: no asset 'nope'; see `worker identity list`\n"
 
 
+@pytest.mark.parametrize(
+    "command", ["show the-open-network", "merge the-open-network crystal --reason same"]
+)
+def test_a_removed_asset_is_named_with_its_successor(
+    env: dict[str, str], tmp_path: Path, command: str
+):
+    run_worker(LINK, env, tmp_path)
+
+    said = run_worker(f"identity {command}", env, tmp_path)
+
+    assert (said.returncode, said.stderr) == (
+        1,
+        "Error: asset 'the-open-network' was removed; its listings belong to crystal now\n",
+    )
+
+
 def test_an_asset_without_matching_listings_is_not_an_error(env: dict[str, str], tmp_path: Path):
     said = run_worker("identity list --asset crystal --source csv", env, tmp_path)
 

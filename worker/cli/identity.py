@@ -17,6 +17,7 @@ from worker.curation import retirements
 from worker.curation.review import (
     asset_exists,
     count_pending,
+    describe_missing,
     read_asset,
     read_listings,
     read_reviews,
@@ -67,7 +68,7 @@ def identity_list(
     """
     with open_identity(settings) as conn:
         if asset is not None and not asset_exists(conn, asset):
-            raise _no_asset(asset)
+            raise click.ClickException(describe_missing(conn, asset))
         rows = read_listings(conn, asset, source, method, limit)
     if as_json:
         show_json(rows)
@@ -99,8 +100,8 @@ def identity_show(settings: Settings, slug: str, as_json: bool) -> None:
     """
     with open_identity(settings) as conn:
         found = read_asset(conn, slug)
-    if found is None:
-        raise _no_asset(slug)
+        if found is None:
+            raise click.ClickException(describe_missing(conn, slug))
     if as_json:
         show_json(found)
         return
@@ -127,10 +128,6 @@ def _how_to_accept(source: str) -> str:
         "Identity ignores these ids until the next successful run has them too. If they are "
         f"permanent, accept them with `worker checkpoint clear {source}`"
     )
-
-
-def _no_asset(slug: str) -> click.ClickException:
-    return click.ClickException(f"no asset {slug!r}; see `worker identity list`")
 
 
 _EVENTS = {

@@ -24,6 +24,7 @@ from worker.curation.recording import (
     record_same,
     refuse_contradiction,
 )
+from worker.curation.review import describe_missing
 from worker.curation.rulings import pairs_of, read_rulings, show_ref
 from worker.database.locks import lock_identity
 from worker.identity.resolver.evidence import Ref, side_of
@@ -212,7 +213,7 @@ def _find_listing(conn: Connection, ref: Ref) -> Row[Any]:
 def _find_asset(conn: Connection, slug: str) -> Row[Any]:
     found = conn.execute(select(assets).where(assets.c.slug == slug)).one_or_none()
     if found is None:
-        raise CorrectionError(f"no asset {slug!r}; see `worker identity list`")
+        raise CorrectionError(describe_missing(conn, slug))
     return found
 
 

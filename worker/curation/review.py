@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select
 
 from shared.schema.identity import (
+    SUCCESSORS,
     contracts,
     corrections,
     crosswalk,
@@ -52,6 +53,14 @@ LISTINGS_WITH_ASSETS = listings.join(assets, l.asset_id == a.id)
 
 def asset_exists(conn: Connection, slug: str) -> bool:
     return bool(conn.scalar(select(select(assets).where(a.slug == slug).exists())))
+
+
+def describe_missing(conn: Connection, slug: str) -> str:
+    """Say that no asset has this slug; for a removed asset, name its successors."""
+    successors = conn.scalars(SUCCESSORS, {"slug": slug}).all()
+    if successors:
+        return f"asset {slug!r} was removed; its listings belong to {', '.join(successors)} now"
+    return f"no asset {slug!r}; see `worker identity list`"
 
 
 def read_listings(

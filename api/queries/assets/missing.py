@@ -3,17 +3,7 @@
 from sqlalchemy import Connection, text
 
 from api.request.problems import AssetNotFoundError, ListingNotFoundError
-
-# The assets that now have the listings of a removed asset, however often they were moved.
-SUCCESSORS = text("""
-SELECT DISTINCT a.slug
-FROM removed_assets AS r
-JOIN identity_events AS e ON e.from_asset_id = r.asset_id
-JOIN listings AS l ON l.id = e.listing_id
-JOIN assets AS a ON a.id = l.asset_id
-WHERE r.slug = :slug
-ORDER BY a.slug LIMIT 10
-""")
+from shared.schema.identity import SUCCESSORS
 
 LISTINGS = text("""
 SELECT l.source, l.external_id FROM listings AS l
