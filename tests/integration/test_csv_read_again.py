@@ -126,6 +126,55 @@ def test_rows_that_differ_at_one_instant_are_reported_however_far_apart(desk: De
     assert verify(desk.engine).findings == ()
 
 
+@pytest.mark.parametrize("batch_size", [5, 100])
+def test_an_import_of_the_same_file_again_names_the_same_rows_and_stores_nothing(
+    desk: Desk, batch_size: int
+):
+    desk.write(HEADER, *days(), "2024-05-01,BTC,Bitcoin,99,7,calm")
+    first = desk.load(batch_size=batch_size)
+    before = verify(desk.engine).fingerprint
+
+    for _ in range(2):
+        again = desk.load(batch_size=batch_size)
+        assert again.counts.unchanged == 13
+        assert again.ending == first.ending
+    assert first.ending.reason == "differing_rows"
+    assert verify(desk.engine).fingerprint == before
+
+
+def test_an_import_after_the_correction_and_one_of_the_earlier_file_are_no_contradictions(
+    desk: Desk,
+):
+    desk.write(HEADER, *days(), "2024-05-01,BTC,Bitcoin,99,7,calm")
+    desk.load()
+
+    for price in ("{}.5", "{}.7", "{}.5"):
+        desk.write(HEADER, *days(price=price))
+        assert desk.load().succeeded
+
+
+def test_rows_that_differ_are_named_by_an_import_of_a_part_of_what_a_run_read(desk: Desk):
+    desk.write(HEADER, *days())
+    desk.write(HEADER, *days("{}.7"), "2024-05-01,BTC,Bitcoin,99,7,calm", file="other.csv")
+    desk.run()
+
+    assert desk.load().succeeded
+    result = desk.load("other.csv")
+
+    assert result.ending.reason == "differing_rows"
+    assert str(result.ending.error).startswith("csv: 2 records differ from another record of this")
+
+
+def test_too_many_rejects_do_not_hide_rows_that_differ(desk: Desk):
+    desk.write(HEADER, *days(), "2024-05-01,BTC,Bitcoin,99,7,calm", *refused_rows())
+
+    for _ in range(2):
+        result = desk.load()
+        assert result.ending.reason == "too_many_rejects"
+        assert "Also, 2 records differ from another record of this run" in str(result.ending.error)
+        assert "such as 'btc-bitcoin' at 2024-05-01 00:00:00Z" in str(result.ending.error)
+
+
 def test_a_row_that_is_corrected_by_a_later_run_is_no_contradiction(desk: Desk):
     desk.write(HEADER, *days())
     desk.load()

@@ -55,7 +55,15 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staging_rejects (
   position text NOT NULL,
   reasons jsonb NOT NULL,
   payload bytea NOT NULL
-) ON COMMIT DELETE ROWS
+) ON COMMIT DELETE ROWS;
+-- Stored records that an import received again (`note_received_again`), until the next run.
+CREATE TEMPORARY TABLE IF NOT EXISTS received_again (
+  listing_id integer,
+  observed_at timestamptz,
+  payload_hash bytea,
+  PRIMARY KEY (listing_id, observed_at, payload_hash)
+);
+TRUNCATE received_again
 
 -- name: find_newest
 -- In a rebuild the newest record in `fresh` is the newest one stored, so it replaces the values of the
@@ -153,6 +161,23 @@ SET {observations_received}
 FROM fresh AS f JOIN newest AS n USING (external_id)
 WHERE f.prevails AND o.listing_id = n.listing_id AND o.observed_at = f.observed_at
   AND (o.superseded_at IS NULL OR o.payload_hash = f.payload_hash)
+
+-- name: note_received_again
+-- Records of an import that were stored before, if their instant has several records. They contradict
+-- each other if the import has more than one of them, in whichever batches.
+INSERT INTO received_again
+SELECT o.listing_id, o.observed_at, o.payload_hash
+FROM staging AS s
+CROSS JOIN LATERAL (
+  SELECT id FROM listings WHERE source = :source AND external_id = s.external_id OFFSET 0
+) AS l
+CROSS JOIN LATERAL (
+  SELECT listing_id, observed_at, payload_hash, run_id, count(*) OVER () AS records
+  FROM observations WHERE listing_id = l.id AND observed_at = s.observed_at OFFSET 0
+) AS o
+WHERE o.records > 1 AND o.run_id <> :run_id
+  AND o.payload_hash = substr(sha256(convert_to(s.payload::text, 'UTF8')), 1, 16)
+ON CONFLICT DO NOTHING
 
 -- name: find_revision
 -- One record of the batch that supersedes another, with both prices; if possible, one whose price

@@ -28,7 +28,7 @@ STATEMENTS: dict[str, dict[str, TextClause]] = {
 
 
 def create_staging(conn: Connection, source: str) -> None:
-    """Create this session's temporary tables; a second call changes nothing."""
+    """Create this session's temporary tables, or empty those that outlast a batch."""
     conn.execute(STATEMENTS[source]["create_staging"])
     store.create_tables(conn)
     if source in RAW_LISTS:
@@ -137,6 +137,9 @@ def load_rows(
         at("after_assets")
     if received.new < batch.observed:
         update_digests(conn, source)
+        if not batch.moves_cursor:
+            keys = {"source": source, "run_id": run_id}
+            conn.execute(statements["note_received_again"], keys)
     return received
 
 

@@ -80,10 +80,11 @@ def _too_many_rejects(source: str, expects: Expectations, facts: RunFacts) -> En
         hint = f"{see}. {_accept_rejects(source)}"
     else:
         hint = f"{see}, and `worker drift list` for changes at the source"
+    differing = f". Also, {facts.differing}" if facts.differing else ""
     return _ending(
         TOO_MANY_REJECTS,
         f"{source}: {rejected} of {facts.seen} records were rejected, more "
-        f"than {expects.max_reject_share:.0%}{why}{hint}",
+        f"than {expects.max_reject_share:.0%}{why}{hint}{differing}",
     )
 
 

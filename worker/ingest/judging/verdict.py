@@ -56,11 +56,14 @@ def _find_differing(conn: Connection, run: RunState) -> str | None:
 
     Runs before a file was read again from its start do not count: the file may have been corrected.
     An import always reads from the start. If it did not receive again everything that the cut-off
-    imports stored, its files are other ones or were corrected, and those imports do not count.
+    imports stored, its files are other ones or were corrected, and those imports do not count. The
+    records of an import are compared even if all of them were stored before.
     """
     cut_off = baseline.read_cut_off_runs(conn, run.source.name, run.command, run.run_id)
     if run.is_import and run.counts.unchanged < sum(cut_off.values()):
         cut_off = {}
     if cut_off:
         return find_differing(conn, [run.run_id, *cut_off])
-    return find_differing(conn, [run.run_id], run.cutter.periods) if run.counts.new else None
+    if not run.counts.new and not (run.is_import and run.counts.unchanged):
+        return None
+    return find_differing(conn, [run.run_id], run.cutter.periods)
