@@ -209,7 +209,9 @@ class Worker:
             if not has_declaration and source.reads(file):
                 yield f"{file}: the loop reads this file too; copy {declaration} to {beside}"
 
-    def retry(self, name: str, query: OpenRejects, progress: Progress | None = None) -> Result:
+    def retry(
+        self, name: str, query: OpenRejects, progress: Progress | None = None
+    ) -> retry.Retried:
         """Read a source's open rejects again; errors are those of `retry.retry`."""
         return retry.retry(self.engine, self.source(name), query, self._options(progress))
 

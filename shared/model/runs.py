@@ -37,6 +37,9 @@ DRIFT = "drift"
 JUDGED = (*REASONS, DRIFT)
 """Reasons of runs that read all pages and were judged. Runs with other reasons were cut short."""
 
+REFUSED_AGAIN = "refused_again"
+"""Reason of a retry that failed because it refused every record again."""
+
 CUT_OFF = ("interrupted", "stopped", "injected_failure")
 """Reasons of runs that were cut off at an arbitrary point; the next run continues them."""
 

@@ -55,7 +55,7 @@ def test_records_that_pass_now_are_loaded_and_resolved_and_the_others_have_reaso
     *resolved, still_open = stored(engine)
     assert all(reject.resolved_at and reject.times_seen == 1 for reject in resolved)
     assert (still_open.external_id, still_open.resolved_at) == ("nameless", None)
-    assert (still_open.times_seen, still_open.last_run_id) == (2, result.run_id)
+    assert (still_open.times_seen, still_open.last_run_id) == (1, 1)
     report = verify(engine, [COINGECKO])
     assert report.findings == ()
     assert report.counted["raw_coingecko"] == report.counted["assets"] == 5
@@ -68,8 +68,42 @@ def test_a_second_retry_reads_only_what_is_still_open(engine: Engine):
     again = retry(engine, COINGECKO, OpenRejects(), LATER)
 
     assert (again.counts.fetched, again.counts.rejected) == (1, 1)
-    assert stored(engine)[1].times_seen == 3
+    assert again.ending.reason == "refused_again"
     assert verify(engine).findings == ()
+
+
+def test_records_that_are_refused_again_are_not_counted_again(engine: Engine, database_url: URL):
+    load(engine, COINGECKO, market("a", "a", "A"), market("nameless", "x", ""))
+    before = stored(engine)
+
+    ran = worker(database_url, "retry")
+    worker(database_url, "retry")
+
+    assert ran.exit_code == 1
+    assert (
+        "coingecko: run 2 failed (refused_again: coingecko: no record passed; 1 of 1 were refused "
+        "again): 1 fetched = 0 new + 0 unchanged + 1 rejected" in ran.stdout
+    )
+    assert stored(engine) == before
+    with engine.connect() as conn:
+        totals = conn.execute(select(checkpoints)).one()
+        assert (totals.records_fetched, totals.records_rejected) == (2, 1)
+        assert list(conn.scalars(select(runs.c.records_rejected).order_by(runs.c.id))) == [1, 0, 0]
+    assert verify(engine).findings == ()
+
+
+def test_a_retry_of_rows_names_the_values_and_the_lines_that_are_none(
+    engine: Engine, database_url: URL
+):
+    refuse(engine, CSV, row("b", "B", "Bbb", "bad"), "of an old schema")
+    ran = worker(database_url, "retry")
+    refuse(engine, CSV, b"half,a line\n", "2 cells under 5 headers")
+
+    with_line = worker(database_url, "retry")
+
+    assert "price_usd: not a number: 'bad'" in ran.stdout
+    assert "could not be split" not in ran.stdout
+    assert "1 of them could not be split into the columns of their file" in with_line.stdout
 
 
 def test_a_retry_leaves_the_cursor_and_is_a_run_of_its_own(engine: Engine):

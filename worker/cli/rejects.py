@@ -15,11 +15,12 @@ from worker.cli.output import format_cell, show_json, show_progress, show_result
 from worker.database.engine import reachable
 from worker.ingest.batch.rejects import OpenRejects, count_rejects, dismiss
 from worker.maintenance import status_queries
+from worker.maintenance.retry import Retried
 from worker.maintenance.status_queries import RejectFilter
 from worker.stopping import stop_on_signals
 
 MAX_SHOWN = 20
-"""How many records that are refused again `retry` shows; `list --run` shows more."""
+"""How many records that are refused again `retry` shows; `list` shows more."""
 
 
 @click.group(cls=Commands)
@@ -108,8 +109,8 @@ def rejects_retry(
     """Read open rejects again, all or those with the given IDs, and load those that pass.
 
     A record that passes the current schema is loaded and resolved. For the others the command
-    shows the reasons. Unreadable values are loaded as null and listed. The source's checkpoint
-    keeps its cursor.
+    shows the reasons; they are not counted again. If no record of a source passes, the exit code
+    is 1. Unreadable values are loaded as null and listed. The source's checkpoint keeps its cursor.
     """
     query = OpenRejects(ids, reason=reason)
     succeeded = True
@@ -127,12 +128,12 @@ def rejects_retry(
                 click.echo(f"{name}: {passed} of {read} rejects would pass")
                 continue
             with show_progress() as progress:
-                result = worker.retry(name, query, progress(name))
-            show_result(result)
-            for note in result.notes:
+                retried = worker.retry(name, query, progress(name))
+            show_result(retried)
+            for note in retried.notes:
                 click.echo(note)
-            succeeded = succeeded and result.succeeded
-            _show_refused(worker, name, result.run_id)
+            succeeded = succeeded and retried.succeeded
+            _show_refused(worker, retried)
     ctx.exit(0 if succeeded else 1)
 
 
@@ -195,15 +196,20 @@ def _sources_of(worker: Worker, query: OpenRejects, source: str | None) -> list[
         ]
 
 
-def _show_refused(worker: Worker, source: str, run_id: int) -> None:
+def _show_refused(worker: Worker, retried: Retried) -> None:
+    ids = [*retried.refused, *retried.unreadable]
+    if not ids:
+        return
     with reachable(), worker.engine.connect() as conn:
-        rows = status_queries.read_rejects(conn, MAX_SHOWN, RejectFilter(source, run_id=run_id))
-    if rows:
-        _show_rejects(rows)
-    if len(rows) == MAX_SHOWN:
-        click.echo(f"for a complete list run `worker rejects list --run {run_id}`")
-    if source == "csv" and rows:
-        click.echo("lines that are not rows of a CSV file cannot be retried; fix the file")
+        query = RejectFilter(retried.source, ids=ids[:MAX_SHOWN])
+        _show_rejects(status_queries.read_rejects(conn, MAX_SHOWN, query))
+    if len(ids) > MAX_SHOWN:
+        click.echo(f"for a complete list run `worker rejects list --source {retried.source}`")
+    if retried.unreadable:
+        click.echo(
+            f"{len(retried.unreadable)} of them could not be split into the columns of their file, "
+            "so only their bytes are stored; correct the file and load it again"
+        )
 
 
 def _show_rejects(rows: status_queries.Rows) -> None:

@@ -155,18 +155,21 @@ class RejectFilter:
     """Selects refused records.
 
     `reason` is a part of a reason, `run_id` the run that saw the record first or last, and `state`
-    one of `shared.model.runs.REJECT_STATES` or `all`.
+    one of `shared.model.runs.REJECT_STATES` or `all`. Without `ids`, those of any id are selected.
     """
 
     source: str | None = None
     reason: str | None = None
     run_id: int | None = None
     state: str = "open"
+    ids: Sequence[int] = ()
 
     def apply(self, stmt: Select[Any]) -> Select[Any]:
         stmt = _of_source(stmt, rejects.c.source, self.source)
         if self.reason:
             stmt = stmt.where(has_reason(self.reason))
+        if self.ids:
+            stmt = stmt.where(rejects.c.id.in_(self.ids))
         if self.run_id is not None:
             seen_by = (rejects.c.first_run_id, rejects.c.last_run_id)
             stmt = stmt.where(literal(self.run_id).in_(seen_by))

@@ -212,14 +212,23 @@ WHERE a.id = u.asset_id
        OR ROW({a_unified})::text <> ROW({u_unified})::text)
 
 -- name: resolve_rejects
--- Resolve rejects that are read again; `insert_rejects` opens those that are refused again.
+-- Resolve rejects that passed when they were read again.
 UPDATE rejects SET resolved_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))
+
+-- name: update_reasons
+-- Rejects that were read again and refused again stay open, with their present reasons. The source did
+-- not send them again, so they do not count as seen again.
+UPDATE rejects AS r
+SET reasons = a.reasons, external_id = coalesce(r.external_id, a.external_id)
+FROM jsonb_to_recordset(CAST(:refused AS jsonb))
+  AS a (id bigint, reasons jsonb, external_id text)
+WHERE r.id = a.id
 
 -- name: insert_rejects
 -- One row for each refused payload, however often it is received. If two files lead to different
 -- reasons, the lesser reasons are stored, whatever the order of the files; a resolved reject gets the
--- new reasons. A dismissed reject stays dismissed. `file` is the last file with the payload; a retry
--- reads no file and does not change it. Returns the number of dismissed records in the batch.
+-- new reasons. A dismissed reject stays dismissed. `file` is the last file with the payload.
+-- Returns the number of dismissed records in the batch.
 WITH refused AS MATERIALIZED (
   SELECT min(external_id) AS external_id, min(position) AS position,
          (array_agg(reasons ORDER BY reasons))[1] AS reasons, payload,
@@ -238,9 +247,7 @@ WITH refused AS MATERIALIZED (
       last_run_id = excluded.last_run_id, last_seen_at = now(),
       times_seen = r.times_seen + excluded.times_seen,
       resolved_at = CASE WHEN r.dismissed_reason IS NOT NULL THEN r.resolved_at END,
-      declaration = CASE WHEN excluded.file IS NULL THEN r.declaration
-                         ELSE excluded.declaration END,
-      file = coalesce(excluded.file, r.file)
+      declaration = excluded.declaration, file = excluded.file
   RETURNING r.payload_hash, r.dismissed_reason
 )
 SELECT coalesce(sum(f.times_seen), 0)::bigint

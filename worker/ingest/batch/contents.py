@@ -29,7 +29,9 @@ class Batch:
     """Number of records read of the unfinished snapshot, including this batch."""
     shapes: Sequence[Shape] = ()
     retried: Sequence[int] = ()
-    """Ids of rejects that are read again; they are resolved unless they are in `rejects` again."""
+    """Ids of rejects that were read again and passed; they are resolved."""
+    refused_again: Mapping[int, Reject] = field(default_factory=dict)
+    """Rejects that were read again and refused again, by id. They do not count as fetched."""
     reference_run: int | None = None
     """The run whose prices this batch is compared with; None for those of the listings."""
     file: FileReading | None = None

@@ -79,6 +79,12 @@ def _load(conn: Connection, source: str, run_id: int, batch: Batch, at: At) -> t
     received = load_rows(conn, source, run_id, batch, at) if has_records else Received()
     if batch.retried:
         conn.execute(STATEMENTS[source]["resolve_rejects"], {"ids": list(batch.retried)})
+    if batch.refused_again:
+        refused = [
+            {"id": each, "reasons": again.reasons, "external_id": again.external_id}
+            for each, again in batch.refused_again.items()
+        ]
+        conn.execute(STATEMENTS[source]["update_reasons"], {"refused": json.dumps(refused)})
     file = batch.file
     file_parameters = {
         "source": source,
