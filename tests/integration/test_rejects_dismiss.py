@@ -40,7 +40,7 @@ def test_a_dismissed_reject_is_closed_with_its_reason_and_who_decided(worker, en
 
     ran = worker("dismiss", number, "--reason", "a test coin", "--by", "ada")
 
-    assert ran.output == "1 rejects dismissed\n"
+    assert ran.output == "1 reject dismissed\n"
     row = stored(engine)["nameless"]
     assert (row.dismissed_by, row.dismissed_reason) == ("ada", "a test coin")
     assert row.resolved_at is not None
@@ -60,7 +60,8 @@ def test_rejects_are_dismissed_together_and_rehearsed(which, worker, engine):
     count = 2 if which[0] == "--source" else 1
 
     rehearsed = worker("dismiss", *which, "--reason", "known", "--dry-run")
-    assert rehearsed.output == f"{count} rejects would be dismissed\n"
+    noun = "reject" if count == 1 else "rejects"
+    assert rehearsed.output == f"{count} {noun} would be dismissed\n"
     assert all(row.resolved_at is None for row in stored(engine).values())
 
     worker("dismiss", *which, "--reason", "known")

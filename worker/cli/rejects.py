@@ -65,6 +65,7 @@ def rejects_list(  # noqa: PLR0913, PLR0917 -- one for each option
     show_table(
         counts, source="source", records="records", reason="kind of reason", example="example"
     )
+    click.echo()
     _show_rejects(rows)
 
 
@@ -170,7 +171,8 @@ def rejects_dismiss(  # noqa: PLR0913, PLR0917 -- one for each option
             count = count_rejects(conn, query)
         else:
             count = dismiss(conn, query, reason.strip(), by or login_name())
-    click.echo(f"{count} rejects {'would be ' if dry_run else ''}dismissed")
+    noun = "reject" if count == 1 else "rejects"
+    click.echo(f"{count} {noun} {'would be ' if dry_run else ''}dismissed")
     if count < len(ids):
         click.echo(f"{len(ids) - count} of the given IDs are already closed or do not match")
 

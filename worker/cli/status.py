@@ -44,6 +44,7 @@ def status(settings: Settings, as_json: bool) -> None:
         records_new="new",
         records_rejected="rejected",
     )
+    click.echo()
     for source in sources:
         if source.error:
             click.echo(f"{source.source}: {source.error.removeprefix(f'{source.source}: ')}")
