@@ -121,7 +121,10 @@ def test_when_a_service_ends_unexpectedly_all_stop_and_its_log_is_quoted(
     os.kill(started.child(words), signal.SIGKILL)
 
     assert started.end() == 1
-    assert f"Error: the {name} ended unexpectedly with exit status -9; last lines" in started.said
+    assert (
+        f"Error: the {name} ended unexpectedly (killed by SIGKILL, signal 9); last lines"
+        in started.said
+    )
     assert f"{name.lower()}.log" in started.said
     assert ends_with_nobody_in(project)
 

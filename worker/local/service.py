@@ -61,7 +61,7 @@ class Service:
         if status is not None:
             self._writer.wait(LOG_SECONDS)
             raise ServiceEndedError(
-                f"the {self.name} ended unexpectedly with exit status {status}; last lines of "
+                f"the {self.name} ended unexpectedly {_describe_status(status)}; last lines of "
                 f"{str(self.log)!r}:\n{last_lines(self.log)}"
             )
 
@@ -96,6 +96,13 @@ def wait_for(pid: int, seconds: float) -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def _describe_status(status: int) -> str:
+    """Describe a return code of `subprocess`, where a negative one is a signal."""
+    if status >= 0:
+        return f"with exit status {status}"
+    return f"(killed by {signal.Signals(-status).name}, signal {-status})"
 
 
 def last_lines(log: Path) -> str:
