@@ -17,7 +17,7 @@ from worker.maintenance import status_queries
 @as_json
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
-    """Show the last run, totals and freshness of each source, and the request budgets."""
+    """Show the last run or import, totals and freshness of each source, and the request budgets."""
     with open_worker(settings) as worker, reachable(), worker.engine.connect() as conn:
         sources, assets = status_queries.read_sources(conn), status_queries.count_assets(conn)
         budgets = worker.read_usage()
@@ -34,6 +34,7 @@ def status(settings: Settings, as_json: bool) -> None:
     show_table(
         sources,
         source="source",
+        command="command",
         outcome="last run",
         reason="reason",
         started_at="started",
@@ -50,7 +51,7 @@ def status(settings: Settings, as_json: bool) -> None:
             click.echo(f"{source.source}: {source.error.removeprefix(f'{source.source}: ')}")
     for usage in budgets:
         click.echo(status_queries.budget_sentence(usage))
-    click.echo(f"{assets} assets")
+    click.echo("1 asset" if assets == 1 else f"{assets} assets")
     click.echo()
     show_table(
         [SimpleNamespace(**each) for each in status_queries.expectations()],

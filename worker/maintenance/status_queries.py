@@ -59,6 +59,7 @@ def read_sources(conn: Connection) -> Rows:
         select(
             every.c.source,
             runs.c.id.label("run_id"),
+            runs.c.command,
             runs.c.outcome,
             runs.c.reason,
             runs.c.error,
