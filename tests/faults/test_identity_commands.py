@@ -132,7 +132,9 @@ def test_what_is_shown_is_what_was_decided(env: dict[str, str], tmp_path: Path):
         "toncoin-the-open-network",
     ]
     assert [each["id"] for each in shown["corrections"]] == [1]
-    assert "ann" in {each["decided_by"] for each in shown["events"]}
+    [event] = [each for each in shown["events"] if each["decided_by"] == "ann"]
+    assert event["decision"] == "link"
+    assert (event["from_asset"], event["to_asset"]) == ("the-open-network", "crystal")
     table = run_worker("identity show crystal", env, tmp_path)
     assert "its team says so" in table.stdout, table.stderr
     listed = run_worker("identity list --method correction", env, tmp_path)

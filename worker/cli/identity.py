@@ -134,9 +134,10 @@ _EVENTS = {
     "at": "at",
     "source": "source",
     "external_id": "external id",
-    "from_asset_id": "from asset",
-    "to_asset_id": "to asset",
+    "from_asset": "from asset",
+    "to_asset": "to asset",
     "method": "method",
+    "decision": "decision",
     "decided_by": "by",
     "reason": "reason",
 }

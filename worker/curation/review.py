@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from shared.schema.identity import (
     SUCCESSORS,
@@ -15,7 +15,7 @@ from shared.schema.identity import (
     matches,
     needs_decision,
 )
-from shared.schema.market import assets, listings, pending_ids, retirements
+from shared.schema.market import assets, listings, pending_ids, removed_assets, retirements
 
 l, a = listings.c, assets.c  # noqa: E741
 COLUMNS = (
@@ -85,7 +85,9 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
     e, c = identity_events.c, corrections.c
     events = (
         select(e.id, e.at, e.run_id, l.source, l.external_id, e.method, e.evidence)
-        .add_columns(e.from_asset_id, e.to_asset_id, e.decided_by, e.reason)
+        .add_columns(e.evidence["decision"].astext.label("decision"), e.decided_by, e.reason)
+        .add_columns(e.from_asset_id, _slug_of(e.from_asset_id).label("from_asset"))
+        .add_columns(e.to_asset_id, _slug_of(e.to_asset_id).label("to_asset"))
         .select_from(identity_events.join(listings, e.listing_id == l.id))
         .where(or_(e.listing_id.in_(own), found.id == e.from_asset_id, found.id == e.to_asset_id))
     )
@@ -120,6 +122,15 @@ def read_asset(conn: Connection, slug: str) -> dict[str, Any] | None:
         "retirements": conn.execute(retired.order_by(retirements.c.id)).all(),
         "crosswalk": conn.execute(crosswalk_lines).all(),
     }
+
+
+def _slug_of(asset_id: ColumnElement[int]) -> ColumnElement[str]:
+    """SQL: the slug of an asset, also of a removed one."""
+    present, removed = assets.alias().c, removed_assets.alias().c
+    return func.coalesce(
+        select(present.slug).where(present.id == asset_id).scalar_subquery(),
+        select(removed.slug).where(removed.asset_id == asset_id).scalar_subquery(),
+    )
 
 
 def read_reviews(conn: Connection, limit: int) -> list[dict[str, Any]]:
