@@ -29,6 +29,7 @@ def moments(file: SavedFile) -> list[str]:
         (["1609459200", "1609459500"], '"5m" if'),
         (["2021-01-01", "2021-01-02"], '"1d" if'),
         (["Jan 09, 2021", "Jan 02, 2021"], '"7d" if'),
+        (["2024-04-01", "2024-05-01", "2024-06-01"], '"31d" if'),
         (HOURS[:1], 'such as "1h" if'),
     ],
 )
@@ -56,7 +57,8 @@ def test_candles_are_recognised_by_their_columns(tmp_path, candle):
     "columns",
     [
         *("close_usd", "price_usd,open_interest,high_score", "open_24h,high_24h,low_24h,price_usd"),
-        "open_time,high_time,low_time,price_usd",
+        *("open_time,high_time,low_time,price_usd", "price_usd,Open (24 h),High (24 h),Low (24 h)"),
+        "price_usd,Chg (h),Cap (c),low_risk",
     ],
 )
 def test_other_columns_are_no_candles(tmp_path, columns):
@@ -87,6 +89,60 @@ def test_a_length_that_cannot_be_read_is_refused(tmp_path, value):
 )
 def test_times_at_the_end_of_a_candle_are_not_asked_about(tmp_path, times):
     assert len(SavedFile(tmp_path, table(times), BITCOIN).observed()) == 2
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2021-01-01 23:59"],
+        ["2021-01-01 00:00:59"],
+        ["2021-01-01 23:59", "2021-01-01 23:59"],
+    ],
+)
+def test_too_few_times_prove_no_end(tmp_path, times):
+    assert "close_after" in SavedFile(tmp_path, table(times), BITCOIN).asked()
+
+
+@pytest.mark.parametrize("time_of_day", ["00:00:00", "08:00"])
+def test_a_time_within_the_day_is_no_end_of_it(tmp_path, time_of_day):
+    declared = f'time_of_day = "{time_of_day}"\n{BITCOIN}'
+
+    asked = SavedFile(tmp_path, table(["2021-01-01", "2021-01-02"]), declared).asked()
+
+    assert asked["close_after"] == ""
+
+
+def test_a_date_of_the_close_may_or_may_not_belong_to_the_candle(tmp_path):
+    file = SavedFile(tmp_path, table(["2021-01-03", "2021-01-10"], time="week_end"), BITCOIN)
+    asked = file.asked()
+    assert (asked["columns"], asked["time_of_day"]) == ({"observed_at": "week_end"}, "")
+    assert "close_after" not in asked
+
+    for time_of_day, first in (("23:59:59", "2021-01-03T23:59:59"), ("00:00", "2021-01-03T00:00")):
+        file.declare(
+            f'time_of_day = "{time_of_day}"\n[columns]\nobserved_at = "week_end"\n{BITCOIN}'
+        )
+        assert moments(file)[0].startswith(first)
+
+
+def test_the_end_of_a_day_and_a_length_are_not_added(tmp_path):
+    declared = f'time_of_day = "23:59:59"\nclose_after = "1d"\n{BITCOIN}'
+
+    refusal = str(SavedFile(tmp_path, table(["2021-01-01"]), declared).refusal())
+
+    assert "close_after: would count from 23:59:59, which is the end of a day already" in refusal
+
+
+def test_candles_of_days_close_by_the_clock_of_their_zone(tmp_path):
+    declared = f'close_after = "1d"\ntimezone = "Europe/Berlin"\n{BITCOIN}'
+
+    file = SavedFile(tmp_path, table(["2024-10-26", "2024-10-27", "2024-03-31"]), declared)
+
+    assert moments(file) == [
+        "2024-10-26T21:59:59.999+00:00",
+        "2024-10-27T22:59:59.999+00:00",
+        "2024-03-31T21:59:59.999+00:00",
+    ]
 
 
 def test_a_file_without_rows_is_not_asked_when_its_candles_close(tmp_path):

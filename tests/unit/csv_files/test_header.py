@@ -14,9 +14,14 @@ def test_a_file_without_a_header_is_recognised_and_loses_no_row(tmp_path):
 
     assert "the file has no header" in str(file.refusal())
     assert file.asked() == {
-        "header": ["column 1", "column 2", "column 3", "column 4", "column 5"],
+        "header": ["", "", "", "", ""],
+    }
+
+    file.declare('header = ["time", "open", "high", "low", "close"]\n')
+    assert file.asked() == {
+        "header": ["time", "open", "high", "low", "close"],
+        "close_after": "",
         "currency": "",
-        "columns": {"price_usd": "", "observed_at": "column 1"},
         "values": {"symbol": "", "name": ""},
     }
 

@@ -131,6 +131,12 @@ class DeclarationSchema(_Table):
             raise ValidationError({"values": {key: ["is also under [columns]"] for key in twice}})
 
     @validates_schema
+    def close_is_declared_once(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("close_after", "0") != "0" and data.get("time_of_day", "") >= "23:59":
+            why = f"would count from {data['time_of_day']}, which is the end of a day already"
+            raise ValidationError({"close_after": [f"{why}; declare one of the two"]})
+
+    @validates_schema
     def column_names_are_unique(self, data: Mapping[str, Any], **_: Any) -> None:
         names = data.get("header", [])
         twice = sorted({name for name in names if names.count(name) > 1})

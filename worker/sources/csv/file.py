@@ -68,6 +68,9 @@ class CsvFile:
         if last_line is LastLine.GROWING or len(start) == HEADER_BYTES:
             del lines[-1]
         header = find_header(lines, declared)
+        asked = [*([encoding.question] if encoding.question else []), *header.questions]
+        if header.has_no_names:  # the names decide what else to ask
+            raise _undeclared(asked, declared, declaration)
         self.reader = RowReader(file, encoding, header.delimiter)
         self.reader.skip(header.skip)
         self.headers = self._read_headers(header, declared, has_text=bool(text.strip("\r\n")))
@@ -85,8 +88,7 @@ class CsvFile:
         self._declaration = declaration
         self._records = RowRecords(first, findings)
         if self.headers:
-            questions = [*([encoding.question] if encoding.question else []), *header.questions]
-            questions += merge_ignored([*findings.questions, *self._duplicates])
+            questions = asked + merge_ignored([*findings.questions, *self._duplicates])
             require_dollars(first)
             require_dollar_quotes(first)
             if questions:

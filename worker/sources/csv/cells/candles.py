@@ -20,8 +20,11 @@ _PARTS = {word: part for part, words in _WORDS.items() for word in words}
 _FEWEST_PARTS = 3
 _NOT_PART_WORDS = frozenset({"time", "timestamp", "date", "interest", "volume", "vol", "count"})
 
-_DURATION = re.compile(r"\d+[a-z]")
+_DURATION = re.compile(r"\b\d+ ?(m|min|h|hr|hrs|hours?|d|days?|w|weeks?|y|years?)\b")
 """`open_24h` is the price a day before the row, and not part of a candle."""
+
+_INITIALS = frozenset("ohlc")
+"""Parts only as the whole header: `Chg (h)` is none."""
 
 _END_WORDS = frozenset({"closing", "end", "ended"})
 
@@ -29,8 +32,10 @@ _END_WORDS = frozenset({"closing", "end", "ended"})
 def candle_part(header: str) -> str | None:
     """Return the part of a candle that a header names: open, high, low or close."""
     words = header_words(header)
-    if not _NOT_PART_WORDS.isdisjoint(words) or any(map(_DURATION.match, words)):
+    if not _NOT_PART_WORDS.isdisjoint(words) or _DURATION.search(" ".join(words)):
         return None
+    if len(words) > 1:
+        words = [each for each in words if each not in _INITIALS]
     return next((_PARTS[word] for word in words if word in _PARTS), None)
 
 

@@ -81,9 +81,10 @@ def parse_length(text: str) -> timedelta:
 
 
 def format_length(length: timedelta) -> str | None:
-    """Format a length as `parse_length` reads it; None if it is not a number of minutes."""
+    """Format a length as `parse_length` reads it; None if it cannot be written so."""
     unit = next((name for name, each in _UNITS.items() if not length % each), None)
-    return f"{length // _UNITS[unit]}{unit}" if unit else None
+    text = f"{length // _UNITS[unit]}{unit}" if unit else ""
+    return text if _LENGTH.fullmatch(text) else None
 
 
 def is_day_or_month_first(text: str) -> bool:
@@ -151,13 +152,18 @@ class TimeParser:
     def parse_close(self, text: str) -> datetime:
         """Parse the time of a row; of a candle, return the last millisecond.
 
-        So the close belongs to its own candle, and not to the next one.
+        The millisecond keeps the close in its own candle. Days are those of the declared zone: one
+        may have 23 or 25 hours.
 
         Raises:
             ValueError: with the reason.
         """
         moment = self.parse(text)
-        return moment + self.close_after - _LAST_MOMENT if self.close_after else moment
+        if not self.close_after:
+            return moment
+        is_of_days = not self.close_after % _UNITS["d"]
+        opened = moment.astimezone(self.zone) if is_of_days else moment
+        return (opened + self.close_after).astimezone(UTC) - _LAST_MOMENT
 
     def parse(self, text: str) -> datetime:
         """Parse a text into an instant in UTC.

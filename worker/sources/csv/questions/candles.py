@@ -18,7 +18,12 @@ from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.questions.suggestions import are_times
 
 _LAST_SECOND = 59
-_LAST_MINUTE = (23, 59)
+_LAST_MINUTE = time(23, 59)
+_FEWEST_ENDS = 2
+_LEAST_OF_A_DAY = timedelta(hours=20)
+_MONTH = "31d"
+_SHORTEST_MONTH = timedelta(days=28)
+_LONGEST_MONTH = timedelta(days=31)
 
 
 def suggest_close_time(questions: Sequence[Question], first: FirstRows) -> list[Question]:
@@ -43,26 +48,43 @@ def ask_close_after(
 ) -> list[Question]:
     """Ask how long after the time of a row its candle closes, unless the times prove it."""
     header = found.get("observed_at")
-    if header is None or not _is_close_open(first) or _holds_close(header, first):
+    if header is None or not _is_close_open(first):
         return []
+    if _holds_close(header, first):
+        cells = first.cells(header)
+        is_date = _are_dates(cells, first, date_format)
+        return _ask_about_end_date(header, first) if is_date else []
     times = times_by_coin(first, found, date_format)
-    if _are_ends(times, first):
-        return []
     gap = usual_gap(times)
-    length = format_length(gap) if gap else None
-    shown, reason = (
-        (f'"{length}"', ", because rows are that far apart")
-        if length
-        else (
-            'a length such as "1h"',
-            "",
-        )
-    )
+    if _are_ends(times, gap, first):
+        return []
+    length = _MONTH if gap and _is_month(gap) else format_length(gap) if gap else None
+    if length is None:
+        shown, reason = 'a length such as "1h"', ""
+    else:
+        shown = f'"{length}"'
+        apart = "about a month" if length == _MONTH else "that far"
+        reason = f", because rows are {apart} apart"
     why = (
         f"{shown} if {header!r} is the time at which a candle opens{reason}; "
-        '"0" if it is the time at which it closes'
+        '"0" if it is the time of the close, or of the price'
     )
     return [Question(None, "close_after", "", why)]
+
+
+def _ask_about_end_date(header: str, first: FirstRows) -> list[Question]:
+    """Ask whether a candle includes the day that a column of dates names as its end."""
+    if "time_of_day" in first.declared:
+        return []
+    why = (
+        f'"23:59:59" if the day under {header!r} belongs to the candle; "00:00:00" if the candle '
+        "ends when that day begins"
+    )
+    return [Question(None, "time_of_day", "", why)]
+
+
+def _is_month(gap: timedelta) -> bool:
+    return _SHORTEST_MONTH <= gap <= _LONGEST_MONTH
 
 
 def _is_about_time_column(question: Question) -> bool:
@@ -85,17 +107,30 @@ def _holds_close(header: str, first: FirstRows) -> bool:
     return any(names_close(each) and first.cells(each) == cells for each in first.headers)
 
 
-def _are_ends(times: Sequence[Sequence[datetime]], first: FirstRows) -> bool:
-    """Whether all times are the last of a minute or a day, or the declared time of day."""
-    zone = TimeParser.from_declaration(first.declared).zone
-    moments = [each.astimezone(zone).time() for group in times for each in group]
-    return bool(moments) and all(_is_end(each, first) for each in moments)
+def _are_dates(cells: Sequence[str], first: FirstRows, date_format: str | None) -> bool:
+    """Whether cells have dates without a time of day."""
+    parser = TimeParser.from_declaration(first.declared)
+    parser = replace(parser, date_format=parser.date_format or date_format)
+    other = replace(parser, time_of_day=time(12, 0, 1))
+    return any(parser.parse(each) != other.parse(each) for each in cells if parser.can_parse(each))
 
 
-def _is_end(at: time, first: FirstRows) -> bool:
-    if "time_of_day" in first.declared and at == time.fromisoformat(first.declared["time_of_day"]):
+def _are_ends(times: Sequence[Sequence[datetime]], gap: timedelta | None, first: FirstRows) -> bool:
+    """Whether the times prove that they are those of closes.
+
+    They do if each is the declared end of a day. Without such a declaration one row proves nothing:
+    each of several must be the last second of a minute, or 23:59 in rows a day or more apart.
+    """
+    declared = TimeParser.from_declaration(first.declared)
+    moments = [each.astimezone(declared.zone).time() for group in times for each in group]
+    if declared.time_of_day >= _LAST_MINUTE and set(moments) == {declared.time_of_day}:
         return True
-    return at.second == _LAST_SECOND or (at.hour, at.minute) == _LAST_MINUTE
+    if len(moments) < _FEWEST_ENDS:
+        return False
+    is_daily = gap is not None and gap >= _LEAST_OF_A_DAY
+    return all(
+        each.second == _LAST_SECOND or (is_daily and each >= _LAST_MINUTE) for each in moments
+    )
 
 
 def times_by_coin(

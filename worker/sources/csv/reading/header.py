@@ -46,6 +46,11 @@ class Header:
     names: Sequence[str] | None
     questions: Sequence[Question]
 
+    @property
+    def has_no_names(self) -> bool:
+        """Whether the file has no header, and none is declared."""
+        return bool(self.names) and not any(self.names or ())
+
 
 def find_header(lines: Sequence[str], declared: Mapping[str, Any]) -> Header:
     """Find the header in the first lines of a file.
@@ -82,9 +87,12 @@ def find_header(lines: Sequence[str], declared: Mapping[str, Any]) -> Header:
         questions.append(Question(None, "skip_lines", skip, why))
         questions.append(Question(None, "header", names, "the column names in one line"))
     elif _is_data(cells, rows[1:]):
-        names = [f"column {number}" for number in range(1, len(cells) + 1)]
+        names = [""] * len(cells)
         row = first.strip()[:200]
-        why = f"the file has no header; name its columns in order. The first row is {row!r}"
+        why = (
+            'the file has no header; name its columns in order, such as "time", "open" and '
+            f'"close". The first row is {row!r}'
+        )
         questions.append(Question(None, "header", names, why))
     return Header(skip, delimiter, names, questions)
 
