@@ -47,8 +47,10 @@ def stop_on_signals(stop: StopEvent) -> Iterator[None]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    previous = {number: signal.getsignal(number) for number in numbers}
     try:
+        for number in numbers:
+            signal.signal(number, lambda *_: stop.set())
         yield
     finally:
         for number, handler in previous.items():

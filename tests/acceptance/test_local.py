@@ -122,7 +122,7 @@ def test_when_a_service_ends_unexpectedly_all_stop_and_its_log_is_quoted(
 
     assert started.end() == 1
     assert (
-        f"Error: the {name} ended unexpectedly (killed by SIGKILL, signal 9); last lines"
+        f"Error: the {name} ended unexpectedly (killed by signal 9, Killed); last lines"
         in started.said
     )
     assert f"{name.lower()}.log" in started.said

@@ -102,7 +102,7 @@ def _describe_status(status: int) -> str:
     """Describe a return code of `subprocess`, where a negative one is a signal."""
     if status >= 0:
         return f"with exit status {status}"
-    return f"(killed by {signal.Signals(-status).name}, signal {-status})"
+    return f"(killed by signal {-status}, {signal.strsignal(-status)})"
 
 
 def last_lines(log: Path) -> str:

@@ -115,10 +115,10 @@ def _require_utf8(conn: Connection) -> None:
         name, encoding = conn.execute(READ_ENCODING).one()
     if encoding != "UTF8":
         raise ConfigurationError(
-            f"DATABASE_URL: database {name!r} has the encoding {encoding}, but UTF8 is required, "
-            "as names are in every script; create another database with CREATE DATABASE … "
-            "ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0, and restore a dump of this one "
-            "into it if it holds data"
+            f"DATABASE_URL: database {name!r} has the encoding {encoding}; UTF8 is required, "
+            "because names may have any character. Create another database with CREATE DATABASE … "
+            "ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0. How to keep the data: "
+            "worker/troubleshooting.md"
         )
 
 
