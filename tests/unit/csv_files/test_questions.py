@@ -114,6 +114,7 @@ def test_a_rank_is_suggested_to_be_ignored_beside_what_is_ignored_already(tmp_pa
     [
         ("BTC-EUR.csv", "Date,Close", "2024-05-01,1.5", "the file name 'BTC-EUR.csv' names EUR"),
         ("BTCGBP_1d.csv", "Date,Close", "2024-05-01,1.5", "'BTCGBP_1d.csv' names GBP"),
+        ("ETHUSDT-1h.csv", "Date,Close", "2024-05-01,1.5", 'dollars, declare as_usd = ["USDT"]'),
         ("p.csv", "Date,Close,fee_gbp", "2024-05-01,1.5,1", "the header 'fee_gbp' names GBP"),
         ("hist_btc.csv", "Date,Close", "2024-05-01,1.5", '"USD" if prices are in US dollars'),
     ],

@@ -27,12 +27,13 @@ from worker.sources.csv.cells.headers import (
     is_dollars,
     normalise_header,
 )
-from worker.sources.csv.cells.pairs import read_pair
+from worker.sources.csv.cells.pairs import as_usd_hint, read_pair
 from worker.sources.csv.first_rows import FirstRows
 from worker.sources.csv.questions.currency_columns import suggest_currency_column
 
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _QUOTED_DOLLAR = f'"{DOLLAR}"'
+_ONLY_DOLLARS = "and only US dollars are read"
 
 
 def ask_currency(
@@ -65,7 +66,7 @@ def ask_currency(
     verb = "does" if len(unnamed) == 1 else "do"
     gap = f"{quoted_list(unnamed)} {verb} not name a currency" if unnamed else ""
     if other := next(_find_other(first), None):
-        why = f"{other}, and only US dollars are read; write {_QUOTED_DOLLAR} if prices are in them"
+        why = f"{other}; write {_QUOTED_DOLLAR} if prices are in US dollars"
         return [Question(None, "currency", "", f"{why}: {gap}" if gap else why)]
     if _currency_of_name(first.name) in first.as_usd:
         return []
@@ -82,15 +83,16 @@ def _find_other(first: FirstRows) -> Iterator[str]:
         for cell in first.cells(header):
             sign = CURRENCY_SIGN.search(cell)
             if (sign and sign[0] != "$") or cell.strip().upper() in FIAT:
-                yield f"{header!r} has {cell[:80]!r}"
+                yield f"{header!r} has {cell[:80]!r}, {_ONLY_DOLLARS}"
                 break
     for header in first.headers:
         currency = currency_in_header(header)
         if currency not in {None, DOLLAR, *first.as_usd, *QUOTE_COINS}:
-            yield f"the header {header!r} names {currency}"
+            yield f"the header {header!r} names {currency}, {_ONLY_DOLLARS}"
     currency = _currency_of_name(first.name)
-    if currency not in {None, DOLLAR, *first.as_usd}:
-        yield f"the file name {first.name!r} names {currency}"
+    if currency is not None and currency not in {DOLLAR, *first.as_usd}:
+        named = f"the file name {first.name!r} names {currency}"
+        yield f"{named}, {_ONLY_DOLLARS}{as_usd_hint(currency)}"
 
 
 def _find_dollars(first: FirstRows, unnamed: Sequence[str]) -> Iterator[str]:
