@@ -193,7 +193,6 @@ crowd_keys = Table(
 )
 """Hashes of the keys of a crowd's listings, under their present and former names."""
 
-# The assets that now have the listings of a removed asset, however often they were moved.
 SUCCESSORS = text("""
 SELECT DISTINCT a.slug
 FROM removed_assets AS r
@@ -203,3 +202,4 @@ JOIN assets AS a ON a.id = l.asset_id
 WHERE r.slug = :slug
 ORDER BY a.slug LIMIT 10
 """)
+"""The assets that now have the listings of a removed asset, however often they were moved."""

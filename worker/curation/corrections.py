@@ -118,7 +118,7 @@ def split(conn: Connection, ref: Ref, other: Ref | None, attribution: Attributio
             raise CorrectionError(f"cannot split {show_ref(ref)} from itself; name another listing")
     refs = sorted({*map(ref_of, opposed), *crosswalk_refs})
     decision = record_pairs(conn, pairs_of(ref, refs), same=False, attribution=attribution)
-    if decision.earlier and not decision.ids:
+    if decision.earlier:
         return replace(decision, assets=_slugs_of(conn, [ref]))
     are_linked = any(each.asset_id == listing.asset_id for each in opposed)
     leaving = listing

@@ -73,7 +73,8 @@ def read_decision(conn: Connection, number: int) -> Sequence[Row[Any]]:
         one, tuple_(*same_decision) == tuple_(c.decided_at, c.decided_by, c.reason)
     )
     rows = conn.execute(stmt.where(one.c.id == number).order_by(c.id)).all()
-    if rows and all(row.revoked_at for row in rows):
+    active = [row for row in rows if row.revoked_at is None]
+    if rows and not active:
         pairs = [(r.source, r.external_id, r.other_source, r.other_external_id) for r in rows]
         newer = conn.scalar(
             select(func.min(c.id)).where(
@@ -87,8 +88,7 @@ def read_decision(conn: Connection, number: int) -> Sequence[Row[Any]]:
                 f"correction {number}: was revoked by correction {newer}, which applies; to "
                 f"revoke that one, run `worker identity undo {newer}`"
             )
-    latest = max(rows, key=lambda row: row.revoked_at is None, default=None)
-    require_active("correction", number, latest)
+    require_active("correction", number, next(iter([*active, *rows]), None))
     return rows
 
 

@@ -7,7 +7,6 @@ are derived.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import time
 
 from shared.model.records import VALUES
 from worker.sources.csv.cells.columns import Question, quoted_list
@@ -178,11 +177,8 @@ def _describe_dates_without_time(
     if header is None or not first.declared.keys().isdisjoint({"time_of_day", "close_after"}):
         return []
     parser = TimeParser.from_declaration(first.declared)
-    midnight = replace(parser, date_format=parser.date_format or date_format)
-    noon = replace(midnight, time_of_day=time(12))
-    cells = [cell for cell in first.cells(header) if midnight.can_parse(cell)]
-    cells = [cell for cell in cells if noon.can_parse(cell)]
-    if all(midnight.parse(cell) == noon.parse(cell) for cell in cells):
+    parser = replace(parser, date_format=parser.date_format or date_format)
+    if not any(map(parser.is_date, first.cells(header))):
         return []
     zone = first.declared.get("timezone", "UTC")
     assumed = f"dates without a time under {header!r} count as 00:00:00 {zone}"

@@ -12,7 +12,7 @@ date without a time means the beginning of the day, unless `time_of_day` is decl
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -148,6 +148,12 @@ class TimeParser:
         except (ValueError, OverflowError):
             return False
         return True
+
+    def is_date(self, text: str) -> bool:
+        """Whether a text can be parsed and has no time of day."""
+        noon, evening = (replace(self, time_of_day=time(hour)) for hour in (12, 18))
+        can_parse = all(each.can_parse(text) for each in (self, noon, evening))
+        return can_parse and noon.parse(text) != evening.parse(text)
 
     def parse_close(self, text: str) -> datetime:
         """Parse the time of a row; of a candle, return the last millisecond.

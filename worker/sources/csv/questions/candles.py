@@ -20,17 +20,19 @@ from worker.sources.csv.questions.suggestions import are_times
 _LAST_SECOND = 59
 _LAST_MINUTE = time(23, 59)
 _FEWEST_ENDS = 2
-_LEAST_OF_A_DAY = timedelta(hours=20)
 _MONTH = "31d"
 _SHORTEST_MONTH = timedelta(days=28)
 _LONGEST_MONTH = timedelta(days=31)
+
+LEAST_OF_A_DAY = timedelta(hours=20)
+"""Rows that are closer than this are less than a day apart, even if the clocks change."""
 
 
 def suggest_close_time(questions: Sequence[Question], first: FirstRows) -> list[Question]:
     """Suggest the column with the time of the close if another time is read or suggested."""
     suggested = next((each.value for each in questions if _is_about_time_column(each)), None)
     chosen = suggested or first.columns.headers.get("observed_at")
-    if not chosen or not _is_close_open(first) or _holds_close(chosen, first):
+    if not chosen or not _is_close_unproven(first) or _holds_close(chosen, first):
         return []
     for header in first.unread():
         cells = first.cells(header)
@@ -48,12 +50,10 @@ def ask_close_after(
 ) -> list[Question]:
     """Ask how long after the time of a row its candle closes, unless the times prove it."""
     header = found.get("observed_at")
-    if header is None or not _is_close_open(first):
+    if header is None or not _is_close_unproven(first):
         return []
     if _holds_close(header, first):
-        cells = first.cells(header)
-        is_date = _are_dates(cells, first, date_format)
-        return _ask_about_end_date(header, first) if is_date else []
+        return _ask_about_end_date(header, first, date_format)
     times = times_by_coin(first, found, date_format)
     gap = usual_gap(times)
     if _are_ends(times, gap, first):
@@ -72,9 +72,11 @@ def ask_close_after(
     return [Question(None, "close_after", "", why)]
 
 
-def _ask_about_end_date(header: str, first: FirstRows) -> list[Question]:
+def _ask_about_end_date(header: str, first: FirstRows, date_format: str | None) -> list[Question]:
     """Ask whether a candle includes the day that a column of dates names as its end."""
-    if "time_of_day" in first.declared:
+    parser = TimeParser.from_declaration(first.declared)
+    parser = replace(parser, date_format=parser.date_format or date_format)
+    if "time_of_day" in first.declared or not any(map(parser.is_date, first.cells(header))):
         return []
     why = (
         f'"23:59:59" if the day under {header!r} belongs to the candle; "00:00:00" if the candle '
@@ -91,7 +93,7 @@ def _is_about_time_column(question: Question) -> bool:
     return (question.table, question.key) == ("columns", "observed_at")
 
 
-def _is_close_open(first: FirstRows) -> bool:
+def _is_close_unproven(first: FirstRows) -> bool:
     """Whether the file has candles whose close is read, and does not declare when they close."""
     price = first.columns.headers.get("price_usd")
     is_open_price = price is not None and candle_part(price) == OPEN
@@ -107,14 +109,6 @@ def _holds_close(header: str, first: FirstRows) -> bool:
     return any(names_close(each) and first.cells(each) == cells for each in first.headers)
 
 
-def _are_dates(cells: Sequence[str], first: FirstRows, date_format: str | None) -> bool:
-    """Whether cells have dates without a time of day."""
-    parser = TimeParser.from_declaration(first.declared)
-    parser = replace(parser, date_format=parser.date_format or date_format)
-    other = replace(parser, time_of_day=time(12, 0, 1))
-    return any(parser.parse(each) != other.parse(each) for each in cells if parser.can_parse(each))
-
-
 def _are_ends(times: Sequence[Sequence[datetime]], gap: timedelta | None, first: FirstRows) -> bool:
     """Whether the times prove that they are those of closes.
 
@@ -127,7 +121,7 @@ def _are_ends(times: Sequence[Sequence[datetime]], gap: timedelta | None, first:
         return True
     if len(moments) < _FEWEST_ENDS:
         return False
-    is_daily = gap is not None and gap >= _LEAST_OF_A_DAY
+    is_daily = gap is not None and gap >= LEAST_OF_A_DAY
     return all(
         each.second == _LAST_SECOND or (is_daily and each >= _LAST_MINUTE) for each in moments
     )

@@ -15,11 +15,9 @@ from worker.sources.csv.cells.headers import (
     normalise_header,
 )
 from worker.sources.csv.first_rows import FirstRows
-from worker.sources.csv.questions.candles import times_by_coin, usual_gap
+from worker.sources.csv.questions.candles import LEAST_OF_A_DAY, times_by_coin, usual_gap
 
 _FIELD = "volume_24h_usd"
-_LEAST_OF_A_DAY = timedelta(hours=20)
-"""Rows that are closer than this are less than a day apart, even if the clocks change."""
 _HOUR = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 
@@ -61,7 +59,7 @@ def _ignore(headers: Sequence[str], gap: timedelta | None, first: FirstRows) -> 
 
 
 def _less_than_a_day(gap: timedelta | None) -> timedelta | None:
-    return gap if gap is not None and gap < _LEAST_OF_A_DAY else None
+    return gap if gap is not None and gap < LEAST_OF_A_DAY else None
 
 
 def _format_gap(gap: timedelta) -> str:

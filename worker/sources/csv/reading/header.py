@@ -49,7 +49,7 @@ class Header:
     @property
     def has_no_names(self) -> bool:
         """Whether the file has no header, and none is declared."""
-        return bool(self.names) and not any(self.names or ())
+        return self.names is not None and not any(self.names)
 
 
 def find_header(lines: Sequence[str], declared: Mapping[str, Any]) -> Header:
